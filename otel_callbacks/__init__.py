@@ -1,0 +1,40 @@
+"""OpenTelemetry traces, GenAI attributes and cost for LangChain, LangGraph and LlamaIndex, from callbacks alone.
+
+Names are loaded when they are first used: importing the package pulls in neither a framework nor the SDK.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_callbacks.configure import Telemetry, configure
+    from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
+
+__all__ = [
+    "ContentPolicy",
+    "OTelCallbackHandler",
+    "Telemetry",
+    "configure",
+    "instrument",
+    "uninstrument",
+]
+
+_HOMES = {
+    "ContentPolicy": "otel_callbacks.content",
+    "OTelCallbackHandler": "otel_callbacks.langchain",
+    "Telemetry": "otel_callbacks.configure",
+    "configure": "otel_callbacks.configure",
+    "instrument": "otel_callbacks.langchain",
+    "uninstrument": "otel_callbacks.langchain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,121 @@
+"""Traces, metrics and events held against the GenAI conventions and our telemetry contract.
+
+The data is `registry.json` and `extensions.json` beside this module; the rules are in `attributes`, `spans`,
+`tree` and `signals`. A span is checked when it has `gen_ai.operation.name` or comes from the scope
+`otel_callbacks`. Rules that the official check has too bear its names (`genai_...`).
+
+Not checked, because a finished trace does not show it or because it is the emitter's judgement:
+
+- whether an attribute was there when the span started (sampling), and whether `schema_url` is right
+- conditionally required attributes, except `error.type`, and `server.port` beside `server.address`
+- what one provider makes required (`aws.bedrock.guardrail.id`), refined names of skill and command tools
+- values: that a conversation id is a real one, that a workflow name is no class name, that numbers and
+  durations are right, that metrics and roll-ups add up to the spans, that content was redacted
+- the JSON Schema in `parameters` of a tool definition, the inside of tool arguments and results
+- resource attributes, entities, links, span events other than exceptions and the deprecated ones
+- metrics and logs given as SDK objects, temporality, and the spans, metrics and logs of other libraries
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otel_callbacks.conformance import otlp
+from otel_callbacks.conformance.findings import Finding, advice
+from otel_callbacks.conformance.otlp import Signals
+from otel_callbacks.conformance.registry import DEFAULT_PROFILES, Registry, load
+from otel_callbacks.conformance.signals import check_event, check_metric
+from otel_callbacks.conformance.spans import check_span, is_ours_to_check
+from otel_callbacks.conformance.tree import check_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The findings, and how much was looked at; skipped is what belongs to other libraries."""
+
+    registry_version: str
+    findings: tuple[Finding, ...]
+    spans_checked: int
+    spans_skipped: int
+    metrics_checked: int
+    events_checked: int
+
+    @property
+    def violations(self) -> list[Finding]:
+        """The findings that make the check fail."""
+        return [finding for finding in self.findings if finding.level == "violation"]
+
+
+def check_file(path: str | Path, *, profiles: Iterable[str] = DEFAULT_PROFILES) -> list[Finding]:
+    """The findings in a trace file (OTLP JSON Lines with spans, metrics or logs); empty when it conforms.
+
+    `profiles` are the additional spellings to allow; the default is what the package emits by default.
+
+    Raises:
+        TraceFileError: The file is not OTLP JSON Lines. A last line that was cut off is a finding instead.
+        OSError: The file cannot be opened.
+        ValueError: A profile is unknown.
+    """
+    return list(report([path], profiles=profiles).findings)
+
+
+def check_spans(
+    spans: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
+) -> list[Finding]:
+    """The findings in spans: finished SDK spans, or mappings in the shape of an OTLP JSON span.
+
+    The attributes of a mapping may be plain (`{"gen_ai.request.model": "gpt-4o"}`); its `"scope"` is the name
+    of the instrumentation scope.
+
+    Raises:
+        TypeError: Something in `spans` is neither.
+        ValueError: A profile is unknown.
+    """
+    return list(report_spans(spans, profiles=profiles).findings)
+
+
+def report_spans(
+    spans: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
+) -> Report:
+    """As `check_spans`, with how many spans were checked and skipped."""
+    return _check(Signals(spans=[_span(source) for source in spans]), load(tuple(profiles)))
+
+
+def report(paths: Iterable[str | Path], *, profiles: Iterable[str] = DEFAULT_PROFILES) -> Report:
+    """All files checked as one body of telemetry, so that a parent may be in another process's file.
+
+    Raises:
+        TraceFileError, OSError, ValueError: As `check_file`.
+    """
+    registry = load(tuple(profiles))
+    return _check(otlp.read(paths), registry)
+
+
+def _span(source: Any) -> otlp.Span:
+    try:
+        return otlp.span(source)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+        raise TypeError(f"neither a finished span nor an OTLP JSON span ({exc!r}): {source!r:.200}") from exc
+
+
+def _check(signals: Signals, registry: Registry) -> Report:
+    checked = [span for span in signals.spans if is_ours_to_check(span)]
+    metrics = [breaches for m in signals.metrics if (breaches := check_metric(m, registry)) is not None]
+    events = [breaches for log in signals.logs if (breaches := check_event(log, registry)) is not None]
+    findings = [
+        advice("file_torn", path, "the last line is cut off and was left out") for path in signals.torn
+    ]
+    for span in checked:
+        findings += check_span(span, registry)
+    findings += check_tree(signals.spans, checked)
+    for breaches in [*metrics, *events]:
+        findings += breaches
+    return Report(
+        registry_version=registry.version,
+        findings=tuple(dict.fromkeys(findings)),  # one attribute on a hundred points is one finding
+        spans_checked=len(checked),
+        spans_skipped=len(signals.spans) - len(checked),
+        metrics_checked=len(metrics),
+        events_checked=len(events),
+    )

@@ -1,0 +1,96 @@
+"""The `check` command: trace files against the conventions, for the terminal and for CI."""
+
+import json
+from itertools import groupby
+
+import click
+
+from otel_callbacks.conformance.check import Report, report
+from otel_callbacks.conformance.findings import Finding
+from otel_callbacks.conformance.otlp import TraceFileError
+from otel_callbacks.conformance.registry import DEFAULT_PROFILES, profile_names
+
+
+class _UnreadableError(click.ClickException):
+    exit_code = 2
+
+
+@click.command("check")
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
+)
+@click.option("--advice/--no-advice", default=True, help="Show what is recommended but not required.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--profile",
+    "profiles",
+    type=click.Choice([*profile_names(), "none"]),
+    multiple=True,
+    default=DEFAULT_PROFILES,
+    show_default=True,
+    help="Additional spellings to allow; repeatable.",
+)
+def check(files: tuple[str, ...], advice: bool, form: str, profiles: tuple[str, ...]) -> None:
+    """Check trace files (OTLP JSON Lines) against the OpenTelemetry GenAI conventions.
+
+    Several files are checked as one: a parent may be in another process's file. The exit status is 0 when
+    nothing is violated, 1 when something is, 2 when a file cannot be read.
+    """
+    try:
+        outcome = report(files, profiles=[name for name in profiles if name != "none"])
+    except (OSError, TraceFileError) as exc:
+        raise _UnreadableError(str(exc)) from exc
+    shown = outcome.findings if advice else tuple(outcome.violations)
+    click.echo(_as_json(outcome, shown) if form == "json" else _as_text(outcome, shown))
+    if outcome.violations:
+        raise SystemExit(1)
+
+
+def _by_rule(findings: tuple[Finding, ...]) -> list[tuple[str, str, list[Finding]]]:
+    """The findings as (level, rule, findings), violations first, the most frequent rule first."""
+
+    def key(finding: Finding) -> tuple[bool, str]:
+        return finding.level == "advice", finding.rule
+
+    groups = [list(group) for _, group in groupby(sorted(findings, key=key), key)]
+    groups.sort(key=lambda group: (group[0].level == "advice", -len(group)))
+    return [(group[0].level, group[0].rule, group) for group in groups]
+
+
+def _as_text(outcome: Report, shown: tuple[Finding, ...]) -> str:
+    lines = [
+        f"registry: {outcome.registry_version}",
+        f"spans: {outcome.spans_checked} checked, {outcome.spans_skipped} skipped"
+        f" · metrics: {outcome.metrics_checked} · events: {outcome.events_checked}",
+    ]
+    for level, rule, group in _by_rule(shown):
+        lines.append(f"{level:9} {len(group):5} × {rule}")
+        lines.append(f"          e.g. {group[0].span}: {group[0].message}")
+    lines.append(f"violations: {len(outcome.violations)} · advice: {_advice_count(outcome)}")
+    return "\n".join(lines)
+
+
+def _as_json(outcome: Report, shown: tuple[Finding, ...]) -> str:
+    rules = [
+        {
+            "level": level,
+            "rule": rule,
+            "count": len(group),
+            "example": {"span": group[0].span, "message": group[0].message},
+        }
+        for level, rule, group in _by_rule(shown)
+    ]
+    counts = {
+        "registry": outcome.registry_version,
+        "spans_checked": outcome.spans_checked,
+        "spans_skipped": outcome.spans_skipped,
+        "metrics_checked": outcome.metrics_checked,
+        "events_checked": outcome.events_checked,
+        "violations": len(outcome.violations),
+        "advice": _advice_count(outcome),
+    }
+    return json.dumps({**counts, "rules": rules}, indent=2, ensure_ascii=False)
+
+
+def _advice_count(outcome: Report) -> int:
+    return len(outcome.findings) - len(outcome.violations)

@@ -1,0 +1,282 @@
+"""OTLP JSON and finished SDK spans, decoded into the plain values that the rules look at.
+
+A trace file is the collector's file format: one `{"resourceSpans": [...]}`, `{"resourceMetrics": [...]}` or
+`{"resourceLogs": [...]}` per line; ids in hex, times in nanoseconds since 1970, enums as numbers or names.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Attributes = Mapping[str, Any]
+Json = Mapping[str, Any]
+
+_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_STATUSES = ("unset", "ok", "error")
+
+
+class TraceFileError(ValueError):
+    """A file that cannot be read as OTLP JSON Lines; the message names the file, the line and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A span event."""
+
+    name: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A finished span; `kind` as "client", `status` as "error", times in nanoseconds, ids in hex."""
+
+    name: str
+    kind: str
+    status: str
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    start: int | None
+    end: int | None
+    attributes: Attributes
+    events: tuple[Event, ...]
+    scope: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} [{self.span_id}]" if self.span_id else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One data point: its attributes, and its buckets (histogram) or value type "int"/"double" (counter)."""
+
+    attributes: Attributes
+    bounds: tuple[float, ...] | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric stream; `instrument` is "counter", "updowncounter", "gauge", "summary" or a histogram.
+
+    The histograms are "histogram" and "exponential_histogram".
+    """
+
+    name: str
+    unit: str
+    instrument: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log record; an event when it has a name."""
+
+    event_name: str
+    severity: int
+    has_body: bool
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class Signals:
+    """Everything that was in one or several files; `torn` lists files whose last line was cut off."""
+
+    spans: list[Span] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    logs: list[Log] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+
+
+def read(paths: Iterable[str | Path]) -> Signals:
+    """Decode trace files into one set of signals: a trace may be spread over several processes' files.
+
+    Raises:
+        TraceFileError: A line is not JSON, or JSON but not OTLP. Only the last line may be cut off, which is
+            what a killed process leaves behind.
+        OSError: A file cannot be opened.
+    """
+    signals = Signals()
+    for path in paths:
+        _read_file(Path(path), signals)
+    return signals
+
+
+def _read_file(path: Path, signals: Signals) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise TraceFileError(f"{path}: not UTF-8 text: {exc.reason} at byte {exc.start}") from exc
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    for index, (number, line) in enumerate(lines):
+        try:
+            _decode_line(json.loads(line), signals)
+        except json.JSONDecodeError as exc:
+            if index and index == len(lines) - 1 and not text.endswith("\n"):
+                signals.torn.append(str(path))
+                return
+            raise TraceFileError(f"{path} line {number}: not JSON: {exc}") from exc
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as exc:
+            reason = f"{exc} is missing" if isinstance(exc, KeyError) else exc
+            raise TraceFileError(f"{path} line {number}: not OTLP JSON: {reason}") from exc
+
+
+def _decode_line(line: Json, signals: Signals) -> None:
+    # An export of nothing is an empty object.
+    if line and not {"resourceSpans", "resourceMetrics", "resourceLogs"} & line.keys():
+        raise ValueError("none of resourceSpans, resourceMetrics, resourceLogs in it")
+    for scope, items in _scopes(line, "resourceSpans", "scopeSpans", "spans"):
+        signals.spans += (span(item, scope) for item in items)
+    for _, items in _scopes(line, "resourceMetrics", "scopeMetrics", "metrics"):
+        signals.metrics += map(_metric, items)
+    for _, items in _scopes(line, "resourceLogs", "scopeLogs", "logRecords"):
+        signals.logs += map(_log, items)
+
+
+def _scopes(line: Json, resources: str, scopes: str, items: str) -> Iterator[tuple[str | None, list[Json]]]:
+    for resource in line.get(resources, ()):
+        for scope in resource.get(scopes, ()):
+            yield scope.get("scope", {}).get("name"), scope.get(items, [])
+
+
+def span(source: Any, scope: str | None = None) -> Span:
+    """A span from an OTLP JSON span object, or from a finished SDK span by duck typing.
+
+    The attributes of a mapping may be OTLP (`[{"key": ..., "value": ...}]`) or plain (`{"key": value}`).
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: It is neither.
+    """
+    return _otlp_span(source, scope) if isinstance(source, Mapping) else _sdk_span(source)
+
+
+def _otlp_span(source: Json, scope: str | None) -> Span:
+    return Span(
+        name=_text(source, "name"),
+        kind=_enum(source.get("kind", 0), "SPAN_KIND_", _KINDS),
+        status=_enum(source.get("status", {}).get("code", 0), "STATUS_CODE_", _STATUSES),
+        trace_id=source.get("traceId", "").lower(),
+        span_id=source.get("spanId", "").lower(),
+        parent_id=source.get("parentSpanId", "").lower() or None,
+        start=_time(source.get("startTimeUnixNano")),
+        end=_time(source.get("endTimeUnixNano")),
+        attributes=_attributes(source.get("attributes", ())),
+        events=tuple(map(_event, source.get("events", ()))),
+        scope=scope or source.get("scope"),
+    )
+
+
+def _event(source: Json) -> Event:
+    return Event(_text(source, "name"), _attributes(source.get("attributes", ())))
+
+
+def _sdk_span(source: Any) -> Span:
+    return Span(
+        name=source.name,
+        kind=source.kind.name.lower(),
+        status=source.status.status_code.name.lower(),
+        trace_id=f"{source.context.trace_id:032x}",
+        span_id=f"{source.context.span_id:016x}",
+        parent_id=f"{source.parent.span_id:016x}" if source.parent else None,
+        start=source.start_time,
+        end=source.end_time,
+        attributes=dict(source.attributes or {}),
+        events=tuple(Event(event.name, dict(event.attributes or {})) for event in source.events),
+        scope=source.instrumentation_scope.name if source.instrumentation_scope else None,
+    )
+
+
+_DATA = {
+    "gauge": "gauge",
+    "histogram": "histogram",
+    "exponentialHistogram": "exponential_histogram",
+    "summary": "summary",
+}
+
+
+def _metric(source: Json) -> Metric:
+    if "sum" in source:
+        data = source["sum"]
+        instrument = "counter" if data.get("isMonotonic") else "updowncounter"
+    else:
+        key = next((key for key in _DATA if key in source), "data")
+        data, instrument = source[key], _DATA[key]
+    points = tuple(map(_point, data.get("dataPoints", ())))
+    return Metric(_text(source, "name"), source.get("unit", ""), instrument, points)
+
+
+def _point(source: Json) -> Point:
+    bounds = source.get("explicitBounds")
+    return Point(
+        attributes=_attributes(source.get("attributes", ())),
+        bounds=None if bounds is None else tuple(map(float, bounds)),
+        value="int" if "asInt" in source else "double" if "asDouble" in source else None,
+    )
+
+
+def _log(source: Json) -> Log:
+    attributes = _attributes(source.get("attributes", ()))
+    severity = source.get("severityNumber", 0)
+    return Log(
+        # Before OTLP 1.5 the name of an event travelled as an attribute.
+        event_name=str(source.get("eventName") or attributes.get("event.name", "")),
+        severity=_severity(severity) if isinstance(severity, str) else int(severity),
+        has_body=bool(source.get("body")),
+        attributes={key: value for key, value in attributes.items() if key != "event.name"},
+    )
+
+
+def _severity(name: str) -> int:
+    """`SEVERITY_NUMBER_DEBUG2` as 6: four numbers for each of the six names."""
+    short = name.removeprefix("SEVERITY_NUMBER_")
+    if short.isdigit() or short == "UNSPECIFIED":
+        return int(short) if short.isdigit() else 0
+    step = int(short[-1]) if short[-1].isdigit() else 1
+    return ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL").index(short.rstrip("234")) * 4 + step
+
+
+def _enum(value: int | str, prefix: str, names: tuple[str, ...]) -> str:
+    """An enum as its lower-case name; protobuf's JSON allows the number, also as text, and the name."""
+    if isinstance(value, str) and not value.isdigit():
+        return names[names.index(value.removeprefix(prefix).lower())]
+    return names[int(value)]
+
+
+def _time(value: int | str | None) -> int | None:
+    return int(value) or None if value is not None else None
+
+
+def _attributes(source: Any) -> dict[str, Any]:
+    if isinstance(source, Mapping):
+        return dict(source)
+    return {_text(pair, "key"): _value(pair.get("value", {})) for pair in source}
+
+
+def _text(source: Json, key: str) -> str:
+    value = source[key]
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is {value!r:.80}, not text")
+    return value
+
+
+def _value(source: Json) -> Any:
+    """An OTLP AnyValue as the plain value it stands for; an empty one is None."""
+    if not source:
+        return None
+    ((kind, value),) = source.items()
+    return _VALUES[kind](value)
+
+
+_VALUES: Mapping[str, Callable[[Any], Any]] = {
+    "stringValue": str,
+    "boolValue": bool,
+    "intValue": int,  # 64-bit integers are text in protobuf's JSON
+    "doubleValue": float,  # as are NaN and Infinity; and a whole number has no decimal point
+    "bytesValue": base64.b64decode,
+    "arrayValue": lambda value: [_value(item) for item in value.get("values", ())],
+    "kvlistValue": lambda value: _attributes(value.get("values", ())),
+}

@@ -1,0 +1,175 @@
+"""The conventions as data: `registry.json` (theirs), `extensions.json` (ours), read into typed tables.
+
+`registry.json` holds the GenAI conventions at the version it names, reduced to what a check needs, with the
+name, kind and presence rules of `open-telemetry/semantic-conventions-conformance`. `extensions.json` holds
+the names of our own namespaces and, per profile, the older or foreign spellings that the profile adds.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+DEFAULT_PROFILES = ("released_genai",)
+OPERATION = "gen_ai.operation.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute: its type, the values documented for it, and the totals it is a part of."""
+
+    type: str
+    enum: tuple[str, ...] = ()
+    subset_of: tuple[str, ...] = ()
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanType:
+    """What a span of one type is called, which kind it has and what it carries.
+
+    The name is the values of the `name_from` attributes that are present, joined by a blank.
+    `kinds_tolerated` are allowed by the text of the conventions but flagged by the official check.
+    """
+
+    operations: tuple[str, ...]
+    kinds: tuple[str, ...]
+    name_from: tuple[str, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    expected: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    kinds_tolerated: tuple[str, ...] = ()
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """Every attribute the conventions list for this type."""
+        return frozenset(self.required + self.expected + self.optional)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricType:
+    """An instrument: kind, unit, value type ("int" or "double"), buckets and its exact attribute set."""
+
+    instrument: str
+    unit: str
+    value: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    buckets: str | None = None
+    not_for_operations: tuple[str, ...] = ()
+    labels: bool = False  # carries the attribution labels the application chose
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """A log event. `attributes_of` names the span type whose attributes it may carry, "*" for any."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    severity: int | None = None
+    any_of: tuple[str, ...] = ()
+    attributes_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The conventions and our extensions under one set of profiles."""
+
+    version: str
+    namespaces: frozenset[str]
+    attributes: Mapping[str, Attribute]
+    prefixes: Mapping[str, Attribute]
+    anywhere: frozenset[str]
+    deprecated: Mapping[str, str | list[str] | None]
+    deprecated_values: Mapping[str, Mapping[str, str]]
+    expected_together: Mapping[str, str]
+    inferred_operations: Mapping[str, str]
+    operations: frozenset[str]
+    spans: Mapping[str, SpanType]
+    metrics: Mapping[str, MetricType]
+    buckets: Mapping[str, tuple[float, ...]]
+    events: Mapping[str, EventType]
+    schemas: Mapping[str, Any] = field(repr=False)
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The attribute called `name`, a member of an open prefix such as `app.` included."""
+        known = self.attributes.get(name)
+        return known or next((a for prefix, a in self.prefixes.items() if name.startswith(prefix)), None)
+
+    def owns(self, name: str) -> bool:
+        """Whether `name` lies in a namespace where nothing but the registered names may appear."""
+        return name.partition(".")[0] in self.namespaces
+
+    def replacement(self, name: str) -> str:
+        """What to write instead of the deprecated `name`, as a phrase for a message."""
+        new = self.deprecated[name]
+        names = [new] if isinstance(new, str) else new
+        return f"use {', '.join(names)}" if names else "nothing replaces it"
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles whose spellings can be allowed."""
+    return tuple(_read("extensions.json")["profiles"])
+
+
+@lru_cache
+def load(profiles: tuple[str, ...] = DEFAULT_PROFILES) -> Registry:
+    """The registry with our extensions and the spellings of `profiles`; `ValueError` for an unknown one."""
+    base, ours = _read("registry.json"), _read("extensions.json")
+    if unknown := set(profiles) - set(ours["profiles"]):
+        raise ValueError(
+            f"unknown profile {', '.join(sorted(unknown))}; known: {', '.join(ours['profiles'])}"
+        )
+    layers = [base, ours, *(ours["profiles"][name] for name in profiles)]
+    attributes = {name: _attribute(a) for name, a in _union(layers, "attributes").items()}
+    return Registry(
+        version=base["version"],
+        namespaces=frozenset(base["namespaces"] + ours["namespaces"]),
+        attributes=attributes,
+        prefixes={prefix: _attribute(a) for prefix, a in _union(layers, "prefixes").items()},
+        anywhere=frozenset(ours["anywhere"]),
+        deprecated=base["deprecated"],
+        deprecated_values=base["deprecated_values"],
+        expected_together=base["expected_together"],
+        inferred_operations=base["inferred_operations"],
+        operations=frozenset(attributes[OPERATION].enum) | frozenset(ours["operations"]),
+        spans={name: SpanType(**_tuples(s)) for name, s in _union_spans(layers).items()},
+        metrics={name: MetricType(**_tuples(m)) for name, m in _union(layers, "metrics").items()},
+        buckets={name: tuple(bounds) for name, bounds in base["buckets"].items()},
+        events={name: EventType(**_tuples(e)) for name, e in base["events"].items()},
+        schemas=base["message_schemas"],
+    )
+
+
+@lru_cache
+def _read(name: str) -> dict[str, Any]:
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    table: dict[str, Any] = json.loads(text)
+    return table
+
+
+def _union(layers: Iterable[Mapping[str, Any]], table: str) -> dict[str, Any]:
+    """The tables of all layers in one; a later layer replaces the entry of an earlier one."""
+    return {name: entry for layer in layers for name, entry in layer.get(table, {}).items()}
+
+
+def _union_spans(layers: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As `_union`, but a layer may also just add optional attributes to a span type of an earlier one."""
+    spans: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for name, entry in layer.get("spans", {}).items():
+            earlier = spans.get(name, {})
+            spans[name] = {**earlier, **entry, "optional": [*earlier.get("optional", ()), *entry["optional"]]}
+    return spans
+
+
+def _attribute(entry: str | Mapping[str, Any]) -> Attribute:
+    return Attribute(entry) if isinstance(entry, str) else Attribute(**_tuples(entry))
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON lists as tuples, so that what is cached for everyone cannot be changed by anyone."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

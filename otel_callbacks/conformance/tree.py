@@ -1,0 +1,74 @@
+"""Rules that need the whole tree: parents, exceptions told twice, usage counted twice."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from otel_callbacks.conformance.findings import Finding, advice, violation
+from otel_callbacks.conformance.otlp import Span
+from otel_callbacks.conformance.registry import OPERATION
+
+_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+_Key = tuple[str, str]
+
+
+def check_tree(spans: Iterable[Span], checked: Iterable[Span]) -> Iterator[Finding]:
+    """The tree rules for the spans in `checked`; `spans` are all spans, those of other libraries included."""
+    all_spans, wanted = list(spans), list(checked)
+    tree = {(span.trace_id, span.span_id): span for span in all_spans}
+    wanted_keys = {(span.trace_id, span.span_id) for span in wanted}
+    counts = Counter((span.trace_id, span.span_id) for span in all_spans)
+    for span in wanted:
+        if counts[span.trace_id, span.span_id] > 1:
+            yield violation("span_id_duplicate", str(span), "another span has the same id")
+        if span.parent_id and (span.trace_id, span.parent_id) not in tree:
+            yield advice("parent_missing", str(span), f"remote or missing parent {span.parent_id}")
+        ancestors = [a for a in _ancestors(span, tree) if (a.trace_id, a.span_id) in wanted_keys]
+        yield from _check_exceptions(span, ancestors)
+        yield from _check_usage(span, ancestors)
+
+
+def _ancestors(span: Span, tree: dict[_Key, Span]) -> Iterator[Span]:
+    """The ancestors from the parent up. A broken file may hold a circle, which is walked once."""
+    seen = {span.span_id}
+    while span.parent_id and span.parent_id not in seen:
+        seen.add(span.parent_id)
+        parent = tree.get((span.trace_id, span.parent_id))
+        if parent is None:
+            return
+        span = parent
+        yield span
+
+
+def _check_exceptions(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
+    """An exception is recorded once, where it arose; an equal one further up is the same, passing through."""
+    own = _exceptions(span)
+    for exception, count in Counter(own).items():
+        if count > 1:
+            yield violation(
+                "exception_recorded_twice", str(span), f"{exception[0]} {count} times on this span"
+            )
+        for ancestor in ancestors:
+            if exception in _exceptions(ancestor):
+                message = f"{exception[0]} is recorded again on its ancestor {ancestor}"
+                yield violation("exception_recorded_twice", str(span), message)
+
+
+def _exceptions(span: Span) -> list[tuple[str, str]]:
+    return [
+        (str(event.attributes.get("exception.type")), str(event.attributes.get("exception.message")))
+        for event in span.events
+        if event.name == "exception"
+    ]
+
+
+def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
+    """A naive sum over a trace must be right, so only an agent may repeat what its model calls used."""
+    if not _has_tokens(span) or span.attributes.get(OPERATION) == "invoke_agent":
+        return
+    for ancestor in ancestors:
+        if _has_tokens(ancestor) and ancestor.attributes.get(OPERATION) != "invoke_agent":
+            yield violation("usage_counted_twice", str(ancestor), f"token usage, and so has {span} below it")
+
+
+def _has_tokens(span: Span) -> bool:
+    return any(name in span.attributes for name in _TOKENS)

@@ -1,0 +1,1 @@
+"""What a run used and cost, and who pays."""

@@ -1,0 +1,171 @@
+"""A corpus that every machine has: the documentation strings of Python's own standard library.
+
+The sources are parsed, never imported, so that collecting them runs no code and needs no optional C library.
+"""
+
+import ast
+import gc
+import inspect
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["module", "class", "function", "method"]
+
+SHORTEST = 40
+"""Documentation of fewer characters says nothing that a search could find."""
+
+LONGEST = 1600
+"""Documentation is cut after this many characters, at the end of a line: a few fit into any prompt."""
+
+_SKIPPED = {
+    "test",
+    "tests",
+    "idlelib",
+    "lib2to3",
+    "site-packages",
+    "dist-packages",
+    "turtledemo",
+    "lib-dynload",
+}
+_SKIPPED |= {"encodings", "pydoc_data"}  # tables that all document themselves in the same words
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """The documentation string of one module, class, function or method.
+
+    Attributes:
+        id: Its full name, such as `hashlib.file_digest`; no two documents share it.
+        module: The module that defines it, such as `hashlib`.
+        qualname: Its name inside the module, empty for the module itself.
+        kind: What is documented.
+        source: Path of the file below the standard library, such as `hashlib.py`.
+        line: Line of the definition, counted from 1.
+        text: Its name and signature, an empty line, and the documentation without its indentation.
+    """
+
+    id: str
+    module: str
+    qualname: str
+    kind: Kind
+    source: str
+    line: int
+    text: str
+
+
+def load(limit: int | None = None) -> list[Doc]:
+    """Collect the documentation, in the order of the source files' paths and of their lines.
+
+    Args:
+        limit: How many documents to return at most; all of them without it.
+    """
+    with _collector_paused():
+        return list(islice(_unique(_documents(Path(sysconfig.get_path("stdlib")))), limit))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Syntax trees are many objects without cycles; in a large process, looking for some doubles the time.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _unique(docs: Iterator[Doc]) -> Iterator[Doc]:
+    # A name may be defined twice: on two platforms, or as a property and its setter. The first one counts.
+    seen: set[str] = set()
+    for doc in docs:
+        if doc.id not in seen:
+            seen.add(doc.id)
+            yield doc
+
+
+def _documents(root: Path) -> Iterator[Doc]:
+    for path in _sources(root):
+        relative = path.relative_to(root)
+        parts = relative.with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        with warnings.catch_warnings():  # invalid escapes in old sources are not ours to report
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(path.read_bytes(), filename=str(path))
+        yield from _walk(tree, module, "", relative.as_posix())
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if _is_private(path.stem) or path.name in _SKIPPED:
+            continue
+        if path.is_dir():
+            yield from _sources(path)
+        elif path.suffix == ".py":
+            yield path
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and name != "__init__"
+
+
+def _walk(node: ast.AST, module: str, qualname: str, source: str) -> Iterator[Doc]:
+    """Yield the document of a definition, then those of the definitions inside it."""
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        documentation = ast.get_docstring(node) or _assigned_docstring(node)
+        if documentation and len(documentation) >= SHORTEST:
+            yield _document(node, documentation, module, qualname, source)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if not child.name.startswith("_"):
+                yield from _walk(child, module, f"{qualname}.{child.name}".lstrip("."), source)
+        elif isinstance(child, ast.If | ast.Try):  # a definition for one platform, or with a fall-back
+            yield from _walk(child, module, qualname, source)
+
+
+def _assigned_docstring(node: ast.AST) -> str | None:
+    """Find the documentation of the few modules that write `__doc__ = "..."`, such as hashlib."""
+    for child in ast.iter_child_nodes(node) if isinstance(node, ast.Module) else ():
+        match child:
+            case ast.Assign(targets=[ast.Name(id="__doc__")], value=ast.Constant(value=str(text))):
+                return inspect.cleandoc(text)
+    return None
+
+
+def _document(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+    documentation: str,
+    module: str,
+    qualname: str,
+    source: str,
+) -> Doc:
+    name = f"{module}.{qualname}".rstrip(".")
+    title, kind, line = f"module {name}", _kind(node, qualname), 1
+    if isinstance(node, ast.ClassDef):
+        title, line = f"class {name}", node.lineno
+    elif not isinstance(node, ast.Module):
+        title, line = f"{name}({ast.unparse(node.args)})", node.lineno
+    return Doc(name, module, qualname, kind, source, line, f"{title}\n\n{_cut(documentation)}")
+
+
+def _kind(node: ast.AST, qualname: str) -> Kind:
+    if isinstance(node, ast.Module):
+        return "module"
+    if isinstance(node, ast.ClassDef):
+        return "class"
+    return "method" if "." in qualname else "function"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    end = text.rfind("\n", SHORTEST, LONGEST)
+    return text[: end if end > 0 else LONGEST].rstrip()

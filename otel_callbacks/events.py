@@ -1,0 +1,56 @@
+"""The conventions' events: log records about model calls and about exceptions."""
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
+from opentelemetry.trace import Span
+
+from otel_callbacks import semconv
+
+EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
+"""Core conventions: unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both."""
+
+
+class Events:
+    """Emits log records of one logger provider (None: the global one, also when it is set later)."""
+
+    def __init__(self, logger_provider: LoggerProvider | None) -> None:
+        self._logger = get_logger(
+            semconv.SCOPE, version("otel-callbacks"), logger_provider, semconv.SCHEMA_URL
+        )
+        opted = {word.strip() for word in os.environ.get(EXCEPTION_VARIABLE, "").split(",")}
+        self._exceptions_on_spans = "logs" not in opted
+        self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})
+
+    def details(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
+        """Emits what a model call was sent and answered; `timestamp` is in nanoseconds."""
+        self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
+
+    def exception(self, span: Span, attributes: Mapping[str, str], timestamp: int) -> None:
+        """Records an exception on the span, as a log record, or both, as the environment asks."""
+        if self._exceptions_on_spans:
+            span.add_event("exception", attributes, timestamp)
+        if self._exceptions_as_logs:
+            self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, attributes, timestamp)
+
+    def _emit(
+        self,
+        span: Span,
+        name: str,
+        severity: SeverityNumber,
+        attributes: Mapping[str, Any],
+        timestamp: int,
+    ) -> None:
+        self._logger.emit(
+            LogRecord(
+                timestamp=timestamp,
+                context=trace.set_span_in_context(span),
+                severity_number=severity,
+                event_name=name,
+                attributes=attributes,
+            )
+        )

@@ -1,0 +1,17 @@
+"""Look at finished spans without a backend: as data, on disk, as text."""
+
+from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
+from otel_callbacks.explore.render import render_text
+from otel_callbacks.explore.store import JsonLinesSpanExporter, read_jsonl
+from otel_callbacks.explore.trace import Trace, traces
+
+__all__ = [
+    "EventRecord",
+    "JsonLinesSpanExporter",
+    "LinkRecord",
+    "SpanRecord",
+    "Trace",
+    "read_jsonl",
+    "render_text",
+    "traces",
+]

@@ -1,0 +1,57 @@
+"""The one place where a fault of ours is caught: logged once per kind, never passed on to the application."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+logger = logging.getLogger("otel_callbacks")
+
+_MAX_KINDS = 1_000
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class _Faults:
+    """What has gone wrong so far. `strict` makes faults raise; the test suites set it."""
+
+    def __init__(self) -> None:
+        self.strict = False
+        self.count = 0
+        self._seen: set[tuple[str, type[BaseException]]] = set()
+
+    def report(self, where: str, error: Exception) -> None:
+        """Counts a fault and logs its stack the first time this kind (place and exception type) is seen."""
+        self.count += 1
+        kind = (where, type(error))
+        if kind not in self._seen and len(self._seen) < _MAX_KINDS:
+            self._seen.add(kind)
+            logger.warning(
+                "otel-callbacks failed in %s; the application is not affected, telemetry of this call may be"
+                " incomplete. Further faults of this kind are counted but not logged.",
+                where,
+                exc_info=error,
+            )
+
+
+faults = _Faults()
+
+
+def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
+    """Makes `function` return None instead of raising an `Exception` of its own.
+
+    `BaseException`s such as `KeyboardInterrupt` pass: they are the application's, not ours.
+    """
+    where = function.__qualname__
+
+    @functools.wraps(function)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if faults.strict:
+                raise
+            faults.report(where, error)
+            return None
+
+    return wrapper

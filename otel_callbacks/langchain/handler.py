@@ -1,0 +1,398 @@
+"""The LangChain callback handler: which event starts, completes or ends which run.
+
+Its methods are synchronous and run inline: a handler that is neither is called in other threads and tasks, where
+the context of the body cannot be reached. So nothing here may wait.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks import semconv
+from otel_callbacks.content import ContentPolicy
+from otel_callbacks.current import Run
+from otel_callbacks.guard import faults, guarded
+from otel_callbacks.langchain import messages, parents, translate
+from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
+from otel_callbacks.recorder import Detail, Recorder
+from otel_callbacks.settings import recorder
+
+
+class OTelCallbackHandler(BaseCallbackHandler):
+    """Traces LangChain and LangGraph with OpenTelemetry.
+
+    Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
+    whole process; any combination gives one span per run.
+
+    Args:
+        tracer_provider: where spans go; by default the global provider, whenever it is set.
+        meter_provider: where metrics go; by default the global one.
+        logger_provider: where events go; by default the global one.
+        detail: "operations" shows workflows, agents, tools, retrievals and model calls; "standard" also graph
+            nodes and named runnables; "everything" also prompts, parsers and unnamed runnables. Totals do not
+            change with it.
+        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message says what would be.
+    """
+
+    run_inline = True
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        detail: Detail = "standard",
+        content: ContentPolicy | str | None = None,
+    ) -> None:
+        self._recorder: Recorder = recorder(
+            tracer_provider, meter_provider, logger_provider, detail=detail, content=content
+        )
+
+    @property
+    def raise_error(self) -> bool:  # type: ignore[override]
+        """LangChain's switch for passing on what a handler raises; ours raises only under test."""
+        return faults.strict
+
+    # --- chains, graphs, agents --------------------------------------------------------------------------------
+
+    @guarded
+    def on_chain_start(
+        self,
+        serialized: Mapping[str, Any] | None,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts or hides a chain run."""
+        recorder = self._recorder
+        runs = recorder.runs
+        if run_id in runs:
+            return
+        known = metadata or {}
+        name, run_type = kwargs.get("name"), kwargs.get("run_type")
+        parent = parents.named_parent(runs, parent_run_id)
+        is_node = "langgraph_node" in known and any(tag.startswith("graph:step") for tag in tags or ())
+        graph = None if is_node or "ls_integration" not in known else parents.graph_of(parents.caller())
+        if graph is None and recorder.detail != "everything":
+            if run_type is not None and parent is None:
+                return  # a prompt or parser on its own
+            hidden = recorder.detail == "operations" or (
+                not is_node and translate.is_plumbing(name, run_type)
+            )
+            if hidden and parent is not None:
+                recorder.hide(run_id, parent)
+                return
+        operation = (
+            translate.node(known)
+            if is_node
+            else translate.chain(name, known, graph, outermost=parent is None and run_type is None)
+        )
+        if recorder.content.captures and isinstance(operation, Workflow | AgentInvocation):
+            operation.input_messages = messages.state(inputs, "user")
+        streams = graph is not None or "defers_inputs" in kwargs
+        recorder.start(
+            run_id,
+            operation,
+            parent,
+            inside=parents.inside_by_config(runs, run_id) if streams else None,
+            found_by_id=True,
+            resumes=graph is not None and _resumes(inputs),
+        )
+
+    @guarded
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Finishes a chain run."""
+        run = self._open(run_id)
+        if run is None:
+            return
+        if self._recorder.content.captures and isinstance(run.operation, Workflow | AgentInvocation):
+            operation = run.operation
+            operation.input_messages = operation.input_messages or messages.state(
+                kwargs.get("inputs"), "user"
+            )
+            operation.output_messages = messages.state(outputs, "assistant")
+        self._recorder.finish(run)
+
+    @guarded
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Fails a chain run, unless the error is LangGraph's control flow."""
+        self._fail(run_id, error)
+
+    # --- models ------------------------------------------------------------------------------------------------
+
+    @guarded
+    def on_chat_model_start(  # type: ignore[override]  # LangChain passes the batches by position
+        self,
+        serialized: Mapping[str, Any] | None,
+        batches: Sequence[Sequence[Any]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts a chat model call."""
+        frame = parents.caller()
+        suspendable = frame is not None and parents.is_generator(frame)
+        self._start_model(
+            run_id,
+            parent_run_id,
+            _inference(serialized, metadata, kwargs, text_completion=False),
+            lambda: _conversation(batches),
+            kwargs,
+            inside=parents.inside_by_frame(frame) if frame is not None else None,
+            may_vanish=not suspendable,
+        )
+
+    @guarded
+    def on_llm_start(
+        self,
+        serialized: Mapping[str, Any] | None,
+        prompts: list[str],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts a text model call."""
+        self._start_model(
+            run_id,
+            parent_run_id,
+            _inference(serialized, metadata, kwargs, text_completion=True),
+            lambda: messages.prompts(prompts),
+            kwargs,
+        )
+
+    def _start_model(
+        self,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        operation: Inference,
+        conversation: Callable[[], Any],
+        kwargs: Mapping[str, Any],
+        *,
+        inside: Callable[[], bool] | None = None,
+        may_vanish: bool = False,
+    ) -> None:
+        recorder = self._recorder
+        if recorder.content.captures:
+            operation.input_messages = conversation()
+            operation.tool_definitions = translate.tool_definitions(kwargs.get("invocation_params") or {})
+        recorder.start(
+            run_id,
+            operation,
+            parents.named_parent(recorder.runs, parent_run_id),
+            inside=inside,
+            may_vanish=may_vanish,
+            attach=(kwargs.get("batch_size") or 1) <= 1,
+        )
+
+    @guarded
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Notes a chunk of a streamed answer."""
+        run = self._recorder.runs.get(run_id)
+        if run is not None:
+            self._recorder.chunk(run)
+
+    @guarded
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Notes an event of a model that streams protocol events."""
+        self.on_llm_new_token(event, run_id=run_id)
+
+    @guarded
+    def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Finishes a model call."""
+        run = self._open(run_id)
+        if run is not None:
+            self._complete_model(run, response)
+            self._recorder.finish(run)
+
+    @guarded
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Fails a model call, with what had come back until then."""
+        run = self._open(run_id)
+        if run is not None:
+            self._complete_model(run, kwargs.get("response"))
+            self._fail(run_id, error)
+
+    def _complete_model(self, run: Run, response: Any) -> None:
+        if isinstance(run.operation, Inference):
+            complete = guarded(
+                translate.finish_inference
+            )  # an unreadable answer must not cost the span its end
+            complete(run.operation, response, with_content=self._recorder.content.captures)
+
+    # --- tools and retrievers ----------------------------------------------------------------------------------
+
+    @guarded
+    def on_tool_start(
+        self,
+        serialized: Mapping[str, Any] | None,
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts a tool."""
+        recorder = self._recorder
+        runs = recorder.runs
+        parent = parents.named_parent(runs, parent_run_id)
+        operation = translate.tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"), metadata or {})
+        operation.agent_name = _agent_above(parent)
+        if recorder.content.captures:
+            operation.arguments = inputs if inputs is not None else input_str
+        recorder.start(
+            run_id, operation, parent, inside=parents.inside_by_config(runs, run_id), may_vanish=True
+        )
+
+    @guarded
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Finishes a tool, or fails it if its message says so."""
+        run = self._open(run_id)
+        if run is None or not isinstance(run.operation, ToolExecution):
+            return
+        finish = guarded(translate.finish_tool)
+        failure = finish(run.operation, output, with_content=self._recorder.content.captures)
+        if failure is not None:
+            self._recorder.fail(run, failure)
+        else:
+            self._recorder.finish(run)
+
+    @guarded
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Fails a tool."""
+        self._fail(run_id, error)
+
+    @guarded
+    def on_retriever_start(
+        self,
+        serialized: Mapping[str, Any] | None,
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Starts a retrieval."""
+        recorder = self._recorder
+        operation = translate.retrieval(metadata or {})
+        if recorder.content.captures:
+            operation.query = query
+        frame = parents.caller()
+        recorder.start(
+            run_id,
+            operation,
+            parents.named_parent(recorder.runs, parent_run_id),
+            inside=parents.inside_by_frame(frame) if frame is not None else None,
+            may_vanish=True,
+        )
+
+    @guarded
+    def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Finishes a retrieval."""
+        run = self._open(run_id)
+        if run is not None and isinstance(run.operation, Retrieval):
+            finish = guarded(translate.finish_retrieval)
+            finish(run.operation, documents, with_content=self._recorder.content.captures)
+            self._recorder.finish(run)
+
+    @guarded
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Fails a retrieval."""
+        self._fail(run_id, error)
+
+    # --- what happens within a run -----------------------------------------------------------------------------
+
+    @guarded
+    def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Notes that a model call is tried again."""
+        run = self._recorder.runs.get(run_id)
+        if run is not None:
+            run.span.add_event(semconv.EVENT_RETRY, {"attempt": int(retry_state.attempt_number)})
+
+    @guarded
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Adds the application's own event to the run that sent it."""
+        run = self._recorder.runs.get(run_id)
+        if run is not None:
+            run.span.add_event(name)
+
+    def _open(self, run_id: UUID) -> Run | None:
+        """The open run with this id; None for a hidden or unknown one."""
+        run = self._recorder.runs.get(run_id)
+        return run if run is not None and run.key == run_id else None
+
+    def _fail(self, run_id: UUID, error: BaseException) -> None:
+        run = self._open(run_id)
+        if run is None:
+            return
+        signal = _control_flow(error)
+        if signal is None:
+            self._recorder.fail(run, error)
+        elif signal == "GraphInterrupt":
+            self._recorder.interrupt(run)
+        else:
+            self._recorder.finish(run)
+
+
+def _inference(
+    serialized: Mapping[str, Any] | None,
+    metadata: dict[str, Any] | None,
+    kwargs: Mapping[str, Any],
+    *,
+    text_completion: bool,
+) -> Inference:
+    return translate.inference(
+        serialized,
+        metadata or {},
+        kwargs.get("invocation_params") or {},
+        kwargs.get("options") or {},
+        text_completion=text_completion,
+    )
+
+
+def _conversation(batches: Sequence[Sequence[Any]]) -> Any:
+    return messages.conversation(batches[0]) if batches else None
+
+
+def _agent_above(run: Run | None) -> str | None:
+    while run is not None:
+        if isinstance(run.operation, AgentInvocation):
+            return run.operation.name
+        run = run.parent
+    return None
+
+
+def _resumes(inputs: Any) -> bool:
+    """Whether a graph is started to go on: without input, or with LangGraph's resume command."""
+    return inputs is None or getattr(inputs, "resume", None) is not None
+
+
+def _control_flow(error: BaseException) -> str | None:
+    """The class of LangGraph's own that makes `error` control flow rather than a failure; None if it is one.
+
+    By the classes' module, not by name alone: an application may call its own exception GraphInterrupt.
+    """
+    signals = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}
+    if "GraphBubbleUp" not in signals:
+        return None
+    return "GraphInterrupt" if "GraphInterrupt" in signals else "GraphBubbleUp"

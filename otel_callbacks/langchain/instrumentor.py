@@ -1,0 +1,53 @@
+"""The process-wide switch, through the hook that LangChain publishes for it; nothing is patched."""
+
+import threading
+from typing import Any
+
+from langchain_core.tracers.context import register_configure_hook
+
+from otel_callbacks.langchain.handler import OTelCallbackHandler
+
+
+class _Slot:
+    """What LangChain asks for the handler at every call.
+
+    It stands in for a `ContextVar`, of which LangChain only calls `get`: a value set in one is not seen by
+    threads that are started later, and one with a default cannot be switched off.
+    """
+
+    def __init__(self) -> None:
+        self.handler: OTelCallbackHandler | None = None
+
+    def get(self) -> OTelCallbackHandler | None:
+        return self.handler
+
+
+_slot = _Slot()
+_lock = threading.Lock()
+_registered = False
+
+
+def instrument(**options: Any) -> OTelCallbackHandler:
+    """Traces every LangChain and LangGraph call of the process.
+
+    A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
+
+    Args:
+        options: the arguments of `OTelCallbackHandler`.
+
+    Returns:
+        The handler.
+    """
+    global _registered
+    handler = OTelCallbackHandler(**options)
+    with _lock:
+        if not _registered:
+            register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
+            _registered = True
+        _slot.handler = handler
+    return handler
+
+
+def uninstrument() -> None:
+    """Switches the process-wide handler off. Runs that are open end as usual."""
+    _slot.handler = None

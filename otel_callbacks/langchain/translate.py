@@ -1,0 +1,361 @@
+"""LangChain's payloads to operations: the only place that digs in LangChain's dictionaries."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import Generation, LLMResult
+
+from otel_callbacks import providers
+from otel_callbacks.langchain import messages
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Document,
+    Failure,
+    Inference,
+    Operation,
+    Retrieval,
+    Step,
+    ToolExecution,
+    Usage,
+    Workflow,
+)
+
+Metadata = Mapping[str, Any]
+
+_AGENT_INTEGRATION = "langchain_create_agent"
+_PREBUILT_AGENT_MODULE = "langgraph.prebuilt.chat_agent_executor"
+_TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
+_CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
+_URL_KEYS = (
+    "openai_api_base",
+    "base_url",
+    "azure_endpoint",
+    "anthropic_api_url",
+    "groq_api_base",
+    "endpoint",
+    "endpoint_url",
+    "api_base",
+)
+_MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
+_MAX_TOKENS_KEYS = (
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "num_predict",
+)
+_RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
+_FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+
+
+def is_plumbing(name: str | None, run_type: str | None) -> bool:
+    """Whether a chain is a prompt, a parser, or a runnable that nobody gave a name."""
+    return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
+
+
+def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) -> Operation:
+    """A chain run: an agent, a graph node, the outermost chain or an application's sub-graph, or a step.
+
+    Args:
+        name: what LangChain calls the run.
+        metadata: the run's metadata.
+        graph: the compiled graph if the run is a graph's.
+        outermost: no run of ours encloses it.
+    """
+    conversation = conversation_id(metadata)
+    own_name = None if is_plumbing(name, None) else name
+    if graph is not None:
+        own = (getattr(graph, "config", None) or {}).get("metadata") or {}
+        if own.get("ls_integration") == _AGENT_INTEGRATION or _is_prebuilt_agent(graph):
+            return AgentInvocation(name=own.get("lc_agent_name") or own_name, conversation_id=conversation)
+        return Workflow(name=own_name, conversation_id=conversation)
+    if outermost:
+        return Workflow(name=own_name, conversation_id=conversation)
+    return Step(name=name)
+
+
+def node(metadata: Metadata) -> Step:
+    """A node of a graph, run in one step of it."""
+    path = metadata.get("langgraph_path")
+    step = metadata.get("langgraph_step")
+    return Step(
+        name=str(metadata["langgraph_node"]),
+        node=str(metadata["langgraph_node"]),
+        step=step if isinstance(step, int) else None,
+        path="/".join(str(part) for part in path) if isinstance(path, tuple | list) else None,
+        checkpoint_ns=_text(metadata.get("langgraph_checkpoint_ns")),
+    )
+
+
+def _is_prebuilt_agent(graph: Any) -> bool:
+    """Whether the graph came from `create_react_agent`, which leaves no mark but its own node function."""
+    bound = getattr(getattr(graph, "nodes", {}).get("agent"), "bound", None)
+    first = getattr(bound, "first", bound)
+    return getattr(getattr(first, "func", None), "__module__", None) == _PREBUILT_AGENT_MODULE
+
+
+def conversation_id(metadata: Metadata) -> str | None:
+    """The conversation as the application named it; never made up."""
+    return next((str(value) for key in _CONVERSATION_KEYS if (value := metadata.get(key))), None)
+
+
+def inference(
+    serialized: Mapping[str, Any] | None,
+    metadata: Metadata,
+    parameters: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    text_completion: bool,
+) -> Inference:
+    """A model call that starts.
+
+    Args:
+        serialized: the model as LangChain describes it; only its address is read, the rest may hold secrets.
+        metadata: the run's metadata, with the `ls_` keys of the model.
+        parameters: `invocation_params`, what the integration is going to send.
+        options: what the caller passed to this call.
+        text_completion: the model completes text rather than a conversation.
+    """
+    provider = providers.provider_name(_text(metadata.get("ls_provider")))
+    address, port = providers.endpoint(provider, _base_url(serialized))
+    reasoning = providers.as_mapping(parameters.get("reasoning"))
+    tier = _text(parameters.get("service_tier"))
+    choices = _integer(parameters.get("n"))
+    return Inference(
+        name=_text(metadata.get("ls_model_name")) or _first_text(parameters, _MODEL_KEYS),
+        text_completion=text_completion,
+        provider=provider,
+        conversation_id=conversation_id(metadata),
+        server_address=address,
+        server_port=port,
+        choice_count=choices if choices != 1 else None,
+        frequency_penalty=_number(parameters.get("frequency_penalty")),
+        max_tokens=next(
+            (
+                limit
+                for value in (
+                    *(parameters.get(key) for key in _MAX_TOKENS_KEYS),
+                    metadata.get("ls_max_tokens"),
+                )
+                if (limit := _integer(value)) is not None
+            ),
+            None,
+        ),
+        presence_penalty=_number(parameters.get("presence_penalty")),
+        previous_response_id=_text(parameters.get("previous_response_id")),
+        reasoning_level=_text(parameters.get("reasoning_effort")) or _text(reasoning.get("effort")),
+        seed=_integer(parameters.get("seed")),
+        stop_sequences=_texts(parameters.get("stop") or options.get("stop") or metadata.get("ls_stop")),
+        stream=True if parameters.get("stream") is True else None,
+        temperature=_number(parameters.get("temperature", metadata.get("ls_temperature"))),
+        top_k=_integer(parameters.get("top_k")),
+        top_p=_number(parameters.get("top_p")),
+        output_type=_output_type(parameters, options),
+        request_service_tier=tier if tier != "auto" and provider == "openai" else None,
+    )
+
+
+def _base_url(serialized: Mapping[str, Any] | None) -> str | None:
+    return _first_text(providers.as_mapping((serialized or {}).get("kwargs")), _URL_KEYS)
+
+
+def _output_type(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    """The modality the caller asked for; a schema or JSON mode asks for json."""
+    asked = parameters.get("response_format")
+    if asked is not None or "ls_structured_output_format" in options:
+        return "text" if isinstance(asked, Mapping) and asked.get("type") == "text" else "json"
+    return None
+
+
+def tool_definitions(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The tools that the model was offered, in the conventions' flat form."""
+    offered = parameters.get("tools") or parameters.get("functions")
+    if not isinstance(offered, list | tuple):
+        return None
+    return [_tool_definition(tool) for tool in offered if isinstance(tool, Mapping)]
+
+
+def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    described = providers.as_mapping(tool.get("function")) or tool
+    definition = {
+        "type": tool.get("type") or "function",
+        "name": described.get("name") or tool.get("type") or "tool",
+        "description": described.get("description"),
+        "parameters": described.get("parameters") or described.get("input_schema"),
+    }
+    return {key: value for key, value in definition.items() if value is not None}
+
+
+def finish_inference(operation: Inference, response: Any, *, with_content: bool) -> None:
+    """Completes a model call with what came back, in full or, after a fault, in part."""
+    if not isinstance(response, LLMResult):
+        return
+    output = providers.as_mapping(response.llm_output)
+    choices = [choice for row in response.generations for choice in row if isinstance(choice, Generation)]
+    details = [_response_details(choice) for choice in choices]
+    everything = (*details, output)
+    operation.response_model = next(
+        (model for found in everything if (model := _response_model(found))), None
+    )
+    operation.response_id = next(
+        (identity for found in everything if (identity := _text(found.get("id")))), None
+    )
+    operation.response_service_tier = _openai_only(operation, everything, "service_tier")
+    operation.system_fingerprint = _openai_only(operation, everything, "system_fingerprint")
+    reasons = [reason for found in details if (reason := _finish_reason(found)) is not None]
+    operation.finish_reasons = providers.finish_reasons_of(reasons)
+    operation.usage = _usage(choices, details, output)
+    operation.cached = any(_is_cache_hit(choice) for choice in choices)
+    if with_content:
+        operation.output_messages = [
+            messages.answer(choice, _finish_reason(_response_details(choice))) for choice in choices
+        ]
+
+
+def _message(choice: Generation) -> AIMessage | None:
+    message = getattr(choice, "message", None)
+    return message if isinstance(message, AIMessage) else None
+
+
+def _response_details(choice: Generation) -> Mapping[str, Any]:
+    """What the provider said about a choice, in one mapping."""
+    message = _message(choice)
+    details = dict(choice.generation_info or {})
+    if message is not None:
+        details.update(message.response_metadata or {})
+        if "id" not in details and message.id is not None and message.id.startswith("resp_"):
+            details["id"] = message.id  # the Responses API's; any other message id is LangChain's own
+    return details
+
+
+def _response_model(found: Mapping[str, Any]) -> str | None:
+    return providers.unrepeated(_first_text(found, _RESPONSE_MODEL_KEYS))
+
+
+def _openai_only(operation: Inference, everything: Sequence[Mapping[str, Any]], key: str) -> str | None:
+    if operation.provider != "openai":
+        return None
+    return next((value for found in everything if (value := providers.unrepeated(found.get(key)))), None)
+
+
+def _finish_reason(found: Mapping[str, Any]) -> str | None:
+    """Why the model stopped; of the Responses API only the status is known."""
+    reason = _first_text(found, _FINISH_KEYS)
+    if reason is None and found.get("object") == "response":
+        incomplete = providers.as_mapping(found.get("incomplete_details"))
+        reason = _text(incomplete.get("reason")) or {"completed": "stop"}.get(str(found.get("status")))
+    return reason
+
+
+def _usage(
+    choices: Sequence[Generation], details: Sequence[Mapping[str, Any]], output: Mapping[str, Any]
+) -> Usage | None:
+    """The usage of the call: LangChain's normal form first, then what the provider left elsewhere."""
+    for choice in choices:
+        message = _message(choice)
+        if message is not None and (usage := providers.usage_of(message.usage_metadata)):
+            return usage
+    for found in (*details, output):
+        for key in ("token_usage", "usage", "usage_metadata"):
+            if usage := providers.usage_of(found.get(key)):
+                return usage
+        if usage := providers.usage_of(found):  # Ollama's counts lie open beside the rest
+            return usage
+    return None
+
+
+def _is_cache_hit(choice: Generation) -> bool:
+    """LangChain marks an answer from its own cache by a total cost of zero."""
+    message = _message(choice)
+    usage: Mapping[str, Any] = providers.as_mapping(message.usage_metadata) if message is not None else {}
+    return usage.get("total_cost") == 0
+
+
+def tool(
+    serialized: Mapping[str, Any] | None, name: str | None, call_id: Any, metadata: Metadata
+) -> ToolExecution:
+    """A tool that starts."""
+    described = serialized or {}
+    return ToolExecution(
+        name=_text(described.get("name")) or name or "tool",
+        description=_text(described.get("description")),
+        call_id=_text(call_id),
+        conversation_id=conversation_id(metadata),
+    )
+
+
+def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) -> Failure | None:
+    """Completes a tool with its result; a result that says it is an error is a failure."""
+    result = output.content if isinstance(output, ToolMessage) else output
+    operation.result_size = _size(result)
+    if with_content:
+        operation.result = messages.plain(result)
+    if isinstance(output, ToolMessage) and output.status == "error":
+        return Failure("tool_error", result if isinstance(result, str) else None)
+    return None
+
+
+def _size(result: Any) -> int | None:
+    """Characters of a text, or of the texts in a list of content blocks."""
+    if isinstance(result, str):
+        return len(result)
+    if isinstance(result, list):
+        return sum(len(text) for text in _block_texts(result))
+    return None
+
+
+def _block_texts(blocks: Sequence[Any]) -> Iterator[str]:
+    for block in blocks:
+        text = block.get("text") if isinstance(block, Mapping) else block
+        if isinstance(text, str):
+            yield text
+
+
+def retrieval(metadata: Metadata) -> Retrieval:
+    """A retriever that starts. A vector store's class is the provider, as LangChain reports it."""
+    return Retrieval(
+        provider=_text(metadata.get("ls_vector_store_provider")), conversation_id=conversation_id(metadata)
+    )
+
+
+def finish_retrieval(operation: Retrieval, found: Any, *, with_content: bool) -> None:
+    """Completes a retrieval. A score is taken where a retriever left one in the metadata."""
+    if isinstance(found, Sequence):
+        operation.documents = [
+            _document(document, with_content) for document in found if isinstance(document, LangChainDocument)
+        ]
+
+
+def _document(document: LangChainDocument, with_content: bool) -> Document:
+    metadata = document.metadata
+    score = _number(metadata.get("score", metadata.get("relevance_score")))
+    if not with_content:
+        return Document(id=document.id, score=score)
+    return Document(id=document.id, score=score, content=document.page_content, metadata=metadata)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _first_text(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    return next((text for key in keys if (text := _text(found.get(key)))), None)
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list | tuple):
+        return None
+    return tuple(text for text in values if isinstance(text, str)) or None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,187 @@
+"""Operations to spans: name, kind, the attributes at start and the attributes at end.
+
+Each table pairs a field of the operation with the attribute that carries it. What a sampler may want to see is
+in the start tables; the rest is written once, at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from otel_callbacks import content, operations, semconv
+
+Attributes = dict[str, AttributeValue]
+_Table = Sequence[tuple[str, str]]
+
+
+def _reader(table: _Table) -> Callable[[Any], Attributes]:
+    """Compiles a table into a function that reads the fields that are set."""
+    names = tuple(attribute for _, attribute in table)
+    fields = attrgetter(*(field for field, _ in table))
+    if len(table) == 1:
+        return lambda operation: {} if (value := fields(operation)) is None else {names[0]: value}
+    return lambda operation: {
+        name: value for name, value in zip(names, fields(operation), strict=True) if value is not None
+    }
+
+
+_CONVERSATION = ("conversation_id", semconv.CONVERSATION_ID)
+_SERVER = (("server_address", semconv.SERVER_ADDRESS), ("server_port", semconv.SERVER_PORT))
+
+_START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
+    operations.Workflow: _reader((("name", semconv.WORKFLOW_NAME), _CONVERSATION)),
+    operations.AgentInvocation: _reader((("name", semconv.AGENT_NAME), _CONVERSATION)),
+    operations.Step: _reader(
+        (
+            ("node", semconv.LANGGRAPH_NODE),
+            ("step", semconv.LANGGRAPH_STEP),
+            ("path", semconv.LANGGRAPH_PATH),
+            ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
+        )
+    ),
+    operations.ToolExecution: _reader(
+        (
+            ("name", semconv.TOOL_NAME),
+            ("type", semconv.TOOL_TYPE),
+            ("agent_name", semconv.AGENT_NAME),
+            ("call_id", semconv.TOOL_CALL_ID),
+            _CONVERSATION,
+        )
+    ),
+    operations.Retrieval: _reader(
+        (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER)
+    ),
+    operations.Inference: _reader(
+        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER, _CONVERSATION)
+    ),
+}
+
+_END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
+    operations.AgentInvocation: _reader(
+        (("description", semconv.AGENT_DESCRIPTION), ("finish_reasons", semconv.RESPONSE_FINISH_REASONS))
+    ),
+    operations.ToolExecution: _reader(
+        (("description", semconv.TOOL_DESCRIPTION), ("result_size", semconv.TOOL_RESULT_SIZE))
+    ),
+    operations.Retrieval: _reader(
+        (
+            ("top_k", semconv.RETRIEVAL_TOP_K),
+            ("embedding_model", semconv.REQUEST_MODEL),
+            ("score_kind", semconv.RAG_SCORE_KIND),
+        )
+    ),
+    operations.Inference: _reader(
+        (
+            ("choice_count", semconv.REQUEST_CHOICE_COUNT),
+            ("frequency_penalty", semconv.REQUEST_FREQUENCY_PENALTY),
+            ("max_tokens", semconv.REQUEST_MAX_TOKENS),
+            ("presence_penalty", semconv.REQUEST_PRESENCE_PENALTY),
+            ("previous_response_id", semconv.REQUEST_PREVIOUS_RESPONSE_ID),
+            ("reasoning_level", semconv.REQUEST_REASONING_LEVEL),
+            ("seed", semconv.REQUEST_SEED),
+            ("stop_sequences", semconv.REQUEST_STOP_SEQUENCES),
+            ("stream", semconv.REQUEST_STREAM),
+            ("temperature", semconv.REQUEST_TEMPERATURE),
+            ("top_k", semconv.REQUEST_TOP_K),
+            ("top_p", semconv.REQUEST_TOP_P),
+            ("output_type", semconv.OUTPUT_TYPE),
+            ("request_service_tier", semconv.OPENAI_REQUEST_SERVICE_TIER),
+            ("response_model", semconv.RESPONSE_MODEL),
+            ("response_id", semconv.RESPONSE_ID),
+            ("response_service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
+            ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
+            ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
+            ("time_to_first_chunk", semconv.RESPONSE_TIME_TO_FIRST_CHUNK),
+        )
+    ),
+}
+
+_USAGE = _reader(
+    (
+        ("input_tokens", semconv.USAGE_INPUT_TOKENS),
+        ("output_tokens", semconv.USAGE_OUTPUT_TOKENS),
+        ("cache_read_input_tokens", semconv.USAGE_CACHE_READ_INPUT_TOKENS),
+        ("cache_write_input_tokens", semconv.USAGE_CACHE_WRITE_INPUT_TOKENS),
+        ("reasoning_output_tokens", semconv.USAGE_REASONING_OUTPUT_TOKENS),
+        ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
+        ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
+    )
+)
+
+
+def operation_name(operation: operations.Operation) -> str | None:
+    """The value of `gen_ai.operation.name`; None for a step."""
+    if isinstance(operation, operations.Inference) and operation.text_completion:
+        return semconv.TEXT_COMPLETION
+    return operation.operation
+
+
+def span_kind(operation: operations.Operation) -> SpanKind:
+    """CLIENT for what calls out to a model or a store, INTERNAL for the rest."""
+    calls_out = isinstance(operation, operations.Inference | operations.Retrieval)
+    return SpanKind.CLIENT if calls_out else SpanKind.INTERNAL
+
+
+def span_name(operation: operations.Operation) -> str:
+    """`{operation} {key}`, or the operation alone when the key is not known; a step's own name."""
+    verb = operation_name(operation)
+    if verb is None:
+        return operation.name or "step"
+    return f"{verb} {operation.name}" if operation.name else verb
+
+
+def start_attributes(operation: operations.Operation) -> Attributes:
+    """What is known when the work starts; samplers see these."""
+    attributes = _START[type(operation)](operation)
+    verb = operation_name(operation)
+    if verb is not None:
+        attributes[semconv.OPERATION_NAME] = verb
+    return attributes
+
+
+def end_attributes(operation: operations.Operation) -> Attributes:
+    """What is known when the work has ended, without content."""
+    read = _END.get(type(operation))
+    attributes = read(operation) if read is not None else {}
+    if isinstance(operation, operations.Inference):
+        attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
+        if operation.usage is not None and not operation.cached:
+            attributes.update(_USAGE(operation.usage))
+    elif isinstance(operation, operations.Retrieval) and operation.documents is not None:
+        attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
+        scores = [document.score for document in operation.documents if document.score is not None]
+        if scores:
+            best = min if operation.score_kind == "distance" else max
+            attributes[semconv.RAG_TOP_SCORE] = best(scores)
+    return attributes
+
+
+def content_attributes(operation: operations.Operation) -> dict[str, Any]:
+    """The content of an operation, structured as the conventions want it on events; see `content.to_json`."""
+    found: dict[str, Any] = {}
+    match operation:
+        case operations.Inference():
+            _put_messages(found, operation)
+            found[semconv.TOOL_DEFINITIONS] = operation.tool_definitions
+        case operations.AgentInvocation() | operations.Workflow():
+            _put_messages(found, operation)
+        case operations.ToolExecution():
+            found[semconv.TOOL_CALL_ARGUMENTS] = content.structured(operation.arguments)
+            found[semconv.TOOL_CALL_RESULT] = content.structured(operation.result)
+        case operations.Retrieval():
+            found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = operation.query
+            if operation.documents is not None:
+                found[semconv.RETRIEVAL_DOCUMENTS] = content.documents(operation.documents)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _put_messages(
+    found: dict[str, Any], operation: operations.Inference | operations.AgentInvocation | operations.Workflow
+) -> None:
+    if operation.input_messages is not None:
+        found[semconv.INPUT_MESSAGES] = content.messages(operation.input_messages)
+    if operation.output_messages is not None:
+        found[semconv.OUTPUT_MESSAGES] = content.messages(operation.output_messages)

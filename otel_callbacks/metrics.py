@@ -1,0 +1,203 @@
+"""The conventions' metrics, with exactly their attributes and buckets, and counters of our own doing."""
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+
+from opentelemetry import metrics
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, MeterProvider, Observation
+
+from otel_callbacks import mapping, operations, semconv
+from otel_callbacks.cost.rollup import Totals
+
+_DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_TOKENS = (
+    *(1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144),
+    *(1048576, 4194304, 16777216, 67108864),
+)
+_WORKFLOW = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+_AGENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
+_CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+_Attributes = dict[str, str | int]
+
+
+class SpanCounts:
+    """How many spans we started, ended, ended without being told to, and failed to describe."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.ended = 0
+        self.swept = 0
+        self.errors = 0
+
+
+class Metrics:
+    """The instruments of one meter provider (None: the global one, also when it is set later)."""
+
+    def __init__(self, meter_provider: MeterProvider | None, counts: SpanCounts) -> None:
+        meter = metrics.get_meter(
+            semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
+        )
+
+        def seconds(name: str, buckets: tuple[float, ...], description: str) -> Histogram:
+            return meter.create_histogram(
+                name, "s", description, explicit_bucket_boundaries_advisory=list(buckets)
+            )
+
+        def counter(name: str, description: str) -> Counter:
+            return meter.create_counter(name, "{token}", description)
+
+        def counts_of(name: str, unit: str, buckets: tuple[int, ...], description: str) -> Histogram:
+            return meter.create_histogram(
+                name, unit, description, explicit_bucket_boundaries_advisory=list(buckets)
+            )
+
+        self._inference = seconds(semconv.METRIC_INFERENCE_DURATION, _DURATION, "Duration of a model call")
+        self._first_chunk = seconds(
+            semconv.METRIC_TIME_TO_FIRST_CHUNK, _DURATION, "Time from the request to the first chunk"
+        )
+        self._chunk = seconds(
+            semconv.METRIC_TIME_PER_OUTPUT_CHUNK, _DURATION, "Time per chunk after the first"
+        )
+        self._input = counter(semconv.METRIC_USAGE_INPUT_TOKENS, "Input tokens used")
+        self._output = counter(semconv.METRIC_USAGE_OUTPUT_TOKENS, "Output tokens used")
+        self._parts = (
+            (
+                "cache_read_input_tokens",
+                counter(semconv.METRIC_USAGE_CACHE_READ, "Input tokens read from a cache"),
+            ),
+            (
+                "cache_write_input_tokens",
+                counter(semconv.METRIC_USAGE_CACHE_WRITE, "Input tokens written to a cache"),
+            ),
+            (
+                "reasoning_output_tokens",
+                counter(semconv.METRIC_USAGE_REASONING, "Output tokens used for reasoning"),
+            ),
+        )
+        self._call_input = counts_of(
+            semconv.METRIC_OPERATION_INPUT_TOKENS, "{token}", _TOKENS, "Input tokens of one call"
+        )
+        self._call_output = counts_of(
+            semconv.METRIC_OPERATION_OUTPUT_TOKENS, "{token}", _TOKENS, "Output tokens of one call"
+        )
+        self._client = seconds(
+            semconv.METRIC_CLIENT_OPERATION_DURATION, _DURATION, "Duration of a client operation"
+        )
+        self._workflow = seconds(semconv.METRIC_WORKFLOW_DURATION, _WORKFLOW, "Duration of a workflow")
+        self._agent = seconds(semconv.METRIC_AGENT_DURATION, _AGENT, "Duration of an agent invocation")
+        self._inference_calls = counts_of(
+            semconv.METRIC_AGENT_INFERENCE_CALLS,
+            "{inference_call}",
+            _CALLS,
+            "Model calls of one agent invocation",
+        )
+        self._tool_calls = counts_of(
+            semconv.METRIC_AGENT_TOOL_CALLS, "{tool_call}", _CALLS, "Tool calls of one agent invocation"
+        )
+        self._tool = seconds(semconv.METRIC_TOOL_DURATION, _DURATION, "Duration of a tool execution")
+        for name, field in (
+            (semconv.METRIC_SPANS_STARTED, "started"),
+            (semconv.METRIC_SPANS_ENDED, "ended"),
+            (semconv.METRIC_SPANS_SWEPT, "swept"),
+            (semconv.METRIC_SPANS_ERRORS, "errors"),
+        ):
+            meter.create_observable_counter(name, [_observe(counts, field)], "{span}")
+
+    def ended(
+        self,
+        operation: operations.Operation,
+        seconds: float,
+        error_type: str | None,
+        totals: Totals | None,
+        context: Context,
+    ) -> None:
+        """Records an operation that has ended.
+
+        Args:
+            operation: the operation, complete.
+            seconds: the duration of its span.
+            error_type: why it failed, if it did.
+            totals: what it used, with everything below it.
+            context: holds its span, for exemplars.
+        """
+        attributes: _Attributes = {semconv.ERROR_TYPE: error_type} if error_type else {}
+        match operation:
+            case operations.Inference():
+                self._record_inference(operation, seconds, attributes, context)
+            case operations.Retrieval():
+                attributes |= _client_attributes(operation, operation.embedding_model, None)
+                self._client.record(seconds, attributes, context)
+            case operations.ToolExecution():
+                _put(attributes, semconv.TOOL_NAME, operation.name)
+                _put(attributes, semconv.TOOL_TYPE, operation.type)
+                _put(attributes, semconv.AGENT_NAME, operation.agent_name)
+                self._tool.record(seconds, attributes, context)
+            case operations.AgentInvocation():
+                _put(attributes, semconv.AGENT_NAME, operation.name)
+                self._agent.record(seconds, attributes, context)
+                attributes.pop(semconv.ERROR_TYPE, None)
+                self._inference_calls.record(totals.own_inference_calls if totals else 0, attributes, context)
+                self._tool_calls.record(totals.own_tool_calls if totals else 0, attributes, context)
+            case operations.Workflow():
+                _put(attributes, semconv.WORKFLOW_NAME, operation.name)
+                self._workflow.record(seconds, attributes, context)
+
+    def chunk(self, operation: operations.Inference, seconds: float, context: Context) -> None:
+        """Records the time since the previous chunk of a stream."""
+        attributes = _client_attributes(operation, operation.name, operation.response_model)
+        self._chunk.record(seconds, attributes, context)
+
+    def _record_inference(
+        self, operation: operations.Inference, seconds: float, error: _Attributes, context: Context
+    ) -> None:
+        attributes = _client_attributes(operation, operation.name, operation.response_model)
+        self._inference.record(seconds, attributes | error if error else attributes, context)
+        if operation.time_to_first_chunk is not None:
+            self._first_chunk.record(operation.time_to_first_chunk, attributes, context)
+        usage = operation.usage
+        if usage is None or operation.cached:
+            return
+        if usage.input_tokens is not None:
+            self._call_input.record(usage.input_tokens, attributes, context)
+            _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes, context)
+        if usage.output_tokens is not None:
+            self._call_output.record(usage.output_tokens, attributes, context)
+            _add_by_modality(
+                self._output, usage.output_tokens, usage.audio_output_tokens, attributes, context
+            )
+        for field, instrument in self._parts:
+            if tokens := getattr(usage, field):
+                instrument.add(tokens, {**attributes, semconv.TOKEN_MODALITY: "unknown"}, context)
+
+
+def _client_attributes(
+    operation: operations.Inference | operations.Retrieval, model: str | None, response_model: str | None
+) -> _Attributes:
+    attributes: _Attributes = {}
+    _put(attributes, semconv.OPERATION_NAME, mapping.operation_name(operation))
+    _put(attributes, semconv.PROVIDER_NAME, operation.provider)
+    _put(attributes, semconv.REQUEST_MODEL, model)
+    _put(attributes, semconv.RESPONSE_MODEL, response_model)
+    _put(attributes, semconv.SERVER_ADDRESS, operation.server_address)
+    _put(attributes, semconv.SERVER_PORT, operation.server_port)
+    return attributes
+
+
+def _put(attributes: _Attributes, name: str, value: str | int | None) -> None:
+    if value is not None:
+        attributes[name] = value
+
+
+def _add_by_modality(
+    counter: Counter, total: int, audio: int | None, attributes: _Attributes, context: Context
+) -> None:
+    """Counts the audio tokens as such; of the rest neither the provider nor we can tell text from image."""
+    if audio:
+        counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"}, context)
+    counter.add(max(total - (audio or 0), 0), {**attributes, semconv.TOKEN_MODALITY: "unknown"}, context)
+
+
+def _observe(counts: SpanCounts, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda options: (Observation(getattr(counts, field)),)

@@ -1,0 +1,229 @@
+"""What a framework did, in typed form: the one language the handlers speak and the recorder understands.
+
+Values (`Usage`, `Document`, messages) are frozen. An operation is the one mutable kind: a handler creates it
+when the work starts and completes the same object when the work ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from otel_callbacks import semconv
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one model call, as the provider bills them; None means not reported.
+
+    `input_tokens` includes the cache reads and writes, `output_tokens` includes the reasoning: the breakdowns
+    are parts of the totals, never additions (GenAI conventions, "usage").
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A retrieved document. `score` is None unless the framework reported one; it is never made up."""
+
+    id: str | None = None
+    score: float | None = None
+    content: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text of a message."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a reasoning model thought aloud."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model's request to run a tool."""
+
+    name: str
+    id: str | None = None
+    arguments: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallResponse:
+    """What a tool answered."""
+
+    response: Any
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image, sound, video or document; `content` (base64), `uri` or `file_id` says where it is."""
+
+    modality: str
+    mime_type: str | None = None
+    content: str | None = None
+    uri: str | None = None
+    file_id: str | None = None
+
+
+Part = Text | Reasoning | ToolCall | ToolCallResponse | Media
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    parts: Sequence[Part]
+    name: str | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an operation failed. `type` is the value of `error.type`, of low cardinality."""
+
+    type: str
+    message: str | None = None
+    exception: BaseException | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """Describes an exception: its class name, with the module unless it is built in."""
+        kind = type(error)
+        name = kind.__qualname__
+        return cls(
+            name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}", _text(error), error
+        )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # the application's exception, whose __str__ may fail as it likes
+        return f"<{type(error).__name__}>"
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """What all operations share. `name` is the key in the span's name: a model, an agent, a tool, a node."""
+
+    operation: ClassVar[str | None] = None
+    name: str | None = None
+    conversation_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Workflow(Operation):
+    """The outermost chain or graph of a call, or a sub-graph that the application defined."""
+
+    operation = semconv.INVOKE_WORKFLOW
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentInvocation(Operation):
+    """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end."""
+
+    operation = semconv.INVOKE_AGENT
+    description: str | None = None
+    finish_reasons: Sequence[str] | None = None
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Step(Operation):
+    """Anything else worth a span: a graph node, a named runnable, a workflow step."""
+
+    node: str | None = None
+    step: int | None = None
+    path: str | None = None
+    checkpoint_ns: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolExecution(Operation):
+    """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
+
+    operation = semconv.EXECUTE_TOOL
+    type: str = "function"
+    description: str | None = None
+    call_id: str | None = None
+    agent_name: str | None = None
+    arguments: Any = None
+    result: Any = None
+    result_size: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Retrieval(Operation):
+    """A search. `name` is the data source, when it has an id of its own."""
+
+    operation = semconv.RETRIEVAL
+    provider: str | None = None
+    top_k: int | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    embedding_model: str | None = None
+    query: str | None = None
+    documents: Sequence[Document] | None = None
+    score_kind: Literal["similarity", "distance", "relevance"] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Inference(Operation):
+    """One model call; `name` is the requested model.
+
+    `cached` marks an answer that the framework took from its own cache: nothing was sent, nothing is owed.
+    Times are seconds.
+    """
+
+    operation = semconv.CHAT
+    text_completion: bool = False
+    provider: str | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+
+    choice_count: int | None = None
+    frequency_penalty: float | None = None
+    max_tokens: int | None = None
+    presence_penalty: float | None = None
+    previous_response_id: str | None = None
+    reasoning_level: str | None = None
+    seed: int | None = None
+    stop_sequences: Sequence[str] | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    output_type: str | None = None
+    request_service_tier: str | None = None
+
+    response_model: str | None = None
+    response_id: str | None = None
+    response_service_tier: str | None = None
+    system_fingerprint: str | None = None
+    finish_reasons: Sequence[str] | None = None
+    time_to_first_chunk: float | None = None
+    usage: Usage | None = None
+    cached: bool = False
+
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+    tool_definitions: Sequence[Mapping[str, Any]] | None = None

@@ -1,0 +1,362 @@
+"""Turns operations into telemetry: the table of open runs, and what happens when a run starts and ends.
+
+The recorder knows no framework. A handler starts a run with an operation, completes that same operation, and
+finishes or fails the run; every run ends its span exactly once.
+"""
+
+import asyncio
+import atexit
+import functools
+import time
+import traceback
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, Literal, get_args
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import Link, SpanContext, StatusCode, TracerProvider
+
+from otel_callbacks import content, mapping, operations, semconv
+from otel_callbacks.content import ContentPolicy
+from otel_callbacks.cost.rollup import Totals
+from otel_callbacks.current import Run, here, surroundings
+from otel_callbacks.events import Events
+from otel_callbacks.guard import guarded
+from otel_callbacks.metrics import Metrics, SpanCounts
+
+Detail = Literal["operations", "standard", "everything"]
+DETAILS: tuple[Detail, ...] = get_args(Detail)
+
+_MAX_OPEN = 100_000
+_MAX_HIDDEN = 1_000
+_MAX_INTERRUPTED = 1_024
+_SUPPRESSED = (
+    context_api._SUPPRESS_INSTRUMENTATION_KEY,  # what opentelemetry-instrumentation sets
+    "suppress_instrumentation",  # what older instrumentations set
+)
+_tables: "weakref.WeakKeyDictionary[TracerProvider, dict[Any, Run]]" = weakref.WeakKeyDictionary()
+
+
+class Recorder:
+    """Records the operations of one handler.
+
+    Args:
+        tracer_provider: where spans go; None is the global provider, also one that is set later.
+        meter_provider: where metrics go; None as above.
+        logger_provider: where events go; None as above.
+        detail: which runs get a span of their own, see `Detail`.
+        content: what content is recorded.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        *,
+        detail: Detail = "standard",
+        content: ContentPolicy,
+    ) -> None:
+        self.detail = detail
+        self.content = content
+        self.counts = SpanCounts()
+        self._provider = tracer_provider
+        self._tracer = trace.get_tracer(
+            semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
+        )
+        self._metrics = Metrics(meter_provider, self.counts)
+        self._events = Events(logger_provider)
+        self._interrupted: OrderedDict[str, SpanContext] = OrderedDict()
+        self._table: tuple[TracerProvider, dict[Any, Run]] | None = None
+        _recorders.add(self)
+
+    @property
+    def runs(self) -> dict[Any, Run]:
+        """The open runs by the framework's id; shared by all recorders of one tracer provider.
+
+        That is why two handlers in one call still make one span per run. A hidden run's id leads to the
+        nearest run above it that has a span.
+        """
+        provider = self._provider or trace.get_tracer_provider()
+        if self._table is None or self._table[0] is not provider:
+            self._table = (provider, _tables.setdefault(provider, {}))
+            _sweep_at_exit()
+        return self._table[1]
+
+    def start(
+        self,
+        key: Any,
+        operation: operations.Operation,
+        base: Run | None = None,
+        *,
+        inside: Callable[[], bool] | None = None,
+        found_by_id: bool = False,
+        may_vanish: bool = False,
+        attach: bool = True,
+        resumes: bool = False,
+    ) -> Run | None:
+        """Starts a run and makes it current; None if instrumentation is suppressed or the id is taken.
+
+        Args:
+            key: the framework's id of the run.
+            operation: what is being done; completed by the caller until the run ends.
+            base: the run that the framework names as the parent. A live span within it (a user's, another
+                framework's) takes its place.
+            inside: see `Run`.
+            found_by_id: see `Run`.
+            may_vanish: see `Run`.
+            attach: False if several runs start before the first body runs.
+            resumes: the run continues a conversation that was interrupted, to which it is then linked.
+        """
+        runs = self.runs
+        around = surroundings(base, runs)
+        context = around.context
+        if key in runs or any(context.get(suppressed) for suppressed in _SUPPRESSED):
+            return None
+        for vanished in around.vanished:
+            self._sweep(vanished, semconv.CANCELLED)
+        if base is None or (around.run is not None and around.run.is_within(base)):
+            parent_span, parent = around.span, around.run
+        else:
+            parent_span, parent = base.span, base
+        run = Run(key, operation, parent, runs)
+        run.recorder = self
+        run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.started = time.time_ns()
+        run.span = self._tracer.start_span(
+            mapping.span_name(operation),
+            trace.set_span_in_context(parent_span, context),
+            mapping.span_kind(operation),
+            mapping.start_attributes(operation),
+            self._links(operation) if resumes else (),
+            run.started,
+        )
+        self._enter(run)
+        if attach:
+            run.attach(around.span, around.run, context)
+        return run
+
+    def _enter(self, run: Run) -> None:
+        """Puts the run in the table, under its parent, and under watch if its end may not be told."""
+        self.counts.started += 1
+        run.table[run.key] = run
+        if run.parent is not None and run.parent.open:
+            if run.parent.children is None:
+                run.parent.children = set()
+            run.parent.children.add(run)
+        run.place = here()
+        if run.may_vanish and run.place.task is not None:
+            run.watch = functools.partial(self._task_ended, run)
+            run.place.task.add_done_callback(run.watch)
+        if len(run.table) > _MAX_OPEN:
+            self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
+
+    def hide(self, key: Any, shown: Run) -> None:
+        """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
+        if not shown.open:
+            return
+        if shown.hidden is None:
+            shown.hidden = []
+        shown.table[key] = shown
+        shown.hidden.append(key)
+        if len(shown.hidden) > _MAX_HIDDEN:
+            shown.table.pop(shown.hidden.pop(0), None)
+
+    def chunk(self, run: Run) -> None:
+        """Notes that a piece of the answer arrived."""
+        if run.recorder is not self:  # another handler of ours sees the same stream
+            return
+        now = time.time_ns()
+        if run.first_chunk is None:
+            run.first_chunk = now
+        elif isinstance(run.operation, operations.Inference):
+            self._metrics.chunk(run.operation, (now - run.last_chunk) / 1e9, Context())
+        run.last_chunk = now
+
+    def finish(self, run: Run, outcome: str | None = None) -> None:
+        """Ends a run that did not fail; `outcome` says how, when it did not just end."""
+        self._end(run, None, outcome or (semconv.INTERRUPTED if run.interrupted else None))
+
+    def interrupt(self, run: Run) -> None:
+        """Ends a run that waits for somebody (a human in the loop); it is not a failure.
+
+        The run above, which may end as if nothing was, is interrupted too.
+        """
+        run.span.add_event(semconv.EVENT_INTERRUPT)
+        if run.parent is not None:
+            run.parent.interrupted = True
+        self.finish(run, semconv.INTERRUPTED)
+
+    def fail(self, run: Run, error: BaseException | operations.Failure) -> None:
+        """Ends a run that raised. Being cancelled or abandoned is not a failure."""
+        if isinstance(error, operations.Failure):
+            self._end(run, error, None)
+        elif isinstance(error, GeneratorExit):
+            self.finish(run, semconv.ABANDONED)
+        elif isinstance(error, Exception):
+            self._end(run, operations.Failure.of(error), None)
+        else:  # CancelledError, KeyboardInterrupt, SystemExit
+            self.finish(run, semconv.CANCELLED)
+
+    def sweep(self) -> None:
+        """Ends every open run of this recorder; for the end of the process."""
+        for run in [run for run in self.runs.values() if run.recorder is self]:
+            self._sweep(run, semconv.UNFINISHED)
+
+    def _sweep(self, run: Run, outcome: str) -> None:
+        if run.open:
+            self.counts.swept += 1
+            run.recorder.finish(run, outcome)
+
+    @guarded
+    def _task_ended(self, run: Run, task: "asyncio.Task[Any]") -> None:
+        self._sweep(run, semconv.CANCELLED)
+
+    def _end(self, run: Run, failure: operations.Failure | None, outcome: str | None) -> None:
+        if run.table.pop(run.key, None) is not run:
+            return  # ended before, by a sweep or another handler
+        ended = time.time_ns()
+        span, parent = run.span, run.parent
+        try:
+            self._leave(run)
+            self._describe(run, ended, failure, outcome)
+        except Exception:
+            self.counts.errors += 1
+            raise
+        finally:
+            self.counts.ended += 1
+            if parent is not None and parent.children is not None:
+                parent.children.discard(run)
+            run.close()
+            span.end(ended)
+
+    def _leave(self, run: Run) -> None:
+        """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
+        for key in run.hidden or ():
+            run.table.pop(key, None)
+        if run.watch is not None and run.place is not None and run.place.task is not None:
+            run.place.task.remove_done_callback(run.watch)
+        for child in list(run.children or ()):
+            if child.may_vanish and child.place == run.place:
+                self._sweep(child, semconv.CANCELLED)
+
+    def _describe(
+        self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None
+    ) -> None:
+        operation = run.operation
+        if isinstance(operation, operations.Inference) and run.first_chunk is not None:
+            operation.stream = True
+            operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
+        totals = self._total(run)
+        seconds = (ended - run.started) / 1e9
+        context = trace.set_span_in_context(run.span, Context())  # exemplars point to the run itself
+        self._metrics.ended(operation, seconds, failure.type if failure else None, totals, context)
+        if outcome == semconv.INTERRUPTED and operation.conversation_id:
+            self._remember_interrupted(operation.conversation_id, run)
+        if not run.span.is_recording():
+            return
+        attributes = mapping.end_attributes(operation)
+        if totals is not None:
+            self._put_totals(attributes, run, totals)
+        if outcome is not None:
+            attributes[semconv.OUTCOME] = outcome
+        if failure is not None:
+            attributes[semconv.ERROR_TYPE] = failure.type
+            self._record_failure(run, failure, ended)
+        if self.content.captures:
+            self._put_content(attributes, run, ended)
+        run.span.set_attributes(attributes)
+
+    def _total(self, run: Run) -> Totals | None:
+        """Counts the run itself and hands its totals to the nearest open run above."""
+        operation = run.operation
+        if isinstance(operation, operations.Inference | operations.ToolExecution | operations.Retrieval):
+            run.totals = run.totals or Totals()
+            run.totals.count(operation)
+        totals: Totals | None = run.totals
+        if totals is None:
+            return None
+        parent = run.parent
+        while parent is not None and not parent.open:
+            parent = parent.parent
+        if parent is not None:
+            parent.totals = parent.totals or Totals()
+            parent.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
+        return totals
+
+    def _put_totals(self, attributes: mapping.Attributes, run: Run, totals: Totals) -> None:
+        if run.parent is not None and isinstance(run.operation, operations.Inference):
+            return  # a leaf's totals are its own usage; only a root repeats them
+        attributes.update(totals.attributes())
+        if isinstance(run.operation, operations.AgentInvocation) and totals.own_inference_calls:
+            attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
+            attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
+            if totals.own_finish_reasons:
+                attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
+        if run.parent is None and totals.retrieved:
+            attributes[semconv.RAG_TOTAL_TOKENS] = totals.input_tokens + totals.output_tokens
+
+    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
+        """Sets the status, and records the exception where it was first seen; runs above only have its type.
+
+        An exception's message may quote a prompt or a key, so it is content.
+        """
+        message = failure.message if self.content.captures else None
+        run.span.set_status(StatusCode.ERROR, message)
+        error = failure.exception
+        if error is None:
+            return
+        if run.recorded_error is not error:
+            event: dict[str, str] = {
+                semconv.EXCEPTION_TYPE: failure.type,
+                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
+            }
+            if message is not None:
+                event[semconv.EXCEPTION_MESSAGE] = message
+            self._events.exception(run.span, event, ended)
+        if run.parent is not None and run.parent.open:
+            run.parent.recorded_error = error
+
+    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
+        found = mapping.content_attributes(run.operation)
+        if self.content.events and isinstance(run.operation, operations.Inference):
+            details = {**mapping.start_attributes(run.operation), **attributes, **found}
+            self._events.details(run.span, details, ended)
+        if self.content.spans:
+            for name, value in found.items():
+                attributes[name] = value if isinstance(value, str) else content.to_json(value)
+
+    def _remember_interrupted(self, conversation: str, run: Run) -> None:
+        if run.parent is None:
+            self._interrupted[conversation] = run.span.get_span_context()
+            if len(self._interrupted) > _MAX_INTERRUPTED:
+                self._interrupted.popitem(last=False)
+
+    def _links(self, operation: operations.Operation) -> Sequence[Link]:
+        interrupted = self._interrupted.pop(operation.conversation_id or "", None)
+        return (Link(interrupted),) if interrupted is not None else ()
+
+
+_recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
+
+
+@functools.cache
+def _sweep_at_exit() -> None:
+    """Has what is still open ended when the interpreter exits.
+
+    Registered when the first run starts: exit functions run last in, first out, and the provider, which shuts
+    down in one of its own, is there by then.
+    """
+    atexit.register(_sweep_all)
+
+
+def _sweep_all() -> None:
+    recorders: Iterable[Recorder] = list(_recorders)
+    for recorder in recorders:
+        guarded(recorder.sweep)()

@@ -1,0 +1,151 @@
+"""Every name we emit: attributes, metrics, events and their well-known values.
+
+The GenAI names follow `open-telemetry/semantic-conventions-genai` at main@6fd0d763 (2026-10-09, nothing
+released yet); the names below "ours" exist because the conventions have none. A rename upstream is one line
+here and one in the changelog.
+"""
+
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
+SCOPE: Final = "otel_callbacks"
+
+# Operations: the values of gen_ai.operation.name.
+OPERATION_NAME: Final = "gen_ai.operation.name"
+CHAT: Final = "chat"
+TEXT_COMPLETION: Final = "text_completion"
+EMBEDDINGS: Final = "embeddings"
+RETRIEVAL: Final = "retrieval"
+EXECUTE_TOOL: Final = "execute_tool"
+INVOKE_AGENT: Final = "invoke_agent"
+INVOKE_WORKFLOW: Final = "invoke_workflow"
+RERANK: Final = "rerank"  # ours: no convention yet (semantic-conventions-genai issue 253)
+
+# Core conventions (stable).
+ERROR_TYPE: Final = "error.type"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+# GenAI: shared.
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+OUTPUT_TYPE: Final = "gen_ai.output.type"
+
+# GenAI: request.
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
+REQUEST_ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
+REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
+REQUEST_PREVIOUS_RESPONSE_ID: Final = "gen_ai.request.previous_response.id"
+REQUEST_REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+REQUEST_SEED: Final = "gen_ai.request.seed"
+REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+OPENAI_REQUEST_SERVICE_TIER: Final = "openai.request.service_tier"
+
+# GenAI: response.
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
+OPENAI_RESPONSE_SYSTEM_FINGERPRINT: Final = "openai.response.system_fingerprint"
+
+# GenAI: usage. Input includes cache reads and writes, output includes reasoning.
+USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE_INPUT_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+USAGE_AUDIO_INPUT_TOKENS: Final = "gen_ai.usage.audio.input_tokens"
+USAGE_AUDIO_OUTPUT_TOKENS: Final = "gen_ai.usage.audio.output_tokens"
+TOKEN_MODALITY: Final = "gen_ai.token.modality"
+
+# GenAI: agents, workflows, tools.
+AGENT_NAME: Final = "gen_ai.agent.name"
+AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+
+# GenAI: retrieval and embeddings.
+DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
+RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+EMBEDDINGS_DIMENSION_COUNT: Final = "gen_ai.embeddings.dimension.count"
+
+# GenAI: content, opt-in.
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
+RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+RETRIEVAL_QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
+
+# Events and metrics of the conventions.
+EVENT_OPERATION_DETAILS: Final = "gen_ai.client.inference.operation.details"
+EVENT_OPERATION_EXCEPTION: Final = "gen_ai.client.operation.exception"
+METRIC_INFERENCE_DURATION: Final = "gen_ai.client.inference.duration"
+METRIC_TIME_TO_FIRST_CHUNK: Final = "gen_ai.client.inference.time_to_first_chunk"
+METRIC_TIME_PER_OUTPUT_CHUNK: Final = "gen_ai.client.inference.time_per_output_chunk"
+METRIC_USAGE_INPUT_TOKENS: Final = "gen_ai.client.inference.usage.input_tokens"
+METRIC_USAGE_OUTPUT_TOKENS: Final = "gen_ai.client.inference.usage.output_tokens"
+METRIC_USAGE_CACHE_READ: Final = "gen_ai.client.inference.usage.cache_read.input_tokens"
+METRIC_USAGE_CACHE_WRITE: Final = "gen_ai.client.inference.usage.cache_write.input_tokens"
+METRIC_USAGE_REASONING: Final = "gen_ai.client.inference.usage.reasoning.output_tokens"
+METRIC_OPERATION_INPUT_TOKENS: Final = "gen_ai.client.inference.operation.input_tokens"
+METRIC_OPERATION_OUTPUT_TOKENS: Final = "gen_ai.client.inference.operation.output_tokens"
+METRIC_CLIENT_OPERATION_DURATION: Final = "gen_ai.client.operation.duration"
+METRIC_WORKFLOW_DURATION: Final = "gen_ai.invoke_workflow.duration"
+METRIC_AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
+METRIC_AGENT_INFERENCE_CALLS: Final = "gen_ai.invoke_agent.inference_calls"
+METRIC_AGENT_TOOL_CALLS: Final = "gen_ai.invoke_agent.tool_calls"
+METRIC_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
+
+# Ours.
+OUTCOME: Final = "otel_callbacks.outcome"
+ABANDONED: Final = "abandoned"
+CANCELLED: Final = "cancelled"
+INTERRUPTED: Final = "interrupted"
+UNFINISHED: Final = "unfinished"
+USAGE_SOURCE: Final = "otel_callbacks.usage.source"
+TOOL_RESULT_SIZE: Final = "otel_callbacks.tool.result_size"
+ROLLUP_INPUT_TOKENS: Final = "otel_callbacks.rollup.input_tokens"
+ROLLUP_OUTPUT_TOKENS: Final = "otel_callbacks.rollup.output_tokens"
+ROLLUP_TOTAL_TOKENS: Final = "otel_callbacks.rollup.total_tokens"
+ROLLUP_CACHE_READ_TOKENS: Final = "otel_callbacks.rollup.cache_read_tokens"
+ROLLUP_REASONING_TOKENS: Final = "otel_callbacks.rollup.reasoning_tokens"
+ROLLUP_INFERENCE_CALLS: Final = "otel_callbacks.rollup.inference_calls"
+ROLLUP_TOOL_CALLS: Final = "otel_callbacks.rollup.tool_calls"
+ROLLUP_CACHED_CALLS: Final = "otel_callbacks.rollup.cached_calls"
+RAG_RESULTS_COUNT: Final = "rag.results_count"
+RAG_TOP_SCORE: Final = "rag.top_score"
+RAG_SCORE_KIND: Final = "rag.score_kind"
+RAG_QUERY: Final = "rag.query"
+RAG_TOTAL_TOKENS: Final = "rag.total_tokens"
+RAG_EMBEDDING_MODEL: Final = "rag.embedding_model"
+RAG_EMBEDDING_DIM: Final = "rag.embedding_dim"
+RAG_EMBEDDING_COUNT: Final = "rag.embedding_count"
+RAG_CANDIDATE_COUNT: Final = "rag.candidate_count"
+RAG_RERANKED_COUNT: Final = "rag.reranked_count"
+LANGGRAPH_NODE: Final = "langgraph.node"
+LANGGRAPH_STEP: Final = "langgraph.step"
+LANGGRAPH_PATH: Final = "langgraph.path"
+LANGGRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
+EVENT_INTERRUPT: Final = "interrupt"
+EVENT_RETRY: Final = "retry"
+EVENT_CUSTOM: Final = "custom"
+METRIC_SPANS_STARTED: Final = "otel_callbacks.spans.started"
+METRIC_SPANS_ENDED: Final = "otel_callbacks.spans.ended"
+METRIC_SPANS_SWEPT: Final = "otel_callbacks.spans.swept"
+METRIC_SPANS_ERRORS: Final = "otel_callbacks.spans.errors"

@@ -1,0 +1,131 @@
+"""Telemetry in memory, for tests: the user's and our own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler
+
+
+class CountingIds(IdGenerator):
+    """Span and trace ids 1, 2, 3 …, so that traces can be compared."""
+
+    def __init__(self) -> None:
+        self._spans, self._traces = count(1), count(1)
+
+    def generate_span_id(self) -> int:
+        """The next span id."""
+        return next(self._spans)
+
+    def generate_trace_id(self) -> int:
+        """The next trace id."""
+        return next(self._traces)
+
+
+@dataclass
+class Captured:
+    """Providers to hand to a handler, and what arrived at them.
+
+    `providers` holds the three as keyword arguments: `OTelCallbackHandler(**captured.providers)`.
+    """
+
+    tracer_provider: TracerProvider
+    meter_provider: MeterProvider
+    logger_provider: LoggerProvider
+    _spans: InMemorySpanExporter = field(repr=False)
+    _metrics: InMemoryMetricReader = field(repr=False)
+    _logs: InMemoryLogRecordExporter = field(repr=False)
+
+    @property
+    def providers(self) -> Mapping[str, Any]:
+        """The keyword arguments of a handler."""
+        return {
+            "tracer_provider": self.tracer_provider,
+            "meter_provider": self.meter_provider,
+            "logger_provider": self.logger_provider,
+        }
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        """The spans that have ended, in the order in which they started."""
+        return sorted(self._spans.get_finished_spans(), key=lambda span: span.context.span_id)
+
+    @property
+    def events(self) -> list[Any]:
+        """The log records that were emitted."""
+        return [data.log_record for data in self._logs.get_finished_logs()]
+
+    def span(self, name: str) -> ReadableSpan:
+        """The one span with this name.
+
+        Raises:
+            LookupError: there is none, or more than one.
+        """
+        found = [span for span in self.spans if span.name == name]
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} spans named {name!r} among {[span.name for span in self.spans]}")
+        return found[0]
+
+    def metrics(self) -> dict[str, list[Any]]:
+        """The data points of each metric by its name, as collected now."""
+        data = self._metrics.get_metrics_data()
+        return {
+            metric.name: list(metric.data.data_points)
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+    def tree(self) -> str:
+        """The spans as an indented outline, one name per line, children in the order of their start."""
+        spans = self.spans
+        known = {span.context.span_id for span in spans}
+        lines: list[str] = []
+
+        def walk(parent: int | None, depth: int) -> None:
+            for span in spans:
+                above = span.parent.span_id if span.parent and span.parent.span_id in known else None
+                if above == parent:
+                    lines.append("  " * depth + span.name)
+                    walk(span.context.span_id, depth + 1)
+
+        walk(None, 0)
+        return "\n".join(lines)
+
+    def clear(self) -> None:
+        """Forgets the spans and events so far."""
+        self._spans.clear()
+        self._logs.clear()
+
+
+@contextmanager
+def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
+    """Gives providers that keep everything in memory, with ids that count from 1.
+
+    The global providers are not touched.
+
+    Args:
+        sampler: decides what is recorded; by default everything.
+    """
+    spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
+    tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
+    meter_provider = MeterProvider(metric_readers=[metrics], shutdown_on_exit=False)
+    logger_provider = LoggerProvider(shutdown_on_exit=False)
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    try:
+        yield Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
+    finally:
+        tracer_provider.shutdown()
+        meter_provider.shutdown()
+        logger_provider.shutdown()

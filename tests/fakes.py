@@ -1,0 +1,131 @@
+"""Scripted parts of a LangChain application: no network, no surprises."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.retrievers import BaseRetriever
+from opentelemetry import trace
+from opentelemetry.trace import TracerProvider
+
+USAGE = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
+
+
+def call(name: str, call_id: str = "call_1", **arguments: Any) -> AIMessage:
+    """A model's request to run a tool."""
+    return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id}])
+
+
+class ScriptedModel(BaseChatModel):
+    """Answers with `script` in turn (the last one for ever); an exception in it is raised.
+
+    `body` runs inside every call, as an HTTP client would; `delay` is slept in asynchronous calls, in seconds.
+    """
+
+    script: Sequence[Any] = ("hello world",)
+    model: str = "scripted-1"
+    body: Callable[[], None] = lambda: None
+    delay: float = 0.0
+    turn: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self
+
+    def _get_ls_params(self, stop: Any = None, **kwargs: Any) -> Any:
+        return {"ls_provider": "openai", "ls_model_name": self.model, "ls_model_type": "chat"}
+
+    def _next(self) -> AIMessage:
+        self.body()
+        answer = self.script[min(self.turn, len(self.script) - 1)]
+        self.turn += 1
+        if isinstance(answer, BaseException):
+            raise answer
+        message = answer if isinstance(answer, AIMessage) else AIMessage(answer)
+        details = {"model_name": f"{self.model}-0613", "finish_reason": "stop", "id": "chatcmpl-1"}
+        return message.model_copy(update={"usage_metadata": USAGE, "response_metadata": details})
+
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: CallbackManagerForLLMRun | None = None, **_: Any
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._next())])
+
+    async def _agenerate(
+        self, messages: Any, stop: Any = None, run_manager: AsyncCallbackManagerForLLMRun | None = None, **_: Any
+    ) -> ChatResult:
+        await asyncio.sleep(self.delay)
+        return ChatResult(generations=[ChatGeneration(message=self._next())])
+
+    def _chunks(self) -> Iterator[ChatGenerationChunk]:
+        message = self._next()
+        words = str(message.content).split(" ")
+        for number, word in enumerate(words):
+            last = number == len(words) - 1
+            yield ChatGenerationChunk(
+                message=AIMessageChunk(
+                    word if last else f"{word} ",
+                    usage_metadata=USAGE if number == 0 else None,  # type: ignore[arg-type]
+                    response_metadata=message.response_metadata if last else {},
+                    tool_calls=message.tool_calls,
+                )
+            )
+
+    def _stream(
+        self, messages: Any, stop: Any = None, run_manager: CallbackManagerForLLMRun | None = None, **_: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in self._chunks():
+            if run_manager:
+                run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
+            yield chunk
+            time.sleep(self.delay)
+
+    async def _astream(
+        self, messages: Any, stop: Any = None, run_manager: AsyncCallbackManagerForLLMRun | None = None, **_: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._chunks():
+            if run_manager:
+                await run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
+            yield chunk
+            await asyncio.sleep(self.delay)
+
+
+class ScriptedRetriever(BaseRetriever):
+    """Finds `documents`; `body` runs inside, `delay` seconds are slept when asynchronous."""
+
+    documents: Sequence[Document] = (Document("one", id="d1"), Document("two", id="d2"))
+    body: Callable[[], None] = lambda: None
+    delay: float = 0.0
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        self.body()
+        return list(self.documents)
+
+    async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        await asyncio.sleep(self.delay)
+        return self._get_relevant_documents(query, run_manager=run_manager)
+
+
+class UserSpans:
+    """What an application does in its own bodies: opens a span, writes to the current one."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self.tracer = provider.get_tracer("application")
+
+    def inside(self, name: str) -> Callable[[], None]:
+        """A body that opens a span called `name` and marks the span it finds current."""
+
+        def body() -> None:
+            trace.get_current_span().set_attribute("seen_by", name)
+            with self.tracer.start_as_current_span(name):
+                pass
+
+        return body
