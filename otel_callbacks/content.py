@@ -139,17 +139,22 @@ def _media(part: Media) -> dict[str, Any]:
     return shape if part.mime_type is None else {**shape, "mime_type": part.mime_type}
 
 
-def documents(found: Sequence[Document]) -> list[dict[str, Any]]:
-    """Documents in the shape of `gen_ai.retrieval.documents`, with content and metadata beside id and score."""
-    return [_document(document) for document in found]
+def documents(found: Sequence[Document], candidates: Sequence[Document] = ()) -> list[dict[str, Any]]:
+    """Documents in the shape of `gen_ai.retrieval.documents`, with content and metadata beside id and score.
+
+    `candidates` are what a reranker was given; each document then tells its place among them (from 0).
+    """
+    before = {document.id: rank for rank, document in enumerate(candidates) if document.id is not None}
+    return [_document(document, before.get(document.id)) for document in found]
 
 
-def _document(document: Document) -> dict[str, Any]:
+def _document(document: Document, rank_before: int | None) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "id": document.id,
         "score": document.score,
         "content": document.content,
         "metadata": document.metadata or None,
+        "rank_before": rank_before,
     }
     return {key: value for key, value in shape.items() if value is not None}
 

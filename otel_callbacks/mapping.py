@@ -54,12 +54,26 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.Retrieval: _reader(
         (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER)
     ),
+    operations.Rerank: _reader((("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL))),
+    operations.Embedding: _reader(
+        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
+    ),
     operations.Inference: _reader(
         (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER, _CONVERSATION)
     ),
 }
 
 _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
+    operations.Embedding: _reader(
+        (
+            ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
+            ("response_model", semconv.RESPONSE_MODEL),
+            ("dimension_count", semconv.EMBEDDINGS_DIMENSION_COUNT),
+            ("name", semconv.RAG_EMBEDDING_MODEL),
+            ("dimension_count", semconv.RAG_EMBEDDING_DIM),
+            ("count", semconv.RAG_EMBEDDING_COUNT),
+        )
+    ),
     operations.AgentInvocation: _reader(
         (("description", semconv.AGENT_DESCRIPTION), ("finish_reasons", semconv.RESPONSE_FINISH_REASONS))
     ),
@@ -121,7 +135,7 @@ def operation_name(operation: operations.Operation) -> str | None:
 
 def span_kind(operation: operations.Operation) -> SpanKind:
     """CLIENT for what calls out to a model or a store, INTERNAL for the rest."""
-    calls_out = isinstance(operation, operations.Inference | operations.Retrieval)
+    calls_out = isinstance(operation, operations.Inference | operations.Embedding | operations.Retrieval)
     return SpanKind.CLIENT if calls_out else SpanKind.INTERNAL
 
 
@@ -146,17 +160,32 @@ def end_attributes(operation: operations.Operation) -> Attributes:
     """What is known when the work has ended, without content."""
     read = _END.get(type(operation))
     attributes = read(operation) if read is not None else {}
-    if isinstance(operation, operations.Inference):
-        attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
-        if operation.usage is not None and not operation.cached:
-            attributes.update(_USAGE(operation.usage))
-    elif isinstance(operation, operations.Retrieval) and operation.documents is not None:
-        attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
-        scores = [document.score for document in operation.documents if document.score is not None]
-        if scores:
-            best = min if operation.score_kind == "distance" else max
-            attributes[semconv.RAG_TOP_SCORE] = best(scores)
+    match operation:
+        case operations.Inference():
+            attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
+            if operation.usage is not None and not operation.cached:
+                attributes.update(_USAGE(operation.usage))
+        case operations.Embedding() if operation.usage is not None:
+            if operation.usage.input_tokens is not None:
+                attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
+        case operations.Retrieval() if operation.documents is not None:
+            attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
+            _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
+        case operations.Rerank():
+            if operation.candidates is not None:
+                attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
+            if operation.documents is not None:
+                attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents)
+                _put_top_score(attributes, operation.documents)
     return attributes
+
+
+def _put_top_score(
+    attributes: Attributes, found: Sequence[operations.Document], *, lowest: bool = False
+) -> None:
+    scores = [document.score for document in found if document.score is not None]
+    if scores:
+        attributes[semconv.RAG_TOP_SCORE] = min(scores) if lowest else max(scores)
 
 
 def content_attributes(operation: operations.Operation) -> dict[str, Any]:
@@ -175,6 +204,12 @@ def content_attributes(operation: operations.Operation) -> dict[str, Any]:
             found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = operation.query
             if operation.documents is not None:
                 found[semconv.RETRIEVAL_DOCUMENTS] = content.documents(operation.documents)
+        case operations.Rerank():
+            found[semconv.RAG_QUERY] = operation.query
+            if operation.documents is not None:
+                found[semconv.RETRIEVAL_DOCUMENTS] = content.documents(
+                    operation.documents, operation.candidates or ()
+                )
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -129,6 +129,9 @@ class Metrics:
             case operations.Retrieval():
                 attributes |= _client_attributes(operation, operation.embedding_model, None)
                 self._client.record(seconds, attributes, context)
+            case operations.Embedding():
+                attributes |= _client_attributes(operation, operation.name, operation.response_model)
+                self._client.record(seconds, attributes, context)
             case operations.ToolExecution():
                 _put(attributes, semconv.TOOL_NAME, operation.name)
                 _put(attributes, semconv.TOOL_TYPE, operation.type)
@@ -173,7 +176,9 @@ class Metrics:
 
 
 def _client_attributes(
-    operation: operations.Inference | operations.Retrieval, model: str | None, response_model: str | None
+    operation: operations.Inference | operations.Embedding | operations.Retrieval,
+    model: str | None,
+    response_model: str | None,
 ) -> _Attributes:
     attributes: _Attributes = {}
     _put(attributes, semconv.OPERATION_NAME, mapping.operation_name(operation))

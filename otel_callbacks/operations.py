@@ -187,6 +187,33 @@ class Retrieval(Operation):
 
 
 @dataclass(slots=True, kw_only=True)
+class Embedding(Operation):
+    """Texts turned into vectors, of which only the number and length are kept; `name` is the model."""
+
+    operation = semconv.EMBEDDINGS
+    provider: str | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    encoding_formats: Sequence[str] | None = None
+    response_model: str | None = None
+    count: int | None = None
+    dimension_count: int | None = None
+    usage: Usage | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Rerank(Operation):
+    """Documents put in a better order; `name` is the model, `documents` are those that were kept."""
+
+    operation = semconv.RERANK
+    provider: str | None = None
+    top_n: int | None = None
+    query: str | None = None
+    candidates: Sequence[Document] | None = None
+    documents: Sequence[Document] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Inference(Operation):
     """One model call; `name` is the requested model.
 

@@ -40,6 +40,12 @@ _SUPPRESSED = (
     context_api._SUPPRESS_INSTRUMENTATION_KEY,  # what opentelemetry-instrumentation sets
     "suppress_instrumentation",  # what older instrumentations set
 )
+_COUNTED = (
+    operations.Inference,
+    operations.Embedding,
+    operations.Retrieval,
+    operations.ToolExecution,
+)
 _tables: "weakref.WeakKeyDictionary[TracerProvider, dict[Any, Run]]" = weakref.WeakKeyDictionary()
 
 
@@ -276,7 +282,7 @@ class Recorder:
     def _total(self, run: Run) -> Totals | None:
         """Counts the run itself and hands its totals to the nearest open run above."""
         operation = run.operation
-        if isinstance(operation, operations.Inference | operations.ToolExecution | operations.Retrieval):
+        if isinstance(operation, _COUNTED):
             run.totals = run.totals or Totals()
             run.totals.count(operation)
         totals: Totals | None = run.totals

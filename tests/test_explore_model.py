@@ -167,3 +167,10 @@ def test_otlp_enums_are_numbers_or_names(kind, expected):
 def test_an_unknown_otlp_enum_is_refused(kind):
     with pytest.raises(ValueError, match="unknown span_kind"):
         SpanRecord.from_otlp({}, {}, {"traceId": "a", "spanId": "b", "kind": kind})
+
+
+def test_null_in_otlp_json_is_a_field_left_out():
+    nulls = dict.fromkeys(["name", "kind", "startTimeUnixNano", "attributes", "events", "links", "status"])
+    document = {"traceId": "a", "spanId": "b"}
+    bare = SpanRecord.from_otlp({}, {}, document)
+    assert SpanRecord.from_otlp({"attributes": None}, {"name": None}, document | nulls) == bare

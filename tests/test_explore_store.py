@@ -195,9 +195,12 @@ def test_what_cannot_be_written_fails_without_raising_and_is_logged_once(finishe
     assert message.startswith(f"cannot write traces to {path}, and will not try again: ")
 
 
-def test_spans_that_cannot_be_encoded_fail_without_raising_and_later_ones_are_written(finished, tmp_path):
+def test_spans_that_cannot_be_encoded_fail_without_raising_and_later_ones_are_written(
+    finished, tmp_path, log
+):
     exporter = JsonLinesSpanExporter(tmp_path / "t.jsonl")
-    assert exporter.export([None]) is SpanExportResult.FAILURE
+    assert [exporter.export([None]) for _ in range(2)] == [SpanExportResult.FAILURE] * 2
+    assert len(log.messages) == 1
     assert exporter.export(finished) is SpanExportResult.SUCCESS
 
 

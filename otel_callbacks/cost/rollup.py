@@ -46,6 +46,8 @@ class Totals:
         elif isinstance(operation, operations.ToolExecution):
             self.tool_calls += 1
             self.own_tool_calls += 1
+        elif isinstance(operation, operations.Embedding):
+            self.input_tokens += (operation.usage and operation.usage.input_tokens) or 0
         elif isinstance(operation, operations.Retrieval):
             self.retrieved = True
 

@@ -26,7 +26,7 @@ def _plain(value: Any) -> AttributeValue:
 
 def otlp_attributes(holder: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """The `attributes` of an object of an OTLP JSON document: a resource, span, event or link."""
-    return {pair["key"]: _otlp_value(pair.get("value", {})) for pair in holder.get("attributes", ())}
+    return {pair["key"]: _otlp_value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
 
 
 def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
@@ -41,9 +41,11 @@ def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
             case "doubleValue":  # may be the strings NaN, Infinity and -Infinity
                 return float(content)
             case "arrayValue":
-                return tuple(map(_otlp_value, content.get("values", ())))
+                return tuple(map(_otlp_value, content.get("values") or ()))
             case "kvlistValue":
-                return {pair["key"]: _otlp_value(pair.get("value", {})) for pair in content.get("values", ())}
+                return {
+                    pair["key"]: _otlp_value(pair.get("value") or {}) for pair in content.get("values") or ()
+                }
             case "bytesValue":
                 return base64.b64decode(content)
     return None

@@ -118,27 +118,29 @@ class SpanRecord:
             KeyError: The span has no id.
             ValueError: A time is not a number, or an enum has a name or number OTLP does not know.
         """
-        status = span.get("status", {})
+        status = span.get("status") or {}
         return cls(
             trace_id=span["traceId"].lower(),
             span_id=span["spanId"].lower(),
             parent_id=_parent_id(span.get("parentSpanId")),
-            name=span.get("name", ""),
-            kind=_enum(span.get("kind", 0), "SPAN_KIND_", _KINDS),
-            start_ns=int(span.get("startTimeUnixNano", 0)),
-            end_ns=int(span.get("endTimeUnixNano", 0)),
+            name=span.get("name") or "",
+            kind=_enum(span.get("kind") or 0, "SPAN_KIND_", _KINDS),
+            start_ns=int(span.get("startTimeUnixNano") or 0),
+            end_ns=int(span.get("endTimeUnixNano") or 0),
             attributes=otlp_attributes(span),
             events=tuple(
-                EventRecord(event.get("name", ""), int(event.get("timeUnixNano", 0)), otlp_attributes(event))
-                for event in span.get("events", ())
+                EventRecord(
+                    event.get("name") or "", int(event.get("timeUnixNano") or 0), otlp_attributes(event)
+                )
+                for event in span.get("events") or ()
             ),
             links=tuple(
                 LinkRecord(link["traceId"].lower(), link["spanId"].lower(), otlp_attributes(link))
-                for link in span.get("links", ())
+                for link in span.get("links") or ()
             ),
-            status=_enum(status.get("code", 0), "STATUS_CODE_", _STATUS_CODES),
-            status_message=status.get("message", ""),
-            scope=scope.get("name", ""),
+            status=_enum(status.get("code") or 0, "STATUS_CODE_", _STATUS_CODES),
+            status_message=status.get("message") or "",
+            scope=scope.get("name") or "",
             resource=otlp_attributes(resource),
         )
 

@@ -35,6 +35,7 @@ class JsonLinesSpanExporter(SpanExporter):
         self._path = Path(path)
         self._one_per_process = self._path.is_dir() or not (self._path.suffix or self._path.exists())
         self._broken = False
+        self._complained = False
 
     @property
     def path(self) -> Path:
@@ -53,7 +54,9 @@ class JsonLinesSpanExporter(SpanExporter):
             _logger.warning("cannot write traces to %s, and will not try again: %s", self.path, error)
             return SpanExportResult.FAILURE
         except Exception:
-            _logger.exception("cannot encode %d spans for %s", len(spans), self.path)
+            if not self._complained:
+                self._complained = True
+                _logger.exception("cannot encode %d spans for %s", len(spans), self.path)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
 
@@ -86,11 +89,11 @@ def _otlp(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     document: dict[str, Any] = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-    for resource in document.get("resourceSpans", ()):
+    for resource in document.get("resourceSpans") or ():
         for scope in resource["scopeSpans"]:
             for span in scope["spans"]:
                 _ids_to_hex(span)
-                for link in span.get("links", ()):
+                for link in span.get("links") or ():
                     _ids_to_hex(link)
     return document
 
@@ -168,8 +171,8 @@ def _log_torn(path: Path) -> None:
 
 def _spans(document: dict[str, Any]) -> list[SpanRecord]:
     return [
-        SpanRecord.from_otlp(resource_spans.get("resource", {}), scope_spans.get("scope", {}), span)
-        for resource_spans in document.get("resourceSpans", ())
-        for scope_spans in resource_spans.get("scopeSpans", ())
-        for span in scope_spans.get("spans", ())
+        SpanRecord.from_otlp(resource_spans.get("resource") or {}, scope_spans.get("scope") or {}, span)
+        for resource_spans in document.get("resourceSpans") or ()
+        for scope_spans in resource_spans.get("scopeSpans") or ()
+        for span in scope_spans.get("spans") or ()
     ]
