@@ -144,7 +144,9 @@ def documents(found: Sequence[Document], candidates: Sequence[Document] = ()) ->
 
     `candidates` are what a reranker was given; each document then tells its place among them (from 0).
     """
-    before = {document.id: rank for rank, document in enumerate(candidates) if document.id is not None}
+    before: dict[str | None, int] = {
+        document.id: rank for rank, document in enumerate(candidates) if document.id is not None
+    }
     return [_document(document, before.get(document.id)) for document in found]
 
 
