@@ -60,7 +60,11 @@ class ScriptedModel(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=self._next())])
 
     async def _agenerate(
-        self, messages: Any, stop: Any = None, run_manager: AsyncCallbackManagerForLLMRun | None = None, **_: Any
+        self,
+        messages: Any,
+        stop: Any = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **_: Any,
     ) -> ChatResult:
         await asyncio.sleep(self.delay)
         return ChatResult(generations=[ChatGeneration(message=self._next())])
@@ -89,7 +93,11 @@ class ScriptedModel(BaseChatModel):
             time.sleep(self.delay)
 
     async def _astream(
-        self, messages: Any, stop: Any = None, run_manager: AsyncCallbackManagerForLLMRun | None = None, **_: Any
+        self,
+        messages: Any,
+        stop: Any = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **_: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in self._chunks():
             if run_manager:

@@ -80,7 +80,9 @@ class Application:
         self.nested = outer.compile(name="outer")
 
     def agent(self) -> Any:
-        model = ScriptedModel(script=[call("look_up", word="x"), "done"], body=self.spans.inside("in chat scripted-1"))
+        model = ScriptedModel(
+            script=[call("look_up", word="x"), "done"], body=self.spans.inside("in chat scripted-1")
+        )
         return create_agent(model, [self.look_up], name="librarian")
 
     def overriding(self, handler: OTelCallbackHandler) -> Any:
@@ -121,9 +123,13 @@ SYNC: dict[str, Callable[[Application, Config], Any]] = {
     "retry invoke": lambda app, config: app.retry.invoke("q", config),
     "agent invoke": lambda app, config: app.agent().invoke(ASK, config),
     "agent stream": lambda app, config: drain(app.agent().stream(ASK, config)),
-    "agent stream messages": lambda app, config: drain(app.agent().stream(ASK, config, stream_mode="messages")),
+    "agent stream messages": lambda app, config: drain(
+        app.agent().stream(ASK, config, stream_mode="messages")
+    ),
     "graph invoke": lambda app, config: app.graph.invoke(ASK, config),
-    "override in tool": lambda app, config: app.overriding(config["callbacks"][0]).invoke({"word": "x"}, config),
+    "override in tool": lambda app, config: app.overriding(config["callbacks"][0]).invoke(
+        {"word": "x"}, config
+    ),
 }
 ASYNC: dict[str, Callable[[Application, Config], Awaitable[Any]]] = {
     "chain ainvoke": lambda app, config: app.chain.ainvoke("q", config),
@@ -211,7 +217,9 @@ async def test_async_in_a_user_span(
     assert len(roots) == ROOTS.get(mode, 1)
 
 
-async def test_a_hundred_at_once(captured: Captured, application: Application, handler: OTelCallbackHandler) -> None:
+async def test_a_hundred_at_once(
+    captured: Captured, application: Application, handler: OTelCallbackHandler
+) -> None:
     await asyncio.gather(*(application.chain.ainvoke("q", {"callbacks": [handler]}) for _ in range(100)))
     assert_right(captured, handler, 100)
 
@@ -248,7 +256,9 @@ async def test_fifty_in_a_row_are_fifty_traces(
     assert_right(captured, handler, 50)
 
 
-def test_span_between_two_runs(captured: Captured, application: Application, handler: OTelCallbackHandler) -> None:
+def test_span_between_two_runs(
+    captured: Captured, application: Application, handler: OTelCallbackHandler
+) -> None:
     def outer(value: Any) -> Any:
         with application.spans.tracer.start_as_current_span("mine"):
             return application.chain.invoke("q")

@@ -319,7 +319,9 @@ def test_broken_stream_keeps_what_came(captured: Captured) -> None:
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("where", ["tool", "retriever", "model"])
-def test_the_user_stops_it(fault: type[BaseException], where: str, captured: Captured, config: Config) -> None:
+def test_the_user_stops_it(
+    fault: type[BaseException], where: str, captured: Captured, config: Config
+) -> None:
     def stop() -> None:
         raise fault
 

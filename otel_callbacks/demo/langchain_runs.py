@@ -116,11 +116,11 @@ def streamed_rag(
 
 def _rag_chain(endpoint: Endpoint, store: InMemoryVectorStore) -> Runnable[str, str]:
     retriever = store.as_retriever(search_kwargs={"k": 4})
-    inputs = {"context": retriever | _numbered, "question": RunnablePassthrough()}
+    inputs = {"context": retriever | number_documents, "question": RunnablePassthrough()}
     return (inputs | _PROMPT | chat_model(endpoint) | StrOutputParser()).with_config(run_name="rag")
 
 
-def _numbered(documents: Sequence[Document]) -> str:
+def number_documents(documents: Sequence[Document]) -> str:
     return "\n\n".join(f"[{number}] {each.page_content}" for number, each in enumerate(documents, 1))
 
 
@@ -182,7 +182,7 @@ def _search_tool(store: InMemoryVectorStore) -> BaseTool:
     @tool
     def search_docs(query: str) -> str:
         """Search the documentation of the standard library."""
-        return _numbered(store.similarity_search(query, k=4))
+        return number_documents(store.similarity_search(query, k=4))
 
     return search_docs
 

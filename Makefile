@@ -1,0 +1,33 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types check bench clean
+
+demo: .venv/ready ## real applications, traced, against a model that runs here
+	$(BIN)/otel-callbacks demo
+
+test: .venv/ready ## the whole test suite
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+check: lint types test ## everything that has to hold before a change lands
+
+bench: .venv/ready ## what tracing costs, beside an empty handler and the bare SDK
+	$(BIN)/python benchmarks/overhead.py
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv .otel_callbacks .pytest_cache .mypy_cache .ruff_cache .hypothesis
