@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -47,10 +48,8 @@ class Telemetry:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting; False if that took longer than `timeout` seconds in all."""
-        return _within(
-            timeout,
-            [lambda provider=each: provider.force_flush(int(timeout * 1000)) for each in self._providers],
-        )
+        milliseconds = int(timeout * 1000)
+        return _within(timeout, [partial(each.force_flush, milliseconds) for each in self._providers])
 
     def shutdown(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting and stops; False if that took longer than `timeout` seconds in all."""

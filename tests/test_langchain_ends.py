@@ -96,7 +96,7 @@ async def test_a_fault_is_recorded_once_at_its_origin(
 ) -> None:
     make, value, origin = FAULTS[kind]
     chain = make()
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, the application sees its own
+    with pytest.raises(Exception):  # noqa: B017 - whatever it is, the application sees its own
         match mode:
             case "invoke":
                 chain.invoke(value, config)
@@ -422,7 +422,7 @@ def test_command_to_the_parent_graph_is_not_an_error(captured: Captured, config:
 
 
 def test_an_exception_that_only_sounds_like_an_interrupt(captured: Captured, config: Config) -> None:
-    class GraphInterrupt(Exception):  # noqa: N818 - the point of the test
+    class GraphInterrupt(Exception):
         pass
 
     def node(value: Any) -> Any:

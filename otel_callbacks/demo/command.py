@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -67,7 +68,7 @@ def _langchain_jobs(endpoint: Endpoint, corpus: list[Doc], docs: int) -> Jobs:
     handler = OTelCallbackHandler()
     store = langchain_runs.index(corpus, langchain_runs.embedding_model(endpoint), docs)
     return {
-        f"LangChain: {name.replace('_', ' ')}": (lambda run=run: run(endpoint, store, [handler]))
+        f"LangChain: {name.replace('_', ' ')}": partial(run, endpoint, store, [handler])
         for name, run in langchain_runs.RUNS.items()
     }
 

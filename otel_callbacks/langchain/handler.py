@@ -294,10 +294,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """Starts a retrieval."""
         recorder = self._recorder
-        operation = translate.retrieval(metadata or {})
+        frame = parents.caller()
+        operation = translate.retrieval(metadata or {}, parents.component(frame))
         if recorder.content.captures:
             operation.query = query
-        frame = parents.caller()
         recorder.start(
             run_id,
             operation,

@@ -313,11 +313,25 @@ def _block_texts(blocks: Sequence[Any]) -> Iterator[str]:
             yield text
 
 
-def retrieval(metadata: Metadata) -> Retrieval:
-    """A retriever that starts. A vector store's class is the provider, as LangChain reports it."""
+def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
+    """A retriever that starts.
+
+    A vector store's class is the provider, as LangChain reports it; a collection or index that the store has a
+    name for is the data source.
+    """
+    store = getattr(retriever, "vectorstore", None)
+    search = providers.as_mapping(getattr(retriever, "search_kwargs", None))
     return Retrieval(
-        provider=_text(metadata.get("ls_vector_store_provider")), conversation_id=conversation_id(metadata)
+        name=_attribute(store, ("_collection_name", "collection_name", "index_name")),
+        provider=_text(metadata.get("ls_vector_store_provider")),
+        top_k=_integer(search.get("k")) or _integer(getattr(retriever, "k", None)),
+        embedding_model=_attribute(getattr(store, "embeddings", None), ("model", "model_name")),
+        conversation_id=conversation_id(metadata),
     )
+
+
+def _attribute(of: Any, names: Sequence[str]) -> str | None:
+    return next((text for name in names if (text := _text(getattr(of, name, None)))), None)
 
 
 def finish_retrieval(operation: Retrieval, found: Any, *, with_content: bool) -> None:
