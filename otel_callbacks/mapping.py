@@ -126,17 +126,19 @@ _USAGE = _reader(
 )
 
 
+_CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
+
+
 def operation_name(operation: operations.Operation) -> str | None:
     """The value of `gen_ai.operation.name`; None for a step."""
-    if isinstance(operation, operations.Inference) and operation.text_completion:
+    if type(operation) is operations.Inference and operation.text_completion:
         return semconv.TEXT_COMPLETION
     return operation.operation
 
 
 def span_kind(operation: operations.Operation) -> SpanKind:
     """CLIENT for what calls out to a model or a store, INTERNAL for the rest."""
-    calls_out = isinstance(operation, operations.Inference | operations.Embedding | operations.Retrieval)
-    return SpanKind.CLIENT if calls_out else SpanKind.INTERNAL
+    return SpanKind.CLIENT if isinstance(operation, _CLIENTS) else SpanKind.INTERNAL
 
 
 def span_name(operation: operations.Operation) -> str:

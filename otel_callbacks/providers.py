@@ -45,20 +45,45 @@ _DEFAULT_ENDPOINTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 """Where a client that was given no address connects to: the variables its library reads, then the default."""
 
-# The first spelling that is present wins.
-_INPUT = ("input_tokens", "prompt_tokens", "inputTokens", "prompt_token_count", "prompt_eval_count")
-_OUTPUT = ("output_tokens", "completion_tokens", "outputTokens", "candidates_token_count", "eval_count")
-_CACHE_READ = ("cache_read_input_tokens", "cacheReadInputTokens", "cached_content_token_count", "cache_read")
-_CACHE_WRITE = (
-    "cache_creation_input_tokens",
-    "cacheWriteInputTokens",
-    "cache_write_input_tokens",
-    "cache_creation",
-)
-_INPUT_DETAILS = ("input_token_details", "prompt_tokens_details", "input_tokens_details")
-_OUTPUT_DETAILS = ("output_token_details", "completion_tokens_details", "output_tokens_details")
-_AUDIO = ("audio", "audio_tokens")
-_TIERS = ("priority", "flex")
+_COUNTS = {
+    "input_tokens": "input",
+    "prompt_tokens": "input",
+    "inputTokens": "input",
+    "prompt_token_count": "input",
+    "prompt_eval_count": "input",
+    "output_tokens": "output",
+    "completion_tokens": "output",
+    "outputTokens": "output",
+    "candidates_token_count": "output",
+    "eval_count": "output",
+    "cache_read_input_tokens": "cache_read",
+    "cacheReadInputTokens": "cache_read",
+    "cached_content_token_count": "cache_read",
+    "cache_creation_input_tokens": "cache_write",
+    "cache_write_input_tokens": "cache_write",
+    "cacheWriteInputTokens": "cache_write",
+    "thoughts_token_count": "thoughts",
+}
+"""Which count each spelling of the providers means."""
+
+_INPUT_DETAILS = {"input_token_details", "prompt_tokens_details", "input_tokens_details"}
+_OUTPUT_DETAILS = {"output_token_details", "completion_tokens_details", "output_tokens_details"}
+_DETAILS = {
+    "cache_read": "cache_read",
+    "cached_tokens": "cache_read",
+    "cache_creation": "cache_write",
+    "cache_write_tokens": "cache_write",
+    "ephemeral_5m_input_tokens": "cache_write_5m",
+    "ephemeral_1h_input_tokens": "cache_write_1h",
+    "reasoning": "reasoning",
+    "reasoning_tokens": "reasoning",
+    "audio": "audio",
+    "audio_tokens": "audio",
+}
+"""The same for the details within input and output, without the tier that LangChain puts before a name."""
+
+_APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
+_TIERS = ("priority_", "flex_")
 
 
 def provider_name(name: str | None) -> str | None:
@@ -85,6 +110,8 @@ def _host_and_port(url: str) -> tuple[str | None, int | None]:
 
 def count(value: Any) -> int | None:
     """A token count, or None for what is none: booleans, negatives, NaN, texts."""
+    if type(value) is int and 0 <= value < 10**15:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
         return None
     return int(value)
@@ -99,46 +126,55 @@ def usage_of(reported: Any) -> Usage | None:
     report = as_mapping(reported)
     if not report:
         return None
-    input_tokens, output_tokens = _first(report, _INPUT), _first(report, _OUTPUT)
+    counts: dict[str, int] = {}
+    sent: dict[str, int] = {}
+    received: dict[str, int] = {}
+    for key, value in report.items():
+        if key in _INPUT_DETAILS:
+            sent = _read(as_mapping(value), _DETAILS)
+        elif key in _OUTPUT_DETAILS:
+            received = _read(as_mapping(value), _DETAILS)
+        elif (field := _COUNTS.get(key)) is not None and (number := count(value)) is not None:
+            counts.setdefault(field, number)
+    input_tokens, output_tokens = counts.get("input"), counts.get("output")
     if not input_tokens and not output_tokens:
         return None
-    input_details, output_details = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
-    cache_read = _either(
-        _first(report, _CACHE_READ),
-        _tiered(input_details, "cache_read"),
-        count(input_details.get("cached_tokens")),
-    )
-    cache_write = _either(
-        _cache_write_by_lifetime(input_details),
-        _first(report, _CACHE_WRITE),
-        _tiered(input_details, "cache_creation"),
-        count(input_details.get("cache_write_tokens")),
-    )
-    cached = (cache_read or 0) + (cache_write or 0)
-    if input_tokens is not None and cached and (_counts_cache_apart(report) or cached > input_tokens):
+    cache_read = counts.get("cache_read") or sent.get("cache_read") or 0
+    # LangChain splits Anthropic's cache writes by lifetime, and then reports the sum as 0
+    by_lifetime = sent.get("cache_write_5m", 0) + sent.get("cache_write_1h", 0)
+    cache_write = by_lifetime or counts.get("cache_write") or sent.get("cache_write") or 0
+    cached = cache_read + cache_write
+    if cached and input_tokens is not None and (cached > input_tokens or _counts_cache_apart(report)):
         input_tokens += cached
-    reasoning = _either(
-        _tiered(output_details, "reasoning"),
-        count(output_details.get("reasoning_tokens")),
-        count(report.get("thoughts_token_count")),
-    )
-    if count(report.get("thoughts_token_count")) and output_tokens is not None:
-        output_tokens += reasoning or 0  # Gemini counts its thoughts beside the candidates
+    thoughts = counts.get("thoughts", 0)
+    if output_tokens is not None:
+        output_tokens += thoughts  # Gemini counts its thoughts beside the candidates
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cache_read_input_tokens=cache_read or None,
         cache_write_input_tokens=cache_write or None,
-        reasoning_output_tokens=reasoning or None,
-        audio_input_tokens=_first(input_details, _AUDIO) or None,
-        audio_output_tokens=_first(output_details, _AUDIO) or None,
+        reasoning_output_tokens=received.get("reasoning") or thoughts or None,
+        audio_input_tokens=sent.get("audio") or None,
+        audio_output_tokens=received.get("audio") or None,
     )
 
 
-def service_tier_of(usage_metadata: Mapping[str, Any]) -> str | None:
-    """The tier that LangChain hides in the names of the usage details (`priority_cache_read`)."""
-    details = _details(usage_metadata, _INPUT_DETAILS)
-    return next((tier for tier in _TIERS if tier in details or f"{tier}_cache_read" in details), None)
+def _read(details: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for key, value in details.items():
+        field = spellings.get(key)
+        if field is None and key.startswith(_TIERS):
+            field = spellings.get(key.partition("_")[2])
+        if field is not None and (number := count(value)) is not None:
+            found.setdefault(field, number)
+    return found
+
+
+def _counts_cache_apart(report: Mapping[str, Any]) -> bool:
+    """Whether the input excludes the cache: so in the raw reports of Anthropic and Bedrock."""
+    keys = report.keys()
+    return not keys.isdisjoint(_APART) and keys.isdisjoint(_INPUT_DETAILS) and "prompt_tokens" not in keys
 
 
 def finish_reasons_of(reasons: Iterable[Any]) -> tuple[str, ...] | None:
@@ -166,33 +202,3 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
         return {}
     fields = getattr(value, "__dict__", None)
     return fields if isinstance(fields, dict) else {}
-
-
-def _first(report: Mapping[str, Any], spellings: Iterable[str]) -> int | None:
-    return next((number for key in spellings if (number := count(report.get(key))) is not None), None)
-
-
-def _either(*candidates: int | None) -> int | None:
-    return next((candidate for candidate in candidates if candidate is not None), None)
-
-
-def _details(report: Mapping[str, Any], spellings: Iterable[str]) -> Mapping[str, Any]:
-    return next((found for key in spellings if (found := as_mapping(report.get(key)))), {})
-
-
-def _tiered(details: Mapping[str, Any], key: str) -> int | None:
-    return _first(details, (key, *(f"{tier}_{key}" for tier in _TIERS)))
-
-
-def _cache_write_by_lifetime(details: Mapping[str, Any]) -> int | None:
-    """LangChain splits Anthropic's cache writes by lifetime, and then reports the sum as 0."""
-    parts = [count(details.get(f"ephemeral_{lifetime}_input_tokens")) for lifetime in ("5m", "1h")]
-    return sum(part or 0 for part in parts) or None
-
-
-def _counts_cache_apart(report: Mapping[str, Any]) -> bool:
-    """Whether the input excludes the cache: so in the raw reports of Anthropic and Bedrock."""
-    return any(
-        key in report
-        for key in ("cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens")
-    ) and not any(key in report for key in (*_INPUT_DETAILS, "prompt_tokens"))

@@ -36,10 +36,8 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 _MAX_OPEN = 100_000
 _MAX_HIDDEN = 1_000
 _MAX_INTERRUPTED = 1_024
-_SUPPRESSED = (
-    context_api._SUPPRESS_INSTRUMENTATION_KEY,  # what opentelemetry-instrumentation sets
-    "suppress_instrumentation",  # what older instrumentations set
-)
+_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
+_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
 _COUNTED = (
     operations.Inference,
     operations.Embedding,
@@ -123,7 +121,7 @@ class Recorder:
         runs = self.runs
         around = surroundings(base, runs)
         context = around.context
-        if key in runs or any(context.get(suppressed) for suppressed in _SUPPRESSED):
+        if key in runs or context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE):
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)

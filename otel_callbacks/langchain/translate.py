@@ -132,17 +132,7 @@ def inference(
         server_port=port,
         choice_count=choices if choices != 1 else None,
         frequency_penalty=_number(parameters.get("frequency_penalty")),
-        max_tokens=next(
-            (
-                limit
-                for value in (
-                    *(parameters.get(key) for key in _MAX_TOKENS_KEYS),
-                    metadata.get("ls_max_tokens"),
-                )
-                if (limit := _integer(value)) is not None
-            ),
-            None,
-        ),
+        max_tokens=_max_tokens(parameters, metadata),
         presence_penalty=_number(parameters.get("presence_penalty")),
         previous_response_id=_text(parameters.get("previous_response_id")),
         reasoning_level=_text(parameters.get("reasoning_effort")) or _text(reasoning.get("effort")),
@@ -155,6 +145,13 @@ def inference(
         output_type=_output_type(parameters, options),
         request_service_tier=tier if tier != "auto" and provider == "openai" else None,
     )
+
+
+def _max_tokens(parameters: Mapping[str, Any], metadata: Metadata) -> int | None:
+    for key in _MAX_TOKENS_KEYS:
+        if (limit := _integer(parameters.get(key))) is not None:
+            return limit
+    return _integer(metadata.get("ls_max_tokens"))
 
 
 def _base_url(serialized: Mapping[str, Any] | None) -> str | None:
@@ -192,22 +189,24 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool)
     """Completes a model call with what came back, in full or, after a fault, in part."""
     if not isinstance(response, LLMResult):
         return
-    output = providers.as_mapping(response.llm_output)
     choices = [choice for row in response.generations for choice in row if isinstance(choice, Generation)]
     details = [_response_details(choice) for choice in choices]
-    everything = (*details, output)
-    operation.response_model = next(
-        (model for found in everything if (model := _response_model(found))), None
-    )
-    operation.response_id = next(
-        (identity for found in everything if (identity := _text(found.get("id")))), None
-    )
-    operation.response_service_tier = _openai_only(operation, everything, "service_tier")
-    operation.system_fingerprint = _openai_only(operation, everything, "system_fingerprint")
-    reasons = [reason for found in details if (reason := _finish_reason(found)) is not None]
-    operation.finish_reasons = providers.finish_reasons_of(reasons)
-    operation.usage = _usage(choices, details, output)
-    operation.cached = any(_is_cache_hit(choice) for choice in choices)
+    operation.finish_reasons = providers.finish_reasons_of(map(_finish_reason, details))
+    if response.llm_output:
+        details.append(providers.as_mapping(response.llm_output))
+    for found in details:
+        operation.response_model = operation.response_model or _response_model(found)
+        operation.response_id = operation.response_id or _text(found.get("id"))
+        if operation.provider == "openai":
+            operation.response_service_tier = operation.response_service_tier or providers.unrepeated(
+                found.get("service_tier")
+            )
+            operation.system_fingerprint = operation.system_fingerprint or providers.unrepeated(
+                found.get("system_fingerprint")
+            )
+    messages_of = [message for choice in choices if (message := _message(choice)) is not None]
+    operation.usage = _usage(messages_of, details)
+    operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
         operation.output_messages = [
             messages.answer(choice, _finish_reason(_response_details(choice))) for choice in choices
@@ -224,7 +223,7 @@ def _response_details(choice: Generation) -> Mapping[str, Any]:
     message = _message(choice)
     details = dict(choice.generation_info or {})
     if message is not None:
-        details.update(message.response_metadata or {})
+        details.update(message.response_metadata)
         if "id" not in details and message.id is not None and message.id.startswith("resp_"):
             details["id"] = message.id  # the Responses API's; any other message id is LangChain's own
     return details
@@ -232,12 +231,6 @@ def _response_details(choice: Generation) -> Mapping[str, Any]:
 
 def _response_model(found: Mapping[str, Any]) -> str | None:
     return providers.unrepeated(_first_text(found, _RESPONSE_MODEL_KEYS))
-
-
-def _openai_only(operation: Inference, everything: Sequence[Mapping[str, Any]], key: str) -> str | None:
-    if operation.provider != "openai":
-        return None
-    return next((value for found in everything if (value := providers.unrepeated(found.get(key)))), None)
 
 
 def _finish_reason(found: Mapping[str, Any]) -> str | None:
@@ -249,15 +242,12 @@ def _finish_reason(found: Mapping[str, Any]) -> str | None:
     return reason
 
 
-def _usage(
-    choices: Sequence[Generation], details: Sequence[Mapping[str, Any]], output: Mapping[str, Any]
-) -> Usage | None:
+def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -> Usage | None:
     """The usage of the call: LangChain's normal form first, then what the provider left elsewhere."""
-    for choice in choices:
-        message = _message(choice)
-        if message is not None and (usage := providers.usage_of(message.usage_metadata)):
+    for message in answers:
+        if usage := providers.usage_of(message.usage_metadata):
             return usage
-    for found in (*details, output):
+    for found in details:
         for key in ("token_usage", "usage", "usage_metadata"):
             if usage := providers.usage_of(found.get(key)):
                 return usage
@@ -266,10 +256,9 @@ def _usage(
     return None
 
 
-def _is_cache_hit(choice: Generation) -> bool:
+def _is_cache_hit(message: AIMessage) -> bool:
     """LangChain marks an answer from its own cache by a total cost of zero."""
-    message = _message(choice)
-    usage: Mapping[str, Any] = providers.as_mapping(message.usage_metadata) if message is not None else {}
+    usage: Mapping[str, Any] = providers.as_mapping(message.usage_metadata)
     return usage.get("total_cost") == 0
 
 
@@ -355,7 +344,11 @@ def _text(value: Any) -> str | None:
 
 
 def _first_text(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    return next((text for key in keys if (text := _text(found.get(key)))), None)
+    for key in keys:
+        value = found.get(key)
+        if value and isinstance(value, str):
+            return value
+    return None
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:

@@ -1,0 +1,179 @@
+"""Who answered, with which model, at what use: exact for every provider, streamed or not, and never invented."""
+
+from typing import Any
+
+import pytest
+from fakes import ScriptedModel
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
+from payloads import MADE_UP, RECORDED, TEXT, Payload, ReplayedModel, ReplayedTextModel, usage
+
+from otel_callbacks.conformance import assert_conformant
+from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.testing import Captured
+
+NAMES = {
+    "operation": "gen_ai.operation.name",
+    "provider": "gen_ai.provider.name",
+    "model": "gen_ai.request.model",
+    "response_model": "gen_ai.response.model",
+    "id": "gen_ai.response.id",
+    "server": "server.address",
+    "port": "server.port",
+    "finish": "gen_ai.response.finish_reasons",
+    "input": "gen_ai.usage.input_tokens",
+    "output": "gen_ai.usage.output_tokens",
+    "cache_read": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write": "gen_ai.usage.cache_write.input_tokens",
+    "reasoning": "gen_ai.usage.reasoning.output_tokens",
+    "source": "otel_callbacks.usage.source",
+}
+
+
+def told(span: ReadableSpan) -> dict[str, Any]:
+    attributes = span.attributes or {}
+    return {short: attributes[name] for short, name in NAMES.items() if name in attributes}
+
+
+def known(expected: dict[str, Any]) -> dict[str, Any]:
+    return {short: value for short, value in expected.items() if value is not None}
+
+
+@pytest.fixture(autouse=True)
+def default_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "GROQ_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def config(captured: Captured) -> Any:
+    return {"callbacks": [OTelCallbackHandler(**captured.providers)]}
+
+
+def only(captured: Captured, payload: Payload) -> ReadableSpan:
+    (span,) = captured.spans
+    name = [payload.expected["operation"], payload.expected.get("model")]
+    assert span.name == " ".join(part for part in name if part)
+    assert span.status.status_code is StatusCode.UNSET
+    assert_conformant(
+        [span], allow=() if payload.expected.get("provider") else ["genai_expected_attribute_missing"]
+    )
+    return span
+
+
+@pytest.mark.parametrize("case", RECORDED | MADE_UP)
+def test_chat(case: str, captured: Captured, config: Any) -> None:
+    payload = (RECORDED | MADE_UP)[case]
+    if case == "openai streamed without usage":
+        pytest.skip("only happens when streamed")
+    ReplayedModel(payload=payload).invoke("q", config)
+    span = only(captured, payload)
+    assert told(span) == known(payload.expected)
+    assert "gen_ai.request.stream" not in (span.attributes or {})
+
+
+@pytest.mark.parametrize("case", RECORDED | MADE_UP)
+def test_streamed_chat(case: str, captured: Captured, config: Any) -> None:
+    payload = (RECORDED | MADE_UP)[case]
+    list(ReplayedModel(payload=payload).stream("q", config))
+    span = only(captured, payload)
+    assert told(span) == known(payload.expected | payload.streamed)
+    assert (span.attributes or {})["gen_ai.request.stream"] is True
+
+
+@pytest.mark.parametrize("case", TEXT)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_text(case: str, stream: bool, captured: Captured, config: Any) -> None:
+    payload, model = TEXT[case], ReplayedTextModel(payload=TEXT[case])
+    if stream:
+        list(model.stream("q", config))
+    else:
+        model.invoke("q", config)
+    assert told(only(captured, payload)) == known(payload.expected | (payload.streamed if stream else {}))
+
+
+def test_prompts_sent_together_are_counted_once(captured: Captured, config: Any) -> None:
+    ReplayedTextModel(payload=TEXT["openai completions"]).generate(["p", "q", "r"], callbacks=config["callbacks"])
+    assert [told(span).get("input") for span in captured.spans] == [7, None, None]
+    assert [told(span)["source"] for span in captured.spans] == ["provider", "missing", "missing"]
+
+
+def test_a_class_that_langchain_knows_nothing_about(captured: Captured, config: Any) -> None:
+    class AcmeModel(BaseChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "acme"
+
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            return ChatResult(generations=[ChatGeneration(message=AIMessage("hi"))])
+
+    AcmeModel().invoke("q", config)
+    assert told(captured.span("chat")) == {"operation": "chat", "provider": "acmemodel", "source": "missing"}
+    assert_conformant(captured.spans)
+
+
+def test_an_answer_without_usage_has_no_totals(captured: Captured, config: Any) -> None:
+    ReplayedModel(payload=MADE_UP["a report of zeros"]).invoke("q", config)
+    rollup = {name: value for name, value in (captured.spans[0].attributes or {}).items() if "rollup" in name}
+    assert rollup == {"otel_callbacks.rollup.inference_calls": 1}
+
+
+def test_openai_tells_its_tier_and_fingerprint_and_nobody_else_does(captured: Captured, config: Any) -> None:
+    for case in ("openai flex tier", "azure", "groq"):
+        ReplayedModel(payload=RECORDED[case]).invoke("q", config)
+    tiers = [
+        {name: value for name, value in (span.attributes or {}).items() if name.startswith("openai.")}
+        for span in captured.spans
+    ]
+    assert tiers[1:] == [{}, {}]
+    assert tiers[0] == {
+        "openai.request.service_tier": "flex",
+        "openai.response.service_tier": "flex",
+        "openai.response.system_fingerprint": "fp_44709d6fcb",
+    }
+
+
+def test_each_choice_has_its_finish_reason(captured: Captured, config: Any) -> None:
+    class Choices(ScriptedModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            reasons = ({"finish_reason": "stop"}, {"finish_reason": "length"}, {})
+            return ChatResult(
+                generations=[
+                    ChatGeneration(message=AIMessage("x", response_metadata=reason)) for reason in reasons
+                ]
+            )
+
+    Choices().invoke("q", config)
+    assert told(captured.spans[0])["finish"] == ("stop", "length", "error")
+
+
+def test_a_cut_stream_has_no_finish_reason_of_its_own(captured: Captured, config: Any) -> None:
+    stream = ReplayedModel(payload=RECORDED["anthropic"]).stream("q", config)
+    next(stream)
+    stream.close()
+    (span,) = captured.spans
+    assert told(span)["finish"] == ("error",)
+    assert told(span)["source"] == "missing"
+    assert (span.attributes or {})["otel_callbacks.outcome"] == "abandoned"
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "OPENAI_API_BASE"])
+def test_the_address_in_the_environment(
+    variable: str, monkeypatch: pytest.MonkeyPatch, captured: Captured, config: Any
+) -> None:
+    monkeypatch.setenv(variable, "http://localhost:4000/v1")
+    ReplayedModel(payload=RECORDED["openai"]).invoke("q", config)
+    assert (told(captured.spans[0])["server"], told(captured.spans[0])["port"]) == ("localhost", 4000)
+
+
+def test_audio_tokens(captured: Captured, config: Any) -> None:
+    report = usage(100, 50, {"audio": 60, "cache_read": 10}, {"audio": 40})
+    payload = Payload(ls={"ls_provider": "openai", "ls_model_name": "gpt-audio"}, expected={})
+    ReplayedModel(payload=Payload(payload.ls, {}, RECORDED["openai"].answer.__class__({}, report))).invoke("q", config)
+    attributes = captured.spans[0].attributes or {}
+    assert attributes["gen_ai.usage.audio.input_tokens"] == 60
+    assert attributes["gen_ai.usage.audio.output_tokens"] == 40
+    assert_conformant(captured.spans)
