@@ -1,11 +1,14 @@
 """The conventions' metrics, with exactly their attributes and buckets, and counters of our own doing."""
 
-from collections.abc import Callable, Iterable
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from opentelemetry import metrics
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Counter, Histogram, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
 from otel_callbacks import mapping, operations, semconv
 from otel_callbacks.cost.rollup import Totals
@@ -18,6 +21,9 @@ _TOKENS = (
 _WORKFLOW = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _AGENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
 _CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+_MAX_SUMS = 2_000  # the SDK's own cardinality limit
+_OVERFLOW: frozenset[tuple[str, str | int]] = frozenset({("otel.metric.overflow", True)})
 
 _Attributes = dict[str, str | int]
 
@@ -32,78 +38,94 @@ class SpanCounts:
         self.errors = 0
 
 
-class Metrics:
-    """The instruments of one meter provider (None: the global one, also when it is set later)."""
+class Sum:
+    """A counter whose additions cost a dictionary update.
 
-    def __init__(self, meter_provider: MeterProvider | None, counts: SpanCounts) -> None:
+    The SDK's own costs a dozen microseconds each, and a model call adds to several. So the sums are kept here and
+    read when metrics are collected; what is exported is the same monotonic sum.
+    """
+
+    def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
+        self._sums: dict[frozenset[tuple[str, str | int]], float] = {}
+        self._lock = threading.Lock()
+        meter.create_observable_counter(name, [self._observe], unit, description)
+
+    def add(self, amount: float, attributes: _Attributes) -> None:
+        """Adds to the sum of these attributes; past the cardinality limit, to the SDK's overflow sum."""
+        key = frozenset(attributes.items())
+        with self._lock:
+            if key not in self._sums and len(self._sums) >= _MAX_SUMS:
+                key = _OVERFLOW
+            self._sums[key] = self._sums.get(key, 0) + amount
+
+    def _observe(self, options: CallbackOptions) -> Iterable[Observation]:
+        with self._lock:
+            sums = list(self._sums.items())
+        return [Observation(total, dict(key)) for key, total in sums]
+
+
+class Metrics:
+    """The instruments of one meter provider (None: the global one, also when it is set later).
+
+    Get them by `instruments`: an application may make a handler for every call.
+    """
+
+    def __init__(self, meter_provider: MeterProvider | None) -> None:
+        self.counts = SpanCounts()
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
 
-        def seconds(name: str, buckets: tuple[float, ...], description: str) -> Histogram:
+        def histogram(name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:
             return meter.create_histogram(
-                name, "s", description, explicit_bucket_boundaries_advisory=list(buckets)
+                name, unit, description, explicit_bucket_boundaries_advisory=buckets
             )
 
-        def counter(name: str, description: str) -> Counter:
-            return meter.create_counter(name, "{token}", description)
+        def tokens(name: str, description: str) -> Sum:
+            return Sum(meter, name, "{token}", description)
 
-        def counts_of(name: str, unit: str, buckets: tuple[int, ...], description: str) -> Histogram:
-            return meter.create_histogram(
-                name, unit, description, explicit_bucket_boundaries_advisory=list(buckets)
-            )
-
-        self._inference = seconds(semconv.METRIC_INFERENCE_DURATION, _DURATION, "Duration of a model call")
-        self._first_chunk = seconds(
-            semconv.METRIC_TIME_TO_FIRST_CHUNK, _DURATION, "Time from the request to the first chunk"
+        self._inference = histogram(
+            semconv.METRIC_INFERENCE_DURATION, "s", _DURATION, "Duration of a model call"
         )
-        self._chunk = seconds(
-            semconv.METRIC_TIME_PER_OUTPUT_CHUNK, _DURATION, "Time per chunk after the first"
+        self._first_chunk = histogram(
+            semconv.METRIC_TIME_TO_FIRST_CHUNK, "s", _DURATION, "Time from the request to the first chunk"
         )
-        self._input = counter(semconv.METRIC_USAGE_INPUT_TOKENS, "Input tokens used")
-        self._output = counter(semconv.METRIC_USAGE_OUTPUT_TOKENS, "Output tokens used")
-        self._parts = (
-            (
-                "cache_read_input_tokens",
-                counter(semconv.METRIC_USAGE_CACHE_READ, "Input tokens read from a cache"),
-            ),
-            (
-                "cache_write_input_tokens",
-                counter(semconv.METRIC_USAGE_CACHE_WRITE, "Input tokens written to a cache"),
-            ),
-            (
-                "reasoning_output_tokens",
-                counter(semconv.METRIC_USAGE_REASONING, "Output tokens used for reasoning"),
-            ),
+        self._chunk = histogram(
+            semconv.METRIC_TIME_PER_OUTPUT_CHUNK, "s", _DURATION, "Time per chunk after the first"
         )
-        self._call_input = counts_of(
+        self._input = tokens(semconv.METRIC_USAGE_INPUT_TOKENS, "Input tokens used")
+        self._output = tokens(semconv.METRIC_USAGE_OUTPUT_TOKENS, "Output tokens used")
+        self._cache_read = tokens(semconv.METRIC_USAGE_CACHE_READ, "Input tokens read from a cache")
+        self._cache_write = tokens(semconv.METRIC_USAGE_CACHE_WRITE, "Input tokens written to a cache")
+        self._reasoning = tokens(semconv.METRIC_USAGE_REASONING, "Output tokens used for reasoning")
+        self._call_input = histogram(
             semconv.METRIC_OPERATION_INPUT_TOKENS, "{token}", _TOKENS, "Input tokens of one call"
         )
-        self._call_output = counts_of(
+        self._call_output = histogram(
             semconv.METRIC_OPERATION_OUTPUT_TOKENS, "{token}", _TOKENS, "Output tokens of one call"
         )
-        self._client = seconds(
-            semconv.METRIC_CLIENT_OPERATION_DURATION, _DURATION, "Duration of a client operation"
+        self._client = histogram(
+            semconv.METRIC_CLIENT_OPERATION_DURATION, "s", _DURATION, "Duration of a client operation"
         )
-        self._workflow = seconds(semconv.METRIC_WORKFLOW_DURATION, _WORKFLOW, "Duration of a workflow")
-        self._agent = seconds(semconv.METRIC_AGENT_DURATION, _AGENT, "Duration of an agent invocation")
-        self._inference_calls = counts_of(
+        self._workflow = histogram(semconv.METRIC_WORKFLOW_DURATION, "s", _WORKFLOW, "Duration of a workflow")
+        self._agent = histogram(semconv.METRIC_AGENT_DURATION, "s", _AGENT, "Duration of an agent invocation")
+        self._inference_calls = histogram(
             semconv.METRIC_AGENT_INFERENCE_CALLS,
             "{inference_call}",
             _CALLS,
             "Model calls of one agent invocation",
         )
-        self._tool_calls = counts_of(
+        self._tool_calls = histogram(
             semconv.METRIC_AGENT_TOOL_CALLS, "{tool_call}", _CALLS, "Tool calls of one agent invocation"
         )
-        self._tool = seconds(semconv.METRIC_TOOL_DURATION, _DURATION, "Duration of a tool execution")
+        self._tool = histogram(semconv.METRIC_TOOL_DURATION, "s", _DURATION, "Duration of a tool execution")
         for name, field in (
             (semconv.METRIC_SPANS_STARTED, "started"),
             (semconv.METRIC_SPANS_ENDED, "ended"),
             (semconv.METRIC_SPANS_SWEPT, "swept"),
             (semconv.METRIC_SPANS_ERRORS, "errors"),
         ):
-            meter.create_observable_counter(name, [_observe(counts, field)], "{span}")
+            meter.create_observable_counter(name, [_observe(self.counts, field)], "{span}")
 
     def ended(
         self,
@@ -164,15 +186,17 @@ class Metrics:
             return
         if usage.input_tokens is not None:
             self._call_input.record(usage.input_tokens, attributes, context)
-            _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes, context)
+            _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes)
         if usage.output_tokens is not None:
             self._call_output.record(usage.output_tokens, attributes, context)
-            _add_by_modality(
-                self._output, usage.output_tokens, usage.audio_output_tokens, attributes, context
-            )
-        for field, instrument in self._parts:
-            if tokens := getattr(usage, field):
-                instrument.add(tokens, {**attributes, semconv.TOKEN_MODALITY: "unknown"}, context)
+            _add_by_modality(self._output, usage.output_tokens, usage.audio_output_tokens, attributes)
+        for tokens, counter in (
+            (usage.cache_read_input_tokens, self._cache_read),
+            (usage.cache_write_input_tokens, self._cache_write),
+            (usage.reasoning_output_tokens, self._reasoning),
+        ):
+            if tokens:
+                counter.add(tokens, {**attributes, semconv.TOKEN_MODALITY: "unknown"})
 
 
 def _client_attributes(
@@ -195,14 +219,25 @@ def _put(attributes: _Attributes, name: str, value: str | int | None) -> None:
         attributes[name] = value
 
 
-def _add_by_modality(
-    counter: Counter, total: int, audio: int | None, attributes: _Attributes, context: Context
-) -> None:
+def _add_by_modality(counter: Sum, total: int, audio: int | None, attributes: _Attributes) -> None:
     """Counts the audio tokens as such; of the rest neither the provider nor we can tell text from image."""
     if audio:
-        counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"}, context)
-    counter.add(max(total - (audio or 0), 0), {**attributes, semconv.TOKEN_MODALITY: "unknown"}, context)
+        counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"})
+    counter.add(max(total - (audio or 0), 0), {**attributes, semconv.TOKEN_MODALITY: "unknown"})
 
 
 def _observe(counts: SpanCounts, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
     return lambda options: (Observation(getattr(counts, field)),)
+
+
+_global = functools.cache(lambda: Metrics(None))
+_of_provider: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.WeakKeyDictionary()
+
+
+def instruments(meter_provider: MeterProvider | None) -> Metrics:
+    """The instruments of a meter provider, made once."""
+    if meter_provider is None:
+        return _global()
+    if meter_provider not in _of_provider:
+        _of_provider[meter_provider] = Metrics(meter_provider)
+    return _of_provider[meter_provider]

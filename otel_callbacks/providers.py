@@ -177,10 +177,16 @@ def _counts_cache_apart(report: Mapping[str, Any]) -> bool:
     return not keys.isdisjoint(_APART) and keys.isdisjoint(_INPUT_DETAILS) and "prompt_tokens" not in keys
 
 
-def finish_reasons_of(reasons: Iterable[Any]) -> tuple[str, ...] | None:
-    """Stop reasons of the choices in order; a reason that merging chunks repeated (`stopstop`) is mended."""
-    named = tuple(_unrepeated(str(reason)) for reason in reasons if reason)
-    return named or None
+def finish_reasons_of(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str, ...] | None:
+    """Stop reasons, one per choice in order; a reason that merging chunks repeated (`stopstop`) is mended.
+
+    The conventions put `error` where a reason never came: all of them if the answer was `cut`, else those beside
+    a choice that has one. A provider that names none at all has none.
+    """
+    given = [_unrepeated(str(reason)) if reason else None for reason in reasons]
+    if not given or not (cut or any(given)):
+        return None
+    return tuple(reason or "error" for reason in given)
 
 
 def unrepeated(text: Any) -> str | None:

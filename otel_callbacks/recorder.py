@@ -28,7 +28,7 @@ from otel_callbacks.cost.rollup import Totals
 from otel_callbacks.current import Run, here, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
-from otel_callbacks.metrics import Metrics, SpanCounts
+from otel_callbacks.metrics import instruments
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -44,7 +44,23 @@ _COUNTED = (
     operations.Retrieval,
     operations.ToolExecution,
 )
-_tables: "weakref.WeakKeyDictionary[TracerProvider, dict[Any, Run]]" = weakref.WeakKeyDictionary()
+
+
+class Table:
+    """What all recorders of one tracer provider share, so that two handlers in one call make one span per run.
+
+    Attributes:
+        runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
+            a span.
+        interrupted: the root spans of conversations that wait for somebody, the newest last.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[Any, Run] = {}
+        self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
+
+
+_tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDictionary()
 
 
 class Recorder:
@@ -69,29 +85,28 @@ class Recorder:
     ) -> None:
         self.detail = detail
         self.content = content
-        self.counts = SpanCounts()
         self._provider = tracer_provider
         self._tracer = trace.get_tracer(
             semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
         )
-        self._metrics = Metrics(meter_provider, self.counts)
+        self._metrics = instruments(meter_provider)
+        self.counts = self._metrics.counts
         self._events = Events(logger_provider)
-        self._interrupted: OrderedDict[str, SpanContext] = OrderedDict()
-        self._table: tuple[TracerProvider, dict[Any, Run]] | None = None
+        self._shared: tuple[TracerProvider, Table] | None = None
         _recorders.add(self)
 
     @property
-    def runs(self) -> dict[Any, Run]:
-        """The open runs by the framework's id; shared by all recorders of one tracer provider.
-
-        That is why two handlers in one call still make one span per run. A hidden run's id leads to the
-        nearest run above it that has a span.
-        """
+    def _table(self) -> Table:
         provider = self._provider or trace.get_tracer_provider()
-        if self._table is None or self._table[0] is not provider:
-            self._table = (provider, _tables.setdefault(provider, {}))
+        if self._shared is None or self._shared[0] is not provider:
+            self._shared = (provider, _tables.setdefault(provider, Table()))
             _sweep_at_exit()
-        return self._table[1]
+        return self._shared[1]
+
+    @property
+    def runs(self) -> dict[Any, Run]:
+        """The open runs by id, see `Table`."""
+        return self._table.runs
 
     def start(
         self,
@@ -338,12 +353,13 @@ class Recorder:
 
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:
-            self._interrupted[conversation] = run.span.get_span_context()
-            if len(self._interrupted) > _MAX_INTERRUPTED:
-                self._interrupted.popitem(last=False)
+            waiting = self._table.interrupted
+            waiting[conversation] = run.span.get_span_context()
+            if len(waiting) > _MAX_INTERRUPTED:
+                waiting.popitem(last=False)
 
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
-        interrupted = self._interrupted.pop(operation.conversation_id or "", None)
+        interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
 
 

@@ -85,9 +85,7 @@ class ReplayedModel(BaseChatModel):
             message = AIMessageChunk(
                 "hi ", response_metadata=answer.metadata, usage_metadata=answer.usage, id=answer.id
             )
-            chunk = ChatGenerationChunk(message=message, generation_info=answer.info)
-            run_manager.on_llm_new_token("hi ", chunk=chunk)
-            yield chunk
+            yield ChatGenerationChunk(message=message, generation_info=answer.info)
 
 
 class ReplayedTextModel(BaseLLM):
@@ -117,9 +115,7 @@ class ReplayedTextModel(BaseLLM):
         self, prompt: Any, stop: Any = None, run_manager: Any = None, **_: Any
     ) -> Iterator[GenerationChunk]:
         for answer in self.payload.chunks:
-            chunk = GenerationChunk(text="hi ", generation_info=answer.info)
-            run_manager.on_llm_new_token("hi ", chunk=chunk)
-            yield chunk
+            yield GenerationChunk(text="hi ", generation_info=answer.info)
 
 
 def serialized(payload: Payload) -> Any:

@@ -90,6 +90,6 @@ class Totals:
     def attributes(self) -> dict[str, int]:
         """The inclusive totals that are not zero, under our own names so that no back end adds them up twice."""
         attributes = {name: value for field, name in self.INCLUSIVE if (value := getattr(self, field))}
-        if attributes:
-            attributes[semconv.ROLLUP_TOTAL_TOKENS] = self.input_tokens + self.output_tokens
+        if total := self.input_tokens + self.output_tokens:
+            attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
         return attributes

@@ -227,15 +227,15 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Fails a model call, with what had come back until then."""
         run = self._open(run_id)
         if run is not None:
-            self._complete_model(run, kwargs.get("response"))
+            self._complete_model(run, kwargs.get("response"), cut=True)
             self._fail(run_id, error)
 
-    def _complete_model(self, run: Run, response: Any) -> None:
+    def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
             complete = guarded(
                 translate.finish_inference
             )  # an unreadable answer must not cost the span its end
-            complete(run.operation, response, with_content=self._recorder.content.captures)
+            complete(run.operation, response, with_content=self._recorder.content.captures, cut=cut)
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """LangChain's payloads to operations: the only place that digs in LangChain's dictionaries."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
@@ -39,13 +39,6 @@ _URL_KEYS = (
     "api_base",
 )
 _MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
-_MAX_TOKENS_KEYS = (
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_new_tokens",
-    "num_predict",
-)
 _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
 _FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
@@ -119,51 +112,39 @@ def inference(
         text_completion: the model completes text rather than a conversation.
     """
     provider = providers.provider_name(_text(metadata.get("ls_provider")))
-    address, port = providers.endpoint(provider, _base_url(serialized))
-    reasoning = providers.as_mapping(parameters.get("reasoning"))
-    tier = _text(parameters.get("service_tier"))
-    choices = _integer(parameters.get("n"))
-    return Inference(
+    address, port = _endpoint(provider, serialized)
+    operation = Inference(
         name=_text(metadata.get("ls_model_name")) or _first_text(parameters, _MODEL_KEYS),
         text_completion=text_completion,
         provider=provider,
         conversation_id=conversation_id(metadata),
         server_address=address,
         server_port=port,
-        choice_count=choices if choices != 1 else None,
-        frequency_penalty=_number(parameters.get("frequency_penalty")),
-        max_tokens=_max_tokens(parameters, metadata),
-        presence_penalty=_number(parameters.get("presence_penalty")),
-        previous_response_id=_text(parameters.get("previous_response_id")),
-        reasoning_level=_text(parameters.get("reasoning_effort")) or _text(reasoning.get("effort")),
-        seed=_integer(parameters.get("seed")),
-        stop_sequences=_texts(parameters.get("stop") or options.get("stop") or metadata.get("ls_stop")),
-        stream=True if parameters.get("stream") is True else None,
-        temperature=_number(parameters.get("temperature", metadata.get("ls_temperature"))),
-        top_k=_integer(parameters.get("top_k")),
-        top_p=_number(parameters.get("top_p")),
-        output_type=_output_type(parameters, options),
-        request_service_tier=tier if tier != "auto" and provider == "openai" else None,
+        max_tokens=_integer(metadata.get("ls_max_tokens")),
+        temperature=_number(metadata.get("ls_temperature")),
+        stop_sequences=_texts(options.get("stop") or metadata.get("ls_stop")),
+        output_type="json" if "ls_structured_output_format" in options else None,
     )
+    for key, value in parameters.items():
+        if value is not None and key in _PARAMETERS:
+            field, read = _PARAMETERS[key]
+            setattr(operation, field, read(value))
+    if operation.provider != "openai" or operation.request_service_tier == "auto":
+        operation.request_service_tier = None
+    return operation
 
 
-def _max_tokens(parameters: Mapping[str, Any], metadata: Metadata) -> int | None:
-    for key in _MAX_TOKENS_KEYS:
-        if (limit := _integer(parameters.get(key))) is not None:
-            return limit
-    return _integer(metadata.get("ls_max_tokens"))
+def _endpoint(provider: str | None, serialized: Mapping[str, Any] | None) -> tuple[str | None, int | None]:
+    """Host and port; none for a model that does not show its arguments, which may name any address."""
+    arguments = (serialized or {}).get("kwargs")
+    if not isinstance(arguments, Mapping):
+        return None, None
+    return providers.endpoint(provider, _first_text(arguments, _URL_KEYS))
 
 
-def _base_url(serialized: Mapping[str, Any] | None) -> str | None:
-    return _first_text(providers.as_mapping((serialized or {}).get("kwargs")), _URL_KEYS)
-
-
-def _output_type(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
-    """The modality the caller asked for; a schema or JSON mode asks for json."""
-    asked = parameters.get("response_format")
-    if asked is not None or "ls_structured_output_format" in options:
-        return "text" if isinstance(asked, Mapping) and asked.get("type") == "text" else "json"
-    return None
+def _output_type(asked: Any) -> str:
+    """The modality that a response format asks for; a schema or JSON mode asks for json."""
+    return "text" if isinstance(asked, Mapping) and asked.get("type") == "text" else "json"
 
 
 def tool_definitions(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -185,13 +166,13 @@ def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in definition.items() if value is not None}
 
 
-def finish_inference(operation: Inference, response: Any, *, with_content: bool) -> None:
-    """Completes a model call with what came back, in full or, after a fault, in part."""
+def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
+    """Completes a model call with what came back; `cut` says that it ended before the answer did."""
     if not isinstance(response, LLMResult):
         return
     choices = [choice for row in response.generations for choice in row if isinstance(choice, Generation)]
     details = [_response_details(choice) for choice in choices]
-    operation.finish_reasons = providers.finish_reasons_of(map(_finish_reason, details))
+    operation.finish_reasons = providers.finish_reasons_of(map(_finish_reason, details), cut=cut)
     if response.llm_output:
         details.append(providers.as_mapping(response.llm_output))
     for found in details:
@@ -208,8 +189,9 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool)
     operation.usage = _usage(messages_of, details)
     operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
+        ends = operation.finish_reasons or (None,) * len(choices)
         operation.output_messages = [
-            messages.answer(choice, _finish_reason(_response_details(choice))) for choice in choices
+            messages.answer(choice, end) for choice, end in zip(choices, ends, strict=True)
         ]
 
 
@@ -366,3 +348,26 @@ def _number(value: Any) -> float | None:
 
 def _integer(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "n": ("choice_count", lambda value: None if value == 1 else _integer(value)),
+    "frequency_penalty": ("frequency_penalty", _number),
+    "presence_penalty": ("presence_penalty", _number),
+    "previous_response_id": ("previous_response_id", _text),
+    "reasoning_effort": ("reasoning_level", _text),
+    "reasoning": ("reasoning_level", lambda value: _text(providers.as_mapping(value).get("effort"))),
+    "response_format": ("output_type", _output_type),
+    "seed": ("seed", _integer),
+    "service_tier": ("request_service_tier", _text),
+    "stop": ("stop_sequences", _texts),
+    "stream": ("stream", lambda value: True if value is True else None),
+    "temperature": ("temperature", _number),
+    "top_k": ("top_k", _integer),
+    "top_p": ("top_p", _number),
+    **dict.fromkeys(
+        ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict"),
+        ("max_tokens", _integer),
+    ),
+}
+"""What the integrations call the parameters of a request: the field, and how its value is read."""

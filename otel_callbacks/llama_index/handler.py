@@ -1,0 +1,172 @@
+"""The LlamaIndex callback handler, and the gate: who holds a handler decides what is traced.
+
+LlamaIndex's callback events see no agent, tool or workflow, its dispatcher sees everything. So the handler ignores
+the events it is given. That it is there is what counts: the dispatcher client asks the gate, for every operation
+that has no traced parent, which handler is in charge.
+"""
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import llama_index.core
+from llama_index.core import Settings
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.callbacks.base_handler import BaseCallbackHandler as LegacyBaseCallbackHandler
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks.content import ContentPolicy
+from otel_callbacks.llama_index import dispatch
+from otel_callbacks.recorder import Detail, Recorder
+from otel_callbacks.settings import recorder
+
+_MAX_REMEMBERED = 64
+_MANAGERS = ("callback_manager", "_callback_manager")
+_MODELS = ("llm", "_llm")
+
+
+class OTelCallbackHandler(LegacyBaseCallbackHandler):
+    """Traces LlamaIndex with OpenTelemetry.
+
+    Put it in `Settings.callback_manager = CallbackManager([OTelCallbackHandler()])` or set
+    `llama_index.core.global_handler` to trace everything, in the callback manager of one component to trace that
+    component alone, or use `instrument()` for the whole process; any combination gives one span per operation.
+
+    Args:
+        tracer_provider: where spans go; by default the global provider, whenever it is set.
+        meter_provider: where metrics go; by default the global one.
+        logger_provider: where events go; by default the global one.
+        detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
+            "standard" also workflow steps, synthesis and node parsing; "everything" also every other method that
+            LlamaIndex reports. Totals do not change with it.
+        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message says what would be.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        detail: Detail = "standard",
+        content: ContentPolicy | str | None = None,
+    ) -> None:
+        self._join(recorder(tracer_provider, meter_provider, logger_provider, detail=detail, content=content))
+
+    def _join(self, recorder: Recorder) -> None:
+        """Makes this a handler that records with `recorder`, which a handler for both frameworks shares."""
+        LegacyBaseCallbackHandler.__init__(self, [], [])
+        self._recorder = recorder
+        dispatch.register(_gate.recorder_for)
+
+    def on_event_start(
+        self,
+        event_type: Any,
+        payload: dict[str, Any] | None = None,
+        event_id: str = "",
+        parent_id: str = "",
+        **kwargs: Any,
+    ) -> str:
+        """Does nothing: the dispatcher tells more."""
+        return event_id
+
+    def on_event_end(
+        self, event_type: Any, payload: dict[str, Any] | None = None, event_id: str = "", **kwargs: Any
+    ) -> None:
+        """Does nothing."""
+
+    def start_trace(self, trace_id: str | None = None) -> None:
+        """Does nothing."""
+
+    def end_trace(self, trace_id: str | None = None, trace_map: dict[str, list[str]] | None = None) -> None:
+        """Does nothing."""
+
+
+class Gate:
+    """Knows which handler is in charge of an operation that no traced one encloses.
+
+    A component's own handler comes first, then that of `Settings`, then the global one, then `instrument()`.
+
+    LlamaIndex hands the handlers on: a `CallbackManager([])` takes over the very list of the manager in `Settings`,
+    and the global handler is put into every manager made meanwhile. What was only handed on must not count, or
+    tracing could not be switched off again.
+
+    Attributes:
+        instrumented: the handler of `instrument()`.
+    """
+
+    def __init__(self) -> None:
+        self.instrumented: OTelCallbackHandler | None = None
+        # the lists of handlers seen in Settings, each with the manager that it was seen in first
+        self._of_settings: OrderedDict[int, tuple[list[Any], weakref.ref[CallbackManager]]] = OrderedDict()
+        self._global: weakref.WeakSet[OTelCallbackHandler] = weakref.WeakSet()
+
+    def recorder_for(self, instance: Any) -> Recorder | None:
+        """The recorder of the handler in charge of `instance`; None if nobody traces it."""
+        everywhere = self._global_handler()
+        manager = Settings._callback_manager
+        settled = None if manager is None or not manager.handlers else self._in_settings(manager)
+        handler = self._of_component(instance) or settled or everywhere or self.instrumented
+        return None if handler is None else handler._recorder
+
+    def _global_handler(self) -> OTelCallbackHandler | None:
+        handler = llama_index.core.global_handler
+        if handler is None or not isinstance(handler, OTelCallbackHandler):
+            return None
+        self._global.add(handler)
+        return handler
+
+    def _in_settings(self, manager: CallbackManager) -> OTelCallbackHandler | None:
+        handlers = manager.handlers
+        handler = _first_of_ours(handlers)
+        if handler is None:
+            return None
+        known = self._of_settings.get(id(handlers))
+        if known is None or known[0] is not handlers:
+            if handler in self._global:
+                return None
+            known = self._of_settings[id(handlers)] = (handlers, weakref.ref(manager))
+            if len(self._of_settings) > _MAX_REMEMBERED:
+                self._of_settings.popitem(last=False)
+        return handler if known[1]() is manager else None
+
+    def _of_component(self, instance: Any) -> OTelCallbackHandler | None:
+        for manager in _managers(instance):
+            handlers = getattr(manager, "handlers", None)
+            if handlers and (handler := _first_of_ours(handlers)) is not None:
+                known = self._of_settings.get(id(handlers))
+                handed_on = handler in self._global or (known is not None and known[0] is handlers)
+                if not handed_on:
+                    return handler
+        return None
+
+
+def _managers(instance: Any) -> Iterator[Any]:
+    """The callback managers of a component and of its model; an agent only has its model's."""
+    fields = getattr(instance, "__dict__", None)
+    if not fields:
+        return
+    for name in _MANAGERS:
+        if (manager := fields.get(name)) is not None:
+            yield manager
+    models: Iterable[Any] = [model for name in _MODELS if (model := fields.get(name)) is not None]
+    agents = fields.get("agents")  # of an AgentWorkflow
+    if isinstance(agents, dict):
+        models = [*models, *(getattr(agent, "llm", None) for agent in agents.values())]
+    for model in models:
+        if (manager := getattr(model, "callback_manager", None)) is not None:
+            yield manager
+
+
+def _first_of_ours(handlers: Iterable[Any]) -> OTelCallbackHandler | None:
+    return next((handler for handler in handlers if isinstance(handler, OTelCallbackHandler)), None)
+
+
+_gate = Gate()
