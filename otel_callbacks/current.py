@@ -209,10 +209,14 @@ class CurrentSpan(Span):
 
 
 class Surroundings(NamedTuple):
-    """What a new run finds around it: the context, the live span in it, and the run that span is in."""
+    """What a new run finds around it: the context, the live span in it, and the run that span is in.
+
+    `outer` is that span as it stands in the context: a stand-in, which heals when its run ends before ours.
+    """
 
     context: Context
     span: Span
+    outer: Span
     run: Run | None
     vanished: Sequence[Run]
 
@@ -232,13 +236,13 @@ def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
         candidate = span._run
         usable = candidate.table is table and (not candidate.found_by_id or candidate is base)
         if usable and candidate.is_current():
-            return Surroundings(context, candidate.span, candidate, vanished)
+            return Surroundings(context, candidate.span, span, candidate, vanished)
         if usable and candidate.open and candidate.may_vanish and candidate.place == here():
             vanished.append(candidate)
         run, span = span._outer_run, span._outer
     while run is not None and run.table is not table:
         run = run.parent
-    return Surroundings(context, span, run, vanished)
+    return Surroundings(context, span, span, run, vanished)
 
 
 def closed_run(key: Any) -> Run | None:
@@ -248,3 +252,19 @@ def closed_run(key: Any) -> Run | None:
     """
     run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
     return run if run is not None and run.key == key and not run.open else None
+
+
+def live_run(table: dict[Any, Run]) -> Run | None:
+    """The run of `table` whose body this code is in, as a span that the application opens here would see it."""
+    span = trace.get_current_span()
+    while isinstance(span, CurrentSpan):
+        if span._run.is_current() and span._run.table is table:
+            return span._run
+        span = span._outer
+    return None
+
+
+def last_run() -> Run | None:
+    """The run that was last made current here, whether it is still open or not."""
+    run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
+    return run

@@ -49,9 +49,9 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            faults.report(where, error)
             if faults.strict:
                 raise
-            faults.report(where, error)
             return None
 
     return wrapper

@@ -158,7 +158,7 @@ class Recorder:
         )
         self._enter(run)
         if attach:
-            run.attach(around.span, around.run, context)
+            run.attach(around.outer, around.run, context)
         return run
 
     def _enter(self, run: Run) -> None:
@@ -313,13 +313,14 @@ class Recorder:
         if run.parent is not None and isinstance(run.operation, operations.Inference):
             return  # a leaf's totals are its own usage; only a root repeats them
         attributes.update(totals.attributes())
-        if isinstance(run.operation, operations.AgentInvocation) and totals.own_inference_calls:
-            attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
-            attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
+        if isinstance(run.operation, operations.AgentInvocation):
+            if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
+                attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
+                attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
             if totals.own_finish_reasons:
                 attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
-        if run.parent is None and totals.retrieved:
-            attributes[semconv.RAG_TOTAL_TOKENS] = totals.input_tokens + totals.output_tokens
+        if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
+            attributes[semconv.RAG_TOTAL_TOKENS] = total
 
     def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
         """Sets the status, and records the exception where it was first seen; runs above only have its type.

@@ -204,7 +204,7 @@ def slow_input(kind: str) -> Any:
 @pytest.mark.parametrize("kind", SLOW)
 async def test_cancelled(kind: str, captured: Captured, config: Config) -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(SLOW[kind]().ainvoke(slow_input(kind), config), 0.1)
+        await asyncio.wait_for(asyncio.create_task(SLOW[kind]().ainvoke(slow_input(kind), config)), 0.1)
     await asyncio.sleep(0)
     assert captured.spans
     assert {outcome(span) for span in captured.spans if outcome(span)} == {"cancelled"}

@@ -96,7 +96,9 @@ def test_text(case: str, stream: bool, captured: Captured, config: Any) -> None:
 
 
 def test_prompts_sent_together_are_counted_once(captured: Captured, config: Any) -> None:
-    ReplayedTextModel(payload=TEXT["openai completions"]).generate(["p", "q", "r"], callbacks=config["callbacks"])
+    ReplayedTextModel(payload=TEXT["openai completions"]).generate(
+        ["p", "q", "r"], callbacks=config["callbacks"]
+    )
     assert [told(span).get("input") for span in captured.spans] == [7, None, None]
     assert [told(span)["source"] for span in captured.spans] == ["provider", "missing", "missing"]
 
@@ -172,7 +174,9 @@ def test_the_address_in_the_environment(
 def test_audio_tokens(captured: Captured, config: Any) -> None:
     report = usage(100, 50, {"audio": 60, "cache_read": 10}, {"audio": 40})
     payload = Payload(ls={"ls_provider": "openai", "ls_model_name": "gpt-audio"}, expected={})
-    ReplayedModel(payload=Payload(payload.ls, {}, RECORDED["openai"].answer.__class__({}, report))).invoke("q", config)
+    ReplayedModel(payload=Payload(payload.ls, {}, RECORDED["openai"].answer.__class__({}, report))).invoke(
+        "q", config
+    )
     attributes = captured.spans[0].attributes or {}
     assert attributes["gen_ai.usage.audio.input_tokens"] == 60
     assert attributes["gen_ai.usage.audio.output_tokens"] == 40

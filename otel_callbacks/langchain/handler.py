@@ -86,16 +86,15 @@ class OTelCallbackHandler(BaseCallbackHandler):
         name, run_type = kwargs.get("name"), kwargs.get("run_type")
         parent = parents.named_parent(runs, parent_run_id)
         is_node = "langgraph_node" in known and any(tag.startswith("graph:step") for tag in tags or ())
-        graph = None if is_node or "ls_integration" not in known else parents.graph_of(parents.caller())
+        frame = None if run_type or translate.is_runnable(name) else parents.caller()
+        graph = None if is_node else parents.graph_of(frame)
         if graph is None and recorder.detail != "everything":
-            if run_type is not None and parent is None:
-                return  # a prompt or parser on its own
-            hidden = recorder.detail == "operations" or (
-                not is_node and translate.is_plumbing(name, run_type)
-            )
-            if hidden and parent is not None:
+            plumbing = not is_node and translate.is_plumbing(name, run_type)
+            if parent is not None and (plumbing or recorder.detail == "operations"):
                 recorder.hide(run_id, parent)
                 return
+            if parent is None and run_type is not None:
+                return  # a prompt or parser on its own
         operation = (
             translate.node(known)
             if is_node
@@ -103,7 +102,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
         )
         if recorder.content.captures and isinstance(operation, Workflow | AgentInvocation):
             operation.input_messages = messages.state(inputs, "user")
-        streams = graph is not None or "defers_inputs" in kwargs
+        frame = frame or parents.caller()
+        streams = frame is not None and parents.is_generator(frame)
         recorder.start(
             run_id,
             operation,

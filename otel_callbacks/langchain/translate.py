@@ -24,8 +24,7 @@ from otel_callbacks.operations import (
 
 Metadata = Mapping[str, Any]
 
-_AGENT_INTEGRATION = "langchain_create_agent"
-_PREBUILT_AGENT_MODULE = "langgraph.prebuilt.chat_agent_executor"
+_AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
 _CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 _URL_KEYS = (
@@ -44,8 +43,13 @@ _FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
 def is_plumbing(name: str | None, run_type: str | None) -> bool:
-    """Whether a chain is a prompt, a parser, or a runnable that nobody gave a name."""
+    """Whether a chain is a prompt, a parser, or a runnable or graph that nobody gave a name."""
     return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
+
+
+def is_runnable(name: str | None) -> bool:
+    """Whether a chain has the name of one of LangChain's own runnables, as no graph has."""
+    return name is not None and name.startswith("Runnable")
 
 
 def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) -> Operation:
@@ -59,14 +63,26 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
     """
     conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
-    if graph is not None:
-        own = (getattr(graph, "config", None) or {}).get("metadata") or {}
-        if own.get("ls_integration") == _AGENT_INTEGRATION or _is_prebuilt_agent(graph):
-            return AgentInvocation(name=own.get("lc_agent_name") or own_name, conversation_id=conversation)
-        return Workflow(name=own_name, conversation_id=conversation)
-    if outermost:
+    if graph is not None and _is_agent(graph):
+        given = _text(getattr(graph, "name", None))
+        return AgentInvocation(
+            name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
+        )
+    if graph is not None or outermost:
         return Workflow(name=own_name, conversation_id=conversation)
     return Step(name=name)
+
+
+def _is_agent(graph: Any) -> bool:
+    """Whether LangChain or LangGraph built the graph as an agent.
+
+    Told by the module of the node that calls the model. The marks that newer versions put into the metadata
+    are inherited by every graph that runs inside an agent.
+    """
+    nodes = getattr(graph, "nodes", {})
+    bound = getattr(nodes.get("model") or nodes.get("agent"), "bound", None)
+    function = getattr(getattr(bound, "first", bound), "func", None)
+    return getattr(function, "__module__", None) in _AGENT_MODULES
 
 
 def node(metadata: Metadata) -> Step:
@@ -80,13 +96,6 @@ def node(metadata: Metadata) -> Step:
         path="/".join(str(part) for part in path) if isinstance(path, tuple | list) else None,
         checkpoint_ns=_text(metadata.get("langgraph_checkpoint_ns")),
     )
-
-
-def _is_prebuilt_agent(graph: Any) -> bool:
-    """Whether the graph came from `create_react_agent`, which leaves no mark but its own node function."""
-    bound = getattr(getattr(graph, "nodes", {}).get("agent"), "bound", None)
-    first = getattr(bound, "first", bound)
-    return getattr(getattr(first, "func", None), "__module__", None) == _PREBUILT_AGENT_MODULE
 
 
 def conversation_id(metadata: Metadata) -> str | None:

@@ -19,7 +19,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.content import ContentPolicy
-from otel_callbacks.llama_index import dispatch
+from otel_callbacks.llama_index.dispatch import register
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
 
@@ -64,7 +64,7 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
         """Makes this a handler that records with `recorder`, which a handler for both frameworks shares."""
         LegacyBaseCallbackHandler.__init__(self, [], [])
         self._recorder = recorder
-        dispatch.register(_gate.recorder_for)
+        register(_gate.recorder_for)
 
     def on_event_start(
         self,

@@ -130,7 +130,9 @@ def model_of(instance: Any) -> str | None:
 def endpoint_of(instance: Any, provider: str | None) -> tuple[str | None, int | None]:
     """Host and port of the server that a model calls."""
     fields = getattr(instance, "__dict__", {})
-    return providers.endpoint(provider, next((url for key in _URL_KEYS if (url := text(fields.get(key)))), None))
+    return providers.endpoint(
+        provider, next((url for key in _URL_KEYS if (url := text(fields.get(key)))), None)
+    )
 
 
 def start(
@@ -158,9 +160,7 @@ def start(
         operation.request_service_tier = None
     if with_content:
         sent = arguments.args[0] if arguments.args else given.get("prompt", given.get("messages"))
-        operation.input_messages = (
-            messages.text("user", sent) if completion else messages.conversation(sent)
-        )
+        operation.input_messages = messages.text("user", sent) if completion else messages.conversation(sent)
         operation.tool_definitions = _tool_definitions(given.get("tools"))
     return operation
 

@@ -6,21 +6,32 @@ With `inference` and `messages`, the only place that digs in LlamaIndex's object
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import BoundArguments
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from llama_index.core.agent.workflow import AgentWorkflow
-from llama_index.core.agent.workflow.base_agent import BaseWorkflowAgent
+from llama_index.core.agent.workflow.base_agent import DEFAULT_AGENT_NAME, BaseWorkflowAgent
 from llama_index.core.agent.workflow.workflow_events import ToolCall, ToolCallResult
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding
 from llama_index.core.base.llms.base import BaseLLM
-from llama_index.core.base.response.schema import PydanticResponse, Response
-from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine
-from llama_index.core.constants import DEFAULT_CHUNK_SIZE  # noqa: F401
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    PydanticResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.chat_engine.types import (
+    AgentChatResponse,
+    BaseChatEngine,
+    StreamingAgentChatResponse,
+)
+from llama_index.core.constants import DEFAULT_PIPELINE_NAME
+from llama_index.core.indices.vector_store import VectorIndexRetriever
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index.core.memory.types import DEFAULT_CHAT_STORE_KEY
 from llama_index.core.multi_modal_llms import MultiModalLLM
 from llama_index.core.node_parser import NodeParser
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -46,3 +57,297 @@ from otel_callbacks.operations import (
 )
 
 Describe = Callable[[Any, BoundArguments, bool], Operation | None]
+
+_TOOL_OF_PROGRAM = "llama_index.core.program.function_program"
+
+
+# --- workflows, agents and their steps ---------------------------------------------------------------------------
+
+
+def _query(engine: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
+    return _workflow("query_engine", engine, arguments, with_content)
+
+
+def _chat(engine: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
+    operation = _workflow("chat_engine", engine, arguments, with_content)
+    operation.conversation_id = _conversation_id(getattr(engine, "_memory", None))
+    return operation
+
+
+def _ingestion(pipeline: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
+    own_name = pipeline.name if pipeline.name != DEFAULT_PIPELINE_NAME else None
+    return Workflow(name=own_name or "ingestion_pipeline")
+
+
+def _workflow(kind: str, engine: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
+    operation = Workflow(name=_own_name(engine) or kind)
+    if with_content and arguments.args:
+        operation.input_messages = messages.text("user", _question(arguments.args[0]))
+    return operation
+
+
+def _own_name(instance: Any) -> str | None:
+    """The name of a class that the application wrote; one of LlamaIndex's says nothing about the application."""
+    kind = type(instance)
+    return None if kind.__module__.startswith("llama_index.") else kind.__name__
+
+
+def _run(workflow: Any, arguments: BoundArguments, with_content: bool) -> Workflow | AgentInvocation:
+    """A run of a workflow: of an agent, or of steps that the application wrote."""
+    start = arguments.arguments.get("start_event")
+    field = getattr(start, "get", lambda name, default=None: default)
+    conversation = _conversation_id(field("memory", None))
+    operation: Workflow | AgentInvocation
+    if isinstance(workflow, BaseWorkflowAgent):
+        operation = agent(workflow)
+        operation.conversation_id = conversation
+    else:
+        own_name = getattr(workflow, "_workflow_name", None) or _own_name(workflow)
+        operation = Workflow(name=own_name, conversation_id=conversation)
+    if with_content:
+        operation.input_messages = messages.text("user", field("user_msg", None))
+    return operation
+
+
+def agent(of: Any) -> AgentInvocation:
+    """An agent, by the name that the application gave it."""
+    name = text(of.name)
+    return AgentInvocation(
+        name=name if name != DEFAULT_AGENT_NAME else None,
+        description=text(of.description) if name != DEFAULT_AGENT_NAME else None,
+    )
+
+
+def _conversation_id(memory: Any) -> str | None:
+    """The key of the conversation in its store, unless it is the one that all have by default."""
+    key = text(getattr(memory, "session_id", None)) or text(getattr(memory, "chat_store_key", None))
+    return None if key == DEFAULT_CHAT_STORE_KEY else key
+
+
+def step(name: str, arguments: BoundArguments, with_content: bool) -> Step | ToolExecution:
+    """A step of a workflow; that of an agent which calls a tool is the tool."""
+    event = event_of(arguments)
+    if isinstance(event, ToolCall) and name == "call_tool":
+        return ToolExecution(
+            name=event.tool_name,
+            call_id=text(event.tool_id),
+            arguments=event.tool_kwargs if with_content else None,
+        )
+    return Step(name=name)
+
+
+def event_of(arguments: BoundArguments) -> Any:
+    """The event that a workflow step was given."""
+    return arguments.arguments.get("ev")
+
+
+def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
+    """The agent of an AgentWorkflow that a step works for, where its event tells."""
+    if not isinstance(workflow, AgentWorkflow):
+        return None
+    return workflow.agents.get(getattr(event_of(arguments), "current_agent_name", ""))
+
+
+def waits(workflow: Any, name: str, result: Any) -> bool:
+    """Whether a step ended only to wait for an event: with nothing, which it does not say it returns."""
+    step = getattr(workflow, name, None)
+    return result is None and step is not None and _returns_always(getattr(step, "__func__", step))
+
+
+@lru_cache(maxsize=1024)
+def _returns_always(step: Any) -> bool:
+    try:
+        annotated = get_type_hints(step).get("return")
+    except Exception:  # a name that cannot be looked up from here
+        return False
+    return annotated not in (None, type(None), Any) and type(None) not in get_args(annotated)
+
+
+def is_workflow(instance: Any) -> bool:
+    """Whether steps may run in this."""
+    return isinstance(instance, LlamaWorkflow)
+
+
+def _synthesis(synthesizer: Any, arguments: BoundArguments, with_content: bool) -> Step:
+    return Step(name="synthesis")
+
+
+def _node_parsing(parser: Any, arguments: BoundArguments, with_content: bool) -> Step:
+    return Step(name="node_parsing")
+
+
+# --- retrieval, embeddings, rerankers, tools ---------------------------------------------------------------------
+
+
+def _retrieval(retriever: Any, arguments: BoundArguments, with_content: bool) -> Retrieval:
+    fields = getattr(retriever, "__dict__", {})
+    store, model = fields.get("_vector_store"), fields.get("_embed_model")
+    top_k = next(
+        (
+            k
+            for key in ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
+            if (k := integer(fields.get(key)))
+        ),
+        None,
+    )
+    operation = Retrieval(
+        provider=type(store).__name__ if store is not None else None,
+        top_k=top_k,
+        embedding_model=inference.model_of(model) if model is not None else None,
+        score_kind="similarity" if isinstance(retriever, VectorIndexRetriever) else None,
+    )
+    if with_content and arguments.args:
+        operation.query = _question(arguments.args[0])
+    return operation
+
+
+def _embedding(model: Any, arguments: BoundArguments, with_content: bool) -> Embedding:
+    provider = inference.provider_of(type(model), "embeddings")
+    address, port = inference.endpoint_of(model, provider)
+    given = arguments.args[0] if arguments.args else None
+    return Embedding(
+        name=inference.model_of(model),
+        provider=provider,
+        server_address=address,
+        server_port=port,
+        count=1 if isinstance(given, str) else len(given) if isinstance(given, Sequence) else None,
+    )
+
+
+def _rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -> Rerank | None:
+    """A postprocessor that gives new scores; others, which only choose or rewrite, have no span."""
+    fields = getattr(postprocessor, "__dict__", {})
+    if "top_n" not in fields and not any(
+        "rerank" in kind.__name__.lower() for kind in type(postprocessor).__mro__
+    ):
+        return None
+    model = inference.model_of(postprocessor)
+    if model is None and "llm" in fields:
+        model = inference.model_of(fields["llm"])
+    given = arguments.args
+    operation = Rerank(name=model, top_n=integer(fields.get("top_n")))
+    if given:
+        operation.candidates = _documents(given[0], with_content)
+    if with_content and len(given) > 1:
+        operation.query = _question(given[1])
+    return operation
+
+
+def _tool(tool: Any, arguments: BoundArguments, with_content: bool) -> ToolExecution | None:
+    """A tool; not the pretended one by which a program has a model fill in a class."""
+    if (
+        getattr(getattr(tool, "_real_fn", None) or getattr(tool, "_fn", None), "__module__", "")
+        == _TOOL_OF_PROGRAM
+    ):
+        return None
+    metadata = tool.metadata
+    operation = ToolExecution(name=metadata.name or "tool", description=text(metadata.description))
+    if with_content:
+        operation.arguments = arguments.kwargs or list(arguments.args)
+    return operation
+
+
+def _question(query: Any) -> str | None:
+    return query.query_str if isinstance(query, QueryBundle) else text(query)
+
+
+def _documents(nodes: Any, with_content: bool) -> list[Document] | None:
+    if not isinstance(nodes, Sequence):
+        return None
+    return [_document(node, with_content) for node in nodes if isinstance(node, NodeWithScore)]
+
+
+def _document(found: NodeWithScore, with_content: bool) -> Document:
+    node = found.node
+    score = None if found.score is None else float(found.score)
+    if not with_content:
+        return Document(id=node.node_id, score=score)
+    return Document(id=node.node_id, score=score, content=node.get_content(), metadata=node.metadata)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def _methods(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+_TABLE: tuple[tuple[Any, frozenset[str], Describe], ...] = (
+    (BaseQueryEngine, _methods("query", "aquery"), _query),
+    (BaseChatEngine, _methods("chat", "achat", "stream_chat", "astream_chat"), _chat),
+    (IngestionPipeline, _methods("run", "arun"), _ingestion),
+    (LlamaWorkflow, _methods("run"), _run),
+    (BaseRetriever, _methods("retrieve", "aretrieve"), _retrieval),
+    (
+        (BaseEmbedding, BaseSparseEmbedding),
+        _methods(
+            *("get_query_embedding", "get_text_embedding", "get_text_embedding_batch"),
+            *("aget_query_embedding", "aget_text_embedding", "aget_text_embedding_batch"),
+        ),
+        _embedding,
+    ),
+    (BaseNodePostprocessor, _methods("_postprocess_nodes", "_apostprocess_nodes"), _rerank),
+    (BaseSynthesizer, _methods("synthesize", "asynthesize"), _synthesis),
+    (NodeParser, _methods("__call__", "acall", "_parse_nodes", "_aparse_nodes"), _node_parsing),
+    (BaseTool, _methods("__call__", "call", "acall"), _tool),
+    ((BaseLLM, MultiModalLLM), _methods("chat", "achat"), inference.chat),
+    ((BaseLLM, MultiModalLLM), _methods("stream_chat", "astream_chat"), inference.stream_chat),
+    ((BaseLLM, MultiModalLLM), _methods("complete", "acomplete"), inference.complete),
+    ((BaseLLM, MultiModalLLM), _methods("stream_complete", "astream_complete"), inference.stream_complete),
+)
+
+
+@lru_cache(maxsize=4096)
+def describe(kind: type, method: str) -> Describe | None:
+    """What makes an operation of a call of `method`; None if such calls have no span of their own."""
+    if issubclass(kind, StructuredLLM):  # has another model do the work
+        return None
+    return next(
+        (make for base, methods, make in _TABLE if method in methods and issubclass(kind, base)), None
+    )
+
+
+# --- the ends ----------------------------------------------------------------------------------------------------
+
+
+def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure | None:
+    """Completes an operation other than a model call with its result; a result may say that it is a failure."""
+    match operation:
+        case Retrieval():
+            operation.documents = _documents(result, with_content)
+        case Rerank():
+            operation.documents = _documents(result, with_content)
+        case Embedding():
+            vector = result[0] if isinstance(result, list) and result else None
+            vector = vector if isinstance(vector, list) else result
+            if isinstance(vector, list) and vector and not isinstance(vector[0], dict):
+                operation.dimension_count = len(vector)
+        case ToolExecution():
+            return _finish_tool(operation, result, with_content)
+        case Workflow() | AgentInvocation() if with_content:
+            operation.output_messages = messages.text("assistant", _said(result))
+    return None
+
+
+def _finish_tool(operation: ToolExecution, result: Any, with_content: bool) -> Failure | None:
+    output = result.tool_output if isinstance(result, ToolCallResult) else result
+    if not isinstance(output, ToolOutput):
+        return None
+    content = output.content
+    operation.result_size = len(content)
+    if with_content:
+        operation.result = content
+    if not output.is_error:
+        return None
+    error = getattr(output, "exception", None)
+    return Failure.of(error) if isinstance(error, BaseException) else Failure("tool_error", content)
+
+
+def _said(result: Any) -> Any:
+    """The answer of a workflow: of an engine, of an agent, or whatever the last event carries."""
+    if isinstance(result, StreamingResponse | AsyncStreamingResponse):
+        return result.response_txt
+    if isinstance(result, Response | PydanticResponse | AgentChatResponse | StreamingAgentChatResponse):
+        return result.response
+    answer = getattr(result, "result", result)
+    return getattr(answer, "response", answer)
