@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
-    from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
 
 __all__ = [
     "ContentPolicy",
@@ -22,11 +22,11 @@ __all__ = [
 
 _HOMES = {
     "ContentPolicy": "otel_callbacks.content",
-    "OTelCallbackHandler": "otel_callbacks.langchain",
+    "OTelCallbackHandler": "otel_callbacks.handler",
     "Telemetry": "otel_callbacks.configure",
     "configure": "otel_callbacks.configure",
-    "instrument": "otel_callbacks.langchain",
-    "uninstrument": "otel_callbacks.langchain",
+    "instrument": "otel_callbacks.handler",
+    "uninstrument": "otel_callbacks.handler",
 }
 
 

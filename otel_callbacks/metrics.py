@@ -223,7 +223,8 @@ def _add_by_modality(counter: Sum, total: int, audio: int | None, attributes: _A
     """Counts the audio tokens as such; of the rest neither the provider nor we can tell text from image."""
     if audio:
         counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"})
-    counter.add(max(total - (audio or 0), 0), {**attributes, semconv.TOKEN_MODALITY: "unknown"})
+    if (rest := total - (audio or 0)) > 0:
+        counter.add(rest, {**attributes, semconv.TOKEN_MODALITY: "unknown"})
 
 
 def _observe(counts: SpanCounts, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:

@@ -38,7 +38,7 @@ from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.llama_index import OTelCallbackHandler
 from otel_callbacks.testing import Captured
 
-pytestmark = [pytest.mark.usefixtures("handler"), pytest.mark.filterwarnings(IGNORED)]
+pytestmark = [pytest.mark.usefixtures("handler"), IGNORED]
 
 ASK = [ChatMessage(role="user", content="hi")]
 

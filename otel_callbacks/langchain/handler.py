@@ -205,6 +205,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
+        if not token and translate.is_end_mark(kwargs.get("chunk")):
+            return
         run = self._recorder.runs.get(run_id)
         if run is not None:
             self._recorder.chunk(run)

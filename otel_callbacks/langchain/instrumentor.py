@@ -27,19 +27,20 @@ _lock = threading.Lock()
 _registered = False
 
 
-def instrument(**options: Any) -> OTelCallbackHandler:
+def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
     """Traces every LangChain and LangGraph call of the process.
 
     A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
 
     Args:
-        options: the arguments of `OTelCallbackHandler`.
+        handler: the handler to use; by default a new one.
+        options: the arguments of the new one, see `OTelCallbackHandler`.
 
     Returns:
         The handler.
     """
     global _registered
-    handler = OTelCallbackHandler(**options)
+    handler = handler or OTelCallbackHandler(**options)
     with _lock:
         if not _registered:
             register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]

@@ -175,6 +175,16 @@ def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in definition.items() if value is not None}
 
 
+def is_end_mark(chunk: Any) -> bool:
+    """Whether LangChain made up this chunk to say that the stream is over; the provider sent nothing."""
+    message = getattr(chunk, "message", None)
+    return (
+        getattr(message, "chunk_position", None) == "last"
+        and getattr(message, "usage_metadata", None) is None
+        and not getattr(message, "response_metadata", None)
+    )
+
+
 def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
     """Completes a model call with what came back; `cut` says that it ended before the answer did."""
     if not isinstance(response, LLMResult):

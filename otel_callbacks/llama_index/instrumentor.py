@@ -5,18 +5,19 @@ from typing import Any
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, _gate
 
 
-def instrument(**options: Any) -> OTelCallbackHandler:
+def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
     """Traces every LlamaIndex operation of the process.
 
     An operation that a handler of ours is in charge of uses that one instead. Called again, it replaces the handler.
 
     Args:
-        options: the arguments of `OTelCallbackHandler`.
+        handler: the handler to use; by default a new one.
+        options: the arguments of the new one, see `OTelCallbackHandler`.
 
     Returns:
         The handler.
     """
-    handler = OTelCallbackHandler(**options)
+    handler = handler or OTelCallbackHandler(**options)
     _gate.instrumented = handler
     return handler
 

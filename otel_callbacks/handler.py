@@ -1,0 +1,41 @@
+"""The handler of whichever framework is installed, of both when both are, and its process-wide switch."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["OTelCallbackHandler", "instrument", "uninstrument"]
+
+_LANGCHAIN = find_spec("langchain_core") is not None
+_LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.core") is not None
+
+if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
+    from otel_callbacks import langchain, llama_index
+
+    class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
+        """Traces LangChain, LangGraph and LlamaIndex; see the handler of either for its arguments."""
+
+        def __init__(self, **options: Any) -> None:
+            langchain.OTelCallbackHandler.__init__(self, **options)
+            self._join(self._recorder)
+
+    def instrument(**options: Any) -> OTelCallbackHandler:
+        """Traces every call of the process in both frameworks; takes the arguments of the handler."""
+        handler = OTelCallbackHandler(**options)
+        langchain.instrument(handler)
+        llama_index.instrument(handler)
+        return handler
+
+    def uninstrument() -> None:
+        """Switches the process-wide handler off. Runs that are open end as usual."""
+        langchain.uninstrument()
+        llama_index.uninstrument()
+
+elif _LANGCHAIN:
+    from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
+elif _LLAMA_INDEX:
+    from otel_callbacks.llama_index import OTelCallbackHandler, instrument, uninstrument
+else:
+    raise ImportError(
+        "neither LangChain nor LlamaIndex is installed: pip install 'otel-callbacks[langchain]',"
+        " 'otel-callbacks[llama-index]' or 'otel-callbacks[all]'"
+    )
