@@ -21,6 +21,7 @@ _NAMES = {
     "azure-openai": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
     "openai-codex": "openai",
+    "openai_like": "openai",
     "google_genai": "gcp.gemini",
     "google": "gcp.gemini",
     "gemini": "gcp.gemini",

@@ -176,6 +176,10 @@ class Recorder:
         if len(run.table) > _MAX_OPEN:
             self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
 
+    def wants_content(self, run: Run | None) -> bool:
+        """Whether the content of this run is recorded; if not, it need not even be looked at."""
+        return self.content.captures and run is not None and run.span.is_recording()
+
     def hide(self, key: Any, shown: Run) -> None:
         """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
         if not shown.open:
@@ -269,9 +273,12 @@ class Recorder:
         self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None
     ) -> None:
         operation = run.operation
-        if isinstance(operation, operations.Inference) and run.first_chunk is not None:
-            operation.stream = True
-            operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
+        if isinstance(operation, operations.Inference):
+            if run.first_chunk is not None:
+                operation.stream = True
+                operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
+            if failure is not None or outcome is not None:  # the reason was expected and never came
+                operation.finish_reasons = operation.finish_reasons or ("error",)
         totals = self._total(run)
         seconds = (ended - run.started) / 1e9
         context = trace.set_span_in_context(run.span, Context())  # exemplars point to the run itself

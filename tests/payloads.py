@@ -121,9 +121,19 @@ class ReplayedTextModel(BaseLLM):
 def serialized(payload: Payload) -> Any:
     """The model as LangChain describes it; without an address, a class that it cannot serialize."""
     if payload.address is None:
-        return {"lc": 1, "type": "not_implemented", "id": ["app", "Model"], "repr": "Model(base_url='http://x')"}
+        return {
+            "lc": 1,
+            "type": "not_implemented",
+            "id": ["app", "Model"],
+            "repr": "Model(base_url='http://x')",
+        }
     key = {"lc": 1, "type": "secret", "id": ["API_KEY"]}
-    return {"lc": 1, "type": "constructor", "id": ["app", "Model"], "kwargs": {**payload.address, "api_key": key}}
+    return {
+        "lc": 1,
+        "type": "constructor",
+        "id": ["app", "Model"],
+        "kwargs": {**payload.address, "api_key": key},
+    }
 
 
 def usage(
@@ -190,7 +200,9 @@ def gpt(report: Json | None, tier: str = "default", **expected: Any) -> Payload:
         params={**GPT_PARAMS, **({"service_tier": tier} if tier != "default" else {})},
         address={"model_name": "gpt-4o"},
         output=output,
-        answer=Answer({**output, "finish_reason": "stop"}, report, {"finish_reason": "stop", "logprobs": None}),
+        answer=Answer(
+            {**output, "finish_reason": "stop"}, report, {"finish_reason": "stop", "logprobs": None}
+        ),
         chunks=[
             Answer({"model_provider": "openai"}),
             Answer({"model_provider": "openai"}),
@@ -227,7 +239,12 @@ CLAUDE_OUTPUT = {
     "model": "claude-sonnet-4-5-20250929",
     "stop_reason": "end_turn",
     "stop_sequence": None,
-    "usage": {"cache_creation_input_tokens": 20, "cache_read_input_tokens": 50, "input_tokens": 30, "output_tokens": 12},
+    "usage": {
+        "cache_creation_input_tokens": 20,
+        "cache_read_input_tokens": 50,
+        "input_tokens": 30,
+        "output_tokens": 12,
+    },
     "model_name": "claude-sonnet-4-5-20250929",
 }
 
@@ -265,7 +282,12 @@ def claude(into: Json, out_of: Json | None = None, **expected: Any) -> Payload:
 
 CONVERSE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 CONVERSE_USAGE = usage(100, 12, {"cache_creation": 20, "cache_read": 50})
-AWS_REPLY = {"RequestId": "bed-req-1", "HTTPStatusCode": 200, "HTTPHeaders": {"date": "x"}, "RetryAttempts": 0}
+AWS_REPLY = {
+    "RequestId": "bed-req-1",
+    "HTTPStatusCode": 200,
+    "HTTPHeaders": {"date": "x"},
+    "RetryAttempts": 0,
+}
 INVOKE = "anthropic.claude-3-sonnet-20240229-v1:0"
 GEMINI_USAGE = usage(40, 35, {"cache_read": 16}, {"reasoning": 25})
 GEMINI_CHUNK = usage(40, 29, {"cache_read": 16}, {"reasoning": 25})
@@ -301,7 +323,9 @@ GROQ_OUTPUT = {
 RECORDED: dict[str, Payload] = {
     "openai": gpt(usage(100, 50, {"audio": 0, "cache_read": 0}, {"audio": 0, "reasoning": 0})),
     "openai with cache and reasoning": gpt(
-        usage(100, 50, {"audio": 0, "cache_read": 80}, {"audio": 0, "reasoning": 30}), cache_read=80, reasoning=30
+        usage(100, 50, {"audio": 0, "cache_read": 80}, {"audio": 0, "reasoning": 30}),
+        cache_read=80,
+        reasoning=30,
     ),
     "openai flex tier": tiered("flex"),
     "openai priority tier": tiered("priority"),
@@ -416,7 +440,11 @@ RECORDED: dict[str, Payload] = {
         ls={"ls_provider": "amazon_bedrock", "ls_model_name": INVOKE, "ls_model_type": "chat"},
         params={"model": INVOKE, "model_id": INVOKE, "base_model_id": None, "stream": False},
         address={"region_name": "us-east-1", "model_id": INVOKE},
-        output={"usage": {"prompt_tokens": 30, "completion_tokens": 12}, "stop_reason": "end_turn", "model_id": INVOKE},
+        output={
+            "usage": {"prompt_tokens": 30, "completion_tokens": 12},
+            "stop_reason": "end_turn",
+            "model_id": INVOKE,
+        },
         answer=Answer(
             {
                 "usage": {"prompt_tokens": 30, "completion_tokens": 12, "cache_read_input_tokens": 0},
@@ -460,7 +488,11 @@ RECORDED: dict[str, Payload] = {
         ls={"ls_provider": "mistral", "ls_model_name": "mistral-small-latest", "ls_temperature": 0.7},
         params={"model": "mistral-small-latest", "temperature": 0.7, "top_p": 1},
         address={"endpoint": "https://api.mistral.ai/v1"},
-        output={"token_usage": MISTRAL_RAW, "model_name": "mistral-small-latest", "model": "mistral-small-latest"},
+        output={
+            "token_usage": MISTRAL_RAW,
+            "model_name": "mistral-small-latest",
+            "model": "mistral-small-latest",
+        },
         answer=Answer(
             {"token_usage": MISTRAL_RAW, "model_name": "mistral-small-latest", "finish_reason": "stop"},
             usage(16, 34),
@@ -537,7 +569,9 @@ MADE_UP: dict[str, Payload] = {
     ),
     "cache beside the input": Payload(
         ls={"ls_provider": "databricks", "ls_model_name": "databricks-claude"},
-        answer=Answer({"model_name": "databricks-claude"}, usage(20, 5, {"cache_read": 80, "cache_creation": 50})),
+        answer=Answer(
+            {"model_name": "databricks-claude"}, usage(20, 5, {"cache_read": 80, "cache_creation": 50})
+        ),
         chunks=[Answer({}, usage(20, 5, {"cache_read": 80, "cache_creation": 50}))],
         expected=expect(
             provider="databricks",
@@ -618,7 +652,10 @@ TEXT: dict[str, Payload] = {
             "model_name": "gpt-3.5-turbo-instruct",
         },
         answer=Answer(info={"finish_reason": "stop", "logprobs": None}),
-        chunks=[Answer(info={"finish_reason": None, "logprobs": None}), Answer(info={"finish_reason": "stop"})],
+        chunks=[
+            Answer(info={"finish_reason": None, "logprobs": None}),
+            Answer(info={"finish_reason": "stop"}),
+        ],
         expected=expect(
             operation="text_completion",
             provider="openai",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_callbacks.demo import corpus, langchain_runs
+from otel_callbacks.demo import corpus, langchain_runs, llama_index_runs
 from otel_callbacks.demo.corpus import Doc
 from otel_callbacks.demo.endpoint import OPENAI_URL, Endpoint
 from otel_callbacks.demo.extractive import UNANSWERED, answer, embed, respond
@@ -118,6 +118,26 @@ def test_looks_a_question_up_even_if_no_tool_shares_a_word_with_it() -> None:
     assert respond([user("Hello!")], [SEARCH]) == UNANSWERED
 
 
+def test_hands_over_to_the_agent_that_the_description_lists() -> None:
+    agents = {"writer": "Writes prose.", "researcher": "Looks up how a subprocess is run."}
+    handoff = function("handoff", f"Hand off.\nAvailable agents:\n{agents}\n", to_agent=TEXT, reason=TEXT)
+    question = "How is a subprocess run"
+    call = respond([user(question)], [handoff])
+    assert call == ToolCall("handoff", {"to_agent": "researcher", "reason": question})
+    handed_over = [user(question), *called("1", call, "Agent researcher is now handling the request.")]
+    assert respond(handed_over, [SEARCH]) == ToolCall("search_docs", {"query": question})
+    answered = [*handed_over, *called("2", ToolCall("search_docs", {"query": question}), "Call run.")]
+    assert respond(answered, [SEARCH]) == "Call run."
+
+
+def test_makes_a_follow_up_question_stand_alone() -> None:
+    prompt = (
+        "Chat History:\n{}: Who is Rex?\nassistant: A dog.\nFollow Up Input: How old?\nStandalone question:"
+    )
+    for role in ("user", "Human"):
+        assert respond([user(prompt.format(role))]) == "Who is Rex? How old?"
+
+
 def test_fills_a_schema_from_a_text() -> None:
     schema = {
         "properties": {
@@ -183,11 +203,24 @@ def vectors(docs: list[Doc]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def library(docs: list[Doc]) -> Iterator[tuple[Endpoint, Any]]:
-    wanted = [doc for doc in docs if doc.module in ("hashlib", "statistics", "subprocess", "json")]
+def endpoint() -> Iterator[Endpoint]:
     with LocalModelServer(delay=0) as server:
-        endpoint = Endpoint.local(server)
-        yield endpoint, langchain_runs.index(wanted, langchain_runs.embedding_model(endpoint))
+        yield Endpoint.local(server)
+
+
+@pytest.fixture(scope="module")
+def library(docs: list[Doc]) -> list[Doc]:
+    return [doc for doc in docs if doc.module in ("hashlib", "statistics", "subprocess", "json")]
+
+
+@pytest.fixture(scope="module")
+def store(endpoint: Endpoint, library: list[Doc]) -> Any:
+    return langchain_runs.index(library, langchain_runs.embedding_model(endpoint))
+
+
+@pytest.fixture(scope="module")
+def index(endpoint: Endpoint, library: list[Doc]) -> Any:
+    return llama_index_runs.index(library, llama_index_runs.embedding_model(endpoint))
 
 
 @pytest.mark.parametrize(
@@ -199,9 +232,25 @@ def library(docs: list[Doc]) -> Iterator[tuple[Endpoint, Any]]:
         ("supervisor", "Pass stdout=PIPE"),
     ],
 )
-def test_langchain_jobs_answer(library: tuple[Endpoint, Any], run: str, part: str) -> None:
-    endpoint, store = library
+def test_langchain_jobs_answer(endpoint: Endpoint, store: Any, run: str, part: str) -> None:
     assert part in langchain_runs.RUNS[run](endpoint, store, [])
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # from LlamaIndex's agents
+@pytest.mark.parametrize(
+    ("run", "part"),
+    [
+        ("rag", "Hash the contents of a file-like object."),
+        ("async_rag", "Hash the contents of a file-like object."),
+        ("streamed_rag", "Hash the contents of a file-like object."),
+        ("chat", "More algorithms may be available on your platform but the above are guaranteed"),
+        ("agent", "The module statistics documents"),
+        ("team", "Pass stdout=PIPE"),
+        ("ingestion", "50 documents were split and embedded as"),
+    ],
+)
+def test_llama_index_jobs_answer(endpoint: Endpoint, index: Any, run: str, part: str) -> None:
+    assert part in llama_index_runs.RUNS[run](endpoint, index)
 
 
 def test_uses_the_local_model_unless_another_is_named() -> None:

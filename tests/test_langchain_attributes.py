@@ -1,5 +1,6 @@
 """The span tree and its attributes, row by row of the telemetry contract."""
 
+import asyncio
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -536,8 +537,6 @@ class SlowStart(ScriptedModel):
     """Its first chunk takes 50 ms; then there are two more, 20 ms apart."""
 
     async def _astream(self, *args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
         await asyncio.sleep(0.05)
         async for chunk in super()._astream(*args, **kwargs):
             yield chunk
@@ -556,6 +555,17 @@ async def test_time_to_first_chunk(mode: str, captured: Captured, config: Config
     found = attributes(captured, "chat scripted-1")
     assert found["gen_ai.request.stream"] is True
     assert found["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+async def test_time_to_first_chunk_of_protocol_events(captured: Captured, config: Config) -> None:
+    stream = await SlowStart(script=["a b c"]).astream_events("q", config, version="v3")
+    [event async for event in stream]
+    await asyncio.sleep(0.01)  # the call ends after its last event
+    found = attributes(captured, "chat scripted-1")
+    assert found["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.05, abs=0.015)
+    (chunks,) = captured.metrics()["gen_ai.client.inference.time_per_output_chunk"]
+    assert chunks.count == 2
 
 
 def test_a_whole_answer_has_no_first_chunk(captured: Captured, config: Config) -> None:

@@ -117,7 +117,10 @@ def run_everything(config: Any) -> None:
 
 def as_file(captured: Captured, folder: Path) -> Path:
     """The metrics and log records as the collector would write them."""
-    lines = [encode_metrics(captured._metrics.get_metrics_data()), encode_logs(captured._logs.get_finished_logs())]
+    lines = [
+        encode_metrics(captured._metrics.get_metrics_data()),
+        encode_logs(captured._logs.get_finished_logs()),
+    ]
     path = folder / "telemetry.jsonl"
     documents = [MessageToDict(line, use_integers_for_enums=True) for line in lines]
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
@@ -168,7 +171,10 @@ def test_duration_is_that_of_the_span(
 
 def test_agent_and_tool_durations(captured: Captured, config: Any) -> None:
     looker().invoke(ASK, config)
-    agent, execution = only(captured, "gen_ai.invoke_agent.duration"), only(captured, "gen_ai.execute_tool.duration")
+    agent, execution = (
+        only(captured, "gen_ai.invoke_agent.duration"),
+        only(captured, "gen_ai.execute_tool.duration"),
+    )
     assert dict(agent.attributes) == {"gen_ai.agent.name": "librarian"}
     assert dict(execution.attributes) == {
         "gen_ai.tool.name": "look_up",
@@ -182,7 +188,12 @@ def test_agent_and_tool_durations(captured: Captured, config: Any) -> None:
 def test_tokens(captured: Captured, config: Any) -> None:
     for _ in range(2):
         gpt().invoke("q", config)
-    counted = {"input_tokens": 200, "output_tokens": 100, "cache_read.input_tokens": 160, "reasoning.output_tokens": 60}
+    counted = {
+        "input_tokens": 200,
+        "output_tokens": 100,
+        "cache_read.input_tokens": 160,
+        "reasoning.output_tokens": 60,
+    }
     for name, total in counted.items():
         point = only(captured, USED + name)
         assert (point.value, dict(point.attributes)) == (total, TOKENS)
@@ -199,7 +210,9 @@ def test_cache_writes(captured: Captured, config: Any) -> None:
 
 def test_audio_is_counted_apart(captured: Captured, config: Any) -> None:
     report = usage(100, 50, {"audio": 60}, {"audio": 50})
-    payload = Payload(ls={"ls_provider": "openai", "ls_model_name": "m"}, expected={}, answer=Answer({}, report))
+    payload = Payload(
+        ls={"ls_provider": "openai", "ls_model_name": "m"}, expected={}, answer=Answer({}, report)
+    )
     ReplayedModel(payload=payload).invoke("q", config)
     for direction, expected in (("input", {"audio": 60, "unknown": 40}), ("output", {"audio": 50})):
         found = points(captured, f"{USED}{direction}_tokens")
@@ -208,8 +221,10 @@ def test_audio_is_counted_apart(captured: Captured, config: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["no usage", "from the framework's cache"])
 def test_no_tokens_are_counted(kind: str, captured: Captured) -> None:
-    model = ScriptedModel(cache=InMemoryCache()) if "cache" in kind else ReplayedModel(
-        payload=Payload(ls={"ls_provider": "acme", "ls_model_name": "m"}, expected={})
+    model = (
+        ScriptedModel(cache=InMemoryCache())
+        if "cache" in kind
+        else ReplayedModel(payload=Payload(ls={"ls_provider": "acme", "ls_model_name": "m"}, expected={}))
     )
     model.invoke("q")
     model.invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers)]})
@@ -301,7 +316,9 @@ def run_with(captured: Captured, **options: Any) -> None:
 def test_details_event(content: str, number: int, captured: Captured, tmp_path: Path) -> None:
     run_with(captured, content=content)
     assert [event.event_name for event in captured.events] == [DETAILS] * number
-    assert ("gen_ai.input.messages" in (captured.span("chat gpt-4o").attributes or {})) == (content in ("spans", "both"))
+    assert ("gen_ai.input.messages" in (captured.span("chat gpt-4o").attributes or {})) == (
+        content in ("spans", "both")
+    )
     found = report([as_file(captured, tmp_path)], profiles=())
     assert (found.violations, found.events_checked) == ([], number)
 
@@ -327,10 +344,14 @@ def test_exception(opt_in: str, on_span: int, as_log: int, monkeypatch: Any, tmp
     with capture() as captured:
         handler = OTelCallbackHandler(**captured.providers)
         with pytest.raises(ValueError, match="secret"):
-            (ScriptedModel(script=[ValueError("secret")]) | StrOutputParser()).invoke("q", {"callbacks": [handler]})
+            (ScriptedModel(script=[ValueError("secret")]) | StrOutputParser()).invoke(
+                "q", {"callbacks": [handler]}
+            )
         span = captured.span("chat scripted-1")
         assert len(span.events) == on_span
-        assert [event.event_name for event in captured.events] == ["gen_ai.client.operation.exception"] * as_log
+        assert [event.event_name for event in captured.events] == [
+            "gen_ai.client.operation.exception"
+        ] * as_log
         for event in captured.events:
             assert event.severity_number.value == 13
             assert event.attributes["exception.type"] == "ValueError"

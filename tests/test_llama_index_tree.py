@@ -60,9 +60,7 @@ invoke_workflow chat_engine
 
 
 def query_engine(**options: Any) -> Any:
-    return index().as_query_engine(
-        llm=ScriptedModel(), node_postprocessors=[ScriptedReranker()], **options
-    )
+    return index().as_query_engine(llm=ScriptedModel(), node_postprocessors=[ScriptedReranker()], **options)
 
 
 def chat_engine(mode: str = "context") -> Any:
@@ -123,19 +121,25 @@ async def test_other_chat_engines_are_one_trace(mode: str, captured: Captured) -
     engine = chat_engine(mode)
     drain(engine.stream_chat("one").response_gen)
     await astreamed_chat(engine)
-    assert [span.name for span in captured.spans if span.parent is None] == ["invoke_workflow chat_engine"] * 2
+    assert [span.name for span in captured.spans if span.parent is None] == [
+        "invoke_workflow chat_engine"
+    ] * 2
     assert_conformant(captured.spans)
 
 
 def test_levels_of_detail(captured: Captured) -> None:
-    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, detail="operations")])
+    Settings.callback_manager = CallbackManager(
+        [OTelCallbackHandler(**captured.providers, detail="operations")]
+    )
     query_engine().query("q")
     assert "synthesis" not in captured.tree()
     assert captured.tree() == QUERY.strip().replace("  synthesis\n    chat", "  chat")
 
 
 def test_everything(captured: Captured) -> None:
-    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, detail="everything")])
+    Settings.callback_manager = CallbackManager(
+        [OTelCallbackHandler(**captured.providers, detail="everything")]
+    )
     query_engine().query("q")
     names = [span.name for span in captured.spans]
     assert {"RetrieverQueryEngine._query", "ScriptedModel.predict", "synthesis"} <= set(names)
@@ -154,7 +158,7 @@ def test_ingestion(captured: Captured) -> None:
 
 
 class City(BaseModel):
-    name: str
+    city: str
 
 
 async def drained(awaitable: Any) -> Any:
@@ -169,10 +173,12 @@ ONE_CALL: dict[str, Callable[[], Any]] = {
     "apredict": lambda: ScriptedModel().apredict(PromptTemplate("x")),
     "stream": as_async(lambda: drain(ScriptedModel().stream(PromptTemplate("x")))),
     "structured_predict": as_async(
-        lambda: ScriptedModel(script=[call("City", name="Rome")]).structured_predict(City, PromptTemplate("x"))
+        lambda: ScriptedModel(script=[call("City", city="Rome")]).structured_predict(
+            City, PromptTemplate("x")
+        )
     ),
     "as_structured_llm": as_async(
-        lambda: ScriptedModel(script=[call("City", name="Rome")]).as_structured_llm(City).chat(ASK)
+        lambda: ScriptedModel(script=[call("City", city="Rome")]).as_structured_llm(City).chat(ASK)
     ),
     "chat_with_tools": as_async(lambda: ScriptedModel().chat_with_tools([], "x")),
 }
@@ -269,7 +275,9 @@ async def test_failing_tools_of_an_agent(captured: Captured) -> None:
 async def test_hand_off(captured: Captured) -> None:
     one = function_agent(call("handoff", to_agent="two", reason="r"), name="one", can_handoff_to=["two"])
     two = function_agent(call("look_up", word="x"), "done", name="two")
-    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, detail="operations")])
+    Settings.callback_manager = CallbackManager(
+        [OTelCallbackHandler(**captured.providers, detail="operations")]
+    )
     await AgentWorkflow(agents=[one, two], root_agent="one").run("hi")
     assert captured.tree() == (
         "invoke_workflow\n"

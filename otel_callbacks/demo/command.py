@@ -2,9 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from inspect import signature
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -13,9 +16,53 @@ from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.server import LocalModelServer
 
 Jobs = Mapping[str, Callable[[], str]]
+Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
+
+
+@contextmanager
+def _langchain(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator[Jobs]:
+    """The jobs in LangChain, which are handed the handler."""
+    from otel_callbacks.demo import langchain_runs
+    from otel_callbacks.langchain import OTelCallbackHandler
+
+    store = langchain_runs.index(corpus, langchain_runs.embedding_model(endpoint), docs)
+    handler = OTelCallbackHandler()
+    yield {name: partial(run, endpoint, store, [handler]) for name, run in langchain_runs.RUNS.items()}
+
+
+@contextmanager
+def _llama_index(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator[Jobs]:
+    """The jobs in LlamaIndex, which find the handler in the settings."""
+    from llama_index.core import Settings
+    from llama_index.core.callbacks import CallbackManager
+
+    from otel_callbacks.demo import llama_index_runs
+    from otel_callbacks.llama_index import OTelCallbackHandler
+
+    # Before the handler is there, so that the first trace shown is of the first job.
+    index = llama_index_runs.index(corpus, llama_index_runs.embedding_model(endpoint), docs)
+    before = Settings.callback_manager
+    Settings.callback_manager = CallbackManager([OTelCallbackHandler()])
+    try:
+        yield {name: partial(run, endpoint, index) for name, run in llama_index_runs.RUNS.items()}
+    finally:
+        Settings.callback_manager = before
+
+
+_FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
+    "langchain": ("LangChain", _langchain),
+    "llama-index": ("LlamaIndex", _llama_index),
+}
 
 
 @click.command()
+@click.option(
+    "--framework",
+    type=click.Choice([*_FRAMEWORKS, "all"]),
+    default="all",
+    show_default=True,
+    help="Whose jobs to run.",
+)
 @click.option(
     "--model", help="A model of the service at OPENAI_BASE_URL (or OpenAI's) instead of the local one."
 )
@@ -26,61 +73,73 @@ Jobs = Mapping[str, Callable[[], str]]
     show_default=True,
     help="The trace file to write.",
 )
-@click.option("--docs", default=1500, show_default=True, help="How many documents to index.")
-def demo(model: str | None, file: Path, docs: int) -> None:
-    """Run RAG chains and agents over Python's own documentation and show their traces.
+@click.option(
+    "--docs", type=click.IntRange(min=1), default=1500, show_default=True, help="How many documents to index."
+)
+def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
+    """Run RAG pipelines and agents over Python's own documentation and show their traces.
 
     The model is an extractive one of ours: it copies its answers from the context it is given. Spans go to
     the trace file, and to OTEL_EXPORTER_OTLP_ENDPOINT when that is set.
     """
     from otel_callbacks.configure import configure
 
-    file.unlink(missing_ok=True)
-    telemetry = configure("otel-callbacks-demo", file=file)
     with LocalModelServer() as server:
         try:
             endpoint = Endpoint.from_environment(model, server)
         except ValueError as fault:
             raise click.UsageError(str(fault)) from fault
+        file.unlink(missing_ok=True)
+        telemetry = configure("otel-callbacks-demo", file=file)
         corpus = load()
-        click.echo(
-            f"Model:  {endpoint.chat_model} at {endpoint.base_url}"
-            + ("" if model else " (extractive: it copies sentences, it does not think)")
-            + f"\nCorpus: {len(corpus)} documentation strings of Python's standard library, {docs} indexed\n"
-        )
-        shown: set[str] = set()
-        for title, job in _langchain_jobs(endpoint, corpus, docs).items():
-            answer = job()
-            telemetry.flush()
-            click.echo(f"── {title} " + "─" * max(0, _width() - len(title) - 4))
-            click.echo(f"{answer.strip()}\n")
-            _show_new(file, shown)
+        click.echo(_introduction(endpoint, model is None, len(corpus), min(docs, len(corpus))))
+        show_new = _shower(file, telemetry.flush)
+        for name in _FRAMEWORKS if framework == "all" else [framework]:
+            title, jobs = _FRAMEWORKS[name]
+            try:
+                with jobs(endpoint, corpus, docs) as named:
+                    _run(title, named, show_new)
+            except ModuleNotFoundError as missing:
+                raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
     telemetry.shutdown()
     click.echo(f"The traces are in {file} (OTLP JSON Lines).")
-    if endpoint_variable := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        click.echo(f"They were sent to {endpoint_variable} as well.")
+    if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        click.echo(f"They were sent to {address} as well.")
 
 
-def _langchain_jobs(endpoint: Endpoint, corpus: list[Doc], docs: int) -> Jobs:
-    from otel_callbacks.demo import langchain_runs
-    from otel_callbacks.langchain import OTelCallbackHandler
-
-    handler = OTelCallbackHandler()
-    store = langchain_runs.index(corpus, langchain_runs.embedding_model(endpoint), docs)
-    return {
-        f"LangChain: {name.replace('_', ' ')}": partial(run, endpoint, store, [handler])
-        for name, run in langchain_runs.RUNS.items()
-    }
+def _introduction(endpoint: Endpoint, is_local: bool, documents: int, indexed: int) -> str:
+    note = " (extractive: it copies sentences, it does not think)" if is_local else ""
+    return (
+        f"Model:  {endpoint.chat_model} at {endpoint.base_url}{note}\n"
+        f"Corpus: {documents:,} documentation strings of Python's standard library, {indexed:,} indexed\n"
+    )
 
 
-def _show_new(file: Path, shown: set[str]) -> None:
-    """Prints the traces that came into the file since it was last looked at."""
+def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
+    """Run the jobs, and print the question, the answer and the traces of each."""
+    for name, job in jobs.items():
+        answer = job().strip()
+        click.echo(f"── {framework}: {name.replace('_', ' ')} ".ljust(_width(), "─"))
+        if question := signature(job).parameters.get("question"):
+            answer = f"> {question.default}\n{answer}"
+        click.echo("\n".join(fill(line, _width()) for line in answer.splitlines()) + "\n")
+        show_new()
+
+
+def _shower(file: Path, flush: Callable[[], object]) -> Callable[[], None]:
+    """Return what prints the traces that came into the file since it was last called."""
     from otel_callbacks.explore import read_jsonl, render_text, traces
 
-    for trace in traces(read_jsonl(file)):
-        if trace.trace_id not in shown:
-            shown.add(trace.trace_id)
-            click.echo(f"{render_text(trace, _width())}\n")
+    shown: set[str] = set()
+
+    def show_new() -> None:
+        flush()
+        for trace in traces(read_jsonl(file)):
+            if trace.trace_id not in shown:
+                shown.add(trace.trace_id)
+                click.echo(f"{render_text(trace, _width())}\n")
+
+    return show_new
 
 
 def _width() -> int:

@@ -8,14 +8,14 @@ import gc
 import inspect
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["module", "class", "function", "method"]
+Kind = Literal["module", "function", "class", "method"]
 
 SHORTEST = 40
 """Documentation of fewer characters says nothing that a search could find."""
@@ -67,6 +67,11 @@ def load(limit: int | None = None) -> list[Doc]:
     """
     with _collector_paused():
         return list(islice(_unique(_documents(Path(sysconfig.get_path("stdlib")))), limit))
+
+
+def most_general(docs: Sequence[Doc], limit: int) -> list[Doc]:
+    """Return at most `limit` of the documents: modules first, then functions, classes and methods."""
+    return sorted(docs, key=lambda doc: get_args(Kind).index(doc.kind))[:limit]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import math
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,10 @@ _LEAD = 20
 _LABELLED = re.compile(
     r".*^[ \t]*(?:Question|Query)[ \t]*:\s*(.+?)\s*(?:^Answer[ \t]*:.*)?\Z", re.DOTALL | re.MULTILINE
 )
+_FOLLOW_UP = re.compile(
+    r"(.*)^[ \t]*Follow[- ]Up Input:\s*(.+?)\s*^[ \t]*Standalone question:\s*\Z", re.DOTALL | re.MULTILINE
+)
+_ASKED = re.compile(r"^\s*(?:human|user):\s*(.+?\?)\s*$", re.IGNORECASE | re.MULTILINE)
 _WHOLE = re.compile(r"[\"'`*(]*[A-Z].*[.!?][\"'`)]*\Z")
 _PARAGRAPH_END = re.compile(r"\n\s*\n|\n[ \t]*[-=*_~]{3,}[ \t]*\n")
 _TITLE = re.compile(r"[^-*•>\s][^\n]*(?<![.!?:])\Z")
@@ -92,8 +96,10 @@ def respond(
         tools: The tools on offer.
         tool_choice: "auto", "none", "required", or the function that must be called.
     """
-    turn = _read(messages)
+    if follow_up := _FOLLOW_UP.match(text_of(messages[-1])):
+        return _standalone(*follow_up.groups())
     functions = [tool["function"] for tool in tools]
+    turn = _read(messages, {function["name"] for function in functions})
     if not isinstance(tool_choice, str):
         named = tool_choice["function"]["name"]
         return call_of(next(function for function in functions if function["name"] == named), turn.question)
@@ -106,6 +112,11 @@ def respond(
     if any(not done.failed for done in turn.past):
         return _report(turn)
     return answer(turn.question, [*turn.instructions, *turn.given])
+
+
+def _standalone(history: str, question: str) -> str:
+    """Make a question understandable by itself: by the one before it, which LangChain and LlamaIndex quote."""
+    return " ".join([*_ASKED.findall(history)[-1:], question])
 
 
 def _report(turn: "_Turn") -> str:
@@ -133,14 +144,17 @@ class _Turn:
     past: list[PastCall]
 
 
-def _read(messages: Sequence[Message]) -> _Turn:
+def _read(messages: Sequence[Message], offered: Collection[str] = ()) -> _Turn:
     users = [index for index, message in enumerate(messages) if message["role"] == "user"]
     last = users[-1] if users else len(messages) - 1
     context, question = _split(text_of(messages[last]))
     earlier = [message for message in messages[:last] if message["role"] in ("user", "tool")]
     given = [text for text in [*map(text_of, earlier), context] if text.strip()]
     instructions = [text_of(message) for message in messages if message["role"] in ("system", "developer")]
-    return _Turn(question, instructions, given, _past_calls(messages[last + 1 :]))
+    past = _past_calls(messages[last + 1 :])
+    # What is no longer on offer was called by another agent, before it handed over.
+    mine = [done for done in past if not offered or done.call.name in offered]
+    return _Turn(question, instructions, given, mine)
 
 
 def _split(text: str) -> tuple[str, str]:

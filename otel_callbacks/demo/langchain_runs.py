@@ -21,8 +21,10 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langgraph.types import Command
 from pydantic import SecretStr
 
+from otel_callbacks.demo import corpus
 from otel_callbacks.demo.corpus import Doc
 from otel_callbacks.demo.endpoint import Endpoint
+from otel_callbacks.demo.questions import AGENT_QUESTION, RAG_QUESTION, SUPERVISOR_QUESTION
 
 __all__ = [
     "RUNS",
@@ -36,13 +38,6 @@ __all__ = [
     "supervisor",
 ]
 
-RAG_QUESTION = "How do I compute the SHA-256 digest of a file?"
-AGENT_QUESTION = (
-    "Summarise the module statistics, count its functions, "
-    "and search the docs for how to find the median of grouped data."
-)
-SUPERVISOR_QUESTION = "How do I run a subprocess and capture its output?"
-
 Callbacks = Sequence[BaseCallbackHandler]
 
 _PROMPT = ChatPromptTemplate(
@@ -54,7 +49,6 @@ _PROMPT = ChatPromptTemplate(
         ("human", "Documents:\n{context}\n\nQuestion: {question}"),
     ]
 )
-_ORDER = ("module", "function", "class", "method")
 
 
 def chat_model(endpoint: Endpoint) -> ChatOpenAI:
@@ -88,9 +82,8 @@ def index(docs: Sequence[Doc], embeddings: Embeddings, limit: int = 1500) -> InM
         embeddings: What embeds them, in batches of its own choice.
         limit: How many to index at most: modules first, then functions, classes and methods.
     """
-    chosen = sorted(docs, key=lambda doc: _ORDER.index(doc.kind))[:limit]
     store = InMemoryVectorStore(embeddings)
-    store.add_documents([_document(doc) for doc in chosen])
+    store.add_documents([_document(doc) for doc in corpus.most_general(docs, limit)])
     return store
 
 

@@ -18,6 +18,8 @@ _ENOUGH = 2
 _CLAUSE_END = re.compile(r"[,;:.?!](?:\s+(?:(?:and|then)\s+)?|$)|\s+(?:and|then)\s+")
 _NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?!\.?\w)")
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
+_MENU = re.compile(r"(\w+):\s*(\{.+\})", re.DOTALL)
+_ENTRY = re.compile(r"['\"](\w+)['\"]:\s*['\"]([^'\"]*)")
 _FAILURE = re.compile(r"\W*(?:\w+\s+){0,3}\w*error\b", re.IGNORECASE)
 
 
@@ -82,8 +84,28 @@ def call_of(function: Function, question: str) -> ToolCall:
     clauses = [clause for clause in _CLAUSE_END.split(question) if clause.strip()] or [question]
     clause = max(clauses, key=lambda text: _relevance(function, text))
     focus = clause.strip() if _relevance(function, clause) else question
-    arguments = fill(function.get("parameters") or {}, question, focus)
+    arguments = fill(_parameters(function, question), question, focus)
     return ToolCall(function["name"], arguments if isinstance(arguments, dict) else {})
+
+
+def _parameters(function: Function, question: str) -> Mapping[str, Any]:
+    """Read the schema of the parameters, one of which may only be explained in the description.
+
+    LlamaIndex's hand-off tool says there "Currently available agents: {'writer': 'Writes prose.'}". The entry
+    that shares most words with the question becomes the value of the parameter `to_agent`.
+    """
+    schema: Mapping[str, Any] = function.get("parameters") or {}
+    menu = _MENU.search(function.get("description") or "")
+    entries = _ENTRY.findall(menu[2]) if menu else []
+    if menu is None or not entries:
+        return schema
+    asked, listed = set(stems(question)), set(stems(menu[1]))
+    chosen, _ = max(entries, key=lambda entry: len(asked & set(stems(" ".join(entry)))))
+    properties = {
+        name: {"const": chosen} if listed & set(stems(name)) else value
+        for name, value in schema.get("properties", {}).items()
+    }
+    return {**schema, "properties": properties}
 
 
 def fill(schema: Mapping[str, Any], text: str, focus: str | None = None) -> Any:

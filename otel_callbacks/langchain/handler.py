@@ -44,6 +44,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     """
 
     run_inline = True
+    _recorder: Recorder
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         detail: Detail = "standard",
         content: ContentPolicy | str | None = None,
     ) -> None:
-        self._recorder: Recorder = recorder(
+        self._recorder = recorder(
             tracer_provider, meter_provider, logger_provider, detail=detail, content=content
         )
 
@@ -100,11 +101,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
             if is_node
             else translate.chain(name, known, graph, outermost=parent is None and run_type is None)
         )
-        if recorder.content.captures and isinstance(operation, Workflow | AgentInvocation):
-            operation.input_messages = messages.state(inputs, "user")
         frame = frame or parents.caller()
         streams = frame is not None and parents.is_generator(frame)
-        recorder.start(
+        run = recorder.start(
             run_id,
             operation,
             parent,
@@ -112,6 +111,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             found_by_id=True,
             resumes=graph is not None and _resumes(inputs),
         )
+        if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
+            operation.input_messages = messages.state(inputs, "user")
 
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -119,12 +120,12 @@ class OTelCallbackHandler(BaseCallbackHandler):
         run = self._open(run_id)
         if run is None:
             return
-        if self._recorder.content.captures and isinstance(run.operation, Workflow | AgentInvocation):
+        if self._recorder.wants_content(run) and isinstance(run.operation, Workflow | AgentInvocation):
             operation = run.operation
             operation.input_messages = operation.input_messages or messages.state(
                 kwargs.get("inputs"), "user"
             )
-            operation.output_messages = messages.state(outputs, "assistant")
+            operation.output_messages = messages.result(outputs)
         self._recorder.finish(run)
 
     @guarded
@@ -190,10 +191,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         may_vanish: bool = False,
     ) -> None:
         recorder = self._recorder
-        if recorder.content.captures:
-            operation.input_messages = conversation()
-            operation.tool_definitions = translate.tool_definitions(kwargs.get("invocation_params") or {})
-        recorder.start(
+        run = recorder.start(
             run_id,
             operation,
             parents.named_parent(recorder.runs, parent_run_id),
@@ -201,6 +199,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
             may_vanish=may_vanish,
             attach=(kwargs.get("batch_size") or 1) <= 1,
         )
+        if recorder.wants_content(run):
+            operation.input_messages = conversation()
+            operation.tool_definitions = translate.tool_definitions(kwargs.get("invocation_params") or {})
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -213,8 +214,13 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Notes an event of a model that streams protocol events."""
-        self.on_llm_new_token(event, run_id=run_id)
+        """Notes the first content of a model that streams protocol events.
+
+        Only the first: most integrations also tell each chunk as a token, and one must not count twice.
+        """
+        run = self._recorder.runs.get(run_id)
+        if run is not None and run.first_chunk is None and translate.is_content(event):
+            self._recorder.chunk(run)
 
     @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -237,7 +243,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             complete = guarded(
                 translate.finish_inference
             )  # an unreadable answer must not cost the span its end
-            complete(run.operation, response, with_content=self._recorder.content.captures, cut=cut)
+            complete(run.operation, response, with_content=self._recorder.wants_content(run), cut=cut)
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 
@@ -272,7 +278,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         if run is None or not isinstance(run.operation, ToolExecution):
             return
         finish = guarded(translate.finish_tool)
-        failure = finish(run.operation, output, with_content=self._recorder.content.captures)
+        failure = finish(run.operation, output, with_content=self._recorder.wants_content(run))
         if failure is not None:
             self._recorder.fail(run, failure)
         else:
@@ -314,7 +320,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         run = self._open(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
             finish = guarded(translate.finish_retrieval)
-            finish(run.operation, documents, with_content=self._recorder.content.captures)
+            finish(run.operation, documents, with_content=self._recorder.wants_content(run))
             self._recorder.finish(run)
 
     @guarded

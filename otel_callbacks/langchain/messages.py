@@ -6,11 +6,29 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
+from otel_callbacks.content import to_json
 from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
 
 _ROLES = {"human": "user", "ai": "assistant"}
-_FINISH_REASONS = {"tool_calls": "tool_call", "tool_use": "tool_call", "end_turn": "stop", "STOP": "stop"}
+_FINISH_REASONS = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "function_call": "tool_call",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "STOP": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "refusal": "content_filter",
+}
 _MODALITIES = ("image", "audio", "video", "document")
+_MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
+_MEDIA_URLS = ("url", "image_url", "file_url")
+_MEDIA_DATA = ("base64", "data", "file_data")
 
 
 def conversation(chat: Iterable[Any]) -> list[Message]:
@@ -41,7 +59,14 @@ def state(value: Any, role: str) -> list[Message] | None:
         return [_message(value)]
     if value is None or value == "" or value == {"input": ""}:  # what a stream has before its input
         return None
-    return [Message(role, (Text(value if isinstance(value, str) else str(plain(value))),))]
+    return [Message(role, (Text(value if isinstance(value, str) else to_json(plain(value))),))]
+
+
+def result(value: Any) -> list[Message] | None:
+    """What a chain or graph made of its input: of a state with messages, those after the user's last."""
+    shown = state(value, "assistant") or []
+    asked = max((at for at, message in enumerate(shown) if message.role == "user"), default=-1)
+    return shown[asked + 1 :] or None
 
 
 def _coerced(chat: Sequence[Any]) -> Iterator[BaseMessage]:
@@ -88,26 +113,54 @@ def _part(block: Any) -> Part | None:
     kind = block.get("type")
     if kind == "text":
         return Text(str(block.get("text", "")))
-    if kind in ("reasoning", "thinking"):
-        return Reasoning(str(block.get("reasoning") or block.get("thinking") or ""))
+    if kind in ("reasoning", "thinking", "reasoning_content"):
+        thought = _thought(block)
+        return Reasoning(thought) if thought else None
     if kind in ("tool_call", "tool_use", "function_call", "input_json_delta"):
         return None  # the message's tool_calls have them, parsed
     return _media(block)
 
 
+def _thought(block: Mapping[str, Any]) -> str:
+    """The text of a reasoning block: Anthropic's, Bedrock's, OpenAI's summaries, or LangChain's own."""
+    text = block.get("reasoning") or block.get("thinking")
+    inner = block.get("reasoning_content")
+    if text is None and isinstance(inner, Mapping):
+        text = inner.get("text")
+    if text is None and isinstance(block.get("summary"), list):
+        text = "\n".join(
+            str(part["text"]) for part in block["summary"] if isinstance(part, Mapping) and "text" in part
+        )
+    return text if isinstance(text, str) else ""
+
+
 def _media(block: Mapping[str, Any]) -> Media | None:
-    kind = str(block.get("type", ""))
-    modality = next((known for known in _MODALITIES if known in kind), "document" if "file" in kind else "")
+    """An image, sound, video or document in LangChain's form or that of OpenAI, Anthropic or Google."""
+    found = dict(block)
+    for holder in _MEDIA_HOLDERS:
+        if isinstance(inner := block.get(holder), Mapping):
+            found.update({key: value for key, value in inner.items() if key != "type"})
+            del found[holder]
+    mime_type = found.get("mime_type") or found.get("media_type")
+    modality = _modality(str(block.get("type", "")), str(mime_type or ""))
+    url = next((text for key in _MEDIA_URLS if isinstance(text := found.get(key), str)), None)
+    data = next((text for key in _MEDIA_DATA if isinstance(text := found.get(key), str)), None)
     if not modality:
         return None
-    url: Any = block.get("image_url", block.get("url"))
-    url = url.get("url") if isinstance(url, Mapping) else url
-    if isinstance(url, str) and url.startswith("data:"):
-        head, _, encoded = url.partition(",")
+    inline = next((text for text in (url, data) if text is not None and text.startswith("data:")), None)
+    if inline is not None:
+        head, _, encoded = inline.partition(",")
         return Media(modality, head[5:].partition(";")[0] or None, content=encoded)
-    if isinstance(url, str):
-        return Media(modality, block.get("mime_type"), uri=url)
-    data = block.get("base64") or block.get("data")
-    if isinstance(data, str):
-        return Media(modality, block.get("mime_type"), content=data)
-    return Media(modality, block.get("mime_type"), file_id=str(block.get("file_id", "")))
+    if url is not None:
+        return Media(modality, mime_type, uri=url)
+    if data is not None:
+        return Media(modality, mime_type, content=data)
+    return Media(modality, mime_type, file_id=str(found.get("file_id") or found.get("id") or ""))
+
+
+def _modality(kind: str, mime_type: str) -> str | None:
+    """The modality in the block's type, else in the media type; whatever else is a file is a document."""
+    known = next(
+        (modality for text in (kind, mime_type) for modality in _MODALITIES if modality in text), None
+    )
+    return known or ("document" if "file" in kind or kind == "media" else None)

@@ -185,6 +185,11 @@ def is_end_mark(chunk: Any) -> bool:
     )
 
 
+def is_content(event: Any) -> bool:
+    """Whether a protocol event brings a piece of the answer."""
+    return isinstance(event, Mapping) and event.get("event") == "content-block-delta"
+
+
 def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
     """Completes a model call with what came back; `cut` says that it ended before the answer did."""
     if not isinstance(response, LLMResult):

@@ -7,10 +7,10 @@ that has no traced parent, which handler is in charge.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import llama_index.core
+from llama_index import core
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler as LegacyBaseCallbackHandler
@@ -24,8 +24,6 @@ from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
 
 _MAX_REMEMBERED = 64
-_MANAGERS = ("callback_manager", "_callback_manager")
-_MODELS = ("llm", "_llm")
 
 
 class OTelCallbackHandler(LegacyBaseCallbackHandler):
@@ -48,6 +46,8 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
     """
+
+    _recorder: Recorder
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
 class Gate:
     """Knows which handler is in charge of an operation that no traced one encloses.
 
-    A component's own handler comes first, then that of `Settings`, then the global one, then `instrument()`.
+    The handler in `Settings` comes first, then the global one, then the component's own, then that of `instrument()`.
 
     LlamaIndex hands the handlers on: a `CallbackManager([])` takes over the very list of the manager in `Settings`,
     and the global handler is put into every manager made meanwhile. What was only handed on must not count, or
@@ -109,16 +109,19 @@ class Gate:
         self._global: weakref.WeakSet[OTelCallbackHandler] = weakref.WeakSet()
 
     def recorder_for(self, instance: Any) -> Recorder | None:
-        """The recorder of the handler in charge of `instance`; None if nobody traces it."""
-        everywhere = self._global_handler()
+        """The recorder of the handler in charge of `instance`; None if nobody traces it.
+
+        Asked for every operation of a process that holds no handler, so written to be quick about a None.
+        """
+        everywhere = None if core.global_handler is None else self._global_handler()
         manager = Settings._callback_manager
         settled = None if manager is None or not manager.handlers else self._in_settings(manager)
-        handler = self._of_component(instance) or settled or everywhere or self.instrumented
+        handler = settled or everywhere or self._of_component(instance) or self.instrumented
         return None if handler is None else handler._recorder
 
     def _global_handler(self) -> OTelCallbackHandler | None:
-        handler = llama_index.core.global_handler
-        if handler is None or not isinstance(handler, OTelCallbackHandler):
+        handler = core.global_handler
+        if not isinstance(handler, OTelCallbackHandler):
             return None
         self._global.add(handler)
         return handler
@@ -138,31 +141,25 @@ class Gate:
         return handler if known[1]() is manager else None
 
     def _of_component(self, instance: Any) -> OTelCallbackHandler | None:
-        for manager in _managers(instance):
-            handlers = getattr(manager, "handlers", None)
-            if handlers and (handler := _first_of_ours(handlers)) is not None:
-                known = self._of_settings.get(id(handlers))
-                handed_on = handler in self._global or (known is not None and known[0] is handlers)
-                if not handed_on:
-                    return handler
+        """The handler in the callback manager of a component or of its model; an agent only has its model's."""
+        fields = getattr(instance, "__dict__", None)
+        if not fields:
+            return None
+        manager = fields.get("callback_manager") or fields.get("_callback_manager")
+        if manager is not None and manager.handlers and (found := self._given(manager.handlers)) is not None:
+            return found
+        if (model := fields.get("llm") or fields.get("_llm")) is not None:
+            return self._of_component(model)
+        if isinstance(agents := fields.get("agents"), dict):  # of an AgentWorkflow
+            return next((found for agent in agents.values() if (found := self._of_component(agent))), None)
         return None
 
-
-def _managers(instance: Any) -> Iterator[Any]:
-    """The callback managers of a component and of its model; an agent only has its model's."""
-    fields = getattr(instance, "__dict__", None)
-    if not fields:
-        return
-    for name in _MANAGERS:
-        if (manager := fields.get(name)) is not None:
-            yield manager
-    models: Iterable[Any] = [model for name in _MODELS if (model := fields.get(name)) is not None]
-    agents = fields.get("agents")  # of an AgentWorkflow
-    if isinstance(agents, dict):
-        models = [*models, *(getattr(agent, "llm", None) for agent in agents.values())]
-    for model in models:
-        if (manager := getattr(model, "callback_manager", None)) is not None:
-            yield manager
+    def _given(self, handlers: list[Any]) -> OTelCallbackHandler | None:
+        """Our handler among these, unless it was only handed on."""
+        handler = _first_of_ours(handlers)
+        known = self._of_settings.get(id(handlers))
+        handed_on = handler in self._global or (known is not None and known[0] is handlers)
+        return None if handed_on else handler
 
 
 def _first_of_ours(handlers: Iterable[Any]) -> OTelCallbackHandler | None:

@@ -11,6 +11,7 @@ on until the stream is exhausted, closed, broken or collected:
 
 import contextvars
 import functools
+import sys
 import types
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -19,39 +20,45 @@ from typing import Any
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 
-End = Callable[[BaseException | None], None]
-"""Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None."""
+End = Callable[[BaseException | None, Any], Any]
+"""Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None; and with what
+was said. It must not hold the stream, whose collection would then never come."""
 
 _WRITERS = ("write_response_to_history", "awrite_response_to_history")
 
 
 class _Tokens:
-    """The runs that end with one stream of tokens, innermost first."""
+    """The runs that end with one stream of tokens, innermost first; and the tokens, if content is recorded."""
 
     def __init__(self) -> None:
         self._ends: list[End] = []
+        self.said: list[str] | None = None
 
     def add(self, end: End) -> None:
         self._ends.append(end)
 
+    def abandon(self, error: BaseException, said: None) -> None:
+        self.end(error)
+
     def end(self, error: BaseException | None) -> None:
         ends, self._ends = self._ends, []
+        said = "".join(self.said) if self.said is not None else None
         for end in ends:
-            end(error)
+            end(error, said)
 
 
 _tokens: "weakref.WeakKeyDictionary[Any, _Tokens]" = weakref.WeakKeyDictionary()
 _written: dict[int, End] = {}
 
 
-def follow(result: Any, end: End) -> bool:
+def follow(result: Any, end: End, *, with_content: bool) -> bool:
     """Has `end` called when `result`, a stream, is over; False if it is none that goes on.
 
     To be called in the context of the run's body.
     """
     match result:
         case StreamingResponse() | AsyncStreamingResponse():
-            return _follow_tokens(result, end)
+            return _follow_tokens(result, end, with_content)
         case StreamingAgentChatResponse():
             return _follow_writing(result, end)
         case types.GeneratorType() | types.AsyncGeneratorType():
@@ -61,17 +68,36 @@ def follow(result: Any, end: End) -> bool:
 
 
 def running(stream: Any) -> Callable[[], bool]:
-    """Tells whether the body of a generator is being run: only then is the caller inside of it."""
+    """Tells whether the body of a generator is being run by the caller, who is then inside of it.
+
+    Whether it runs at all is not enough: a chat engine reads its model's stream in a thread of its own.
+    """
     reference = weakref.ref(stream)
-    flag = "ag_running" if isinstance(stream, types.AsyncGeneratorType) else "gi_running"
-    return lambda: bool(getattr(reference(), flag, False))
+    kind = "ag" if isinstance(stream, types.AsyncGeneratorType) else "gi"
+
+    def inside() -> bool:
+        generator = reference()
+        return getattr(generator, f"{kind}_running", False) and _on_stack(getattr(generator, f"{kind}_frame"))
+
+    return inside
 
 
-def _when_collected(stream: Any, end: End) -> None:
-    weakref.finalize(stream, end, GeneratorExit()).atexit = False
+def _on_stack(wanted: Any) -> bool:
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame is wanted:
+            return True
+        frame = frame.f_back
+    return False
 
 
-def _follow_tokens(response: StreamingResponse | AsyncStreamingResponse, end: End) -> bool:
+def _when_collected(stream: Any, end: Callable[..., Any]) -> None:
+    weakref.finalize(stream, end, GeneratorExit(), None).atexit = False
+
+
+def _follow_tokens(
+    response: StreamingResponse | AsyncStreamingResponse, end: End, with_content: bool
+) -> bool:
     source: Any = response.response_gen
     if source is None:
         return False
@@ -85,8 +111,10 @@ def _follow_tokens(response: StreamingResponse | AsyncStreamingResponse, end: En
         else:
             stream = _aread(source, context, tokens)
         _tokens[stream] = tokens
-        _when_collected(stream, tokens.end)
+        _when_collected(stream, tokens.abandon)
         response.response_gen = stream
+    if with_content and tokens.said is None:
+        tokens.said = []
     tokens.add(end)
     return True
 
@@ -99,6 +127,8 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _Tokens) 
                 token = context.run(next, source)
             except StopIteration:
                 return
+            if tokens.said is not None and isinstance(token, str):
+                tokens.said.append(token)
             yield token
     except BaseException as raised:
         error = raised
@@ -119,6 +149,8 @@ async def _aread(
                 token = await _run_in(context, source.__anext__())
             except StopAsyncIteration:
                 return
+            if tokens.said is not None and isinstance(token, str):
+                tokens.said.append(token)
             yield token
     except BaseException as raised:
         error = raised
@@ -150,17 +182,17 @@ def _follow_writing(response: StreamingAgentChatResponse, end: End) -> bool:
     _written[key] = end
     _when_collected(response, functools.partial(_end_writing, key))
     if response.is_done:  # the writer may have ended before this was known to be waiting
-        _end_writing(key, None)
+        _end_writing(key, None, response.response)
     return True
 
 
-def _end_writing(key: int, error: BaseException | None) -> None:
+def _end_writing(key: int, error: BaseException | None, said: str | None) -> None:
     end = _written.pop(key, None)
     if end is not None:
-        end(error)
+        end(error, said)
 
 
 def written(instance: Any, method: str, error: BaseException | None) -> None:
     """A chat engine's answer has been written to the history, or that failed."""
     if method in _WRITERS and isinstance(instance, StreamingAgentChatResponse):
-        _end_writing(id(instance), error)
+        _end_writing(id(instance), error, instance.response)

@@ -16,17 +16,8 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding
 from llama_index.core.base.llms.base import BaseLLM
-from llama_index.core.base.response.schema import (
-    AsyncStreamingResponse,
-    PydanticResponse,
-    Response,
-    StreamingResponse,
-)
-from llama_index.core.chat_engine.types import (
-    AgentChatResponse,
-    BaseChatEngine,
-    StreamingAgentChatResponse,
-)
+from llama_index.core.base.response.schema import PydanticResponse, Response
+from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine
 from llama_index.core.constants import DEFAULT_PIPELINE_NAME
 from llama_index.core.indices.vector_store import VectorIndexRetriever
 from llama_index.core.ingestion import IngestionPipeline
@@ -344,10 +335,8 @@ def _finish_tool(operation: ToolExecution, result: Any, with_content: bool) -> F
 
 
 def _said(result: Any) -> Any:
-    """The answer of a workflow: of an engine, of an agent, or whatever the last event carries."""
-    if isinstance(result, StreamingResponse | AsyncStreamingResponse):
-        return result.response_txt
-    if isinstance(result, Response | PydanticResponse | AgentChatResponse | StreamingAgentChatResponse):
+    """The answer of a workflow: of an engine, of an agent, of a stream, or whatever the last event carries."""
+    if isinstance(result, Response | PydanticResponse | AgentChatResponse):
         return result.response
     answer = getattr(result, "result", result)
     return getattr(answer, "response", answer)

@@ -1,0 +1,224 @@
+"""The `demo` command, in a process of its own: it sets the global providers, once for good."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otel_callbacks.cli import main
+from otel_callbacks.conformance import report
+from otel_callbacks.explore import read_jsonl, traces
+
+REQUESTS: dict[str, type[Message]] = {
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+    "/v1/logs": ExportLogsServiceRequest,
+}
+ROOTS = {
+    "LangChain: rag": ["invoke_workflow rag"],
+    "LangChain: streamed rag": ["invoke_workflow rag"],
+    "LangChain: agent": ["invoke_agent librarian"],
+    "LangChain: supervisor": ["invoke_agent supervisor"],
+    "LlamaIndex: rag": ["invoke_workflow Rag"],
+    "LlamaIndex: async rag": ["invoke_workflow Rag"],
+    "LlamaIndex: streamed rag": ["invoke_workflow Rag"],
+    "LlamaIndex: chat": ["invoke_workflow chat_engine", "invoke_workflow chat_engine"],
+    "LlamaIndex: agent": ["invoke_agent librarian"],
+    "LlamaIndex: team": ["invoke_workflow team"],
+    "LlamaIndex: ingestion": ["invoke_workflow ingestion"],
+}
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes OTLP over HTTP and keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        super().__init__(("127.0.0.1", 0), _Taking)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def spans(self) -> list[Any]:
+        sent = [request for request in self.requests if isinstance(request, ExportTraceServiceRequest)]
+        scopes = [scope for request in sent for each in request.resource_spans for scope in each.scope_spans]
+        return [span for scope in scopes for span in scope.spans]
+
+    @property
+    def metrics(self) -> set[str]:
+        sent = [request for request in self.requests if isinstance(request, ExportMetricsServiceRequest)]
+        scopes = [
+            scope for request in sent for each in request.resource_metrics for scope in each.scope_metrics
+        ]
+        return {metric.name for scope in scopes for metric in scope.metrics}
+
+
+class _Taking(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        request = REQUESTS[self.path]()
+        request.ParseFromString(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        thread = threading.Thread(target=receiver.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command left behind."""
+
+    output: str
+    errors: str
+    file: Path
+
+    def parts(self) -> dict[str, str]:
+        """What was printed of each job, by its title."""
+        cut = [part.partition(" ─") for part in self.output.split("── ")[1:]]
+        return {title: text for title, _, text in cut}
+
+
+def run_demo(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OPENAI_"))}
+    kept["COLUMNS"] = "110"
+    command = [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "120", *arguments]
+    ran = subprocess.run(
+        command, cwd=folder, env={**kept, **(environment or {})}, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    return Ran(ran.stdout, ran.stderr, folder / ".otel_callbacks" / "demo.jsonl")
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ran, Receiver]]:
+    with receiving() as receiver:
+        folder = tmp_path_factory.mktemp("everything")
+        yield run_demo(folder, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}), receiver
+
+
+def test_shows_the_traces_of_every_job_and_no_others(everything: tuple[Ran, Receiver]) -> None:
+    ran, _ = everything
+    shown = {
+        title: [line.partition(" · ")[0] for line in text.splitlines() if " · trace " in line]
+        for title, text in ran.parts().items()
+    }
+    assert shown == ROOTS
+    assert len(traces(read_jsonl(ran.file))) == sum(map(len, ROOTS.values()))
+
+
+def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> None:
+    ran, receiver = everything
+    assert ran.errors == ""
+    assert ran.output.startswith("Model:  extractive-1 at http://127.0.0.1:")
+    assert "120 indexed" in ran.output
+    assert max(map(len, ran.output.splitlines())) <= 110
+    assert ran.output.endswith(
+        "The traces are in .otel_callbacks/demo.jsonl (OTLP JSON Lines).\n"
+        f"They were sent to {receiver.url} as well.\n"
+    )
+
+
+def test_traces_conform(everything: tuple[Ran, Receiver]) -> None:
+    outcome = report([everything[0].file])
+    assert outcome.violations == []
+    assert outcome.spans_checked > 100
+    assert outcome.spans_skipped == 0
+
+
+def test_rag_has_the_same_operations_in_both_frameworks(everything: tuple[Ran, Receiver]) -> None:
+    parts = everything[0].parts()
+    for operation in ("retrieval ", "chat extractive-1 "):
+        assert operation in parts["LangChain: rag"]
+        assert operation in parts["LlamaIndex: rag"]
+    assert "8 → 4 docs" in parts["LlamaIndex: rag"]
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+def test_a_tool_fails_once_and_is_called_again(everything: tuple[Ran, Receiver], framework: str) -> None:
+    lines = everything[0].parts()[f"{framework}: agent"].splitlines()
+    calls = [line for line in lines if "execute_tool count_functions" in line]
+    assert ["✗ TimeoutError" in call for call in calls] == [True, False]
+
+
+def test_exports_the_same_spans_and_metrics_too(everything: tuple[Ran, Receiver]) -> None:
+    ran, receiver = everything
+    written = {span.span_id for trace in traces(read_jsonl(ran.file)) for span in trace.walk()}
+    assert {span.span_id.hex() for span in receiver.spans} == written
+    assert "gen_ai.client.operation.duration" in receiver.metrics
+
+
+def test_runs_one_framework_alone(tmp_path: Path) -> None:
+    imported = tmp_path / "sitecustomize.py"
+    imported.write_text("import sys\nsys.modules['langchain'] = sys.modules['langchain_core'] = None\n")
+    ran = run_demo(tmp_path, "--framework", "llama-index", environment={"PYTHONPATH": str(tmp_path)})
+    assert list(ran.parts()) == [title for title in ROOTS if title.startswith("LlamaIndex")]
+    services = {
+        attribute["value"]["stringValue"]
+        for line in ran.file.read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for attribute in resource["resource"]["attributes"]
+        if attribute["key"] == "service.name"
+    }
+    assert services == {"otel-callbacks-demo"}
+
+
+def test_refuses_another_model_without_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    earlier = tmp_path / ".otel_callbacks" / "demo.jsonl"
+    earlier.parent.mkdir()
+    earlier.write_text("{}\n")
+    refused = CliRunner().invoke(main, ["demo", "--model", "gpt-5"])
+    assert refused.exit_code == 2
+    assert "Error: to use gpt-5, set OPENAI_API_KEY, or OPENAI_BASE_URL for another service" in refused.output
+    assert earlier.exists(), "a refused run must not delete the traces of the last one"
+
+
+def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = SimpleNamespace(flush=lambda: True, shutdown=lambda: True)
+    monkeypatch.setattr("otel_callbacks.configure.configure", lambda *args, **options: telemetry)
+    monkeypatch.setattr("otel_callbacks.demo.command.load", list)
+    monkeypatch.setitem(sys.modules, "llama_index.core", None)
+    monkeypatch.chdir(tmp_path)
+    stopped = CliRunner().invoke(main, ["demo", "--framework", "llama-index"])
+    assert stopped.exit_code == 1
+    assert "pip install 'otel-callbacks[demo]'" in stopped.output
+
+
+def test_refuses_an_unknown_framework_and_no_documents() -> None:
+    for arguments in (["--framework", "haystack"], ["--docs", "0"]):
+        assert CliRunner().invoke(main, ["demo", *arguments]).exit_code == 2

@@ -1,0 +1,116 @@
+"""Arrows point down: which part of the package may import which, and who may touch a framework or the SDK."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "otel_callbacks"
+
+# A part may import itself, and from the package nothing but these. Listed from the ground up.
+MAY_IMPORT = {
+    "semconv": "",
+    "guard": "",
+    "operations": "semconv",
+    "content": "operations",
+    "providers": "operations",
+    "cost": "semconv operations",
+    "mapping": "semconv operations content",
+    "current": "operations",
+    "events": "semconv",
+    "metrics": "semconv operations mapping cost",
+    "recorder": "semconv guard operations content mapping cost current events metrics",
+    "settings": "content recorder",
+    "langchain": "semconv guard operations content providers current recorder settings",
+    "llama_index": "semconv guard operations content providers current recorder settings",
+    "handler": "langchain llama_index",
+    "explore": "semconv",
+    "testing": "",
+    "conformance": "",
+    "configure": "explore handler langchain llama_index",
+    "demo": "configure explore handler langchain llama_index",
+    "cli": "conformance configure demo explore",
+    "__main__": "cli",
+    "__init__": "configure content handler",
+}
+# Packages of others, and the modules (or folders) that may import them.
+MAY_TOUCH = {
+    "langchain": ("langchain/", "demo/"),
+    "langchain_core": ("langchain/", "demo/"),
+    "langgraph": ("langchain/", "demo/"),
+    "llama_index": ("llama_index/", "demo/"),
+    "llama_index_instrumentation": ("llama_index/", "demo/"),
+    "workflows": ("llama_index/", "demo/"),
+    "opentelemetry.sdk": ("configure.py", "explore/store.py", "testing.py"),
+    "opentelemetry.exporter": ("configure.py", "explore/store.py"),
+    "opentelemetry.instrumentation": (),
+    "pandas": ("explore/",),
+    "IPython": ("explore/",),
+    "click": ("cli.py", "demo/", "conformance/command.py"),
+}
+# Types for annotations; and the names of outcomes and events, which a handler passes to the recorder.
+MAY_NAME = {"opentelemetry.trace.TracerProvider"}
+# Attributes that other programs write, and that the conventions do not have.
+MAY_SPELL = {"gen_ai.usage.cost", "gen_ai.usage.cost_usd"}
+
+MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Everything that is imported in a module, also within functions, by its full name."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows_point_down(module: str) -> None:
+    part = module.partition("/")[0].removesuffix(".py")
+    allowed = {part, *MAY_IMPORT[part].split()}
+    used = {name.split(".")[1] for name in imports(module) if within(name, "otel_callbacks") and "." in name}
+    assert used <= allowed, f"{module} may not import {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_who_touches_what(module: str) -> None:
+    for name in imports(module):
+        for package, allowed in MAY_TOUCH.items():
+            assert not within(name, package) or module.startswith(allowed), f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name.startswith(("langchain/", "llama_index/"))]
+)
+def test_handlers_speak_operations(module: str) -> None:
+    spans = {name for name in imports(module) if within(name, "opentelemetry.trace")}
+    assert spans <= MAY_NAME
+    assert module.endswith(("handler.py", "dispatch.py")) or "otel_callbacks.semconv" not in imports(module)
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if not name.startswith(("semconv", "conformance"))]
+)
+def test_names_stand_in_one_place(module: str) -> None:
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        if isinstance(node, ast.Constant)
+    ]
+    spelled = {text for text in texts if isinstance(text, str) and text.startswith("gen_ai.")}
+    assert spelled <= MAY_SPELL
+
+
+def test_the_table_has_no_circles_and_nothing_that_is_gone() -> None:
+    seen: set[str] = set()
+    for part, below in MAY_IMPORT.items():
+        assert (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()
+        assert set(below.split()) <= seen
+        seen.add(part)

@@ -1,0 +1,346 @@
+"""The same work gives the same telemetry, whichever framework does it.
+
+Each scenario is run by both frameworks with the same scripted model, at `detail="operations"`: the steps between the
+operations are the frameworks' own and differ. What else may differ is listed in `ALLOWED`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import fakes
+import llama_fakes
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_tool_call
+from langchain_core.documents import Document
+from langchain_core.messages import ToolMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.tools import tool
+from llama_fakes import untouched_settings  # noqa: F401 - a fixture
+from llama_index.core import Settings
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, TextNode
+from opentelemetry.trace import StatusCode
+
+from otel_callbacks.conformance import assert_conformant
+from otel_callbacks.handler import OTelCallbackHandler
+from otel_callbacks.testing import Captured, capture
+
+pytestmark = llama_fakes.IGNORED
+
+Job = Callable[[Callable[[], None]], Awaitable[Any]]
+
+ALLOWED_SPANS = {"embeddings embed-1", "rerank rerank-1"}
+"""LangChain makes no event for embedding models and rerankers."""
+
+ALLOWED_ATTRIBUTES = {
+    "gen_ai.request.temperature",  # LlamaIndex's models always have these two, LangChain's only when set
+    "gen_ai.request.max_tokens",
+    "server.address",  # the scripted model passes for OpenAI's in LlamaIndex, where the package tells, only
+    "server.port",
+    "otel_callbacks.tool.result_size",  # the frameworks word a tool's failure differently
+    "gen_ai.tool.description",  # LlamaIndex puts the signature before it
+}
+"""Attributes whose presence or value is the framework's choice."""
+
+MEASURED = {"gen_ai.response.time_to_first_chunk"}
+"""Attributes whose value is a time: only their presence is compared."""
+
+PARTIAL = {"abandoned"}
+"""Scenarios in which the frameworks' fakes had told different things by then: no attributes but the outcome."""
+
+
+def look_up(word: str) -> str:
+    """Looks a word up."""
+    return "found"
+
+
+def broken(word: str) -> str:
+    """Fails."""
+    raise ValueError("no such word")
+
+
+@dataclass
+class LangChain:
+    """The scenarios as LangChain does them."""
+
+    handler: OTelCallbackHandler
+    config: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config = {"callbacks": [self.handler]}
+
+    def model(self, *script: Any, body: Callable[[], None] = llama_fakes.nothing, delay: float = 0) -> Any:
+        return fakes.ScriptedModel(script=script or ("hello big world",), body=body, delay=delay)
+
+    def call(self, name: str) -> Any:
+        return fakes.call(name, word="x")
+
+    async def chat(self, body: Callable[[], None]) -> Any:
+        return self.model(body=body).invoke("q", self.config)
+
+    async def chat_async(self, body: Callable[[], None]) -> Any:
+        return await self.model(body=body).ainvoke("q", self.config)
+
+    async def streamed_chat(self, body: Callable[[], None]) -> Any:
+        return [chunk async for chunk in self.model().astream("q", self.config)]
+
+    async def abandoned(self, body: Callable[[], None]) -> Any:
+        stream = self.model("a b c d").stream("q", self.config)
+        next(stream)
+        stream.close()
+
+    async def cancelled(self, body: Callable[[], None]) -> Any:
+        await asyncio.wait_for(asyncio.create_task(self.model(delay=5).ainvoke("q", self.config)), 0.05)
+
+    async def model_error(self, body: Callable[[], None]) -> Any:
+        return self.model(ConnectionError("no"), body=body).invoke("q", self.config)
+
+    def chain(
+        self, body: Callable[[], None], *script: Any, rerank: Callable[[Any], Any] | None = None
+    ) -> Any:
+        documents = [
+            Document("one", id="d1", metadata={"score": 0.75}),
+            Document("two", id="d2", metadata={"score": 0.5}),
+        ]
+        retriever = fakes.ScriptedRetriever(documents=documents, body=body)
+        prompt = ChatPromptTemplate.from_template("{context} {question}")
+        return (
+            {
+                "context": retriever | RunnableLambda(rerank) if rerank else retriever,
+                "question": RunnablePassthrough(),
+            }
+            | prompt
+            | self.model(*script, body=body)
+            | StrOutputParser()
+        ).with_config(run_name="query_engine")
+
+    async def rag(self, body: Callable[[], None]) -> Any:
+        return self.chain(body).invoke("q", self.config)
+
+    async def rag_async(self, body: Callable[[], None]) -> Any:
+        return await self.chain(body).ainvoke("q", self.config)
+
+    async def rag_reranked(self, body: Callable[[], None]) -> Any:
+        return self.chain(body, rerank=lambda documents: documents[::-1][:1]).invoke("q", self.config)
+
+    async def rag_model_error(self, body: Callable[[], None]) -> Any:
+        return self.chain(body, ConnectionError("no")).invoke("q", self.config)
+
+    async def agent(self, body: Callable[[], None]) -> Any:
+        return await self._agent(look_up, body)
+
+    async def tool_error(self, body: Callable[[], None]) -> Any:
+        return await self._agent(broken, body)
+
+    async def _agent(self, function: Callable[[str], str], body: Callable[[], None]) -> Any:
+        @wrap_tool_call
+        async def tolerant(request: Any, run: Any) -> Any:
+            try:
+                return await run(request)
+            except ValueError as error:
+                return ToolMessage(str(error), tool_call_id=request.tool_call["id"], status="error")
+
+        model = self.model(self.call(function.__name__), "done", body=body)
+        agent = create_agent(model, [tool(function)], name="librarian", middleware=[tolerant])
+        return await agent.ainvoke({"messages": [("user", "go")]}, self.config)
+
+
+class FixedRetriever(BaseRetriever):
+    """Finds the same two documents for every question."""
+
+    def __init__(self, body: Callable[[], None]) -> None:
+        super().__init__()
+        self._body = body
+
+    def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
+        self._body()
+        return [
+            NodeWithScore(node=TextNode(text=text, id_=identity), score=score)
+            for identity, text, score in (("d1", "one", 0.75), ("d2", "two", 0.5))
+        ]
+
+
+@dataclass
+class LlamaIndex:
+    """The scenarios as LlamaIndex does them."""
+
+    handler: OTelCallbackHandler
+
+    def __post_init__(self) -> None:
+        Settings.callback_manager = CallbackManager([self.handler])
+
+    def model(self, *script: Any, body: Callable[[], None] = llama_fakes.nothing, delay: float = 0) -> Any:
+        return llama_fakes.ScriptedModel(script=script or ("hello big world",), body=body, delay=delay)
+
+    def call(self, name: str) -> Any:
+        return llama_fakes.call(name, word="x")
+
+    @property
+    def ask(self) -> list[ChatMessage]:
+        return [ChatMessage(role="user", content="q")]
+
+    async def chat(self, body: Callable[[], None]) -> Any:
+        return self.model(body=body).chat(self.ask)
+
+    async def chat_async(self, body: Callable[[], None]) -> Any:
+        return await self.model(body=body).achat(self.ask)
+
+    async def streamed_chat(self, body: Callable[[], None]) -> Any:
+        return [chunk async for chunk in await self.model().astream_chat(self.ask)]
+
+    async def abandoned(self, body: Callable[[], None]) -> Any:
+        stream = self.model("a b c d").stream_chat(self.ask)
+        next(stream)
+        stream.close()
+
+    async def cancelled(self, body: Callable[[], None]) -> Any:
+        await asyncio.wait_for(asyncio.create_task(self.model(delay=5).achat(self.ask)), 0.05)
+
+    async def model_error(self, body: Callable[[], None]) -> Any:
+        return self.model(ConnectionError("no"), body=body).chat(self.ask)
+
+    def engine(self, body: Callable[[], None], *script: Any, **options: Any) -> Any:
+        model = self.model(*script, body=body)
+        return RetrieverQueryEngine.from_args(FixedRetriever(body), llm=model, **options)
+
+    async def rag(self, body: Callable[[], None]) -> Any:
+        return self.engine(body).query("q")
+
+    async def rag_async(self, body: Callable[[], None]) -> Any:
+        return await self.engine(body).aquery("q")
+
+    async def rag_reranked(self, body: Callable[[], None]) -> Any:
+        return self.engine(body, node_postprocessors=[llama_fakes.ScriptedReranker()]).query("q")
+
+    async def rag_model_error(self, body: Callable[[], None]) -> Any:
+        return self.engine(body, ConnectionError("no")).query("q")
+
+    async def agent(self, body: Callable[[], None]) -> Any:
+        return await self._agent(look_up, body)
+
+    async def tool_error(self, body: Callable[[], None]) -> Any:
+        return await self._agent(broken, body)
+
+    async def _agent(self, function: Callable[[str], str], body: Callable[[], None]) -> Any:
+        model = self.model(self.call(function.__name__), "done", body=body)
+        return await FunctionAgent(name="librarian", tools=[function], llm=model, streaming=False).run("go")
+
+
+FRAMEWORKS = (LangChain, LlamaIndex)
+SCENARIOS: dict[str, type[BaseException] | None] = {
+    "chat": None,
+    "chat_async": None,
+    "streamed_chat": None,
+    "abandoned": None,
+    "cancelled": TimeoutError,
+    "model_error": ConnectionError,
+    "rag": None,
+    "rag_async": None,
+    "rag_reranked": None,
+    "rag_model_error": ConnectionError,
+    "agent": None,
+    "tool_error": None,
+}
+
+
+async def run(framework: Any, scenario: str, captured: Captured) -> None:
+    """Runs a scenario, whose bodies open a span of the user's."""
+    tracer = captured.tracer_provider.get_tracer("application")
+
+    def body() -> None:
+        with tracer.start_as_current_span("user's span"):
+            pass
+
+    handler = OTelCallbackHandler(**captured.providers, detail="operations", content="none")
+    job: Job = getattr(framework(handler), scenario)
+    expected = SCENARIOS[scenario]
+    if expected is None:
+        await job(body)
+    else:
+        with pytest.raises(expected):
+            await job(body)
+    await asyncio.sleep(0)
+    Settings._callback_manager = None
+
+
+def spans(captured: Captured, partial: bool) -> list[Any]:
+    """The spans by what must be equal: path, kind, status, attributes, events."""
+    names = {span.context.span_id: span for span in captured.spans}
+
+    def path(span: Any) -> str:
+        above = names.get(span.parent.span_id) if span.parent else None
+        return f"{path(above)} > {span.name}" if above else str(span.name)
+
+    return [
+        (
+            path(span),
+            span.kind,
+            span.status.status_code,
+            span.attributes.get("otel_callbacks.outcome") if partial else attributes(span.attributes),
+            [event.name for event in span.events],
+        )
+        for span in captured.spans
+        if span.name not in ALLOWED_SPANS
+    ]
+
+
+def attributes(given: Any) -> dict[str, Any]:
+    found = {key: value for key, value in given.items() if key not in ALLOWED_ATTRIBUTES}
+    return {key: "measured" if key in MEASURED else value for key, value in sorted(found.items())}
+
+
+def metrics(captured: Captured) -> dict[str, Any]:
+    """Of each metric the points by their attributes: counts of histograms, values of sums."""
+    return {
+        name: {tuple(attributes(point.attributes).items()): amount(name, point) for point in points}
+        for name, points in captured.metrics().items()
+        if not name.startswith("otel_callbacks.spans")
+    }
+
+
+def amount(name: str, point: Any) -> Any:
+    if name == "gen_ai.client.inference.time_per_output_chunk":
+        return "any"  # LlamaIndex hands on a last chunk that holds nothing but the usage
+    return point.count if hasattr(point, "count") else point.value
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_same_telemetry(scenario: str) -> None:
+    seen = []
+    for framework in FRAMEWORKS:
+        with capture() as captured:
+            await run(framework, scenario, captured)
+            assert_conformant(captured.spans)
+            partial = scenario in PARTIAL
+            seen.append((spans(captured, partial), {} if partial else metrics(captured)))
+    (langchain_spans, langchain_metrics), (llama_index_spans, llama_index_metrics) = seen
+    assert langchain_spans == llama_index_spans
+    assert langchain_metrics == llama_index_metrics
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    "scenario", [name for name in SCENARIOS if name not in ("streamed_chat", "abandoned", "cancelled")]
+)
+async def test_user_spans_are_where_they_were_opened(framework: Any, scenario: str) -> None:
+    with capture() as captured:
+        await run(framework, scenario, captured)
+        names = {span.context.span_id: span.name for span in captured.spans}
+        above = [
+            names[span.parent.span_id]
+            for span in captured.spans
+            if span.name == "user's span" and span.parent
+        ]
+        assert above
+        assert set(above) <= {"chat scripted-1", "retrieval"}
+        failed = [span for span in captured.spans if span.status.status_code is StatusCode.ERROR]
+        assert bool(failed) == ("error" in scenario)
