@@ -236,7 +236,7 @@ def test_langchain_jobs_answer(endpoint: Endpoint, store: Any, run: str, part: s
     assert part in langchain_runs.RUNS[run](endpoint, store, [])
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # from LlamaIndex's agents
+@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecationWarning")  # what LlamaIndex does to an agent
 @pytest.mark.parametrize(
     ("run", "part"),
     [

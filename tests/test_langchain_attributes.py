@@ -534,10 +534,10 @@ def test_output_type(
 
 
 class SlowStart(ScriptedModel):
-    """Its first chunk takes 50 ms; then there are two more, 20 ms apart."""
+    """Its first chunk takes 200 ms; then there are two more, 20 ms apart."""
 
     async def _astream(self, *args: Any, **kwargs: Any) -> Any:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         async for chunk in super()._astream(*args, **kwargs):
             yield chunk
             await asyncio.sleep(0.02)
@@ -554,7 +554,7 @@ async def test_time_to_first_chunk(mode: str, captured: Captured, config: Config
         [chunk async for chunk in create_agent(model, []).astream(ASK, config, stream_mode="messages")]
     found = attributes(captured, "chat scripted-1")
     assert found["gen_ai.request.stream"] is True
-    assert found["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.05, abs=0.015)
+    assert 0.19 < found["gen_ai.response.time_to_first_chunk"] < 0.4  # a busy machine is late, never early
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -563,7 +563,7 @@ async def test_time_to_first_chunk_of_protocol_events(captured: Captured, config
     [event async for event in stream]
     await asyncio.sleep(0.01)  # the call ends after its last event
     found = attributes(captured, "chat scripted-1")
-    assert found["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.05, abs=0.015)
+    assert 0.19 < found["gen_ai.response.time_to_first_chunk"] < 0.4  # a busy machine is late, never early
     (chunks,) = captured.metrics()["gen_ai.client.inference.time_per_output_chunk"]
     assert chunks.count == 2
 
