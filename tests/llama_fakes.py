@@ -28,7 +28,7 @@ from opentelemetry.trace import StatusCode
 
 from otel_callbacks.guard import faults
 from otel_callbacks.llama_index import OTelCallbackHandler
-from otel_callbacks.llama_index.client import client
+from otel_callbacks.llama_index.dispatch import client
 from otel_callbacks.testing import Captured
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
@@ -266,7 +266,7 @@ def untouched_settings() -> Iterator[None]:
     llama_index.core.global_handler = None
     left, client.shown = client.shown, {}
     assert left == {}
-    assert client._streaming == 0
+    assert client._streaming == set()
     assert not trace.get_current_span().get_span_context().is_valid
 
 

@@ -16,13 +16,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from google.protobuf.message import Message
+from llama_index.core import Settings
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_callbacks.cli import main
 from otel_callbacks.conformance import report
+from otel_callbacks.demo import command, corpus, llama_index_runs
+from otel_callbacks.demo.endpoint import Endpoint
+from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.explore import read_jsonl, traces
+from otel_callbacks.llama_index import OTelCallbackHandler
 
 REQUESTS: dict[str, type[Message]] = {
     "/v1/traces": ExportTraceServiceRequest,
@@ -114,9 +119,9 @@ class Ran:
 def run_demo(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OPENAI_"))}
     kept["COLUMNS"] = "110"
-    command = [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "120", *arguments]
+    ordered = [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "120", *arguments]
     ran = subprocess.run(
-        command, cwd=folder, env={**kept, **(environment or {})}, capture_output=True, text=True, timeout=120
+        ordered, cwd=folder, env={**kept, **(environment or {})}, capture_output=True, text=True, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
     return Ran(ran.stdout, ran.stderr, folder / ".otel_callbacks" / "demo.jsonl")
@@ -173,6 +178,16 @@ def test_a_tool_fails_once_and_is_called_again(everything: tuple[Ran, Receiver],
     assert ["✗ TimeoutError" in call for call in calls] == [True, False]
 
 
+@pytest.mark.xfail(
+    strict=False, reason="OpenAILike's streams: the handler misses the events of the inner call"
+)
+def test_every_chat_ends_and_reports_its_tokens(everything: tuple[Ran, Receiver]) -> None:
+    found = traces(read_jsonl(everything[0].file))
+    calls = [call for trace in found for call in trace.model_calls if call.name.startswith("chat ")]
+    assert len(calls) > 15
+    assert all(call.input_tokens and call.output_tokens and not call.outcome for call in calls)
+
+
 def test_exports_the_same_spans_and_metrics_too(everything: tuple[Ran, Receiver]) -> None:
     ran, receiver = everything
     written = {span.span_id for trace in traces(read_jsonl(ran.file)) for span in trace.walk()}
@@ -206,6 +221,18 @@ def test_refuses_another_model_without_credentials(tmp_path: Path, monkeypatch: 
     assert refused.exit_code == 2
     assert "Error: to use gpt-5, set OPENAI_API_KEY, or OPENAI_BASE_URL for another service" in refused.output
     assert earlier.exists(), "a refused run must not delete the traces of the last one"
+
+
+def test_leaves_the_settings_of_llama_index_as_they_were() -> None:
+    before = Settings.callback_manager
+    with (
+        LocalModelServer(delay=0) as server,
+        command._llama_index(Endpoint.local(server), corpus.load(3), 3) as jobs,
+    ):
+        [handler] = Settings.callback_manager.handlers
+        assert isinstance(handler, OTelCallbackHandler)
+        assert list(jobs) == list(llama_index_runs.RUNS)
+    assert Settings.callback_manager is before
 
 
 def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

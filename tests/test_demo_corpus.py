@@ -55,6 +55,13 @@ def test_comes_in_the_same_order_every_time(docs: list[Doc]) -> None:
     assert corpus.load(limit=300) == docs[:300]
 
 
+def test_puts_the_general_before_the_particular(docs: list[Doc]) -> None:
+    modules = [doc for doc in docs if doc.kind == "module"]
+    chosen = corpus.most_general(docs, len(modules) + 1)
+    assert chosen[:-1] == modules
+    assert chosen[-1].kind == "function"
+
+
 def test_imports_nothing_it_documents() -> None:
     load = "import sys; from otel_callbacks.demo import corpus; corpus.load(500)"
     code = f"{load}; print('antigravity' in sys.modules)"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama_fakes import IGNORED
 
 from otel_callbacks.demo import corpus, langchain_runs, llama_index_runs
 from otel_callbacks.demo.corpus import Doc
@@ -236,7 +237,7 @@ def test_langchain_jobs_answer(endpoint: Endpoint, store: Any, run: str, part: s
     assert part in langchain_runs.RUNS[run](endpoint, store, [])
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecationWarning")  # what LlamaIndex does to an agent
+@IGNORED
 @pytest.mark.parametrize(
     ("run", "part"),
     [

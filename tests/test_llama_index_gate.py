@@ -8,6 +8,7 @@ from typing import Any
 
 import llama_index.core
 import pytest
+from langchain_core.runnables import RunnableLambda
 from llama_fakes import IGNORED, ScriptedModel, index, no_faults, untouched_settings  # noqa: F401 - fixtures
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import FunctionAgent
@@ -16,7 +17,8 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index_instrumentation import root_dispatcher
 
 from otel_callbacks.guard import faults
-from otel_callbacks.llama_index import OTelCallbackHandler, dispatch, instrument, translate, uninstrument
+from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
+from otel_callbacks.llama_index import OTelCallbackHandler, instrument, registration, translate, uninstrument
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = IGNORED
@@ -151,7 +153,9 @@ def test_one_client_however_many_handlers(captured: Captured) -> None:
     for _ in range(5):
         OTelCallbackHandler(**captured.providers)
     ours = [
-        handler for handler in root_dispatcher.span_handlers if type(handler).__module__ == dispatch.__name__
+        handler
+        for handler in root_dispatcher.span_handlers
+        if type(handler).__module__ == registration.__name__
     ]
     assert len(ours) == 1
 
@@ -173,7 +177,7 @@ def test_a_fault_of_ours_is_counted_and_harmless(captured: Captured, monkeypatch
 def test_idle_cost(captured: Captured) -> None:
     OTelCallbackHandler(**captured.providers)
     model, number = ScriptedModel(), 2_000
-    enter = dispatch._span_handler.span_enter
+    enter = registration._span_handler.span_enter
     seconds = timeit.timeit(lambda: enter("ScriptedModel.chat-" + "0" * 36, None, model), number=number)
     assert seconds / number < 20e-6  # measured: well below a microsecond; a shared machine may be slow
 
@@ -182,3 +186,18 @@ def test_idle_cost(captured: Captured) -> None:
 def test_arguments_are_checked(argument: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError), match=next(iter(argument))):
         OTelCallbackHandler(**argument)
+
+
+async def test_one_class_for_both_frameworks_shares_a_recorder(captured: Captured) -> None:
+    class Both(LangChainHandler, OTelCallbackHandler):
+        def __init__(self, **options: Any) -> None:
+            LangChainHandler.__init__(self, **options)
+            self._join(self._recorder)
+
+    handler = Both(**captured.providers)
+    Settings.callback_manager = CallbackManager([handler])
+    engine = index().as_query_engine(llm=ScriptedModel())
+    ask = RunnableLambda(lambda question: str(engine.query(question)))
+    await ask.ainvoke("q", {"callbacks": [handler]})
+    assert len({span.context.trace_id for span in captured.spans}) == 1
+    assert len(captured.spans) == 6

@@ -5,7 +5,7 @@ All money is USD. Rates are per million tokens, as every provider prints them.
 
 from dataclasses import dataclass, fields, replace
 from datetime import date
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, getcontext, setcontext
 from typing import Literal, NamedTuple
 
 from otel_callbacks.operations import Usage
@@ -28,7 +28,7 @@ MAX_DIGITS = 24
 # Our own context: the application may have set a precision of its own for the thread. Digits enough that
 # nothing is ever rounded; should it happen nevertheless, it is an error and not a wrong price.
 _EXACT = Context(prec=120, traps=[InvalidOperation, Overflow, Inexact])
-_MILLION = -6  # the exponent
+_PER_TOKEN = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,9 @@ class Rates:
     """USD per million tokens of each kind; None is "not listed", which is not the same as a listed 0.
 
     Where a rate is not listed, cache reads and writes are billed as input and reasoning as output, which is what
-    providers do (facts: genai-prices does the same); one-hour cache writes are billed as cache writes. Audio and
-    images have no such stand-in: a call with tokens of a kind that has no rate has no price.
+    providers do (and genai-prices does); one-hour cache writes are billed as cache writes, images that were sent
+    as input, because vision models count them so. Audio and images that were made have no such stand-in: a call
+    with tokens of a kind that has no rate has no price.
     """
 
     input: Decimal | None = None
@@ -195,29 +196,18 @@ def counts_of(
     for count in given:
         if count is not None and (type(count) is not int or not 0 <= count < 10**15):
             return "invalid_usage"
-    sent, received, read, written, hour, reasoning, heard, spoken, seen, drawn = (
-        count or 0 for count in given
-    )
+    sent, received = given[0] or 0, given[1] or 0
+    read, written, hour = given[2] or 0, given[3] or 0, given[4] or 0
+    reasoning, heard, spoken = given[5] or 0, given[6] or 0, given[7] or 0
+    seen, drawn = given[8] or 0, given[9] or 0
     if usage.input_tokens is not None and (read + written > sent or heard + seen > sent):
         return "invalid_usage"
     if usage.output_tokens is not None and (reasoning > received or spoken + drawn > received):
         return "invalid_usage"
     if hour > written:
         return "invalid_usage"
-    return Counts(
-        sent,
-        received,
-        read,
-        written,
-        hour,
-        reasoning,
-        heard,
-        spoken,
-        seen,
-        image_output,
-        usage.input_tokens is not None,
-        usage.output_tokens is not None,
-    )
+    sides = usage.input_tokens is not None, usage.output_tokens is not None
+    return Counts(sent, received, read, written, hour, reasoning, heard, spoken, seen, image_output, *sides)
 
 
 def _holds_any(usage: Usage) -> bool:
@@ -242,17 +232,20 @@ def bill(price: Price, counts: Counts) -> Bill | Reason:
     rates = price.at(counts.input) if price.tiers else price
     if (rates.input and not counts.input_reported) or (rates.output and not counts.output_reported):
         return "no_usage"
-    sent = _input_side(rates, counts)
-    if isinstance(sent, str):
-        return sent
-    output = _output_side(rates, counts)
-    if isinstance(output, str):
-        return output
-    fresh, read, written = sent
-    request = price.per_request or ZERO
-    add = _EXACT.add
-    total = add(add(add(fresh, output), add(read, written)), request)
-    return Bill(total, fresh, output, read, written, request)
+    theirs = getcontext()
+    setcontext(_EXACT)  # operators are four times as fast as the methods of a context
+    try:
+        sent = _input_side(rates, counts)
+        if isinstance(sent, str):
+            return sent
+        output = _output_side(rates, counts)
+        if isinstance(output, str):
+            return output
+        fresh, read, written = sent
+        request = price.per_request or ZERO
+        return Bill(fresh + output + read + written + request, fresh, output, read, written, request)
+    finally:
+        setcontext(theirs)
 
 
 def _input_side(rates: Rates, counts: Counts) -> tuple[Decimal, Decimal, Decimal] | Reason:
@@ -263,7 +256,8 @@ def _input_side(rates: Rates, counts: Counts) -> tuple[Decimal, Decimal, Decimal
     if counts.audio_input or counts.image_input:
         # Usage counts what was cached and what was audio, but not what was both
         mixed = bool(counts.cache_read or counts.cache_write)
-        for tokens, rate in ((counts.audio_input, rates.audio_input), (counts.image_input, rates.image_input)):
+        image = _first(rates.image_input, text)
+        for tokens, rate in ((counts.audio_input, rates.audio_input), (counts.image_input, image)):
             if not tokens:
                 continue
             if rate is None:
@@ -273,54 +267,55 @@ def _input_side(rates: Rates, counts: Counts) -> tuple[Decimal, Decimal, Decimal
             if mixed:
                 return "invalid_usage"
             fresh -= tokens
-            other = _EXACT.add(other, owed(rate, tokens))
+            other += _owed(rate, tokens)
     if fresh and text is None:
         return "no_rate"
-    plain = owed(text, fresh) if text is not None else ZERO
+    plain = _owed(text, fresh)
     read = _first(rates.cache_read, text)
     written = _first(rates.cache_write, text)
     if (counts.cache_read and read is None) or (counts.cache_write and written is None):
         return "no_rate"
-    writes = owed(written, counts.cache_write - counts.cache_write_1h)
+    writes = _owed(written, counts.cache_write - counts.cache_write_1h)
     if counts.cache_write_1h:
-        writes = _EXACT.add(writes, owed(_first(rates.cache_write_1h, written), counts.cache_write_1h))
-    return _EXACT.add(plain, other), owed(read, counts.cache_read), writes
+        writes += _owed(_first(rates.cache_write_1h, written), counts.cache_write_1h)
+    return plain + other, _owed(read, counts.cache_read), writes
 
 
 def _output_side(rates: Rates, counts: Counts) -> Decimal | Reason:
     """What the output owes."""
     text = rates.output
     rest = counts.output
-    if rest and counts.image_output is None and rates.image_output not in (None, text):
+    if not rest:
+        return ZERO
+    drawn = counts.image_output
+    if drawn is None and rates.image_output not in (None, text):
         # a model that draws: pictures cost many times the text, and nobody counted which is which
         return "no_rate"
     parts = ZERO
-    dear = (
-        (counts.audio_output, rates.audio_output),
-        (counts.image_output, rates.image_output),
-        (counts.reasoning, _first(rates.reasoning, text)),
-    )
-    for tokens, rate in dear:
-        if not tokens:
-            continue
-        if rate is None:
-            return "no_rate"
-        if rate != text:
-            rest -= tokens
-            parts = _EXACT.add(parts, owed(rate, tokens))
-    if rest < 0:
-        return "invalid_usage"  # reasoning, audio and images overlap
+    if counts.reasoning or counts.audio_output or drawn:
+        for tokens, rate in (
+            (counts.audio_output, rates.audio_output),
+            (drawn, rates.image_output),
+            (counts.reasoning, _first(rates.reasoning, text)),
+        ):
+            if not tokens:
+                continue
+            if rate is None:
+                return "no_rate"
+            if rate != text:
+                rest -= tokens
+                parts += _owed(rate, tokens)
+        if rest < 0:
+            return "invalid_usage"  # reasoning, audio and images overlap
     if rest and text is None:
         return "no_rate"
-    return _EXACT.add(parts, owed(text, rest))
+    return parts + _owed(text, rest)
 
 
 def _first(rate: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
     return otherwise if rate is None else rate
 
 
-def owed(rate: Decimal | None, tokens: int) -> Decimal:
+def _owed(rate: Decimal | None, tokens: int) -> Decimal:
     """USD for so many tokens at a rate per million; tokens without a rate were refused before."""
-    if not tokens or rate is None:
-        return ZERO
-    return _EXACT.scaleb(_EXACT.multiply(rate, tokens), _MILLION)
+    return rate * tokens * _PER_TOKEN if tokens and rate is not None else ZERO

@@ -248,7 +248,7 @@ def _search_tool(index: VectorStoreIndex) -> Tool:
 def _summary_tool(index: VectorStoreIndex) -> Tool:
     def module_summary(module: str) -> str:
         """Summarise what a module is for."""
-        found = index.docstore.docs.get(module)
+        found = index.docstore.get_document(module, raise_error=False)
         return found.get_content() if found else f"There is no documentation of {module}."
 
     return module_summary

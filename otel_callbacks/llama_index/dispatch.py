@@ -1,129 +1,290 @@
-"""The dispatcher's side: what LlamaIndex calls around every method and for every event.
+"""The dispatcher client: which of LlamaIndex's reports starts, completes or ends which run.
 
-The dispatcher calls in the frame of the reporting code, and swallows what is raised; `guarded` sees to it that no
-fault of ours vanishes that way.
+A report of a method that is not shown leads to the nearest run above it.
 """
 
+import asyncio
 import functools
-import threading
+from collections.abc import Callable
 from inspect import BoundArguments
 from typing import Any
 
-from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.instrumentation.events.exception import ExceptionEvent
-from llama_index.core.instrumentation.events.llm import (
-    LLMChatEndEvent,
-    LLMChatInProgressEvent,
-    LLMCompletionEndEvent,
-    LLMCompletionInProgressEvent,
-)
-from llama_index.core.instrumentation.span import BaseSpan
-from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
-from llama_index_instrumentation import root_dispatcher
-from workflows.runtime.types.step_function import SpanCancelledEvent
+from llama_index_instrumentation.span import active_span_id
+from workflows.errors import WorkflowCancelledByUser
+from workflows.runtime.types.results import WaitingForEvent
 
+from otel_callbacks import semconv
+from otel_callbacks.current import Run, last_run, live_run
 from otel_callbacks.guard import guarded
-from otel_callbacks.llama_index.client import RecorderFor, Shown, client
+from otel_callbacks.llama_index import inference, streams, translate
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Failure,
+    Inference,
+    Operation,
+    Step,
+    ToolExecution,
+)
 from otel_callbacks.recorder import Recorder
 
+RecorderFor = Callable[[Any], Recorder | None]
 
-@functools.singledispatch
-def _note(event: Any, shown: Shown) -> None:
-    """An event that tells nothing new."""
-
-
-@_note.register(LLMChatInProgressEvent)
-@_note.register(LLMCompletionInProgressEvent)
-@guarded
-def _chunk(event: Any, shown: Shown) -> None:
-    recorder: Recorder = shown.run.recorder
-    recorder.chunk(shown.run)
-    if shown.received is not None:
-        shown.received.add(event.response, with_content=recorder.content.captures)
+_ID_SUFFIX = 37  # of "Class.method-" + uuid4
 
 
-@_note.register(LLMChatEndEvent)
-@_note.register(LLMCompletionEndEvent)
-@guarded
-def _answered(event: Any, shown: Shown) -> None:
-    if shown.run.inside is not None:  # a stream; the report of any other call ends with its answer
-        client.end_stream(shown, None)
+class Shown:
+    """A report that has a run.
+
+    Attributes:
+        id: LlamaIndex's id of the report.
+        instance: the component, None for a step of a workflow.
+        run: the run.
+        agent: of an AgentWorkflow, the run of the agent whose turn it is.
+        workflow: of a step, the workflow.
+        received: of a model call, what has come back.
+        outcome: how the run ends, if not as usual.
+    """
+
+    __slots__ = ("agent", "id", "instance", "outcome", "received", "run", "workflow")
+
+    def __init__(self, id_: str, instance: Any, run: Run, workflow: Any) -> None:
+        self.id = id_
+        self.instance = instance
+        self.run = run
+        self.workflow = workflow
+        self.agent: Run | None = None
+        self.received = inference.Received() if isinstance(run.operation, Inference) else None
+        self.outcome: str | None = None
 
 
-@_note.register(ExceptionEvent)
-@guarded
-def _broken(event: ExceptionEvent, shown: Shown) -> None:
-    if shown.run.inside is not None:
-        client.end_stream(shown, event.exception)
+class Client:
+    """Turns reports into runs.
 
+    Attributes:
+        shown: the open reports by id; that of a report without a run leads to the one above it that has one.
+        recorder_for: says which recorder is in charge of a component that nothing traced encloses.
+    """
 
-@_note.register(SpanCancelledEvent)
-def _cancelled(event: Any, shown: Shown) -> None:
-    client.cancelled(shown)
+    def __init__(self) -> None:
+        self.shown: dict[str | None, Shown] = {}
+        self.recorder_for: RecorderFor = lambda instance: None
+        self._streaming: set[str] = set()  # the open streams of models
+        self._used = False  # whether there ever was a run
 
+    @guarded
+    def enter(self, id_: str, arguments: BoundArguments, instance: Any, parent_id: str | None) -> None:
+        """Starts the run of a report, if it is to have one."""
+        above = self.shown.get(parent_id)
+        recorder = self._recorder(above, instance, parent_id)
+        if recorder is None:
+            return
+        method = id_[:-_ID_SUFFIX].rpartition(".")[2]
+        workflow = _workflow_of(above, parent_id) if instance is None else None
+        operation = _describe(recorder, method, arguments, instance, workflow)
+        if operation is not None and self._repeats(operation, instance, above, recorder):
+            operation = None
+        if operation is None and recorder.detail == "everything":
+            operation = Step(name=id_[:-_ID_SUFFIX].rpartition("<locals>.")[2])
+        if operation is None or (recorder.detail == "operations" and isinstance(operation, Step)):
+            if above is not None:
+                self._take_turn(above, workflow, arguments)
+                self.shown[id_] = above
+            return
+        base = self._base(above, workflow, arguments, recorder, parent_id)
+        _inherit(operation, base)
+        run = recorder.start(id_, operation, base)
+        if run is not None:
+            self._used = True
+            self.shown[id_] = Shown(id_, instance, run, workflow)
 
-class _SpanHandler(BaseSpanHandler[BaseSpan]):
-    """What the dispatcher calls around every method that it watches."""
+    def _recorder(self, above: Shown | None, instance: Any, parent_id: str | None) -> Recorder | None:
+        """The recorder of the run above; without one, of the handler in charge."""
+        if above is not None:
+            recorder: Recorder = above.run.recorder
+            return recorder
+        found = self.recorder_for(instance)
+        if found is None and parent_id is not None and self._used:
+            late = last_run()
+            found = late.recorder if late is not None and not late.open else None
+        return found
 
-    def span_enter(
+    def _base(
         self,
-        id_: str,
-        bound_args: BoundArguments,
-        instance: Any = None,
-        parent_id: str | None = None,
-        tags: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        client.enter(id_, bound_args, instance, parent_id)
+        above: Shown | None,
+        workflow: Any,
+        arguments: BoundArguments,
+        recorder: Recorder,
+        parent_id: str | None,
+    ) -> Run | None:
+        """The run that encloses a new one, whatever the context says."""
+        if above is not None:
+            return self._take_turn(above, workflow, arguments) or above.run
+        around = live_run(recorder.runs)
+        if around is None and parent_id is not None:  # work that outlives what started it
+            late = last_run()
+            return late if late is not None and late.table is recorder.runs else None
+        return around
 
-    def span_exit(
-        self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **kwargs: Any
-    ) -> None:
-        if client.shown:
-            client.exit(id_, instance, result)
+    def _take_turn(self, above: Shown, workflow: Any, arguments: BoundArguments) -> Run | None:
+        """The run of the agent that a step of an AgentWorkflow works for; a hand-off starts another."""
+        agent = translate.agent_of(workflow, arguments) if workflow is not None else None
+        if agent is not None:
+            operation = translate.agent(agent)
+            if above.agent is None or above.agent.operation.name != operation.name:
+                recorder = above.run.recorder
+                if above.agent is not None:
+                    recorder.finish(above.agent)
+                operation.conversation_id = above.run.operation.conversation_id
+                above.agent = recorder.start((above.id, object()), operation, above.run, attach=False)
+        return above.agent
 
-    def span_drop(
-        self,
-        id_: str,
-        bound_args: BoundArguments,
-        instance: Any = None,
-        err: BaseException | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if client.shown:
-            client.drop(id_, instance, err)
+    def _repeats(self, operation: Operation, instance: Any, above: Shown | None, recorder: Recorder) -> bool:
+        """Whether this is the operation above once more: a method that calls another of its own component.
+
+        So do `acomplete` and `complete`, `chat` and `complete`, a tool and what it wraps. A lazy stream may call
+        while nothing above is open but the stream itself.
+        """
+        if self._streaming and isinstance(operation, Inference):
+            around = live_run(recorder.runs)
+            above = self.shown.get(around.key, above) if around is not None else above
+        if above is None or type(above.run.operation) is not type(operation):
+            return False
+        if isinstance(operation, ToolExecution):
+            return above.run.operation.name == operation.name
+        return above.instance is instance and instance is not None
+
+    @guarded
+    def exit(self, id_: str, instance: Any, result: Any) -> None:
+        """Finishes the run of a report, or lets it go on if its result is a stream."""
+        shown = self.shown.get(id_)
+        if shown is None:
+            return
+        if shown.id != id_:
+            del self.shown[id_]
+            streams.written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], None)
+            return
+        with_content = shown.run.recorder.content.captures
+        if streams.follow(result, functools.partial(self._end, shown), with_content=with_content):
+            self._go_on(shown, result)
+            return
+        if shown.received is not None:
+            shown.received.add(result, with_content=with_content)
+        elif shown.workflow is not None and shown.outcome is None:
+            name = id_[:-_ID_SUFFIX].rpartition(".")[2]
+            if translate.waits(shown.workflow, name, result):
+                shown.outcome = semconv.INTERRUPTED
+        self._end(shown, None, result)
+
+    def _go_on(self, shown: Shown, result: Any) -> None:
+        shown.run.place = None  # a task holds its result, the stream, which then would never be collected
+        if shown.received is not None:
+            self._streaming.add(shown.id)
+            shown.run.inside = streams.running(result)
+        else:
+            shown.run.inside = lambda: self._is_within(shown.run)
+
+    def _is_within(self, run: Run) -> bool:
+        """Whether LlamaIndex says that the caller is in the body of a run whose report is over."""
+        here = self.shown.get(active_span_id.get())
+        return here is not None and here.run.is_within(run)
+
+    @guarded
+    def drop(self, id_: str, instance: Any, error: BaseException | None) -> None:
+        """Fails the run of a report."""
+        shown = self.shown.get(id_)
+        if shown is None:
+            return
+        if shown.id == id_:
+            self._end(shown, error)
+            return
+        del self.shown[id_]
+        if isinstance(error, WaitingForEvent):
+            shown.outcome = semconv.INTERRUPTED  # a tool of an agent, which its step hides from us
+        streams.written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], error)
+
+    def cancelled(self, shown: Shown) -> None:
+        """The report of a run that was cancelled will look as if it had just ended."""
+        shown.outcome = semconv.CANCELLED
+
+    @guarded
+    def end_stream(self, shown: Shown, error: BaseException | None) -> None:
+        """A model's stream is over."""
+        self._end(shown, error)
+
+    @guarded
+    def _end(self, shown: Shown, error: BaseException | None, result: Any = None) -> None:
+        if self.shown.pop(shown.id, None) is None:
+            return
+        if isinstance(error, asyncio.CancelledError) and translate.is_workflow(shown.instance):
+            self._cancel_within(shown)
+        run, recorder = shown.run, shown.run.recorder
+        self._streaming.discard(shown.id)
+        failure = _complete(shown, result, error)
+        for ending in (shown.agent, run):
+            if ending is None:
+                continue
+            if isinstance(error, WaitingForEvent):
+                recorder.finish(ending, semconv.INTERRUPTED)
+            elif isinstance(error, WorkflowCancelledByUser):
+                recorder.finish(ending, semconv.CANCELLED)
+            elif error is not None or failure is not None:
+                recorder.fail(ending, error or failure)
+            else:
+                recorder.finish(ending, shown.outcome)
+
+    def _cancel_within(self, shown: Shown) -> None:
+        """Ends what a cancelled workflow leaves running: its steps are only told when the loop ends."""
+        for other in reversed(list(self.shown.values())):
+            if other.run.open and other.run.is_within(shown.run):
+                self._end(other, asyncio.CancelledError())
 
     def close(self) -> None:
-        client.close()
+        """Forgets all reports; the dispatcher was shut down."""
+        for shown in list(self.shown.values()):
+            self._end(shown, GeneratorExit())
 
-    def new_span(self, *args: Any, **kwargs: Any) -> None:
+
+def _workflow_of(above: Shown | None, parent_id: str | None) -> Any:
+    """The workflow of which a report without a component is a step."""
+    if above is None or above.id != parent_id or not translate.is_workflow(above.instance):
         return None
+    return above.instance
 
-    def prepare_to_exit_span(self, *args: Any, **kwargs: Any) -> None:
+
+def _describe(
+    recorder: Recorder, method: str, arguments: BoundArguments, instance: Any, workflow: Any
+) -> Operation | None:
+    with_content = recorder.content.captures
+    if workflow is not None:
+        return translate.step(method, arguments, with_content)
+    make = translate.describe(instance.__class__, method)
+    return make(instance, arguments, with_content) if make is not None else None
+
+
+def _inherit(operation: Operation, base: Run | None) -> None:
+    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
+    if isinstance(operation, Step):
+        return
+    agent: AgentInvocation | None = None
+    run = base
+    while run is not None:
+        above = run.operation
+        operation.conversation_id = operation.conversation_id or above.conversation_id
+        if agent is None and isinstance(above, AgentInvocation):
+            agent = above
+        run = run.parent
+    if agent is not None and isinstance(operation, ToolExecution):
+        operation.agent_name = agent.name
+
+
+@guarded
+def _complete(shown: Shown, result: Any, error: BaseException | None) -> Failure | None:
+    """Completes the operation; an unreadable result must not cost the span its end."""
+    operation, with_content = shown.run.operation, shown.run.recorder.content.captures
+    if shown.received is not None and isinstance(operation, Inference):
+        inference.finish(operation, shown.received, with_content=with_content, cut=error is not None)
         return None
-
-    def prepare_to_drop_span(self, *args: Any, **kwargs: Any) -> None:
-        return None
+    return translate.finish(operation, result, with_content=with_content) if error is None else None
 
 
-class _EventHandler(BaseEventHandler):
-    """What the dispatcher calls for every event."""
-
-    def handle(self, event: Any, **kwargs: Any) -> None:
-        shown = client.shown.get(event.span_id)
-        if shown is not None and shown.id == event.span_id:  # what comes after the end is ignored
-            _note(event, shown)
-
-
-_lock = threading.Lock()
-_span_handler, _event_handler = _SpanHandler(), _EventHandler()
-
-
-def register(recorder_for: RecorderFor) -> None:
-    """Has the root dispatcher call the client, once however often this is called."""
-    with _lock:
-        client.recorder_for = recorder_for
-        if not any(handler is _span_handler for handler in root_dispatcher.span_handlers):
-            root_dispatcher.add_span_handler(_span_handler)
-        if not any(handler is _event_handler for handler in root_dispatcher.event_handlers):
-            root_dispatcher.add_event_handler(_event_handler)
+client = Client()

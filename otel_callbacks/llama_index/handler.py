@@ -19,7 +19,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.content import ContentPolicy
-from otel_callbacks.llama_index.dispatch import register
+from otel_callbacks.llama_index.registration import register
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
 
