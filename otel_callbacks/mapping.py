@@ -109,6 +109,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
             ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
             ("time_to_first_chunk", semconv.RESPONSE_TIME_TO_FIRST_CHUNK),
+            ("duplicate", semconv.DUPLICATE),
         )
     ),
 }
@@ -164,7 +165,8 @@ def end_attributes(operation: operations.Operation) -> Attributes:
     attributes = read(operation) if read is not None else {}
     match operation:
         case operations.Inference():
-            attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
+            if not operation.duplicate:
+                attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
             if operation.usage is not None and not operation.cached:
                 attributes.update(_USAGE(operation.usage))
         case operations.Embedding() if operation.usage is not None:

@@ -218,7 +218,7 @@ class Inference(Operation):
     """One model call; `name` is the requested model.
 
     `cached` marks an answer that the framework took from its own cache: nothing was sent, nothing is owed.
-    Times are seconds.
+    `duplicate` marks the call of a model that wraps another; its usage is the inner call's. Times are seconds.
     """
 
     operation = semconv.CHAT
@@ -250,6 +250,7 @@ class Inference(Operation):
     time_to_first_chunk: float | None = None
     usage: Usage | None = None
     cached: bool = False
+    duplicate: bool | None = None
 
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None

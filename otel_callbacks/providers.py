@@ -201,6 +201,24 @@ def _unrepeated(text: str) -> str:
     return text[:at] if 0 < at < len(text) else text
 
 
+def tool_definitions(offered: Any) -> list[Mapping[str, Any]] | None:
+    """The tools that a model was offered, from OpenAI's or Anthropic's form to the conventions' flat one."""
+    if not isinstance(offered, list | tuple):
+        return None
+    return [_tool_definition(tool) for tool in offered if isinstance(tool, Mapping)] or None
+
+
+def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    described = as_mapping(tool.get("function")) or tool
+    definition = {
+        "type": tool.get("type") or "function",
+        "name": described.get("name") or tool.get("type") or "tool",
+        "description": described.get("description"),
+        "parameters": described.get("parameters") or described.get("input_schema"),
+    }
+    return {key: value for key, value in definition.items() if value is not None}
+
+
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """A mapping, or the fields of a pydantic or plain object; empty for anything else."""
     if isinstance(value, Mapping):

@@ -302,7 +302,10 @@ class Recorder:
     def _total(self, run: Run) -> Totals | None:
         """Counts the run itself and hands its totals to the nearest open run above."""
         operation = run.operation
-        if isinstance(operation, _COUNTED):
+        if isinstance(operation, operations.Inference) and run.totals and run.totals.inference_calls:
+            operation.duplicate = True  # a model that wraps another: the inner call is the real one
+            operation.usage = None
+        elif isinstance(operation, _COUNTED):
             run.totals = run.totals or Totals()
             run.totals.count(operation)
         totals: Totals | None = run.totals

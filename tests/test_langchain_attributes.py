@@ -654,3 +654,16 @@ def test_scope_and_schema(captured: Captured, config: Config) -> None:
         assert scope is not None
         assert (scope.name, scope.schema_url) == ("otel_callbacks", semconv.SCHEMA_URL)
         assert scope.version
+
+
+def test_a_model_that_wraps_another_is_counted_once(captured: Captured, config: Config) -> None:
+    class Wrapper(ScriptedModel):
+        def _next(self) -> Any:
+            return ScriptedModel(model="inner").invoke("q", config)
+
+    (RunnableLambda(str) | Wrapper(model="outer")).invoke("q", config)
+    outer, inner = attributes(captured, "chat outer"), attributes(captured, "chat inner")
+    assert outer["otel_callbacks.duplicate"] is True
+    assert "gen_ai.usage.input_tokens" not in outer
+    assert inner["gen_ai.usage.input_tokens"] == 100
+    assert attributes(captured, "invoke_workflow")["otel_callbacks.rollup.total_tokens"] == 120

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "operations": "semconv",
     "content": "operations",
     "providers": "operations",
-    "cost": "semconv operations",
+    "cost": "semconv operations providers",
     "mapping": "semconv operations content",
     "current": "operations",
     "events": "semconv",

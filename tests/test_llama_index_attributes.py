@@ -230,3 +230,15 @@ async def test_query_engine_in_a_graph_node(asynchronous: bool, captured: Captur
 
 async def as_awaitable(value: Any) -> Any:
     return value
+
+
+def test_a_model_that_wraps_another_is_counted_once(captured: Captured) -> None:
+    class Wrapper(ScriptedModel):
+        def _next(self) -> Any:
+            return ScriptedModel(model="inner").chat(ASK).message
+
+    Wrapper(model="outer").chat(ASK)
+    outer, inner = captured.span("chat outer").attributes or {}, captured.span("chat inner").attributes or {}
+    assert outer["otel_callbacks.duplicate"] is True
+    assert outer["otel_callbacks.rollup.total_tokens"] == inner["gen_ai.usage.input_tokens"] + 20
+    assert "gen_ai.usage.input_tokens" not in outer

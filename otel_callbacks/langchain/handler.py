@@ -13,7 +13,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks import semconv
+from otel_callbacks import providers, semconv
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
@@ -201,7 +201,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
         )
         if recorder.wants_content(run):
             operation.input_messages = conversation()
-            operation.tool_definitions = translate.tool_definitions(kwargs.get("invocation_params") or {})
+            parameters = kwargs.get("invocation_params") or {}
+            operation.tool_definitions = providers.tool_definitions(
+                parameters.get("tools") or parameters.get("functions")
+            )
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -240,9 +243,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
-            complete = guarded(
-                translate.finish_inference
-            )  # an unreadable answer must not cost the span its end
+            # an unreadable answer must not cost the span its end
+            complete = guarded(translate.finish_inference)
             complete(run.operation, response, with_content=self._recorder.wants_content(run), cut=cut)
 
     # --- tools and retrievers ----------------------------------------------------------------------------------

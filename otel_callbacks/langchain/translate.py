@@ -156,25 +156,6 @@ def _output_type(asked: Any) -> str:
     return "text" if isinstance(asked, Mapping) and asked.get("type") == "text" else "json"
 
 
-def tool_definitions(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The tools that the model was offered, in the conventions' flat form."""
-    offered = parameters.get("tools") or parameters.get("functions")
-    if not isinstance(offered, list | tuple):
-        return None
-    return [_tool_definition(tool) for tool in offered if isinstance(tool, Mapping)]
-
-
-def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    described = providers.as_mapping(tool.get("function")) or tool
-    definition = {
-        "type": tool.get("type") or "function",
-        "name": described.get("name") or tool.get("type") or "tool",
-        "description": described.get("description"),
-        "parameters": described.get("parameters") or described.get("input_schema"),
-    }
-    return {key: value for key, value in definition.items() if value is not None}
-
-
 def is_end_mark(chunk: Any) -> bool:
     """Whether LangChain made up this chunk to say that the stream is over; the provider sent nothing."""
     message = getattr(chunk, "message", None)

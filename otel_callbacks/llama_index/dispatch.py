@@ -82,6 +82,7 @@ class Client:
         workflow = _workflow_of(above, parent_id) if instance is None else None
         operation = _describe(recorder, method, arguments, instance, workflow)
         if operation is not None and self._repeats(operation, instance, above, recorder):
+            _adopt(above, operation)
             operation = None
         if operation is None and recorder.detail == "everything":
             operation = Step(name=id_[:-_ID_SUFFIX].rpartition("<locals>.")[2])
@@ -163,7 +164,7 @@ class Client:
             del self.shown[id_]
             streams.written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], None)
             return
-        with_content = shown.run.recorder.content.captures
+        with_content = shown.run.recorder.wants_content(shown.run)
         if streams.follow(result, functools.partial(self._end, shown), with_content=with_content):
             self._go_on(shown, result)
             return
@@ -277,10 +278,17 @@ def _inherit(operation: Operation, base: Run | None) -> None:
         operation.agent_name = agent.name
 
 
+def _adopt(above: Shown | None, repeated: Operation) -> None:
+    """Takes from the repetition of a tool what the agent's step did not know of it."""
+    known = above.run.operation if above is not None else None
+    if isinstance(known, ToolExecution) and isinstance(repeated, ToolExecution):
+        known.description = known.description or repeated.description
+
+
 @guarded
 def _complete(shown: Shown, result: Any, error: BaseException | None) -> Failure | None:
     """Completes the operation; an unreadable result must not cost the span its end."""
-    operation, with_content = shown.run.operation, shown.run.recorder.content.captures
+    operation, with_content = shown.run.operation, shown.run.recorder.wants_content(shown.run)
     if shown.received is not None and isinstance(operation, Inference):
         inference.finish(operation, shown.received, with_content=with_content, cut=error is not None)
         return None

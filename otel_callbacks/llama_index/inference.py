@@ -161,7 +161,7 @@ def start(
     if with_content:
         sent = arguments.args[0] if arguments.args else given.get("prompt", given.get("messages"))
         operation.input_messages = messages.text("user", sent) if completion else messages.conversation(sent)
-        operation.tool_definitions = _tool_definitions(given.get("tools"))
+        operation.tool_definitions = providers.tool_definitions(given.get("tools"))
     return operation
 
 
@@ -176,23 +176,6 @@ def _is_chat_model(instance: Any) -> bool:
         return bool(instance.metadata.is_chat_model)
     except Exception:  # as in `model_of`
         return False
-
-
-def _tool_definitions(offered: Any) -> list[Mapping[str, Any]] | None:
-    if not isinstance(offered, list | tuple):
-        return None
-    return [_tool_definition(tool) for tool in offered if isinstance(tool, Mapping)] or None
-
-
-def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    described = providers.as_mapping(tool.get("function")) or tool
-    definition = {
-        "type": tool.get("type") or "function",
-        "name": described.get("name") or tool.get("type") or "tool",
-        "description": described.get("description"),
-        "parameters": described.get("parameters") or described.get("input_schema"),
-    }
-    return {key: value for key, value in definition.items() if value is not None}
 
 
 def finish(operation: Inference, received: Received, *, with_content: bool, cut: bool) -> None:

@@ -39,7 +39,7 @@ def _chunk(event: Any, shown: Shown) -> None:
     recorder: Recorder = shown.run.recorder
     recorder.chunk(shown.run)
     if shown.received is not None:
-        shown.received.add(event.response, with_content=recorder.content.captures)
+        shown.received.add(event.response, with_content=recorder.wants_content(shown.run))
 
 
 @_note.register(LLMChatEndEvent)

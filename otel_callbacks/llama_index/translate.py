@@ -9,7 +9,11 @@ from inspect import BoundArguments
 from typing import Any, get_args, get_type_hints
 
 from llama_index.core.agent.workflow import AgentWorkflow
-from llama_index.core.agent.workflow.base_agent import DEFAULT_AGENT_NAME, BaseWorkflowAgent
+from llama_index.core.agent.workflow.base_agent import (
+    DEFAULT_AGENT_DESCRIPTION,
+    DEFAULT_AGENT_NAME,
+    BaseWorkflowAgent,
+)
 from llama_index.core.agent.workflow.workflow_events import ToolCall, ToolCallResult
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -102,10 +106,10 @@ def _run(workflow: Any, arguments: BoundArguments, with_content: bool) -> Workfl
 
 def agent(of: Any) -> AgentInvocation:
     """An agent, by the name that the application gave it."""
-    name = text(of.name)
+    name, description = text(of.name), text(of.description)
     return AgentInvocation(
         name=name if name != DEFAULT_AGENT_NAME else None,
-        description=text(of.description) if name != DEFAULT_AGENT_NAME else None,
+        description=description if description != DEFAULT_AGENT_DESCRIPTION else None,
     )
 
 
