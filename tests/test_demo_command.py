@@ -178,9 +178,6 @@ def test_a_tool_fails_once_and_is_called_again(everything: tuple[Ran, Receiver],
     assert ["✗ TimeoutError" in call for call in calls] == [True, False]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="OpenAILike's streams: the handler misses the events of the inner call"
-)
 def test_every_chat_ends_and_reports_its_tokens(everything: tuple[Ran, Receiver]) -> None:
     found = traces(read_jsonl(everything[0].file))
     calls = [call for trace in found for call in trace.model_calls if call.name.startswith("chat ")]

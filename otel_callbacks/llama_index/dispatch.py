@@ -43,9 +43,11 @@ class Shown:
         workflow: of a step, the workflow.
         received: of a model call, what has come back.
         outcome: how the run ends, if not as usual.
+        speaker: of a stream, the report under whose id its events come: this one or one that it repeats.
+        repeated: of a stream, the reports it repeats whose events are still to come.
     """
 
-    __slots__ = ("agent", "id", "instance", "outcome", "received", "run", "workflow")
+    __slots__ = ("agent", "id", "instance", "outcome", "received", "repeated", "run", "speaker", "workflow")
 
     def __init__(self, id_: str, instance: Any, run: Run, workflow: Any) -> None:
         self.id = id_
@@ -55,6 +57,8 @@ class Shown:
         self.agent: Run | None = None
         self.received = inference.Received() if isinstance(run.operation, Inference) else None
         self.outcome: str | None = None
+        self.speaker: str | None = None
+        self.repeated: list[str] = []
 
 
 class Client:
@@ -161,7 +165,10 @@ class Client:
         if shown is None:
             return
         if shown.id != id_:
-            del self.shown[id_]
+            if shown.received is not None and streams.is_stream(result):
+                shown.repeated.append(id_)
+            else:
+                del self.shown[id_]
             streams.written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], None)
             return
         with_content = shown.run.recorder.wants_content(shown.run)
@@ -216,6 +223,8 @@ class Client:
     def _end(self, shown: Shown, error: BaseException | None, result: Any = None) -> None:
         if self.shown.pop(shown.id, None) is None:
             return
+        for repeated in shown.repeated:
+            self.shown.pop(repeated, None)
         if isinstance(error, asyncio.CancelledError) and translate.is_workflow(shown.instance):
             self._cancel_within(shown)
         run, recorder = shown.run, shown.run.recorder
@@ -257,7 +266,7 @@ def _describe(
 ) -> Operation | None:
     with_content = recorder.content.captures
     if workflow is not None:
-        return translate.step(method, arguments, with_content)
+        return translate.step(workflow, method, arguments, with_content)
     make = translate.describe(instance.__class__, method)
     return make(instance, arguments, with_content) if make is not None else None
 

@@ -36,6 +36,9 @@ def _note(event: Any, shown: Shown) -> None:
 @_note.register(LLMCompletionInProgressEvent)
 @guarded
 def _chunk(event: Any, shown: Shown) -> None:
+    shown.speaker = shown.speaker or event.span_id
+    if shown.speaker != event.span_id:
+        return  # a model that reports what its base class has reported already
     recorder: Recorder = shown.run.recorder
     recorder.chunk(shown.run)
     if shown.received is not None:
@@ -111,7 +114,8 @@ class _EventHandler(BaseEventHandler):
 
     def handle(self, event: Any, **kwargs: Any) -> None:
         shown = client.shown.get(event.span_id)
-        if shown is not None and shown.id == event.span_id:  # what comes after the end is ignored
+        # what comes after the end is ignored, and what comes from a method in between
+        if shown is not None and (shown.id == event.span_id or event.span_id in shown.repeated):
             _note(event, shown)
 
 

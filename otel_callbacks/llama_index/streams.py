@@ -61,10 +61,15 @@ def follow(result: Any, end: End, *, with_content: bool) -> bool:
             return _follow_tokens(result, end, with_content)
         case StreamingAgentChatResponse():
             return _follow_writing(result, end)
-        case types.GeneratorType() | types.AsyncGeneratorType():
+        case _ if is_stream(result):
             _when_collected(result, end)
             return True
     return False
+
+
+def is_stream(result: Any) -> bool:
+    """Whether a model handed out its answer as a stream of chunks."""
+    return isinstance(result, types.GeneratorType | types.AsyncGeneratorType)
 
 
 def running(stream: Any) -> Callable[[], bool]:

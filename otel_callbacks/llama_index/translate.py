@@ -53,6 +53,7 @@ from otel_callbacks.operations import (
 
 Describe = Callable[[Any, BoundArguments, bool], Operation | None]
 
+_AGENT_PLUMBING = {"init_run", "setup_agent", "parse_agent_output", "aggregate_tool_results"}
 _TOOL_OF_PROGRAM = "llama_index.core.program.function_program"
 
 
@@ -119,8 +120,13 @@ def _conversation_id(memory: Any) -> str | None:
     return None if key == DEFAULT_CHAT_STORE_KEY else key
 
 
-def step(name: str, arguments: BoundArguments, with_content: bool) -> Step | ToolExecution:
-    """A step of a workflow; that of an agent which calls a tool is the tool."""
+def step(
+    workflow: Any, name: str, arguments: BoundArguments, with_content: bool
+) -> Step | ToolExecution | None:
+    """A step of a workflow; of LlamaIndex's own agents only the turn of the model and the tools, the rest is plumbing.
+
+    The step of an agent that calls a tool is the tool.
+    """
     event = event_of(arguments)
     if isinstance(event, ToolCall) and name == "call_tool":
         return ToolExecution(
@@ -128,6 +134,8 @@ def step(name: str, arguments: BoundArguments, with_content: bool) -> Step | Too
             call_id=text(event.tool_id),
             arguments=event.tool_kwargs if with_content else None,
         )
+    if name in _AGENT_PLUMBING and isinstance(workflow, AgentWorkflow | BaseWorkflowAgent):
+        return None
     return Step(name=name)
 
 
