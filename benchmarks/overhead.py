@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [--rounds 15] [--calls 100]
 
-Every round measures, in turn and in rotating order, the workload with nothing, with a handler that does nothing,
-with the SDK alone making as many spans by hand (12 attributes each, nested, the floor), and with ours. What is
-reported are medians of the differences within a round, so that a machine whose speed drifts does no harm.
+Every round measures, in turn and in rotating order, the workload with nothing, with a handler that does nothing, with
+the SDK alone making as many spans by hand (12 attributes each, nested: the floor), and with ours. What is reported are
+medians of the differences within a round, so that a machine whose speed drifts does no harm.
 """
 
 import argparse
@@ -12,30 +12,24 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from itertools import cycle
 from typing import Any
 
-from langchain.agents import create_agent
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.documents import Document
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnablePassthrough
-from langchain_core.tools import tool
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from workloads import EMPTY, Workload, agent_workload, chain_workload, llama_index_workload
 
-from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.handler import OTelCallbackHandler
 
-Workload = Callable[[list[Any]], Any]
 ATTRIBUTES = {f"bench.attribute_{number}": value for number, value in enumerate([17, "text", 0.5, True] * 3)}
+WORKLOADS: dict[str, tuple[Callable[[], Workload], int]] = {
+    "LangChain RAG chain": (chain_workload, 1),
+    "LangChain agent": (agent_workload, 5),
+    "LlamaIndex query": (llama_index_workload, 1),
+}
+"""What makes each workload, and by what its calls are divided, as it is that much longer."""
 
 
 class Discard(SpanExporter):
@@ -49,61 +43,6 @@ class Discard(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-class ScriptedModel(BaseChatModel):
-    """Answers with the given messages in turn, and reports usage as a provider would."""
-
-    script: Any
-    model: str = "scripted-1"
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return self
-
-    def _generate(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> ChatResult:
-        content, calls = next(self.script)
-        message = AIMessage(
-            content=content,
-            tool_calls=calls,
-            usage_metadata={"input_tokens": 900, "output_tokens": 60, "total_tokens": 960},
-            response_metadata={"model_name": "scripted-1", "finish_reason": "stop", "id": "chatcmpl-1"},
-        )
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-class FixedRetriever(BaseRetriever):
-    """Finds the same four documents for every question."""
-
-    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
-        return [Document(page_content="a passage of text " * 20, id=str(n)) for n in range(4)]
-
-
-@tool
-def look_up(word: str) -> str:
-    """Looks a word up."""
-    return f"{word}: a word"
-
-
-def chain_workload() -> Workload:
-    model = ScriptedModel(script=cycle([("an answer", [])]))
-    prompt = ChatPromptTemplate.from_template("Answer {question} from {context}")
-    chain = (
-        {"context": FixedRetriever(), "question": RunnablePassthrough()} | prompt | model | StrOutputParser()
-    ).with_config(run_name="rag")
-    return lambda callbacks: chain.invoke("what?", {"callbacks": callbacks})
-
-
-def agent_workload() -> Workload:
-    call = [{"name": "look_up", "args": {"word": "x"}, "id": "call_1"}]
-    script = cycle([("", call)] * 4 + [("done", [])])
-    agent = create_agent(ScriptedModel(script=script), [look_up], name="librarian")
-    return lambda callbacks: agent.invoke({"messages": [("user", "go")]}, {"callbacks": callbacks})
-
-
 class Bench:
     """One workload under the four conditions."""
 
@@ -114,9 +53,11 @@ class Bench:
         self.provider.add_span_processor(
             BatchSpanProcessor(self.exporter, max_queue_size=131_072, max_export_batch_size=512)
         )
-        meters = MeterProvider(metric_readers=[InMemoryMetricReader()])
         self.handler = OTelCallbackHandler(
-            tracer_provider=self.provider, meter_provider=meters, detail=detail, content="none"
+            tracer_provider=self.provider,
+            meter_provider=MeterProvider(metric_readers=[InMemoryMetricReader()]),
+            detail=detail,
+            content="none",
         )
         self.tracer = self.provider.get_tracer("floor")
         workload([self.handler])
@@ -124,11 +65,10 @@ class Bench:
         self.spans = self.exporter.count
         self.conditions: dict[str, Callable[[], Any]] = {
             "nothing": lambda: self.workload([]),
-            "empty handler": lambda: self.workload([self.empty]),
+            "empty handler": lambda: self.workload([EMPTY]),
             "SDK by hand": self.by_hand,
             "otel-callbacks": lambda: self.workload([self.handler]),
         }
-        self.empty = BaseCallbackHandler()
 
     def by_hand(self) -> None:
         self.workload([])
@@ -158,34 +98,32 @@ class Bench:
         return times
 
 
+def added(times: dict[str, list[float]], condition: str) -> list[float]:
+    """What a condition adds to the bare workload, by round."""
+    return [with_it - without for with_it, without in zip(times[condition], times["nothing"], strict=True)]
+
+
+def report(name: str, bench: Bench, times: dict[str, list[float]]) -> None:
+    floor, ours, empty = (added(times, each) for each in ("SDK by hand", "otel-callbacks", "empty handler"))
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, floor, strict=True))
+    print(
+        f"{name:34} {bench.spans:5} {statistics.median(times['nothing']):9.0f} {statistics.median(empty):9.0f}"
+        f" {statistics.median(floor) / bench.spans:14.1f} {statistics.median(ours) / bench.spans:13.1f}"
+        f" {ratio:12.2f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--calls", type=int, default=100, help="calls of the chain per measurement; agent: a fifth"
-    )
+    parser.add_argument("--calls", type=int, default=100, help="calls per measurement; a fifth for the agent")
     arguments = parser.parse_args()
-    print("workload (detail)        spans   bare µs  empty +µs  floor +µs/span  ours +µs/span  ours / floor")
-    for name, make, share in (("RAG chain", chain_workload, 1), ("agent", agent_workload, 5)):
+    print(f"{'workload (detail)':34} spans   bare µs empty +µs floor +µs/span ours +µs/span ours / floor")
+    for name, (make, share) in WORKLOADS.items():
         for detail in ("standard", "everything"):
             bench = Bench(make(), detail)
             times = bench.measure(max(arguments.calls // share, 1), arguments.rounds)
-            bare = times["nothing"]
-
-            def added(
-                condition: str, times: dict[str, list[float]] = times, bare: list[float] = bare
-            ) -> list[float]:
-                return [with_it - without for with_it, without in zip(times[condition], bare, strict=True)]
-
-            floor, ours = statistics.median(added("SDK by hand")), statistics.median(added("otel-callbacks"))
-            ratio = statistics.median(
-                a / b for a, b in zip(added("otel-callbacks"), added("SDK by hand"), strict=True)
-            )
-            print(
-                f"{name + ' (' + detail + ')':24} {bench.spans:5} {statistics.median(bare):9.0f}"
-                f" {statistics.median(added('empty handler')):10.0f} {floor / bench.spans:15.1f}"
-                f" {ours / bench.spans:14.1f} {ratio:13.2f}"
-            )
+            report(f"{name} ({detail})", bench, times)
 
 
 if __name__ == "__main__":

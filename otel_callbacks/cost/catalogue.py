@@ -129,7 +129,7 @@ class Catalogue:
     """
 
     def __init__(
-        self, load: Callable[[], Any] = _genai_prices, *, patience: float = 5.0, loop_patience: float = 0.2
+        self, load: Callable[[], Any] = _genai_prices, *, patience: float = 5.0, loop_patience: float = 0.3
     ) -> None:
         self._load = load
         self._patience = patience
@@ -288,10 +288,11 @@ def _model_id(name: str) -> str | None:
 
 
 def _listed(model: "ModelInfo", provider: "Provider", query: Query, version: str) -> Listed | Reason:
-    own = any(model is candidate for candidate in provider.models)
     context = _context(query)
     if (query.tier or query.batch) and (provider.id, query.tier) not in _SAME_PRICE:
         # genai-prices would silently give the standard price for a tier that it does not know
+        # and another provider's price (Azure's of OpenAI's models) says nothing of this one's tiers
+        own = any(model is candidate for candidate in provider.models)
         variants = (model.price_variants or ()) if own else ()
         moment = datetime.combine(query.day, _MIDNIGHT, UTC)
         if not any(
@@ -303,7 +304,7 @@ def _listed(model: "ModelInfo", provider: "Provider", query: Query, version: str
     prices: list[tuple[time_of_day, Price]] = []
     for start in _changes(model):
         moment = datetime.combine(query.day, start, UTC)
-        price = _price(model.id, model.get_prices(moment, context if own else None))
+        price = _price(model.id, model.get_prices(moment, context))
         if price is None:
             return "no_rate"
         prices.append((start, price))

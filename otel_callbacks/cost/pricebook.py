@@ -55,6 +55,7 @@ class Query(NamedTuple):
     Attributes:
         provider: as in `gen_ai.provider.name`.
         tier: the service tier, "" for the standard one.
+        batch: whether it was part of a batch job, whatever its tier.
         day: the day on which the call began, in UTC.
     """
 

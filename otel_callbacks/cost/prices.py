@@ -229,7 +229,7 @@ class Pricer:
             _lower(request_model),
             _lower(response_model),
             _lower(host),
-            "" if tier == "batch" else tier,
+            tier,
             batch or tier == "batch",
             date.fromordinal(_EPOCH_ORDINAL + day),
         )
