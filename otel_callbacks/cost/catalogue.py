@@ -117,10 +117,10 @@ def _genai_prices() -> _Data:
 class Catalogue:
     """genai-prices, imported in the background.
 
-    A call that ends before the import does waits for it, but not for ever: all such waits of a process together
-    take at most `patience` seconds, of which `loop_patience` on threads that run an event loop. Without them the
-    first calls would have no price; with more a server could stall. An application that wants every call priced
-    from the first on an event loop calls `ready()` at a place of its choosing before the loop starts.
+    A call that ends before the import does waits for it, but not for ever: all such waits together take at most
+    `patience` seconds on ordinary threads and `loop_patience` on threads that run an event loop, where the import
+    takes 0.2 s once a framework is loaded. Without them the first calls would have no price; with more a server
+    could stall. An application that wants every call priced from the first calls `ready()` before its loop starts.
 
     Args:
         load: imports the data; replaced in tests.

@@ -17,7 +17,7 @@ from otel_callbacks import providers, semconv
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
-from otel_callbacks.langchain import messages, parents, translate
+from otel_callbacks.langchain import graphs, messages, parents, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
@@ -86,9 +86,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
         known = metadata or {}
         name, run_type = kwargs.get("name"), kwargs.get("run_type")
         parent = parents.named_parent(runs, parent_run_id)
-        is_node = "langgraph_node" in known and any(tag.startswith("graph:step") for tag in tags or ())
+        is_node = graphs.is_node(known, tags)
         frame = None if run_type or translate.is_runnable(name) else parents.caller()
-        graph = None if is_node else parents.graph_of(frame)
+        graph = None if is_node else graphs.graph_of(frame)
         if graph is None and recorder.detail != "everything":
             plumbing = not is_node and translate.is_plumbing(name, run_type)
             if parent is not None and (plumbing or recorder.detail == "operations"):
@@ -97,7 +97,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = (
-            translate.node(known)
+            graphs.node(known)
             if is_node
             else translate.chain(name, known, graph, outermost=parent is None and run_type is None)
         )
@@ -109,7 +109,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parent,
             inside=parents.inside_by_config(runs, run_id) if streams else None,
             found_by_id=True,
-            resumes=graph is not None and _resumes(inputs),
+            resumes=graph is not None and graphs.resumes(inputs),
         )
         if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
             operation.input_messages = messages.state(inputs, "user")
@@ -355,7 +355,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         run = self._open(run_id)
         if run is None:
             return
-        signal = _control_flow(error)
+        signal = graphs.control_flow(error)
         if signal is None:
             self._recorder.fail(run, error)
         elif signal == "GraphInterrupt":
@@ -390,19 +390,3 @@ def _agent_above(run: Run | None) -> str | None:
             return run.operation.name
         run = run.parent
     return None
-
-
-def _resumes(inputs: Any) -> bool:
-    """Whether a graph is started to go on: without input, or with LangGraph's resume command."""
-    return inputs is None or getattr(inputs, "resume", None) is not None
-
-
-def _control_flow(error: BaseException) -> str | None:
-    """The class of LangGraph's own that makes `error` control flow rather than a failure; None if it is one.
-
-    By the classes' module, not by name alone: an application may call its own exception GraphInterrupt.
-    """
-    signals = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}
-    if "GraphBubbleUp" not in signals:
-        return None
-    return "GraphInterrupt" if "GraphInterrupt" in signals else "GraphBubbleUp"

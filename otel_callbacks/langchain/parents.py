@@ -96,12 +96,3 @@ def is_generator(frame: FrameType) -> bool:
 def component(frame: FrameType | None) -> Any:
     """The object whose method fired the event, such as the retriever; None if it was no method."""
     return frame.f_locals.get("self") if frame is not None else None
-
-
-def graph_of(frame: FrameType | None) -> Any:
-    """The compiled LangGraph graph whose run started in this frame; None if it is no graph's.
-
-    Metadata cannot tell: a graph's marks are inherited by everything that runs inside it.
-    """
-    is_graphs = frame is not None and frame.f_globals.get("__name__", "").startswith("langgraph.pregel")
-    return component(frame) if is_graphs else None

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import Generation, LLMResult
 
 from otel_callbacks import providers
-from otel_callbacks.langchain import messages
+from otel_callbacks.langchain import graphs, messages
 from otel_callbacks.operations import (
     AgentInvocation,
     Document,
@@ -24,7 +24,6 @@ from otel_callbacks.operations import (
 
 Metadata = Mapping[str, Any]
 
-_AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
 _CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 _URL_KEYS = (
@@ -63,7 +62,7 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
     """
     conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
-    if graph is not None and _is_agent(graph):
+    if graph is not None and graphs.is_agent(graph):
         given = _text(getattr(graph, "name", None))
         return AgentInvocation(
             name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
@@ -71,31 +70,6 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
     if graph is not None or outermost:
         return Workflow(name=own_name, conversation_id=conversation)
     return Step(name=name)
-
-
-def _is_agent(graph: Any) -> bool:
-    """Whether LangChain or LangGraph built the graph as an agent.
-
-    Told by the module of the node that calls the model. The marks that newer versions put into the metadata
-    are inherited by every graph that runs inside an agent.
-    """
-    nodes = getattr(graph, "nodes", {})
-    bound = getattr(nodes.get("model") or nodes.get("agent"), "bound", None)
-    function = getattr(getattr(bound, "first", bound), "func", None)
-    return getattr(function, "__module__", None) in _AGENT_MODULES
-
-
-def node(metadata: Metadata) -> Step:
-    """A node of a graph, run in one step of it."""
-    path = metadata.get("langgraph_path")
-    step = metadata.get("langgraph_step")
-    return Step(
-        name=str(metadata["langgraph_node"]),
-        node=str(metadata["langgraph_node"]),
-        step=step if isinstance(step, int) else None,
-        path="/".join(str(part) for part in path) if isinstance(path, tuple | list) else None,
-        checkpoint_ns=_text(metadata.get("langgraph_checkpoint_ns")),
-    )
 
 
 def conversation_id(metadata: Metadata) -> str | None:
