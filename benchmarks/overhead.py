@@ -1,10 +1,10 @@
 """CPU time that tracing adds per span, beside an empty handler and beside the bare SDK, all in one run.
 
-    python benchmarks/overhead.py [--rounds 15] [--calls 100]
+    python benchmarks/overhead.py [--calls 300]
 
-Every round measures, in turn and in rotating order, the workload with nothing, with a handler that does nothing, with
-the SDK alone making as many spans by hand (12 attributes each, nested: the floor), and with ours. What is reported are
-medians of the differences within a round, so that a machine whose speed drifts does no harm.
+The workload is called in turn, in rotating order, with nothing, with a handler that does nothing, with the SDK alone
+making as many spans by hand (12 attributes each, nested: the floor), and with ours. Of the times of each, the mean of
+the faster three quarters is taken, so that a busy machine and the garbage collector do little harm.
 """
 
 import argparse
@@ -81,49 +81,47 @@ class Bench:
         root.set_attributes(ATTRIBUTES)
         root.end()
 
-    def measure(self, calls: int, rounds: int) -> dict[str, list[float]]:
-        """Microseconds of CPU per call, for each condition and round."""
+    def measure(self, calls: int) -> dict[str, float]:
+        """Microseconds of CPU per call under each condition."""
         names = list(self.conditions)
         times: dict[str, list[float]] = {name: [] for name in names}
-        for number in range(-1, rounds):  # the first round warms up
+        gc.collect()
+        gc.freeze()  # else every full collection walks all that the frameworks imported, at whoever's turn it is
+        for number in range(-calls // 10, calls):  # the first tenth warms up
             for name in names[number % 4 :] + names[: number % 4]:
-                run = self.conditions[name]
-                gc.collect()
                 started = time.process_time()
-                for _ in range(calls):
-                    run()
-                self.provider.force_flush()
+                self.conditions[name]()
+                spent = time.process_time() - started
                 if number >= 0:
-                    times[name].append((time.process_time() - started) / calls * 1e6)
-        return times
+                    times[name].append(spent * 1e6)
+        return {name: faster_mean(spent) for name, spent in times.items()}
 
 
-def added(times: dict[str, list[float]], condition: str) -> list[float]:
-    """What a condition adds to the bare workload, by round."""
-    return [with_it - without for with_it, without in zip(times[condition], times["nothing"], strict=True)]
+def faster_mean(times: list[float]) -> float:
+    """The mean of the faster three quarters."""
+    kept = sorted(times)[: max(len(times) * 3 // 4, 1)]
+    return statistics.fmean(kept)
 
 
-def report(name: str, bench: Bench, times: dict[str, list[float]]) -> None:
-    floor, ours, empty = (added(times, each) for each in ("SDK by hand", "otel-callbacks", "empty handler"))
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, floor, strict=True))
+def report(name: str, bench: Bench, times: dict[str, float]) -> None:
+    bare = times["nothing"]
+    floor = (times["SDK by hand"] - bare) / bench.spans
+    ours = (times["otel-callbacks"] - bare) / bench.spans
+    empty = times["empty handler"] - bare
     print(
-        f"{name:34} {bench.spans:5} {statistics.median(times['nothing']):9.0f} {statistics.median(empty):9.0f}"
-        f" {statistics.median(floor) / bench.spans:14.1f} {statistics.median(ours) / bench.spans:13.1f}"
-        f" {ratio:12.2f}"
+        f"{name:34} {bench.spans:5} {bare:9.0f} {empty:9.0f} {floor:14.1f} {ours:13.1f} {ours / floor:12.2f}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=100, help="calls per measurement; a fifth for the agent")
+    parser.add_argument("--calls", type=int, default=300, help="calls per condition; a fifth for the agent")
     arguments = parser.parse_args()
     print(f"{'workload (detail)':34} spans   bare µs empty +µs floor +µs/span ours +µs/span ours / floor")
     for name, (make, share) in WORKLOADS.items():
         for detail in ("standard", "everything"):
             bench = Bench(make(), detail)
-            times = bench.measure(max(arguments.calls // share, 1), arguments.rounds)
-            report(f"{name} ({detail})", bench, times)
+            report(f"{name} ({detail})", bench, bench.measure(max(arguments.calls // share, 1)))
 
 
 if __name__ == "__main__":
