@@ -3,7 +3,8 @@
     python benchmarks/overhead.py [--calls 300]
 
 The workload is called in turn, in rotating order, with nothing, with a handler that does nothing, with the SDK alone
-making as many spans by hand (12 attributes each, nested: the floor), and with ours. Of the times of each, the mean of
+making as many spans by hand afterwards (12 attributes each, nested: the floor), with the SDK alone making them in place
+(a handler of twenty lines; LangChain only), and with ours. Of the times of each, the mean of
 the faster three quarters is taken, so that a busy machine and the garbage collector do little harm.
 """
 
@@ -19,17 +20,35 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from workloads import EMPTY, Workload, agent_workload, chain_workload, llama_index_workload
+from workloads import (
+    ATTRIBUTES,
+    EMPTY,
+    Raw,
+    Workload,
+    agent_workload,
+    chain_workload,
+    llama_index_workload,
+)
 
 from otel_callbacks.handler import OTelCallbackHandler
 
-ATTRIBUTES = {f"bench.attribute_{number}": value for number, value in enumerate([17, "text", 0.5, True] * 3)}
-WORKLOADS: dict[str, tuple[Callable[[], Workload], int]] = {
-    "LangChain RAG chain": (chain_workload, 1),
-    "LangChain agent": (agent_workload, 5),
-    "LlamaIndex query": (llama_index_workload, 1),
-}
-"""What makes each workload, and by what its calls are divided, as it is that much longer."""
+Shown = Callable[[Any, bool], bool]
+
+
+def everything(parent_run_id: Any, leaf: bool) -> bool:
+    return True
+
+
+def roots_and_leaves(parent_run_id: Any, leaf: bool) -> bool:
+    return leaf or parent_run_id is None
+
+
+WORKLOADS: tuple[tuple[str, Callable[[], Workload], int, dict[str, Shown | None]], ...] = (
+    ("LangChain RAG chain", chain_workload, 1, {"standard": roots_and_leaves, "everything": everything}),
+    ("LangChain agent", agent_workload, 5, {"standard": everything}),
+    ("LlamaIndex query", llama_index_workload, 1, {"standard": None, "everything": None}),
+)
+"""What makes each workload, what its calls are divided by as it is that much longer, and which runs are shown."""
 
 
 class Discard(SpanExporter):
@@ -46,7 +65,7 @@ class Discard(SpanExporter):
 class Bench:
     """One workload under the four conditions."""
 
-    def __init__(self, workload: Workload, detail: Any) -> None:
+    def __init__(self, workload: Workload, detail: Any, shown: Shown | None) -> None:
         self.workload = workload
         self.exporter = Discard()
         self.provider = TracerProvider()
@@ -69,6 +88,9 @@ class Bench:
             "SDK by hand": self.by_hand,
             "otel-callbacks": lambda: self.workload([self.handler]),
         }
+        if shown is not None:
+            raw = Raw(self.tracer, shown)
+            self.conditions["SDK in place"] = lambda: self.workload([raw])
 
     def by_hand(self) -> None:
         self.workload([])
@@ -88,7 +110,8 @@ class Bench:
         gc.collect()
         gc.freeze()  # else every full collection walks all that the frameworks imported, at whoever's turn it is
         for number in range(-calls // 10, calls):  # the first tenth warms up
-            for name in names[number % 4 :] + names[: number % 4]:
+            at = number % len(names)
+            for name in names[at:] + names[:at]:
                 started = time.process_time()
                 self.conditions[name]()
                 spent = time.process_time() - started
@@ -105,11 +128,13 @@ def faster_mean(times: list[float]) -> float:
 
 def report(name: str, bench: Bench, times: dict[str, float]) -> None:
     bare = times["nothing"]
-    floor = (times["SDK by hand"] - bare) / bench.spans
-    ours = (times["otel-callbacks"] - bare) / bench.spans
-    empty = times["empty handler"] - bare
+    per_span = {condition: (spent - bare) / bench.spans for condition, spent in times.items()}
+    floor, ours = per_span["SDK by hand"], per_span["otel-callbacks"]
+    in_place = per_span.get("SDK in place")
     print(
-        f"{name:34} {bench.spans:5} {bare:9.0f} {empty:9.0f} {floor:14.1f} {ours:13.1f} {ours / floor:12.2f}"
+        f"{name:33} {bench.spans:5} {bare:8.0f} {per_span['empty handler']:8.1f} {floor:8.1f}"
+        f" {'' if in_place is None else f'{in_place:.1f}':>9} {ours:8.1f} {ours / floor:12.1f}"
+        f" {'' if in_place is None else f'{ours / in_place:.1f}':>15}"
     )
 
 
@@ -117,10 +142,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=300, help="calls per condition; a fifth for the agent")
     arguments = parser.parse_args()
-    print(f"{'workload (detail)':34} spans   bare µs empty +µs floor +µs/span ours +µs/span ours / floor")
-    for name, (make, share) in WORKLOADS.items():
-        for detail in ("standard", "everything"):
-            bench = Bench(make(), detail)
+    print("CPU µs: bare per call; what is added, per span")
+    print(
+        f"{'workload (detail)':33} spans     bare    empty    floor  in place     ours ours / floor"
+        " ours / in place"
+    )
+    for name, make, share, levels in WORKLOADS:
+        for detail, shown in levels.items():
+            bench = Bench(make(), detail, shown)
             report(f"{name} ({detail})", bench, bench.measure(max(arguments.calls // share, 1)))
 
 

@@ -6,6 +6,7 @@ A workload is a function that is given the callback handlers of one call.
 from collections.abc import Callable
 from itertools import cycle
 from typing import Any
+from uuid import UUID
 
 import llama_index.core
 from langchain.agents import create_agent
@@ -26,6 +27,8 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Llama
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.llms.callbacks import llm_chat_callback
+from opentelemetry import trace
+from opentelemetry.trace import Span, Tracer
 
 Workload = Callable[[list[Any]], Any]
 
@@ -52,6 +55,43 @@ class Empty(BaseCallbackHandler, LlamaIndexHandler):
 
 
 EMPTY = Empty()
+
+ATTRIBUTES = {f"bench.attribute_{number}": value for number, value in enumerate([17, "text", 0.5, True] * 3)}
+
+
+class Raw(BaseCallbackHandler):
+    """Nothing but the SDK in place: a span with 12 attributes for every LangChain run that ours would show."""
+
+    run_inline = True
+
+    def __init__(self, tracer: Tracer, is_shown: Callable[[UUID | None, bool], bool]) -> None:
+        self._tracer = tracer
+        self._is_shown = is_shown
+        self._spans: dict[UUID, Span] = {}
+
+    def _start(self, run_id: UUID, parent_run_id: UUID | None, *, leaf: bool) -> None:
+        if self._is_shown(parent_run_id, leaf):
+            above = self._spans.get(parent_run_id) if parent_run_id else None
+            context = trace.set_span_in_context(above) if above is not None else None
+            self._spans[run_id] = self._tracer.start_span("span", context)
+
+    def on_chain_start(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **__: Any) -> None:
+        self._start(run_id, parent_run_id, leaf=False)
+
+    def on_chat_model_start(
+        self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **__: Any
+    ) -> None:
+        self._start(run_id, parent_run_id, leaf=True)
+
+    on_tool_start = on_retriever_start = on_chat_model_start  # type: ignore[assignment]
+
+    def on_chain_end(self, *_: Any, run_id: UUID, **__: Any) -> None:
+        span = self._spans.pop(run_id, None)
+        if span is not None:
+            span.set_attributes(ATTRIBUTES)
+            span.end()
+
+    on_llm_end = on_tool_end = on_retriever_end = on_chain_end  # type: ignore[assignment]
 
 
 class LangChainModel(BaseChatModel):
