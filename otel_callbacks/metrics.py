@@ -3,6 +3,7 @@
 import functools
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
@@ -24,6 +25,9 @@ _CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 _MAX_SUMS = 2_000  # the SDK's own cardinality limit
 _OVERFLOW: frozenset[tuple[str, str | int]] = frozenset({("otel.metric.overflow", True)})
+
+_MAX_WAITING = 4_096
+_AT_A_TIME = 32
 
 _Attributes = dict[str, str | int]
 
@@ -64,6 +68,33 @@ class Sum:
         return [Observation(total, dict(key)) for key, total in sums]
 
 
+class Waiting:
+    """Measurements that wait to be recorded.
+
+    To record one takes the SDK a dozen microseconds, three times that when its code is not in the processor's
+    caches, as it never is inside an application. So they are recorded together when metrics are collected; if they
+    are not collected, a few at a time.
+    """
+
+    def __init__(self) -> None:
+        self._measurements: deque[tuple[Histogram, float, _Attributes, Context]] = deque()
+
+    def record(self, histogram: Histogram, amount: float, attributes: _Attributes, context: Context) -> None:
+        """Takes a measurement, and its attributes for keeps; `context` holds the span an exemplar points to."""
+        self._measurements.append((histogram, amount, attributes, context))
+        if len(self._measurements) > _MAX_WAITING:
+            self.drain(_AT_A_TIME)
+
+    def drain(self, most: int | None = None) -> None:
+        """Records what waits, or `most` of it."""
+        for _ in range(len(self._measurements) if most is None else most):
+            try:
+                histogram, amount, attributes, context = self._measurements.popleft()
+            except IndexError:  # another thread drains too
+                return
+            histogram.record(amount, attributes, context)
+
+
 class Metrics:
     """The instruments of one meter provider (None: the global one, also when it is set later).
 
@@ -72,6 +103,7 @@ class Metrics:
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         self.counts = SpanCounts()
+        self._waiting = Waiting()
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
@@ -125,7 +157,7 @@ class Metrics:
             (semconv.METRIC_SPANS_SWEPT, "swept"),
             (semconv.METRIC_SPANS_ERRORS, "errors"),
         ):
-            meter.create_observable_counter(name, [_observe(self.counts, field)], "{span}")
+            meter.create_observable_counter(name, [self._observe_count(field)], "{span}")
 
     def ended(
         self,
@@ -150,45 +182,57 @@ class Metrics:
                 self._record_inference(operation, seconds, attributes, context)
             case operations.Retrieval():
                 attributes |= _client_attributes(operation, operation.embedding_model, None)
-                self._client.record(seconds, attributes, context)
+                self._waiting.record(self._client, seconds, attributes, context)
             case operations.Embedding():
                 attributes |= _client_attributes(operation, operation.name, operation.response_model)
-                self._client.record(seconds, attributes, context)
+                self._waiting.record(self._client, seconds, attributes, context)
             case operations.ToolExecution():
                 _put(attributes, semconv.TOOL_NAME, operation.name)
                 _put(attributes, semconv.TOOL_TYPE, operation.type)
                 _put(attributes, semconv.AGENT_NAME, operation.agent_name)
-                self._tool.record(seconds, attributes, context)
+                self._waiting.record(self._tool, seconds, attributes, context)
             case operations.AgentInvocation():
-                _put(attributes, semconv.AGENT_NAME, operation.name)
-                self._agent.record(seconds, attributes, context)
-                attributes.pop(semconv.ERROR_TYPE, None)
-                self._inference_calls.record(totals.own_inference_calls if totals else 0, attributes, context)
-                self._tool_calls.record(totals.own_tool_calls if totals else 0, attributes, context)
+                named: _Attributes = {}
+                _put(named, semconv.AGENT_NAME, operation.name)
+                calls, tools = (totals.own_inference_calls, totals.own_tool_calls) if totals else (0, 0)
+                self._waiting.record(self._agent, seconds, attributes | named, context)
+                self._waiting.record(self._inference_calls, calls, named, context)
+                self._waiting.record(self._tool_calls, tools, named, context)
             case operations.Workflow():
                 _put(attributes, semconv.WORKFLOW_NAME, operation.name)
-                self._workflow.record(seconds, attributes, context)
+                self._waiting.record(self._workflow, seconds, attributes, context)
+
+    def _observe_count(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            self._waiting.drain()  # observable instruments are asked before the others are read
+            return (Observation(getattr(self.counts, field)),)
+
+        return observe
+
+    def drain(self) -> None:
+        """Records at once what waits to be recorded at the next collection."""
+        self._waiting.drain()
 
     def chunk(self, operation: operations.Inference, seconds: float, context: Context) -> None:
         """Records the time since the previous chunk of a stream."""
         attributes = _client_attributes(operation, operation.name, operation.response_model)
-        self._chunk.record(seconds, attributes, context)
+        self._waiting.record(self._chunk, seconds, attributes, context)
 
     def _record_inference(
         self, operation: operations.Inference, seconds: float, error: _Attributes, context: Context
     ) -> None:
         attributes = _client_attributes(operation, operation.name, operation.response_model)
-        self._inference.record(seconds, attributes | error if error else attributes, context)
+        self._waiting.record(self._inference, seconds, attributes | error if error else attributes, context)
         if operation.time_to_first_chunk is not None:
-            self._first_chunk.record(operation.time_to_first_chunk, attributes, context)
+            self._waiting.record(self._first_chunk, operation.time_to_first_chunk, attributes, context)
         usage = operation.usage
         if usage is None or operation.cached:
             return
         if usage.input_tokens is not None:
-            self._call_input.record(usage.input_tokens, attributes, context)
+            self._waiting.record(self._call_input, usage.input_tokens, attributes, context)
             _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes)
         if usage.output_tokens is not None:
-            self._call_output.record(usage.output_tokens, attributes, context)
+            self._waiting.record(self._call_output, usage.output_tokens, attributes, context)
             _add_by_modality(self._output, usage.output_tokens, usage.audio_output_tokens, attributes)
         for tokens, counter in (
             (usage.cache_read_input_tokens, self._cache_read),
@@ -225,10 +269,6 @@ def _add_by_modality(counter: Sum, total: int, audio: int | None, attributes: _A
         counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"})
     if (rest := total - (audio or 0)) > 0:
         counter.add(rest, {**attributes, semconv.TOKEN_MODALITY: "unknown"})
-
-
-def _observe(counts: SpanCounts, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    return lambda options: (Observation(getattr(counts, field)),)
 
 
 _global = functools.cache(lambda: Metrics(None))

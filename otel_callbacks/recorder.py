@@ -281,7 +281,9 @@ class Recorder:
                 operation.finish_reasons = operation.finish_reasons or ("error",)
         totals = self._total(run)
         seconds = (ended - run.started) / 1e9
-        context = trace.set_span_in_context(run.span, Context())  # exemplars point to the run itself
+        # exemplars point to the run itself; only its identity is kept until metrics are collected
+        identity = trace.NonRecordingSpan(run.span.get_span_context())
+        context = trace.set_span_in_context(identity, Context())
         self._metrics.ended(operation, seconds, failure.type if failure else None, totals, context)
         if outcome == semconv.INTERRUPTED and operation.conversation_id:
             self._remember_interrupted(operation.conversation_id, run)
