@@ -1,8 +1,8 @@
-import logging
 from collections.abc import Iterator
 
 import pytest
 
+from otel_callbacks.conformance import check_spans
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -18,7 +18,6 @@ def faults_raise() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_detach_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """OpenTelemetry logs a failed detach; a callback handler must never cause one."""
-    caplog.set_level(logging.ERROR, logger="opentelemetry")
     yield
     messages = [record.getMessage() for record in caplog.records]
     assert not [message for message in messages if "Failed to detach context" in message]
@@ -26,5 +25,9 @@ def no_detach_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 def captured() -> Iterator[Captured]:
+    """Telemetry in memory; what a test leaves in it keeps to the conventions."""
     with capture() as telemetry:
         yield telemetry
+        violations = [finding for finding in check_spans(telemetry.spans) if finding.level == "violation"]
+    # a model that does not say whose it is gets no made-up provider
+    assert not [each for each in violations if each.message != "gen_ai.provider.name is required"]
