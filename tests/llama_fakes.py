@@ -37,6 +37,7 @@ IGNORED = pytest.mark.filterwarnings(
     "ignore:.*Connection.__del__:pytest.PytestUnraisableExceptionWarning",  # a chat engine's memory
     "ignore:.*(BaseEventLoop|socket):pytest.PytestUnraisableExceptionWarning",  # the loop of a synchronous call
     "ignore:is_running called:DeprecationWarning",  # the ReAct agent
+    "ignore:There is no current event loop:DeprecationWarning",  # a memory, from Python 3.12 on
     "ignore::workflows.context.state_store.UnserializableKeyWarning",  # a context that is used again
 )
 DOCUMENTS = [Document(text="Paris is in France.", id_="d1"), Document(text="Rome is in Italy.", id_="d2")]
