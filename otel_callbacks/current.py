@@ -245,12 +245,18 @@ def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
     return Surroundings(context, span, span, run, vanished)
 
 
+def last_run() -> Run | None:
+    """The run that was last made current here, whether it is still open or not."""
+    run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
+    return run
+
+
 def closed_run(key: Any) -> Run | None:
     """The run that was last current here, if it is the one called `key` and has ended.
 
     Work that outlives its parent (a background task) still belongs to the parent's trace.
     """
-    run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
+    run = last_run()
     return run if run is not None and run.key == key and not run.open else None
 
 
@@ -262,9 +268,3 @@ def live_run(table: dict[Any, Run]) -> Run | None:
             return span._run
         span = span._outer
     return None
-
-
-def last_run() -> Run | None:
-    """The run that was last made current here, whether it is still open or not."""
-    run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
-    return run

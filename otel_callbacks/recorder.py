@@ -229,8 +229,9 @@ class Recorder:
 
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
-        for run in [run for run in self.runs.values() if run.recorder is self]:
-            self._sweep(run, semconv.UNFINISHED)
+        for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
+            if run.recorder is self:
+                self._sweep(run, semconv.UNFINISHED)
 
     def _sweep(self, run: Run, outcome: str) -> None:
         if run.open:

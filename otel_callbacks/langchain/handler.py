@@ -243,9 +243,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
-            # an unreadable answer must not cost the span its end
-            complete = guarded(translate.finish_inference)
-            complete(run.operation, response, with_content=self._recorder.wants_content(run), cut=cut)
+            translate.finish_inference(
+                run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
+            )
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 
@@ -279,8 +279,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         run = self._open(run_id)
         if run is None or not isinstance(run.operation, ToolExecution):
             return
-        finish = guarded(translate.finish_tool)
-        failure = finish(run.operation, output, with_content=self._recorder.wants_content(run))
+        failure = translate.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
         if failure is not None:
             self._recorder.fail(run, failure)
         else:
@@ -321,8 +320,9 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Finishes a retrieval."""
         run = self._open(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
-            finish = guarded(translate.finish_retrieval)
-            finish(run.operation, documents, with_content=self._recorder.wants_content(run))
+            translate.finish_retrieval(
+                run.operation, documents, with_content=self._recorder.wants_content(run)
+            )
             self._recorder.finish(run)
 
     @guarded

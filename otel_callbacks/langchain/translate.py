@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import Generation, LLMResult
 
 from otel_callbacks import providers
+from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import graphs, messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -145,6 +146,7 @@ def is_content(event: Any) -> bool:
     return isinstance(event, Mapping) and event.get("event") == "content-block-delta"
 
 
+@guarded  # what cannot be read must not cost the span its end
 def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
     """Completes a model call with what came back; `cut` says that it ended before the answer did."""
     if not isinstance(response, LLMResult):
@@ -236,6 +238,7 @@ def tool(
     )
 
 
+@guarded
 def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) -> Failure | None:
     """Completes a tool with its result; a result that says it is an error is a failure."""
     result = output.content if isinstance(output, ToolMessage) else output
@@ -284,6 +287,7 @@ def _attribute(of: Any, names: Sequence[str]) -> str | None:
     return next((text for name in names if (text := _text(getattr(of, name, None)))), None)
 
 
+@guarded
 def finish_retrieval(operation: Retrieval, found: Any, *, with_content: bool) -> None:
     """Completes a retrieval. A score is taken where a retriever left one in the metadata."""
     if isinstance(found, Sequence):
