@@ -9,21 +9,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.cost.attribution import attribution, baggage_headers
+    from otel_callbacks.cost.budget import Budget, BudgetExceeded
+    from otel_callbacks.cost.prices import Price, PriceBook
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
+    "AttributionSpanProcessor",
+    "Budget",
+    "BudgetExceeded",
     "ContentPolicy",
     "OTelCallbackHandler",
+    "Price",
+    "PriceBook",
     "Telemetry",
+    "attribution",
+    "baggage_headers",
     "configure",
     "instrument",
     "uninstrument",
 ]
 
 _HOMES = {
+    "AttributionSpanProcessor": "otel_callbacks.processors",
+    "Budget": "otel_callbacks.cost.budget",
+    "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.content",
     "OTelCallbackHandler": "otel_callbacks.handler",
+    "Price": "otel_callbacks.cost.prices",
+    "PriceBook": "otel_callbacks.cost.prices",
     "Telemetry": "otel_callbacks.configure",
+    "attribution": "otel_callbacks.cost.attribution",
+    "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.configure",
     "instrument": "otel_callbacks.handler",
     "uninstrument": "otel_callbacks.handler",

@@ -30,13 +30,14 @@ MAY_IMPORT = {
     "llama_index": "semconv guard operations content providers current recorder settings",
     "handler": "langchain llama_index",
     "explore": "semconv",
-    "testing": "",
+    "processors": "semconv cost",
+    "testing": "processors",
     "conformance": "",
-    "configure": "explore handler langchain llama_index",
+    "configure": "explore handler langchain llama_index processors",
     "demo": "configure explore handler langchain llama_index",
     "cli": "conformance configure demo explore",
     "__main__": "cli",
-    "__init__": "configure content handler",
+    "__init__": "configure content cost handler processors",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -46,7 +47,7 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": ("configure.py", "explore/store.py", "testing.py"),
+    "opentelemetry.sdk": ("configure.py", "processors.py", "explore/store.py", "testing.py"),
     "opentelemetry.exporter": ("configure.py", "explore/store.py"),
     "opentelemetry.instrumentation": (),
     "pandas": ("explore/",),
