@@ -26,7 +26,9 @@ class BudgetExceeded(Refused):
     """
 
     def __init__(self, budget: "Budget", spent: Decimal) -> None:
-        super().__init__(f"{budget} is spent ({spent.normalize():f} USD): no further model calls until the period is over")
+        super().__init__(
+            f"{budget} is spent ({spent.normalize():f} USD): no further model calls until the period is over"
+        )
         self.budget = budget
         self.spent = spent
 

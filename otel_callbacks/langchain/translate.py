@@ -168,8 +168,8 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
                 found.get("system_fingerprint")
             )
     messages_of = [message for choice in choices if (message := _message(choice)) is not None]
-    operation.usage = _usage(messages_of, details)
-    operation.reported_usd = _reported_usd(details)
+    operation.usage = _usage(messages_of, details) or operation.usage  # which the body may have told us
+    operation.reported_usd = _reported_usd(details) or operation.reported_usd
     operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
         ends = operation.finish_reasons or (None,) * len(choices)
