@@ -17,9 +17,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from otel_callbacks.operations import Operation
+from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
 
 _RUN_KEY = context_api.create_key("otel_callbacks-run")
+_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
+_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
 
 
 class Place(NamedTuple):
@@ -268,3 +270,36 @@ def live_run(table: dict[Any, Run]) -> Run | None:
             return span._run
         span = span._outer
     return None
+
+
+def innermost_run() -> Run | None:
+    """The run whose body this code is in, of whichever table; spans of the application may lie in between."""
+    context = context_api.get_current()
+    span = trace.get_current_span(context)
+    run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
+    while isinstance(span, CurrentSpan) and not span._run.is_current():
+        run, span = span._outer_run, span._outer
+    if isinstance(span, CurrentSpan):
+        return span._run
+    return run if run is not None and run.is_current() else None
+
+
+def inherit(operation: Operation, base: Run | None) -> None:
+    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
+    if isinstance(operation, Step):
+        return
+    agent: AgentInvocation | None = None
+    run = base
+    while run is not None:
+        above = run.operation
+        operation.conversation_id = operation.conversation_id or above.conversation_id
+        if agent is None and isinstance(above, AgentInvocation):
+            agent = above
+        run = run.parent
+    if agent is not None and isinstance(operation, ToolExecution):
+        operation.agent_name = operation.agent_name or agent.name
+
+
+def suppressed(context: Context) -> bool:
+    """Whether the application wants no telemetry of what happens in this context."""
+    return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))

@@ -1,5 +1,7 @@
-"""The arguments that every handler takes, checked at construction."""
+"""The arguments that every handler takes, checked at construction; and who records what no handler sees."""
 
+import functools
+import threading
 from typing import Any
 
 from opentelemetry._logs import LoggerProvider
@@ -7,6 +9,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.content import ContentPolicy
+from otel_callbacks.current import innermost_run
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
 
 
@@ -40,3 +43,36 @@ def _check(name: str, value: Any, kind: type) -> None:
             f"{name} must be an OpenTelemetry {kind.__name__} or None for the global one,"
             f" not {type(value).__name__}: {value!r:.100}"
         )
+
+
+_lock = threading.Lock()
+_in_charge: tuple[tuple[Any, Recorder], ...] = ()
+
+
+def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
+    """Has `recorder` record, process-wide, what no run encloses: the latest of those put in charge does.
+
+    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge.
+    """
+    global _in_charge
+    with _lock:
+        others = tuple(each for each in _in_charge if each[0] is not owner)
+        _in_charge = others if recorder is None else (*others, (owner, recorder))
+
+
+def current_recorder() -> Recorder:
+    """Who records here: the recorder of the innermost run, else the process-wide one.
+
+    That is the one put in charge last; without any, one with the global providers and the environment's settings.
+    """
+    run = innermost_run()
+    if run is not None:
+        around: Recorder = run.recorder
+        return around
+    in_charge = _in_charge
+    return in_charge[-1][1] if in_charge else _default()
+
+
+@functools.cache
+def _default() -> Recorder:
+    return recorder(None, None, None, detail="standard", content=None)

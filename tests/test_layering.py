@@ -21,18 +21,20 @@ MAY_IMPORT = {
     "events": "semconv",
     "metrics": "semconv operations mapping cost",
     "recorder": "semconv guard operations content mapping cost current events metrics",
-    "settings": "content recorder",
+    "settings": "content current recorder",
+    "manual": "guard operations content providers current recorder settings",
+    "feedback": "semconv guard current settings",
     "langchain": "semconv guard operations content providers current recorder settings",
     "llama_index": "semconv guard operations content providers current recorder settings",
     "handler": "langchain llama_index",
     "explore": "semconv",
-    "testing": "",
+    "testing": "settings",
     "conformance": "",
     "configure": "explore handler langchain llama_index",
     "demo": "configure explore handler langchain llama_index",
     "cli": "conformance configure demo explore",
     "__main__": "cli",
-    "__init__": "configure content handler",
+    "__init__": "configure content feedback handler manual",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
