@@ -3,7 +3,7 @@
 Nothing is imported to recognise a value by, and nothing is made up: what has no score gets none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, replace
 from numbers import Real
 from typing import Any
@@ -102,20 +102,30 @@ def _size(value: Any) -> int | None:
 
 def _vectors(operation: Embedding, value: Any) -> None:
     """Counts vectors: a list of them or one, an array, or a provider's response."""
-    known = providers.as_mapping(value)
+    known = {} if hasattr(value, "shape") else providers.as_mapping(value)
     if known:
         operation.response_model = _text(known.get("model")) or operation.response_model
         operation.usage = usage(known.get("usage"), operation.usage)
         value = known.get("data", known.get("embeddings"))
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and len(shape) in (1, 2):
-        operation.count = operation.count or (shape[0] if len(shape) == 2 else 1)
-        operation.dimension_count = shape[-1]
-    elif isinstance(value, list) and value:
-        vector = providers.as_mapping(value[0]).get("embedding", value[0])
-        several = not isinstance(vector, int | float)
-        operation.count = operation.count or (len(value) if several else 1)
-        operation.dimension_count = len(vector if several else value)
+    count, length = _dimensions(value)
+    operation.count = operation.count or count
+    operation.dimension_count = length or operation.dimension_count
+
+
+def _dimensions(vectors: Any) -> tuple[int | None, int | None]:
+    """How many vectors there are, and how long they are."""
+    match getattr(vectors, "shape", None):
+        case (count, length):
+            return count, length
+        case (length,):
+            return 1, length
+    if not isinstance(vectors, list) or not vectors:
+        return None, None
+    if isinstance(vectors[0], Real):
+        return 1, len(vectors)
+    vector = providers.as_mapping(vectors[0]).get("embedding", vectors[0])
+    plain = isinstance(vector, Sized) and not isinstance(vector, str)  # a text is the vector encoded
+    return len(vectors), len(vector) if plain else None
 
 
 def response(operation: Inference, value: Any, *, with_content: bool) -> None:
