@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.cost.attribution import attribution, baggage_headers
+    from otel_callbacks.cost.budget import Budget, BudgetExceeded
+    from otel_callbacks.cost.prices import Price, PriceBook
     from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
     from otel_callbacks.manual import (
@@ -21,12 +24,20 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
+    from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
+    "AttributionSpanProcessor",
+    "Budget",
+    "BudgetExceeded",
     "ContentPolicy",
     "OTelCallbackHandler",
+    "Price",
+    "PriceBook",
     "Telemetry",
     "agent",
+    "attribution",
+    "baggage_headers",
     "configure",
     "current_trace_id",
     "embedding",
@@ -42,10 +53,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AttributionSpanProcessor": "otel_callbacks.processors",
+    "Budget": "otel_callbacks.cost.budget",
+    "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.content",
     "OTelCallbackHandler": "otel_callbacks.handler",
+    "Price": "otel_callbacks.cost.prices",
+    "PriceBook": "otel_callbacks.cost.prices",
     "Telemetry": "otel_callbacks.configure",
     "agent": "otel_callbacks.manual",
+    "attribution": "otel_callbacks.cost.attribution",
+    "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.configure",
     "current_trace_id": "otel_callbacks.feedback",
     "embedding": "otel_callbacks.manual",

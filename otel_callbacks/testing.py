@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from otel_callbacks.processors import AttributionSpanProcessor
 from otel_callbacks.settings import put_in_charge, recorder
 
 
@@ -122,12 +123,13 @@ def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
     """
     spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
+    tracer_provider.add_span_processor(AttributionSpanProcessor())
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     meter_provider = MeterProvider(metric_readers=[metrics], shutdown_on_exit=False)
     logger_provider = LoggerProvider(shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
     captured = Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
-    put_in_charge(spans, recorder(**captured.providers, detail="standard", content=None))
+    put_in_charge(spans, recorder(**captured.providers))
     try:
         yield captured
     finally:

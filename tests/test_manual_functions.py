@@ -441,11 +441,14 @@ def test_a_streamed_answer_has_its_first_chunk_timed(captured: Captured) -> None
         "gen_ai.response.model": "m-1",
         "gen_ai.usage.input_tokens": 5,
         "gen_ai.usage.output_tokens": 2,
+        "otel_callbacks.cost.status": "unpriced",
+        "otel_callbacks.cost.unpriced_reason": "unknown_model",
         "otel_callbacks.usage.source": "provider",
         "otel_callbacks.rollup.inference_calls": 1,
         "otel_callbacks.rollup.input_tokens": 5,
         "otel_callbacks.rollup.output_tokens": 2,
         "otel_callbacks.rollup.total_tokens": 7,
+        "otel_callbacks.rollup.unpriced_calls": 1,
     }
 
 

@@ -23,9 +23,13 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
+from opentelemetry import trace
 
 from otel_callbacks import handler as both
 from otel_callbacks import settings
+from otel_callbacks.cost.attribution import attribution
+from otel_callbacks.cost.budget import Budget, BudgetExceeded
+from otel_callbacks.feedback import record_feedback
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.manual import agent, inference, retrieval, step, tool, workflow
 from otel_callbacks.testing import Captured, capture
@@ -226,6 +230,47 @@ def test_a_conversation_is_handed_down(captured: Captured) -> None:
     with workflow("chat", conversation_id="c1"), step("s"), inference("m"):
         pass
     assert (captured.span("chat m").attributes or {})["gen_ai.conversation.id"] == "c1"
+
+
+# --- who pays ------------------------------------------------------------------------------------------------------
+
+
+def test_who_pays_and_what_it_costs(captured: Captured) -> None:
+    with attribution(tenant="acme"), workflow("w"):
+        inference("gpt-4o", provider="openai")(
+            lambda: {"usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0}}
+        )()
+        record_feedback(trace.get_current_span(), name="helpful", score=1)
+    assert {span.attributes["app.tenant_id"] for span in captured.spans if span.attributes} == {"acme"}
+    assert (captured.span("chat gpt-4o").attributes or {})["gen_ai.usage.cost_usd"] == 2.5
+    assert (captured.span("invoke_workflow w").attributes or {})["otel_callbacks.rollup.cost_usd"] == 2.5
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_spent_budget_refuses_a_call_by_hand(streams: bool, captured: Captured) -> None:
+    def generate() -> Any:
+        asked.append(1)
+        return {"usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0}}
+
+    def stream() -> Iterator[Any]:
+        yield generate()
+
+    asked: list[int] = []
+    budget = Budget(usd=1, per="total", enforce=True, tenant="acme")
+    both.instrument(**captured.providers, budgets=[budget], attribution={"tenant": "acme"})
+    generating = inference("gpt-4o", provider="openai")(stream if streams else generate)
+    drain(generating())
+    with pytest.raises(BudgetExceeded):
+        drain(generating())
+    both.uninstrument()
+    assert asked == [1]
+    assert [span.status.status_code.name for span in captured.spans] == ["UNSET", "ERROR"]
+
+
+def drain(value: Any) -> None:
+    """Reads a stream."""
+    if not isinstance(value, dict):
+        list(value)
 
 
 # --- whose recorder ------------------------------------------------------------------------------------------------

@@ -203,6 +203,8 @@ def test_events_of_a_stream(captured: Captured) -> None:
     assert attributes(
         captured, "chat claude-sonnet-4-5", "gen_ai.usage", "gen_ai.response.f", "gen_ai.response.i"
     ) == {
+        "gen_ai.usage.cost": 0.00048,
+        "gen_ai.usage.cost_usd": 0.00048,
         "gen_ai.response.finish_reasons": ("end_turn",),
         "gen_ai.response.id": "msg_1",
         "gen_ai.usage.input_tokens": 60,

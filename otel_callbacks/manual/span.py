@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from opentelemetry import context as context_api
 
-from otel_callbacks.current import Run, inherit, innermost_run, suppressed
+from otel_callbacks.current import Run, enclosing_run, inherit, suppressed
 from otel_callbacks.guard import guarded
 from otel_callbacks.manual import messages, results
 from otel_callbacks.operations import (
@@ -30,11 +30,12 @@ def passed_over(kind: type[Operation]) -> bool:
     So it is where tracing is suppressed. A step, which counts for nothing but its span, is passed over also where it
     would have none.
     """
-    if suppressed(context_api.get_current()):
+    context = context_api.get_current()
+    if suppressed(context):
         return True
     if kind is not Step:
         return False
-    around = innermost_run()
+    around = enclosing_run(context)
     if around is not None and not around.span.is_recording():
         return True
     return _recorder(around).detail == "operations"
@@ -48,7 +49,8 @@ class OperationSpan:
     """An operation that lasts as long as the `with` block (or `async with`) it is used in.
 
     What the methods are told goes on the span when the block ends. Without a span, because tracing is suppressed
-    for one, they do nothing.
+    for one, they do nothing. An inference whose budget is spent raises `BudgetExceeded` instead of beginning, if the
+    handler enforces budgets.
     """
 
     def __init__(self, kind: type[Operation], fields: Mapping[str, Any]) -> None:
@@ -170,11 +172,14 @@ class OperationSpan:
 
     @guarded
     def _begin(self) -> None:
-        around = innermost_run()
+        around = enclosing_run(context_api.get_current())
         recorder = _recorder(around)
         operation = self._kind(**self._given(recorder))
         inherit(operation, around)
-        self._run = recorder.start(object(), operation, around)
+        run = recorder.start(object(), operation, around)
+        if isinstance(operation, Inference):
+            recorder.refuse(run)
+        self._run = run
 
     def _given(self, recorder: Recorder) -> Mapping[str, Any]:
         """The fields of the operation that are known when it starts."""
