@@ -82,7 +82,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(
+        import_module(_HOMES[name]), name
+    )  # importing `configure` bound the module
+    return value
 
 
 def __dir__() -> list[str]:
