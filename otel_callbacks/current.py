@@ -18,10 +18,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from otel_callbacks.operations import Operation
+from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
 
 _RUN_KEY = context_api.create_key("otel_callbacks-run")
 _NO_LABELS: Mapping[str, str] = {}
+_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
+_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
 
 
 class Place(NamedTuple):
@@ -265,8 +267,11 @@ def last_run() -> Run | None:
 
 
 def enclosing_run(context: Context) -> Run | None:
-    """The innermost run that is current where `context` is, of whatever table."""
+    """The innermost run that is current where `context` is, of whatever table; there may be the user's spans within."""
+    span = trace.get_current_span(context)
     run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
+    while isinstance(span, CurrentSpan) and not span._run.is_current():
+        run, span = span._outer_run, span._outer
     while run is not None and not run.is_current():
         run = run.parent
     return run
@@ -289,3 +294,24 @@ def live_run(table: dict[Any, Run]) -> Run | None:
             return span._run
         span = span._outer
     return None
+
+
+def inherit(operation: Operation, base: Run | None) -> None:
+    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
+    if isinstance(operation, Step):
+        return
+    agent: AgentInvocation | None = None
+    run = base
+    while run is not None:
+        above = run.operation
+        operation.conversation_id = operation.conversation_id or above.conversation_id
+        if agent is None and isinstance(above, AgentInvocation):
+            agent = above
+        run = run.parent
+    if agent is not None and isinstance(operation, ToolExecution):
+        operation.agent_name = operation.agent_name or agent.name
+
+
+def suppressed(context: Context) -> bool:
+    """Whether the application wants no telemetry of what happens in this context."""
+    return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))

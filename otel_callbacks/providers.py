@@ -84,6 +84,23 @@ _DETAILS = {
 }
 """The same for the details within input and output, without the tier that LangChain puts before a name."""
 
+_FINISH_REASONS = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "function_call": "tool_call",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "STOP": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "refusal": "content_filter",
+}
+"""The providers' words for why an answer stopped, where the conventions' message schema has another."""
+
 _APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
 _TIERS = ("priority_", "flex_")
 
@@ -201,6 +218,11 @@ def finish_reasons_of(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str
     if not given or not (cut or any(given)):
         return None
     return tuple(reason or "error" for reason in given)
+
+
+def finish_reason(word: str | None) -> str:
+    """Why a message stopped, in the words of the conventions' message schema; `stop` where nobody said."""
+    return _FINISH_REASONS.get(word or "", word) or "stop"
 
 
 def unrepeated(text: Any) -> str | None:

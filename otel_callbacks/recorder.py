@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, TracerProvider
 
@@ -27,7 +28,7 @@ from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.charges import Charges
-from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, surroundings
+from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, suppressed, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
@@ -39,9 +40,8 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 _MAX_OPEN = 100_000
 _MAX_HIDDEN = 1_000
 _MAX_INTERRUPTED = 1_024
+_MAX_ROOTS = 4_096
 _MAX_GAPS = 100_000  # between the chunks of one stream
-_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
-_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
 
 
 class Table:
@@ -51,11 +51,13 @@ class Table:
         runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
             a span.
         interrupted: the root spans of conversations that wait for somebody, the newest last.
+        roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
     """
 
     def __init__(self) -> None:
         self.runs: dict[Any, Run] = {}
         self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
+        self.roots: OrderedDict[Any, int] = OrderedDict()
 
 
 _tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDictionary()
@@ -99,9 +101,8 @@ class Recorder:
         self.counts = self._metrics.counts
         self._attribution = attribution
         self._budgets = budgets
-        self._closing = Closing(
-            self._metrics, Events(logger_provider), content, charges, budgets, metric_labels
-        )
+        self._events = Events(logger_provider)
+        self._closing = Closing(self._metrics, self._events, content, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
         _recorders.add(self)
 
@@ -148,7 +149,7 @@ class Recorder:
         runs = self.runs
         around = surroundings(base, runs)
         context = around.context
-        if key in runs or context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE):
+        if key in runs or suppressed(context):
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)
@@ -173,6 +174,8 @@ class Recorder:
             run.started,
         )
         self._enter(run)
+        if base is None:
+            _remember(self._table.roots, key, run.span.get_span_context().trace_id, _MAX_ROOTS)
         if attach:
             run.attach(around.outer, around.run, context)
         return run
@@ -213,6 +216,12 @@ class Recorder:
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return self.content.captures and run is not None and run.span.is_recording()
+
+    def rename(self, run: Run, name: str) -> None:
+        """Names an operation whose key, such as the model, was not known when it started."""
+        run.operation.name = name
+        run.span.update_name(mapping.span_name(run.operation))
+        run.span.set_attributes(mapping.start_attributes(run.operation))
 
     def hide(self, key: Any, shown: Run) -> None:
         """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
@@ -328,16 +337,47 @@ class Recorder:
             if child.may_vanish and child.place == run.place:
                 self._sweep(child, semconv.CANCELLED)
 
+    def trace_id(self, key: Any) -> str | None:
+        """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
+        run = self.runs.get(key)
+        found = self._table.roots.get(key) if run is None else run.span.get_span_context().trace_id
+        return trace.format_trace_id(found) if found else None
+
+    def evaluated(
+        self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]
+    ) -> None:
+        """Records what somebody thinks of a span: as an event in its context, and as a span that links to it.
+
+        `explanation` holds those attributes that are content.
+        """
+        now, about = time.time_ns(), attributes[semconv.EVALUATION_NAME]
+        in_event = {**attributes, **explanation} if self.content.events else attributes
+        on_span = {**attributes, **explanation} if self.content.spans else attributes
+        labels = attribution.labels_in(context_api.get_current())
+        span = self._tracer.start_span(
+            f"evaluation {about}",
+            Context(),
+            attributes={**labels, **on_span},
+            links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
+            start_time=now,
+        )
+        self._events.evaluation(subject, in_event, now)
+        span.end(now)
+
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:
             waiting = self._table.interrupted
-            waiting[conversation] = run.span.get_span_context()
-            if len(waiting) > _MAX_INTERRUPTED:
-                waiting.popitem(last=False)
+            _remember(waiting, conversation, run.span.get_span_context(), _MAX_INTERRUPTED)
 
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
         interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
+
+
+def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    remembered[key] = value
+    if len(remembered) > most:
+        remembered.popitem(last=False)
 
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()

@@ -1,10 +1,12 @@
-"""The arguments that every handler takes, checked at construction."""
+"""The arguments that every handler takes, checked at construction; and who records what no handler sees."""
 
 import functools
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from opentelemetry import context as context_api
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
@@ -14,6 +16,7 @@ from otel_callbacks.cost.attribution import Attribution, Given
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.charges import Charges
 from otel_callbacks.cost.prices import PriceBook, Pricer
+from otel_callbacks.current import enclosing_run
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
 from otel_callbacks.spending import LabelRules, MetricLabels
 
@@ -115,3 +118,36 @@ def _list_prices() -> Charges:
 def _warmed(pricer: Pricer) -> Charges:
     pricer.warm()
     return Charges(pricer)
+
+
+_lock = threading.Lock()
+_in_charge: tuple[tuple[Any, Recorder], ...] = ()
+
+
+def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
+    """Has `recorder` record, process-wide, what no run encloses: the latest of those put in charge does.
+
+    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge.
+    """
+    global _in_charge
+    with _lock:
+        others = tuple(each for each in _in_charge if each[0] is not owner)
+        _in_charge = others if recorder is None else (*others, (owner, recorder))
+
+
+def current_recorder() -> Recorder:
+    """Who records here: the recorder of the innermost run, else the process-wide one.
+
+    That is the one put in charge last; without any, one with the global providers and the environment's settings.
+    """
+    run = enclosing_run(context_api.get_current())
+    if run is not None:
+        around: Recorder = run.recorder
+        return around
+    in_charge = _in_charge
+    return in_charge[-1][1] if in_charge else _default()
+
+
+@functools.cache
+def _default() -> Recorder:
+    return recorder()

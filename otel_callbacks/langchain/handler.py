@@ -46,6 +46,20 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """
         return faults.strict or self._recorder.enforces
 
+    def trace_id(self, run_id: UUID | str) -> str | None:
+        """The trace, in hex, of a run that goes on or of the outermost one of a call that is over; None if unknown.
+
+        Remembered are the last 4,096 calls.
+
+        Args:
+            run_id: as given in `config={"run_id": ...}`, or as `astream_events` and callbacks tell it.
+        """
+        try:
+            key: UUID | str = UUID(run_id) if isinstance(run_id, str) else run_id
+        except ValueError:  # an id of LlamaIndex's, which only a handler of both frameworks knows
+            key = run_id
+        return self._recorder.trace_id(key)
+
     # --- chains, graphs, agents --------------------------------------------------------------------------------
 
     @guarded

@@ -52,6 +52,16 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
         self._recorder = recorder
         register(_gate.recorder_for)
 
+    def trace_id(self, run_id: str) -> str | None:
+        """The trace, in hex, of an operation that goes on or of the outermost one of a call that is over.
+
+        None if unknown; remembered are the last 4,096 calls.
+
+        Args:
+            run_id: the id under which LlamaIndex's dispatcher reports the operation, its `active_span_id`.
+        """
+        return self._recorder.trace_id(run_id)
+
     def on_event_start(
         self,
         event_type: Any,

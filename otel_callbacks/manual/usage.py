@@ -7,8 +7,6 @@ from otel_callbacks.guard import guarded
 from otel_callbacks.operations import Inference, Usage
 from otel_callbacks.settings import current_recorder
 
-__all__ = ["record_usage"]
-
 
 def record_usage(
     *,
