@@ -304,6 +304,7 @@ def _notes(total: Row) -> Iterable[str]:
         reasons = ", ".join(
             f"{number:,} {reason}" for reason, number in Counter(total.unpriced).most_common()
         )
-        yield f"{total.unpriced_calls:,} of {total.calls:,} calls have no price and are not in the costs: {reasons}."
+        yield f"Without a price, and so not in the costs: {total.unpriced_calls:,} calls ({reasons})."
     if total.cached_calls:
-        yield f"{total.cached_calls:,} answers from the application's own cache saved {dollars(total.saved_usd)} USD."
+        saved = dollars(total.saved_usd)
+        yield f"From the application's own cache: {total.cached_calls:,} answers, which saved {saved} USD."

@@ -64,17 +64,21 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(
-        [format(cell, "f") if isinstance(cell, Decimal) else cell for cell in row] for row in rows
-    )
+    writer.writerows([digits(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in rows)
     return out.getvalue()
 
 
 def jsonable(value: Any) -> Any:
     """For `json.dumps`: an amount as a text of all its digits."""
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return digits(value)
     raise TypeError(f"{type(value).__name__} has no place in a report")
+
+
+def digits(amount: Decimal) -> str:
+    """All its digits, without an exponent and without zeros that say nothing."""
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def dollars(usd: Decimal) -> str:
