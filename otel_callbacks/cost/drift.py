@@ -11,7 +11,7 @@ TOKEN_TOLERANCE = Decimal("0.005")
 USD_TOLERANCE = Decimal("0.01")
 """The same for money."""
 
-_HALF_A_CENT = Decimal("0.005")
+CENT = Decimal("0.01")
 _NEAR = Decimal("0.005")
 _RATIOS = (
     (Decimal("0.5"), "half price: a batch, or the flex tier"),
@@ -38,6 +38,7 @@ class Charged(NamedTuple):
 
     Attributes:
         lines: of the invoice.
+        cents: every amount is of whole cents, so that it may be a rounded one.
         item: what is charged for is no tokens: a tool, tax, a credit.
     """
 
@@ -45,6 +46,7 @@ class Charged(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None
     usd: Decimal | None = None
+    cents: bool = False
     item: bool = False
 
     @property
@@ -56,8 +58,8 @@ class Charged(NamedTuple):
 
 
 def drift(traced: Decimal | int, charged: Decimal | int | None) -> Decimal | None:
-    """What is charged beyond what was traced, as a part of what is charged; None if there is nothing to compare."""
-    return (Decimal(charged) - traced) / Decimal(charged) if charged else None
+    """By how much, as a part of what is charged, the traces say more; None if nothing is charged."""
+    return (traced - Decimal(charged)) / Decimal(charged) if charged else None
 
 
 def near(traced: Decimal | int, charged: Decimal | int | None, tolerance: Decimal) -> bool:
@@ -91,10 +93,10 @@ def _cause_in_money(traced: Traced, charged: Charged) -> str:
         return ""
     if traced.unpriced_calls:
         return f"{traced.unpriced_calls:,} calls have no price"
+    if charged.cents and abs(usd - traced.usd) <= CENT / 2 * charged.lines:
+        return "rounded to the cent"
     if usd == 0:
         return "free tokens, or paid by a credit"
-    if abs(usd - traced.usd) <= _HALF_A_CENT * charged.lines:
-        return "rounded to the cent"
     for ratio, name in _RATIOS:
         if near(traced.usd * ratio, usd, _NEAR):
             return name

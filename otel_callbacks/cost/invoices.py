@@ -73,7 +73,7 @@ def read_invoice(path: str | Path) -> list[Line]:
         except UnicodeDecodeError as error:
             raise InvoiceError(f"{path}: is not UTF-8 text: {error}") from None
         except csv.Error as error:
-            raise InvoiceError(f"{path}:{reader.line_num}: is not CSV: {error}") from None
+            raise InvoiceError(f"{path}:{reader.reader.line_num}: is not CSV: {error}") from None
     return [line for line in lines if line is not None]
 
 

@@ -17,6 +17,7 @@ from otel_callbacks import semconv
 from otel_callbacks.cost.charges import EXACT, Charge, Charging, day_of, model_of, recorded, text, usage_of
 from otel_callbacks.cost.counting import Calls, Span
 from otel_callbacks.cost.drift import (
+    CENT,
     TOKEN_TOLERANCE,
     USD_TOLERANCE,
     Charged,
@@ -133,7 +134,9 @@ class Reconciliation:
     def _notes(self) -> Iterator[str]:
         yield ESTIMATE
         if self.coverage is not None:
-            yield f"Coverage: {percent(self.coverage)} of the calls have a price."
+            calls = self.total.traced.calls
+            priced = calls - self.total.traced.unpriced_calls
+            yield f"Coverage: {priced:,} of {calls:,} calls have a price."
         if self.left_out.calls:
             yield (
                 f"{self.left_out.calls:,} calls ({dollars(self.left_out.usd)} USD) are of days or providers that "
@@ -274,11 +277,13 @@ def _traced(calls: Sequence[_Call]) -> Traced:
 def _charged(lines: Sequence[Line], counted: bool, paid: bool, *, item: bool) -> Charged:
     """The sum of some lines; what the invoice would tell and does not is nothing, not unknown."""
     counted = counted and not item
+    amounts = [line.usd for line in lines if line.usd is not None]
     return Charged(
         len(lines),
         sum(line.input_tokens or 0 for line in lines) if counted else None,
         sum(line.output_tokens or 0 for line in lines) if counted else None,
-        sum((line.usd or ZERO for line in lines), ZERO) if paid else None,
+        sum(amounts, ZERO) if paid else None,
+        all(amount % CENT == 0 for amount in amounts),
         item,
     )
 
