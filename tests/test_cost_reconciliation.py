@@ -306,6 +306,13 @@ def test_the_total_compares_like_with_like(invoice: Any) -> None:
     assert found.agrees
 
 
+def test_a_total_without_tokens_on_the_invoice(invoice: Any) -> None:
+    found = reconcile([call("1")], invoice(OPENAI_TOTALS, f"{TIMES},0.0035,usd,,,,"))
+    assert (found.total.traced.input_tokens, found.total.charged.tokens) == (1_000, None)
+    used = reconcile([call("1")], invoice(OPENAI_USAGE, f"{TIMES},,1,,,gpt-4o,FALSE,default,1000,100,0"))
+    assert (used.total.traced.usd, used.total.charged.usd, used.agrees) == (Decimal("0.0035"), None, True)
+
+
 def test_what_an_invoice_names() -> None:
     for one, other in (
         ("claude-haiku-4-5-20251001", "Claude Haiku 4.5"),

@@ -65,9 +65,10 @@ def recorded(span: Span) -> Charge:
 def repriced(pricer: Pricer) -> Charging:
     """Prices calls again, from their tokens and at the prices of the day on which they began.
 
-    A cost that the provider reported counts no longer. What a span does not tell cannot be priced: that it was
-    part of a batch, that cache writes were for an hour, how many tokens were images.
+    Waits for the list prices. A cost that the provider reported counts no longer. What a span does not tell cannot
+    be priced: that it was part of a batch, that cache writes were for an hour, how many tokens were images.
     """
+    pricer.ready()
 
     def charging(span: Span) -> Charge:
         before = recorded(span)

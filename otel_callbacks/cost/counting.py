@@ -156,8 +156,8 @@ def _outwards(span: Key, within: Mapping[Key, Key]) -> Iterator[Key]:
 class Calls(Generic[Value]):
     """Takes spans in any order, one by one; iterating over it gives what `read` made of each call, once.
 
-    Of a span it keeps that value and two ids, so a file may be far larger than the memory. Of a span that comes
-    twice the later counts.
+    Of a span it keeps that value and two ids, so a file with prompts in it may be larger than the memory. Of a span
+    that comes twice the later counts.
     """
 
     def __init__(self, read: Callable[[Span], Value]) -> None:

@@ -6,6 +6,7 @@ Edition)" are one. Dated snapshots are one model with it, too: good enough to co
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import TypeAlias
 
 Model: TypeAlias = tuple[str, ...]
@@ -22,6 +23,7 @@ _SISTERS = re.compile(
 )
 
 
+@lru_cache(maxsize=1_024)
 def model_of_name(name: str) -> Model:
     """The parts of an id (`models/gemini-2.5-pro`) or of a title ("Claude Opus 5")."""
     name = name.strip().lower().rpartition("/")[2]

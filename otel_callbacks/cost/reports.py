@@ -177,7 +177,7 @@ def report(spans: Iterable[Any], by: Sequence[str] = DEFAULT_BY, charging: Charg
 class Accumulator:
     """The same report for spans that arrive one by one; see `report`.
 
-    It keeps some hundred bytes of every span, because a wrapper's span comes after the call that it repeats.
+    It keeps about a kilobyte of every call, because a wrapper's span comes after the call that it repeats.
     """
 
     def __init__(self, by: Sequence[str] = DEFAULT_BY, charging: Charging = recorded) -> None:

@@ -108,7 +108,6 @@ def recompute(
     if "status" in by:
         raise ValueError("by: 'status' is not the same before and after; group by something else")
     pricer = prices if isinstance(prices, Pricer) else Pricer(prices)
-    pricer.ready()
     before, after = Accumulator(by, recorded), Accumulator(by, repriced(pricer))
     for span in spans:
         before.add(span)
