@@ -3,6 +3,7 @@
 import click
 
 from otel_callbacks.conformance.command import check
+from otel_callbacks.cost.reporting.command import cost
 from otel_callbacks.demo.command import demo
 
 
@@ -13,4 +14,5 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(cost)
 main.add_command(demo)

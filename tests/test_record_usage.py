@@ -9,6 +9,7 @@ from langchain_core.language_models import LLM
 from langchain_core.tools import tool
 
 from otel_callbacks import OTelCallbackHandler, attribution, record_usage
+from otel_callbacks.cost import report
 from otel_callbacks.settings import put_in_charge, recorder
 from otel_callbacks.testing import Captured
 
@@ -52,6 +53,8 @@ def test_on_the_applications_own_span(captured: Captured) -> None:
     assert captured.tree() == "ask"
     assert dict(captured.spans[0].attributes or {}) == {**CHARGED, "app.tenant_id": "acme"}
     assert spent(captured) == [(0.0004, "acme")]
+    row = report(captured.spans, by=["tenant"]).rows[0]
+    assert (row.key, row.calls, row.cost_usd) == (("acme",), 1, Decimal("0.0004"))
 
 
 def test_a_second_call_on_the_same_span_gets_one_of_its_own(captured: Captured) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
+from otel_callbacks.cost.counting import claim, count_once
 from otel_callbacks.explore.model import SpanRecord
 
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
@@ -135,16 +136,8 @@ def _walk(spans: Iterable[SpanRecord], children: _Children) -> Iterator[SpanReco
 
 
 def _model_calls(roots: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
-    """Model calls, without those inside one of the same operation that has usage.
-
-    A framework and the provider's own instrumentation may both report a call, one span inside the other.
-    """
-    nothing: frozenset[str] = frozenset()
-    waiting = [(span, nothing) for span in roots][::-1]
-    while waiting:
-        span, reported = waiting.pop()
-        if span.is_model_call and span.operation not in reported:
-            yield span
-            if span.operation and span.input_tokens is not None:
-                reported |= {span.operation}
-        waiting.extend((child, reported) for child in reversed(children.get(span.span_id, ())))
+    ordered = list(_walk(roots, children))
+    parents = {child.span_id: parent for parent, below in children.items() for child in below}
+    claims = {span.span_id: made for span in ordered if (made := claim(span.attributes)) is not None}
+    counted = count_once(claims, parents)
+    return (span for span in ordered if span.span_id in counted)
