@@ -144,7 +144,10 @@ def test_files_of_a_collector_open_the_same_way(tmp_path):
 def test_a_torn_last_line_is_skipped_and_logged_once(tmp_path, log, kept):
     (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE + "\n" + COLLECTOR_LINE[:kept])
     assert len(list(read_jsonl(tmp_path))) == 1
-    assert log.messages == [f"{tmp_path / 't.jsonl'}: the last line is cut off and was skipped"]
+    [message] = log.messages
+    assert message.startswith(
+        f"{tmp_path / 't.jsonl'}: skipped 1 cut off or damaged line(s), the last at byte 526: "
+    )
 
 
 def test_a_compressed_file_that_was_cut_off_gives_what_it_holds(tmp_path, log):
@@ -162,11 +165,25 @@ def test_a_last_line_without_a_line_end_counts(tmp_path):
 @pytest.mark.parametrize(
     "damaged", ["{", "42", "\udcff", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
 )
-def test_a_damaged_line_is_named(tmp_path, damaged):
-    text = f"{COLLECTOR_LINE}\n{damaged}\n{COLLECTOR_LINE}\n"
+def test_damaged_lines_among_others_are_skipped_and_logged_once(tmp_path, log, damaged):
+    text = "\n".join((damaged, COLLECTOR_LINE, damaged, COLLECTOR_LINE, ""))
     (tmp_path / "t.jsonl").write_text(text, errors="surrogateescape")
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 't.jsonl'}:2: not a line of OTLP JSON")):
+    assert len(list(read_jsonl(tmp_path))) == 2
+    [message] = log.messages
+    assert message.startswith(f"{tmp_path / 't.jsonl'}: skipped 2 cut off or damaged line(s)")
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text("# Read me\n\nPlease.\n")
+    with pytest.raises(
+        ValueError, match=re.escape(f"{tmp_path / 't.jsonl'} is not OTLP JSON Lines, at byte")
+    ):
         list(read_jsonl(tmp_path))
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path):
+    (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE.replace("GET", r"\ud83d \ud83d\ude80"))
+    assert [span.name for span in read_jsonl(tmp_path)] == ["? 🚀"]
 
 
 def test_lines_are_read_as_they_are_asked_for(tmp_path):
@@ -185,6 +202,7 @@ def test_a_batch_after_a_torn_line_is_not_swallowed_by_it(finished, tmp_path):
     torn, batch = (tmp_path / "t.jsonl").read_text().splitlines()
     assert torn == '{"resourceSp'
     assert "resourceSpans" in json.loads(batch)
+    assert len(list(read_jsonl(tmp_path))) == 2
 
 
 @pytest.mark.parametrize("path", ["/dev/full", "/proc/traces.jsonl", "/dev/null/folder/traces.jsonl"])

@@ -1,0 +1,122 @@
+"""Trace files read back: OTLP JSON Lines, the file format of the OpenTelemetry collector.
+
+One `{"resourceSpans": [...]}` per line, written by our exporter, by a collector or by anybody else.
+"""
+
+import gzip
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+
+from otel_callbacks.explore.attributes import otlp_attributes
+from otel_callbacks.explore.model import SpanRecord
+
+_logger = logging.getLogger(__name__)
+
+StrPath: TypeAlias = str | os.PathLike[str]
+_T = TypeVar("_T")
+
+# What parsing raises for text that is not JSON, or is JSON of another shape than OTLP's.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
+    """The spans of OTLP JSON Lines files, read line by line as they are asked for.
+
+    A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both. A line that was cut off, because its
+    writer died or is still writing, or is damaged otherwise, is logged and skipped. Lines of other signals
+    hold no spans.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        ValueError: No line of a file is OTLP JSON.
+    """
+    for file in trace_files(paths):
+        for _, spans in parsed_lines(file, spans_of_line):
+            yield from spans
+
+
+def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
+    """The files that `paths` stand for: themselves, and the trace files in those that are folders.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+    """
+    found: list[Path] = []
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no trace file or folder {path}")
+        found += sorted((*path.glob("*.jsonl"), *path.glob("*.jsonl.gz"))) if path.is_dir() else [path]
+    return found
+
+
+def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> Iterator[tuple[int, _T]]:
+    """What `parse` makes of each line from byte `start` on, with the position behind the line.
+
+    Positions count bytes of text, also in compressed files. Lines that `parse` refuses are skipped, and
+    logged once. The last line may lack its end; if it cannot be parsed its writer may yet complete it.
+
+    Raises:
+        ValueError: No line of the file can be parsed.
+    """
+    position, refused, parsed_any = start, 0, start > 0
+    with _open(path) as file:
+        file.seek(start)
+        for line in _lines(file, path):
+            position += len(line)
+            if line.isspace():
+                continue
+            try:
+                parsed = parse(line)
+            except _DAMAGE as error:
+                refused += 1
+                damage = f"at byte {position - len(line):,}: {error!r}"
+                continue
+            parsed_any = True
+            yield position, parsed
+    if refused and not parsed_any and line.endswith(b"\n"):
+        raise ValueError(f"{path} is not OTLP JSON Lines, {damage}")
+    if refused:
+        _logger.warning("%s: skipped %d cut off or damaged line(s), the last %s", path, refused, damage)
+
+
+def spans_of_line(line: bytes) -> list[SpanRecord]:
+    """The spans of one OTLP JSON document.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is none.
+    """
+    spans: list[SpanRecord] = []
+    for resource_spans in document_of_line(line).get("resourceSpans") or ():
+        resource = otlp_attributes(resource_spans.get("resource") or {})
+        for scope_spans in resource_spans.get("scopeSpans") or ():
+            scope = scope_spans.get("scope") or {}
+            spans += [SpanRecord.from_otlp(resource, scope, span) for span in scope_spans.get("spans") or ()]
+    return spans
+
+
+def document_of_line(line: bytes) -> dict[str, Any]:
+    r"""The JSON document of a line. Halves of surrogate pairs, which other writers cut, become `?`.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    document: dict[str, Any] = json.loads(line)
+    if rb"\ud" in line or rb"\uD" in line:
+        whole = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        document = json.loads(whole)
+    return document
+
+
+def _open(path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except EOFError:  # a compressed file that was cut off
+        _logger.warning("%s is cut off; what it holds is read", path)
