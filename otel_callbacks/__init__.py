@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.explore.collection import traces
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Telemetry",
     "configure",
     "instrument",
+    "traces",
     "uninstrument",
 ]
 
@@ -26,6 +28,7 @@ _HOMES = {
     "Telemetry": "otel_callbacks.configure",
     "configure": "otel_callbacks.configure",
     "instrument": "otel_callbacks.handler",
+    "traces": "otel_callbacks.explore.collection",
     "uninstrument": "otel_callbacks.handler",
 }
 

@@ -25,14 +25,14 @@ MAY_IMPORT = {
     "langchain": "semconv guard operations content providers current recorder settings",
     "llama_index": "semconv guard operations content providers current recorder settings",
     "handler": "langchain llama_index",
-    "explore": "semconv",
+    "explore": "semconv guard cost",
     "testing": "",
     "conformance": "",
     "configure": "explore handler langchain llama_index",
     "demo": "configure explore handler langchain llama_index",
     "cli": "conformance configure demo explore",
     "__main__": "cli",
-    "__init__": "configure content handler",
+    "__init__": "configure content explore handler",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -42,12 +42,12 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": ("configure.py", "explore/store.py", "testing.py"),
+    "opentelemetry.sdk": ("configure.py", "explore/store.py", "explore/ring.py", "testing.py"),
     "opentelemetry.exporter": ("configure.py", "explore/store.py"),
     "opentelemetry.instrumentation": (),
     "pandas": ("explore/",),
     "IPython": ("explore/",),
-    "click": ("cli.py", "demo/", "conformance/command.py"),
+    "click": ("cli.py", "demo/", "conformance/command.py", "explore/commands/"),
 }
 # Types for annotations; and the names of outcomes and events, which a handler passes to the recorder.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

@@ -1,5 +1,6 @@
 """Look at finished spans without a backend: as data, on disk, as text."""
 
+from otel_callbacks.explore.collection import Traces, traces
 from otel_callbacks.explore.files import read_jsonl
 from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
 from otel_callbacks.explore.render import render_text
@@ -12,7 +13,9 @@ __all__ = [
     "LinkRecord",
     "SpanRecord",
     "Trace",
+    "Traces",
     "group",
     "read_jsonl",
     "render_text",
+    "traces",
 ]
