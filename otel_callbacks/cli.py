@@ -4,6 +4,7 @@ import click
 
 from otel_callbacks.conformance.command import check
 from otel_callbacks.demo.command import demo
+from otel_callbacks.explore.commands.replay import replay
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,3 +15,4 @@ def main() -> None:
 
 main.add_command(check)
 main.add_command(demo)
+main.add_command(replay)

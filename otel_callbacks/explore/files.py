@@ -90,6 +90,14 @@ def fingerprint(path: Path) -> str:
         return hashlib.sha256(file.read(65_536)).hexdigest()
 
 
+def text_size(path: Path) -> int:
+    """Bytes of text in a file, as positions count them."""
+    if path.suffix != ".gz":
+        return path.stat().st_size
+    with _open(path) as file:
+        return sum(map(len, _lines(file, path)))
+
+
 def spans_of_line(line: bytes) -> list[SpanRecord]:
     """The spans of one OTLP JSON document.
 
