@@ -8,16 +8,13 @@ from pathlib import Path
 import click
 from opentelemetry.util.re import parse_env_headers
 
+from otel_callbacks.explore.commands.errors import reading
 from otel_callbacks.explore.files import text_size, trace_files
 from otel_callbacks.explore.replay import Bookmark, Sent
 from otel_callbacks.explore.replay import replay as replay_file
 from otel_callbacks.explore.senders import Protocol, Send, SendError, sender
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
-
-
-class _UnreadableError(click.ClickException):
-    exit_code = 2
 
 
 def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
@@ -73,12 +70,10 @@ def replay(
     everything, 1 when it did not, 2 when a file cannot be read.
     """
     try:
-        with sender(endpoint, protocol, headers) as send:
+        with reading(), sender(endpoint, protocol, headers) as send:
             rejected = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
     except SendError as error:
         raise click.ClickException(f"{error}; run the same again to go on from there") from error
-    except (OSError, ValueError) as error:
-        raise _UnreadableError(str(error)) from error
     if rejected:
         raise SystemExit(1)
 
