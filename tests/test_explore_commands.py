@@ -74,13 +74,13 @@ def test_view_shows_the_last_few_and_the_one_that_is_named(file):
         (["view", "t.jsonl", "--trace", "zz"], "no traces have an id that begins with 'zz'"),
         (["top", "empty"], "empty holds no traces"),
         (["top", "t.jsonl", "--by", "operation", "-n", "0"], "0 is not in the range x>=1"),
-        (["view", "words.jsonl"], "words.jsonl is not OTLP JSON Lines"),
+        (["view", "words.jsonl"], "words.jsonl:1: not a line of OTLP JSON"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_status_2(file, monkeypatch, arguments, message):
     monkeypatch.chdir(file.parent)
     Path("empty").mkdir()
-    Path("words.jsonl").write_text("Once\nupon\n")
+    Path("words.jsonl").write_text("Once upon\n")
     ran = run(*arguments)
     assert ran.exit_code == 2
     assert message in ran.stderr

@@ -183,7 +183,7 @@ def test_what_makes_no_sense_is_refused(file, arguments, message):
 
 
 def test_a_file_of_something_else_is_unreadable(server, tmp_path):
-    (tmp_path / "t.jsonl").write_text("hello\nworld\n")
+    (tmp_path / "t.jsonl").write_text("Once upon\n")
     ran = replay(tmp_path / "t.jsonl", "--to", server.url)
     assert (ran.exit_code, server.requests) == (2, [])
-    assert "is not OTLP JSON Lines" in ran.stderr
+    assert "not a line of OTLP JSON" in ran.stderr

@@ -145,9 +145,7 @@ def test_a_torn_last_line_is_skipped_and_logged_once(tmp_path, log, kept):
     (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE + "\n" + COLLECTOR_LINE[:kept])
     assert len(list(read_jsonl(tmp_path))) == 1
     [message] = log.messages
-    assert message.startswith(
-        f"{tmp_path / 't.jsonl'}: skipped 1 cut off or damaged line(s), the last at byte 526: "
-    )
+    assert message == f"{tmp_path / 't.jsonl'}:2: the line is cut off and was skipped"
 
 
 def test_a_compressed_file_that_was_cut_off_gives_what_it_holds(tmp_path, log):
@@ -163,22 +161,23 @@ def test_a_last_line_without_a_line_end_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damaged", ["{", "42", "\udcff", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
+    "damaged", ["no JSON", "42", "\udcff no text", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
 )
-def test_damaged_lines_among_others_are_skipped_and_logged_once(tmp_path, log, damaged):
-    text = "\n".join((damaged, COLLECTOR_LINE, damaged, COLLECTOR_LINE, ""))
+def test_a_damaged_line_is_named(tmp_path, damaged):
+    text = f"{COLLECTOR_LINE}\n\n{damaged}\n{COLLECTOR_LINE}\n"
     (tmp_path / "t.jsonl").write_text(text, errors="surrogateescape")
-    assert len(list(read_jsonl(tmp_path))) == 2
-    [message] = log.messages
-    assert message.startswith(f"{tmp_path / 't.jsonl'}: skipped 2 cut off or damaged line(s)")
-
-
-def test_a_file_of_something_else_is_refused(tmp_path):
-    (tmp_path / "t.jsonl").write_text("# Read me\n\nPlease.\n")
-    with pytest.raises(
-        ValueError, match=re.escape(f"{tmp_path / 't.jsonl'} is not OTLP JSON Lines, at byte")
-    ):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 't.jsonl'}:3: not a line of OTLP JSON")):
         list(read_jsonl(tmp_path))
+
+
+def test_a_line_cut_off_anywhere_does_not_hide_those_after_it(tmp_path, log):
+    whole = (
+        COLLECTOR_LINE.replace("GET", "文 \\ud83d").replace('"spanId"', '"flag": false, "spanId"').encode()
+    )
+    for kept in range(1, len(whole)):
+        (tmp_path / "t.jsonl").write_bytes(whole[:kept] + b"\n" + whole + b"\n")
+        assert len(list(read_jsonl(tmp_path))) == 1
+    assert set(log.messages) == {f"{tmp_path / 't.jsonl'}:1: the line is cut off and was skipped"}
 
 
 def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path):

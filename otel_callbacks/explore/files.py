@@ -5,6 +5,7 @@ One `{"resourceSpans": [...]}` per line, written by our exporter, by a collector
 
 import gzip
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -22,18 +23,18 @@ _T = TypeVar("_T")
 
 # What parsing raises for text that is not JSON, or is JSON of another shape than OTLP's.
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+_LONGEST_PIECE = 6  # characters of what JSON cannot be cut in and still be read: `\uD83D`, `false`
 
 
 def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
     """The spans of OTLP JSON Lines files, read line by line as they are asked for.
 
     A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both. A line that was cut off, because its
-    writer died or is still writing, or is damaged otherwise, is logged and skipped. Lines of other signals
-    hold no spans.
+    writer died or is still writing, is logged and skipped. Lines of other signals hold no spans.
 
     Raises:
         FileNotFoundError: A path does not exist.
-        ValueError: No line of a file is OTLP JSON.
+        ValueError: Any other line is damaged; the message names file and line.
     """
     for file in trace_files(paths):
         for _, spans in parsed_lines(file, spans_of_line):
@@ -57,13 +58,13 @@ def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
 def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> Iterator[tuple[int, _T]]:
     """What `parse` makes of each line from byte `start` on, with the position behind the line.
 
-    Positions count bytes of text, also in compressed files. Lines that `parse` refuses are skipped, and
-    logged once. The last line may lack its end; if it cannot be parsed its writer may yet complete it.
+    Positions count bytes of text, also in compressed files. Lines that were cut off are logged and skipped; the
+    last one may lack its end, and its writer may yet complete it.
 
     Raises:
-        ValueError: No line of the file can be parsed.
+        ValueError: Any other line is damaged; the message names file and line.
     """
-    position, refused, parsed_any = start, 0, start > 0
+    position = start
     with _open(path) as file:
         file.seek(start)
         for line in _lines(file, path):
@@ -73,15 +74,12 @@ def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> It
             try:
                 parsed = parse(line)
             except _DAMAGE as error:
-                refused += 1
-                damage = f"at byte {position - len(line):,}: {error!r}"
+                number = _line_number(path, position - len(line))
+                if line.endswith(b"\n") and not _is_cut_off(error):
+                    raise ValueError(f"{path}:{number}: not a line of OTLP JSON: {error!r}") from error
+                _logger.warning("%s:%d: the line is cut off and was skipped", path, number)
                 continue
-            parsed_any = True
             yield position, parsed
-    if refused and not parsed_any and line.endswith(b"\n"):
-        raise ValueError(f"{path} is not OTLP JSON Lines, {damage}")
-    if refused:
-        _logger.warning("%s: skipped %d cut off or damaged line(s), the last %s", path, refused, damage)
 
 
 def fingerprint(path: Path) -> str:
@@ -135,3 +133,21 @@ def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
         yield from file
     except EOFError:  # a compressed file that was cut off
         _logger.warning("%s is cut off; what it holds is read", path)
+
+
+def _is_cut_off(error: Exception) -> bool:
+    """Whether `error` says that a line ends before its JSON does."""
+    match error:
+        case json.JSONDecodeError():
+            rest = len(error.doc.rstrip()) - error.pos
+        case UnicodeDecodeError():
+            rest = len(error.object.rstrip()) - error.start
+        case _:
+            return False
+    return rest <= _LONGEST_PIECE
+
+
+def _line_number(path: Path, position: int) -> int:
+    """The number of the line that begins at `position`."""
+    with _open(path) as file:
+        return 1 + sum(1 for _ in itertools.takewhile(lambda _: file.tell() <= position, _lines(file, path)))
