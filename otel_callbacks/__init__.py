@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.prices import Price, PriceBook
+    from otel_callbacks.explore.collection import traces
     from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
     from otel_callbacks.manual import (
@@ -50,6 +51,7 @@ __all__ = [
     "retrieval",
     "step",
     "tool",
+    "traces",
     "uninstrument",
     "workflow",
 ]
@@ -77,6 +79,7 @@ _HOMES = {
     "retrieval": "otel_callbacks.manual",
     "step": "otel_callbacks.manual",
     "tool": "otel_callbacks.manual",
+    "traces": "otel_callbacks.explore.collection",
     "uninstrument": "otel_callbacks.handler",
     "workflow": "otel_callbacks.manual",
 }

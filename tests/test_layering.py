@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "langchain": "semconv guard operations content providers current recorder settings",
     "llama_index": "semconv guard operations content providers current recorder settings",
     "handler": "langchain llama_index",
-    "explore": "semconv cost",
+    "explore": "semconv guard cost",
     "cost/reporting/command": "cost explore",
     "processors": "semconv cost",
     "testing": "processors settings",
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "demo": "configure explore handler langchain llama_index",
     "cli": "conformance configure cost demo explore",
     "__main__": "cli",
-    "__init__": "configure content cost feedback handler manual processors",
+    "__init__": "configure content cost explore feedback handler manual processors",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -50,12 +50,21 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": ("configure.py", "processors.py", "explore/store.py", "testing.py"),
+    "opentelemetry.sdk": (
+        "configure.py",
+        "processors.py",
+        "explore/store.py",
+        "explore/ring.py",
+        "testing.py",
+    ),
     "opentelemetry.exporter": ("configure.py", "explore/store.py"),
     "opentelemetry.instrumentation": (),
+    "grpc": ("explore/senders.py",),
+    "requests": ("explore/senders.py",),
+    "rich": ("explore/commands/",),
     "pandas": ("explore/", "cost/reporting/"),
     "IPython": ("explore/",),
-    "click": ("cli.py", "demo/", "conformance/command.py", "cost/reporting/command.py"),
+    "click": ("cli.py", "demo/", "conformance/command.py", "cost/reporting/command.py", "explore/commands/"),
 }
 # Types for annotations; and the names of outcomes and events, which a handler passes to the recorder.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

@@ -99,10 +99,10 @@ class SpanRecord:
         )
 
     @classmethod
-    def from_otlp(
-        cls, resource: Mapping[str, Any], scope: Mapping[str, Any], span: Mapping[str, Any]
-    ) -> Self:
-        """The record of one span of an OTLP JSON document, with the `resource` and `scope` it stands under.
+    def from_otlp(cls, resource: Attributes, scope: Mapping[str, Any], span: Mapping[str, Any]) -> Self:
+        """The record of one span of an OTLP JSON document.
+
+        `resource` are the attributes of the resource it stands under, `scope` is that part of the document.
 
         Raises:
             KeyError: The span has no id.
@@ -131,7 +131,7 @@ class SpanRecord:
             status=_enum(status.get("code") or 0, "STATUS_CODE_", _STATUS_CODES),
             status_message=status.get("message") or "",
             scope=scope.get("name") or "",
-            resource=otlp_attributes(resource),
+            resource=resource,
         )
 
     @property
@@ -153,6 +153,31 @@ class SpanRecord:
     def model(self) -> str | None:
         """The model that answered, else the one that was asked for."""
         return self._text(semconv.RESPONSE_MODEL) or self._text(semconv.REQUEST_MODEL)
+
+    @property
+    def provider(self) -> str | None:
+        """Who runs the model."""
+        return self._text(semconv.PROVIDER_NAME)
+
+    @property
+    def tenant(self) -> str | None:
+        """The customer it is attributed to."""
+        return self._text(semconv.APP_TENANT_ID)
+
+    @property
+    def feature(self) -> str | None:
+        """The part of the application it is attributed to."""
+        return self._text(semconv.APP_FEATURE)
+
+    @property
+    def user(self) -> str | None:
+        """The user it is attributed to."""
+        return self._text(semconv.USER_ID)
+
+    @property
+    def session(self) -> str | None:
+        """The session it belongs to, else the conversation."""
+        return self._text(semconv.SESSION_ID) or self._text(semconv.CONVERSATION_ID)
 
     @property
     def input_tokens(self) -> int | None:

@@ -14,7 +14,7 @@ _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's spa
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The spans of one trace as a tree; build it with `Trace.of` or `traces`.
+    """The spans of one trace as a tree; build it with `Trace.of` or `group`.
 
     `spans`, `roots` and children are in start order. A span whose parent is not here is a root. `model_calls`
     are the spans whose usage and cost add up to the totals, each call once.
@@ -103,12 +103,12 @@ class Trace:
         return _walk(spans or self.roots, self._children)
 
 
-def traces(spans: Iterable[SpanRecord]) -> list[Trace]:
+def group(spans: Iterable[SpanRecord]) -> list[Trace]:
     """The traces `spans` belong to, in start order."""
     by_trace: dict[str, list[SpanRecord]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)
-    return sorted((Trace.of(group) for group in by_trace.values()), key=lambda trace: trace.start_ns)
+    return sorted((Trace.of(own) for own in by_trace.values()), key=lambda trace: trace.start_ns)
 
 
 def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:
