@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 
 from otel_callbacks.explore import SpanRecord, Trace, render_text
-from otel_callbacks.explore.render import format_cost, format_duration
+from otel_callbacks.explore.wording import format_cost, format_duration
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 OPERATIONS = ("chat", "embeddings", "rerank", "retrieval", "execute_tool", "invoke_agent", "invoke_workflow")
