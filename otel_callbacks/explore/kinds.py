@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.model import MODEL_CALLS, SpanRecord
+from otel_callbacks.explore.model import SpanRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ _KINDS = {
     semconv.RERANK: Kind("rerank", "#5d9a2f", "#cbe3b4"),
     semconv.EMBEDDINGS: Kind("embeddings", "#2395bb", "#b2ddec"),
     semconv.EXECUTE_TOOL: Kind("tool", "#dd8411", "#f8d7a6"),
-    **dict.fromkeys(MODEL_CALLS - {semconv.EMBEDDINGS, semconv.RERANK}, _MODEL),
+    **dict.fromkeys((semconv.CHAT, semconv.TEXT_COMPLETION, "generate_content"), _MODEL),
 }
 
 

@@ -7,10 +7,11 @@ invoke_workflow rag · 1.42 s · 2,310 tokens · $0.0054 · trace 4bf92f3577b34d
 ```
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from otel_callbacks.explore.columns import fit, pad
+from otel_callbacks.explore.columns import width as width_of
 from otel_callbacks.explore.folding import alike
 from otel_callbacks.explore.model import SpanRecord
 from otel_callbacks.explore.trace import Trace
@@ -37,7 +38,7 @@ def render_text(trace: Trace, width: int = 100) -> str:
 def _header(trace: Trace, width: int) -> str:
     parts = summary(trace)
     if len(trace.roots) == 1 and (remark := note(trace, trace.roots[0])):
-        parts.append(_fit(remark, width // 2))
+        parts.append(fit(remark, width // 2))
     return _fit_header(title(trace), parts, trace.trace_id, width)
 
 
@@ -45,9 +46,9 @@ def _fit_header(name: str, parts: Sequence[str], trace_id: str, width: int) -> s
     """The header with as much of the trace id, and then of the name, as there is room for."""
     for shown_id in (f"trace {trace_id}", trace_id, f"{trace_id[:_ID_DIGITS]}…"):
         rest = " · ".join(("", *parts, shown_id))
-        if _columns(name + rest) <= width:
+        if width_of(name + rest) <= width:
             return name + rest
-    return _fit(_fit(name, max(_LEAST_NAME, width - _columns(rest))) + rest, width)
+    return fit(fit(name, max(_LEAST_NAME, width - width_of(rest))) + rest, width)
 
 
 def _rows(trace: Trace, top: Sequence[SpanRecord]) -> Iterator[_Row]:
@@ -88,11 +89,11 @@ def _lines(drawn: Sequence[_Row], width: int) -> Iterator[str]:
         _join(measure if row.tokens_in or row.cost else duration, row.note).rstrip()
         for row, duration, measure in zip(rows, durations, measures, strict=True)
     ]
-    names = [len(branch) + _columns(row.name) for branch, row in drawn]
+    names = [len(branch) + width_of(row.name) for branch, row in drawn]
     most = max(_LEAST_NAME, width - len(_GAP) - len(measures[0]))  # names never push numbers out
-    name = _name_width(names, [_columns(text) for text in rights], min(max(names), most), width)
+    name = _name_width(names, [width_of(text) for text in rights], min(max(names), most), width)
     for (branch, row), text in zip(drawn, rights, strict=True):
-        yield _fit(_join(_pad(_branch_and_name(branch, row.name, name), name), text), width)
+        yield fit(_join(pad(_branch_and_name(branch, row.name, name), name), text), width)
 
 
 def _name_width(names: Sequence[int], rights: Sequence[int], most: int, width: int) -> int:
@@ -130,37 +131,7 @@ def _column(cells: Sequence[str], *, right: bool = False) -> list[str]:
 
 def _branch_and_name(branch: str, name: str, width: int) -> str:
     """Branch and name in at most `width` columns; of a branch too deep for that its near end is kept."""
-    room = width - min(_columns(name), _LEAST_NAME // 2)
+    room = width - min(width_of(name), _LEAST_NAME // 2)
     if len(branch) > room:
         branch = "…" + branch[len(branch) - room + 1 :]
-    return _fit(branch + name, width)
-
-
-def _columns(text: str) -> int:
-    """How many columns a terminal gives `text`."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_character_columns, text))
-
-
-def _character_columns(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _fit(text: str, width: int) -> str:
-    """`text`, cut off with `…` when it is wider than `width` columns."""
-    if _columns(text) <= width:
-        return text
-    used, kept = 1, []
-    for character in text:
-        used += _character_columns(character)
-        if used > width:
-            break
-        kept.append(character)
-    return "".join(kept).rstrip() + "…"
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - _columns(text))
+    return fit(branch + name, width)
