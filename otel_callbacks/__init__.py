@@ -26,7 +26,9 @@ _HOMES = {
     "Telemetry": "otel_callbacks.configure",
     "configure": "otel_callbacks.configure",
     "instrument": "otel_callbacks.handler",
+    "load_ipython_extension": "otel_callbacks.explore.notebook",
     "uninstrument": "otel_callbacks.handler",
+    "unload_ipython_extension": "otel_callbacks.explore.notebook",
 }
 
 

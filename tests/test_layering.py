@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "demo": "configure explore handler langchain llama_index",
     "cli": "conformance configure demo explore",
     "__main__": "cli",
-    "__init__": "configure content handler",
+    "__init__": "configure content explore handler",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {

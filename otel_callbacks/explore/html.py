@@ -101,8 +101,9 @@ def _document_table(found: Sequence[RetrievedDocument]) -> str:
 def score_bar(document: RetrievedDocument, best: float) -> str:
     """A bar of block characters: the score's share of 1, or of the `best` one where scores go beyond that."""
     score = document.score or 0.0
-    nearest_first = document.score_kind == "distance"
-    share = best / (score or 1.0) if nearest_first else score / max(1.0, best)
+    share = score / max(1.0, best)
+    if document.score_kind == "distance":
+        share = best / score if score > best else 1.0
     full = round(_BAR * min(1.0, max(0.0, share)))
     return "█" * full + "░" * (_BAR - full)
 
@@ -160,7 +161,7 @@ def _tools(trace: Trace) -> Iterator[str]:
             heads = list(dict.fromkeys(name for tool in used for name in tool))
             rows = [[_cell(tool.get(name)) for name in heads] for tool in used]
             yield markup.line(f"<b>{markup.words(span.name)}</b> · tokens spent on tools")
-            yield markup.table([[printable(name).replace("_", " ") for name in heads], *rows])
+            yield markup.table([[_cell(name.replace("_", " ")) for name in heads], *rows])
 
 
 def _cell(value: object) -> str:

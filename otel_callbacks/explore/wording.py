@@ -190,4 +190,5 @@ def failure(span: SpanRecord, *, at_origin: bool) -> str:
     """`✗ ValueError: message`; the message is said once, where it comes from."""
     error_type = (span.error_type or "").rpartition(".")[2]
     message = span.error_message if at_origin else ""
-    return "✗ " + printable(": ".join(filter(None, (error_type, message))) or "failed")
+    said = dict.fromkeys(filter(None, (error_type, message)))  # some writers repeat the type as the message
+    return "✗ " + printable(": ".join(said) or "failed")
