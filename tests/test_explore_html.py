@@ -155,6 +155,13 @@ def test_the_tool_table():
     ]
 
 
+def test_of_a_long_prompt_the_notebook_has_the_beginning_and_the_page_more():
+    prompt = "\n\n".join(f"line {number:03}" for number in range(300))
+    trace = tree(span(0, "chat m", 0, 9, gen_ai__input__messages=messages(("user", prompt))))
+    assert "line 011\n… about 2,890 more characters</pre>" in render_html(trace)
+    assert "line 299</pre>" in page(trace)
+
+
 def test_long_lists_are_cut_short():
     many = [{"id": f"d{n}", "score": 1 / (n + 1)} for n in range(500)]
     html = render_html(tree(span(0, "r", 0, 9), retrieval("retrieval x", *many)))

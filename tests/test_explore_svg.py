@@ -12,7 +12,7 @@ from otel_callbacks.explore.svg import render_svg
 SVG = "{http://www.w3.org/2000/svg}"
 TAGS = {"svg", "g", "title", "rect", "line", "text", "tspan"}
 ATTRIBUTES = {
-    *("width", "height", "viewBox", "role", "x", "y", "x1", "y1", "x2", "y2", "dx", "rx"),
+    *("width", "height", "viewBox", "role", "aria-label", "x", "y", "x1", "y1", "x2", "y2", "dx", "rx"),
     *("fill", "stroke", "stroke-width", "font-family", "font-size", "font-weight", "text-anchor"),
 }
 NASTY = {

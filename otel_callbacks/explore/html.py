@@ -19,6 +19,7 @@ from otel_callbacks.explore.wording import attribution, failure, plural, printab
 _MOST_DOCUMENTS = 20  # of one retrieval
 _MOST_SPANS = 12  # retrievals, model calls, errors, each
 _MOST_MESSAGES = 12  # asked, and answered, in one call
+_PAGE_EXCERPT = 20_000  # a page is where people go to read all of it
 _BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
 _HOW_TO_CAPTURE = (
@@ -27,9 +28,13 @@ _HOW_TO_CAPTURE = (
 )
 
 
-def render_html(trace: Trace) -> str:
-    """`trace` as a fragment of HTML that goes with its picture, and says enough without it."""
-    parts = [_header(trace), *_errors(trace), *_documents(trace), *_conversations(trace), *_tools(trace)]
+def render_html(trace: Trace, excerpt: int = 600) -> str:
+    """`trace` as a fragment of HTML that goes with its picture, and says enough without it.
+
+    Of each prompt and answer that was captured it has `excerpt` characters.
+    """
+    said = _conversations(trace, excerpt)
+    parts = [_header(trace), *_errors(trace), *_documents(trace), *said, *_tools(trace)]
     return "<div>\n" + "\n".join(parts) + "\n</div>\n"
 
 
@@ -38,7 +43,7 @@ def page(trace: Trace) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{markup.words(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
-        f"{render_svg(trace)}\n{render_html(trace)}</body>\n</html>\n"
+        f"{render_svg(trace)}\n{render_html(trace, excerpt=_PAGE_EXCERPT)}</body>\n</html>\n"
     )
 
 
@@ -124,7 +129,7 @@ def _mark(yes: bool | None) -> str:
     return "" if yes is None else "✓" if yes else "–"
 
 
-def _conversations(trace: Trace) -> Iterator[str]:
+def _conversations(trace: Trace, excerpt: int) -> Iterator[str]:
     """What models were asked and answered, each message where it first appears."""
     calls = [span for span in trace.model_calls if span.operation not in (semconv.EMBEDDINGS, semconv.RERANK)]
     if not calls:
@@ -141,7 +146,7 @@ def _conversations(trace: Trace) -> Iterator[str]:
             f"<b>{markup.words(span.name)}</b>" + (f" · {plural(known, 'message')} before" * bool(known))
         )
         said = (*asked[known:], *answered[:_MOST_MESSAGES])
-        yield markup.conversation((message.role, message.text) for message in said)
+        yield markup.conversation(((message.role, message.text) for message in said), excerpt)
         before = asked + answered
     yield from _more(captured, "model call")
 

@@ -6,12 +6,14 @@ sanitiser puts a `<tbody>` into a table and then shows it, and Jupyter's style s
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import islice
 from textwrap import wrap
 
 from otel_callbacks.explore import columns
 from otel_callbacks.explore.wording import printable
 
-_WIDTH = 110  # columns of preformatted text
+_LINE = 50  # characters of an average line
+_WIDTH = 100  # columns of preformatted text
 
 
 def words(text: str, most: int = 200) -> str:
@@ -40,19 +42,24 @@ def table(rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> str:
     return "<blockquote><pre><code>" + "\n".join(lines) + "</code></pre></blockquote>"
 
 
-def conversation(messages: Iterable[tuple[str, str]], most: int = 2000) -> str:
-    """Messages, each with its role; each with its own lines, long ones wrapped, cut off after `most` characters."""
-    said = (
-        f"<i>{words(role)}</i><pre>{escape(chr(10).join(_wrapped(_cut(text, most))))}</pre>"
-        for role, text in messages
-    )
+def conversation(messages: Iterable[tuple[str, str]], most: int) -> str:
+    """Messages, each with its role and at most `most` characters, with their lines, long ones wrapped."""
+    said = (f"<i>{words(role)}</i><pre>{escape(_excerpt(text, most))}</pre>" for role, text in messages)
     return "<blockquote>" + "\n".join(said) + "</blockquote>"
 
 
+def _excerpt(text: str, most: int) -> str:
+    """The beginning of `text`: `most` characters, and no more lines than so many characters usually fill."""
+    lines = list(islice(_wrapped(text[:most]), most // _LINE))
+    rest = len(text) - sum(len(line) + 1 for line in lines)
+    cut = len(text) > most or len(lines) == most // _LINE
+    return "\n".join(lines) + (f"\n… about {rest:,} more characters" if cut and rest > 0 else "")
+
+
 def _wrapped(text: str) -> Iterator[str]:
-    for raw in text.splitlines():
+    for raw in filter(str.strip, text.splitlines()):
         indent = raw[: len(raw) - len(raw.lstrip(" \t"))].expandtabs(4)[: _WIDTH // 2]
-        yield from wrap(printable(raw), _WIDTH, initial_indent=indent, subsequent_indent=indent) or [""]
+        yield from wrap(printable(raw), _WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 def _cut(text: str, most: int) -> str:

@@ -22,6 +22,7 @@ from otel_callbacks.explore.wording import (
     format_duration,
     plural,
     printable,
+    summary,
     title,
 )
 
@@ -69,6 +70,7 @@ def render_svg(trace: Trace) -> str:
         viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
         font_family=FONT,
         role="img",
+        aria_label=" · ".join((title(trace)[:200], *summary(trace))),
     )
 
 

@@ -123,7 +123,7 @@ class Trace:
         return render_text(self)
 
     def __repr__(self) -> str:
-        return f"<Trace {str(self).partition(chr(10))[0]}>"
+        return f"<Trace {str(self).splitlines()[0]}>"
 
     def _ipython_display_(self) -> None:
         from otel_callbacks.explore.notebook import display

@@ -1,7 +1,7 @@
 """How durations, money and what is out of the ordinary about a span are worded, in text and in pictures."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -76,21 +76,22 @@ def span_cells(trace: Trace, span: SpanRecord) -> Cells:
 
 def folded_cells(trace: Trace, spans: Sequence[SpanRecord]) -> Cells:
     """One row for siblings, or for one span, and all that is below: what they add up to."""
-    below = {span.span_id for span in trace.walk(*spans)}
-    calls = [span for span in trace.model_calls if span.span_id in below]
+    counted = {call.span_id for call in trace.model_calls}
+    everything = list(trace.walk(*spans))
+    calls = [span for span in everything if span.span_id in counted]
     seconds = Trace.of(spans).duration
     if len(spans) == 1:
-        remark = _join(note(trace, spans[0]), _counts(trace, below - {spans[0].span_id}))
+        remark = _join(note(trace, spans[0]), *_counts(trace, everything[1:], counted))
         return _cells(printable(spans[0].name), seconds, calls, remark)
-    return _cells(_folded_name(spans), seconds, calls, _counts(trace, below))
+    return _cells(_folded_name(spans), seconds, calls, _join(*_counts(trace, everything, counted)))
 
 
-def _counts(trace: Trace, ids: Collection[str]) -> str:
-    errors = sum(span.span_id in ids for span in trace.errors)
-    unpriced = sum(span.span_id in ids for span in trace.unpriced)
-    return _join(
-        f"✗ {plural(errors, 'error')}" if errors else "", f"{unpriced:,} unpriced" if unpriced else ""
-    )
+def _counts(trace: Trace, spans: Sequence[SpanRecord], counted: Collection[str]) -> Iterator[str]:
+    """How many of `spans` began to fail, and how many calls that are `counted` have no price."""
+    if errors := sum(map(trace.began_failing_at, spans)):
+        yield f"✗ {plural(errors, 'error')}"
+    if unpriced := sum(span.cost_status == "unpriced" and span.span_id in counted for span in spans):
+        yield f"{unpriced:,} unpriced"
 
 
 def _join(*remarks: str) -> str:
