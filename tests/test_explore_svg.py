@@ -189,6 +189,13 @@ def test_bars_share_one_axis_with_round_ticks():
     ]
 
 
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_a_name_is_cut_off_only_when_there_is_no_room(depth):
+    above = [span(level, f"step {level}", 0, 9) for level in range(depth)]
+    shown = texts(parsed(tree(*above, span(depth, "embeddings hashed-tfidf-256", 0, 9))))
+    assert "embeddings hashed-tfidf-256" in shown
+
+
 def test_the_header_sums_up():
     shown = texts(parsed(SUPERVISOR))
     assert shown[:10] == [

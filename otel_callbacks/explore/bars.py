@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil
 
 from otel_callbacks.explore.axis import Axis
 from otel_callbacks.explore.drawing import clip, element, line, rect, text, width_of
@@ -45,7 +46,7 @@ class Columns:
             needed = max(width_of(number, _NUMBER) for number in column)
             return max(needed, width_of(heading, HEADING)) + 14 if needed else 0.0
 
-        names = max(_name_width(row, cell) for row, cell in zip(rows, cells, strict=True))
+        names = ceil(max(_name_width(row, cell) for row, cell in zip(rows, cells, strict=True)))
         cost = width((cell.cost for cell in cells), "cost")
         tokens_out = width((cell.tokens_out for cell in cells), "out")
         tokens_in = width((cell.tokens_in for cell in cells), "tokens in")
