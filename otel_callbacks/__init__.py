@@ -73,6 +73,7 @@ _HOMES = {
     "embedding": "otel_callbacks.manual",
     "inference": "otel_callbacks.manual",
     "instrument": "otel_callbacks.handler",
+    "load_ipython_extension": "otel_callbacks.explore.notebook",
     "record_feedback": "otel_callbacks.feedback",
     "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",
@@ -81,6 +82,7 @@ _HOMES = {
     "tool": "otel_callbacks.manual",
     "traces": "otel_callbacks.explore.collection",
     "uninstrument": "otel_callbacks.handler",
+    "unload_ipython_extension": "otel_callbacks.explore.notebook",
     "workflow": "otel_callbacks.manual",
 }
 

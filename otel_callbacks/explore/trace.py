@@ -4,15 +4,19 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from otel_callbacks.cost.counting import claim, count_once
 from otel_callbacks.explore.model import SpanRecord
 
+if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
+    from otel_callbacks.explore.diff import Diff
+    from otel_callbacks.explore.documents import RetrievedDocument
+
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
     """The spans of one trace as a tree; build it with `Trace.of` or `group`.
 
@@ -101,6 +105,31 @@ class Trace:
     def walk(self, *spans: SpanRecord) -> Iterator[SpanRecord]:
         """Each of `spans` (all roots if none is given) and what is below it, parents first."""
         return _walk(spans or self.roots, self._children)
+
+    def documents(self) -> "list[RetrievedDocument]":
+        """The documents of every retrieval and rerank, in start order and then by rank."""
+        from otel_callbacks.explore.documents import documents
+
+        return documents(self)
+
+    def diff(self, other: "Trace") -> "Diff":
+        """What is different in `other`: steps, documents, prompt size, time and cost."""
+        from otel_callbacks.explore.diff import diff
+
+        return diff(self, other)
+
+    def __str__(self) -> str:
+        from otel_callbacks.explore.render import render_text
+
+        return render_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Trace {str(self).splitlines()[0]}>"
+
+    def _ipython_display_(self) -> None:
+        from otel_callbacks.explore.notebook import display
+
+        display(self)
 
 
 def group(spans: Iterable[SpanRecord]) -> list[Trace]:
