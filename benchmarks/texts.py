@@ -12,6 +12,7 @@ import sysconfig
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pydoc_data.topics import topics
 
 Kinds = dict[str, list[str]]
 
@@ -83,6 +84,9 @@ def unseen() -> Kinds:
             "notes and readmes": excerpts((SHARE / "doc").glob("*/NEWS*"), (SHARE / "doc").glob("*/README*")),
             "XML and HTML": excerpts((SHARE / "mime").rglob("*.xml"), PACKAGES.rglob("*.html")),
             "JSON files": excerpts(PACKAGES.rglob("*.json"), SHARE.rglob("*.json")),
+            "reference manual": [
+                page[:SIZE] for page in list(topics.values())[:PER_KIND] if len(page) > SIZE
+            ],
             "JSON of numbers": many(lambda: json.dumps([[gauss() for _ in range(8)] for _ in range(20)])),
             "URLs": many(lambda: lines(15, url)),
             "hex dump": many(lambda: lines(25, dump_line)),

@@ -16,6 +16,8 @@ MAY_IMPORT = {
     "content": "operations",
     "providers": "operations",
     "cost": "semconv operations providers",
+    "prompted": "operations cost",
+    "citations": "operations",
     "mapping": "semconv operations content",
     "current": "operations",
     "events": "semconv",
