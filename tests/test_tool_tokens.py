@@ -181,6 +181,26 @@ def test_llama_index() -> None:
     ]
 
 
+ALIKE = [("call", "search"), ("result", "search"), ("call", "fetch"), ("result", "fetch")]
+
+
+def test_langchain_messages_of_the_same_text_are_told_apart() -> None:
+    chat = [
+        *(fakes.call("search", "c1"), ToolMessage("ok", tool_call_id="c1")),
+        *(fakes.call("fetch", "c2"), ToolMessage("ok", tool_call_id="c2")),
+    ]
+    assert kinds(langchain.prompt_parts(chat, None, PromptWeights())) == ALIKE
+
+
+def test_llama_index_messages_of_the_same_text_are_told_apart() -> None:
+    chat: list[ChatMessage] = []
+    for name, call_id in (("search", "c1"), ("fetch", "c2")):
+        called = {"tool_calls": [{"id": call_id, "function": {"name": name, "arguments": "{}"}}]}
+        chat.append(ChatMessage(role="assistant", content="", additional_kwargs=called))
+        chat.append(ChatMessage(role="tool", content="ok", additional_kwargs={"tool_call_id": call_id}))
+    assert kinds(llama_index.prompt_parts(chat, None, PromptWeights())) == ALIKE
+
+
 def test_a_result_of_an_unknown_tool_is_counted() -> None:
     spent = ToolTokens()
     spent.prompt([PromptPart("result", 1, None, "k")], 10)
