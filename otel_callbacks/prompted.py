@@ -29,7 +29,11 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u0670\u0900-\u0963\u097
 _LETTERS = f"[^\\W_{_UNSPACED}]"
 _WORD = re.compile(f"[{_UNSPACED}]|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*")
 _NOISE = re.compile(r"[^\w\s]{32,}")  # among it, heaps of accents, which take long to normalise
-_WORDS_OF_ASCII = bytes(byte if chr(byte).isalnum() else 0x20 for byte in range(128)).ljust(256)
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_FOREIGN_SIGNS = re.compile(f"[^\\w\x00-\x7f{_MARKS}]+")
+_ASCII_SIGNS_TO_SPACES = bytes(
+    byte if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256)
+)
 _CODE_POINTS = re.compile(r"(?:\\{1,4}u[0-9a-fA-F]{4})+")
 _ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
 _ESCAPE = re.compile(r"\\{1,4}[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
@@ -129,9 +133,12 @@ def _words(text: str, limit: int) -> list[str]:
     if "\\" in text or "&" in text:
         text = _ESCAPE.sub(" ", text)
     text = _ends(text, limit)
-    if text.isascii():
-        return text.casefold().encode().translate(_WORDS_OF_ASCII).decode().split()
-    return _WORD.findall(unicodedata.normalize("NFKC", _NOISE.sub(" ", text)).casefold())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text))
+        if _HAS_UNSPACED.search(text):
+            return _WORD.findall(text.casefold())
+        text = _FOREIGN_SIGNS.sub(" ", text)
+    return text.casefold().encode("utf-8", "replace").translate(_ASCII_SIGNS_TO_SPACES).decode().split()
 
 
 def _decoded(code_points: re.Match[str]) -> str:
