@@ -4,7 +4,7 @@ Values (`Usage`, `Document`, messages) are frozen. An operation is the one mutab
 when the work starts and completes the same object when the work ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -94,6 +94,23 @@ class Message:
     parts: Sequence[Part]
     name: str | None = None
     finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A piece of a prompt without its text, so that tokens can be attributed also when content is off.
+
+    Attributes:
+        kind: a tool's result, definition or call, or anything else.
+        tool: the tool's name; None if it is not known.
+        weight: about how many tokens the piece is; only its proportion to the others counts.
+        key: what tells that the same result was sent before.
+    """
+
+    kind: Literal["other", "result", "definition", "call"]
+    weight: float
+    tool: str | None = None
+    key: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
