@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
 
 __all__ = [
     "ContentPolicy",
@@ -17,6 +18,9 @@ __all__ = [
     "Telemetry",
     "configure",
     "instrument",
+    "trace_embeddings",
+    "trace_reranker",
+    "trace_retriever",
     "uninstrument",
 ]
 
@@ -26,6 +30,9 @@ _HOMES = {
     "Telemetry": "otel_callbacks.configure",
     "configure": "otel_callbacks.configure",
     "instrument": "otel_callbacks.handler",
+    "trace_embeddings": "otel_callbacks.langchain",
+    "trace_reranker": "otel_callbacks.langchain",
+    "trace_retriever": "otel_callbacks.langchain",
     "uninstrument": "otel_callbacks.handler",
 }
 

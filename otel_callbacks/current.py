@@ -268,3 +268,19 @@ def live_run(table: dict[Any, Run]) -> Run | None:
             return span._run
         span = span._outer
     return None
+
+
+def enclosing_run() -> Run | None:
+    """The innermost open run whose body this code is in, of whichever recorder and table.
+
+    Also when a span of the application's lies between.
+    """
+    span = trace.get_current_span()
+    run = last_run()
+    while isinstance(span, CurrentSpan):
+        if span._run.is_current():
+            return span._run
+        run, span = span._outer_run, span._outer
+    while run is not None and not run.is_current():
+        run = run.parent
+    return run

@@ -32,14 +32,12 @@ from opentelemetry.trace import StatusCode
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.handler import OTelCallbackHandler
+from otel_callbacks.langchain import trace_embeddings, trace_reranker
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = llama_fakes.IGNORED
 
 Job = Callable[[Callable[[], None]], Awaitable[Any]]
-
-ALLOWED_SPANS = {"embeddings embed-1", "rerank rerank-1"}
-"""LangChain makes no event for embedding models and rerankers."""
 
 ALLOWED_ATTRIBUTES = {
     "gen_ai.request.temperature",  # LlamaIndex's models always have these two, LangChain's only when set
@@ -130,7 +128,13 @@ class LangChain:
         return await self.chain(body).ainvoke("q", self.config)
 
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
-        return self.chain(body, rerank=lambda documents: documents[::-1][:1]).invoke("q", self.config)
+        reranker = trace_reranker(fakes.ScriptedReranker())
+        rerank = lambda documents: reranker.compress_documents(documents, "q")  # noqa: E731
+        return self.chain(body, rerank=rerank).invoke("q", self.config)
+
+    async def embeddings(self, body: Callable[[], None]) -> Any:
+        model = trace_embeddings(fakes.ScriptedEmbedding(body), handler=self.handler)
+        return model.embed_query("q"), model.embed_documents(["a", "b"])
 
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
         return self.chain(body, ConnectionError("no")).invoke("q", self.config)
@@ -221,6 +225,10 @@ class LlamaIndex:
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
         return self.engine(body, node_postprocessors=[llama_fakes.ScriptedReranker()]).query("q")
 
+    async def embeddings(self, body: Callable[[], None]) -> Any:
+        model = llama_fakes.ScriptedEmbedding(body=body)
+        return model.get_query_embedding("q"), model.get_text_embedding_batch(["a", "b"])
+
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
         return self.engine(body, ConnectionError("no")).query("q")
 
@@ -247,6 +255,7 @@ SCENARIOS: dict[str, type[BaseException] | None] = {
     "rag_async": None,
     "rag_reranked": None,
     "rag_model_error": ConnectionError,
+    "embeddings": None,
     "agent": None,
     "tool_error": None,
 }
@@ -289,7 +298,6 @@ def spans(captured: Captured, partial: bool) -> list[Any]:
             [event.name for event in span.events],
         )
         for span in captured.spans
-        if span.name not in ALLOWED_SPANS
     ]
 
 
@@ -341,6 +349,6 @@ async def test_user_spans_are_where_they_were_opened(framework: Any, scenario: s
             if span.name == "user's span" and span.parent
         ]
         assert above
-        assert set(above) <= {"chat scripted-1", "retrieval"}
+        assert set(above) <= {"chat scripted-1", "retrieval", "embeddings embed-1"}
         failed = [span for span in captured.spans if span.status.status_code is StatusCode.ERROR]
         assert bool(failed) == ("error" in scenario)

@@ -17,7 +17,7 @@ from otel_callbacks import providers, semconv
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
-from otel_callbacks.langchain import graphs, messages, parents, translate
+from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
@@ -304,7 +304,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Starts a retrieval."""
         recorder = self._recorder
         frame = parents.caller()
-        operation = translate.retrieval(metadata or {}, parents.component(frame))
+        operation = retrieval.retrieval(metadata or {}, parents.component(frame))
         if recorder.content.captures:
             operation.query = query
         recorder.start(
@@ -320,9 +320,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Finishes a retrieval."""
         run = self._open(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
-            translate.finish_retrieval(
-                run.operation, documents, with_content=self._recorder.wants_content(run)
-            )
+            above = run.parent.operation if run.parent is not None else None
+            retrieval.finish_retrieval(run.operation, documents, above)
             self._recorder.finish(run)
 
     @guarded

@@ -1,4 +1,7 @@
-"""The process-wide switch, through the hook that LangChain publishes for it; nothing is patched."""
+"""The process-wide switch, through the hook that LangChain publishes for it.
+
+Nothing is patched, unless embedding models or rerankers are asked for, for which there is no hook.
+"""
 
 import threading
 from typing import Any
@@ -6,35 +9,29 @@ from typing import Any
 from langchain_core.tracers.context import register_configure_hook
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
+from otel_callbacks.langchain.switch import slot
+from otel_callbacks.langchain.wrappers import trace_all, untrace_all
 
-
-class _Slot:
-    """What LangChain asks for the handler at every call.
-
-    It stands in for a `ContextVar`, of which LangChain only calls `get`: a value set in one is not seen by
-    threads that are started later, and one with a default cannot be switched off.
-    """
-
-    def __init__(self) -> None:
-        self.handler: OTelCallbackHandler | None = None
-
-    def get(self) -> OTelCallbackHandler | None:
-        return self.handler
-
-
-_slot = _Slot()
 _lock = threading.Lock()
 _registered = False
 
 
-def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
+def instrument(
+    handler: OTelCallbackHandler | None = None,
+    *,
+    embeddings: bool = False,
+    rerankers: bool = False,
+    **options: Any,
+) -> OTelCallbackHandler:
     """Traces every LangChain and LangGraph call of the process.
 
     A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
 
     Args:
         handler: the handler to use; by default a new one.
-        options: the arguments of the new one, see `OTelCallbackHandler`.
+        embeddings: also trace every embedding model, see `trace_embeddings`.
+        rerankers: also trace every document compressor, see `trace_reranker`.
+        options: the arguments of the new handler, see `OTelCallbackHandler`.
 
     Returns:
         The handler.
@@ -43,12 +40,15 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
     handler = handler or OTelCallbackHandler(**options)
     with _lock:
         if not _registered:
-            register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
+            register_configure_hook(slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
             _registered = True
-        _slot.handler = handler
+        slot.handler = handler
+        trace_all(embeddings=embeddings, rerankers=rerankers)
     return handler
 
 
 def uninstrument() -> None:
-    """Switches the process-wide handler off. Runs that are open end as usual."""
-    _slot.handler = None
+    """Switches the process-wide handler off, and puts everything back. Runs that are open end as usual."""
+    with _lock:
+        slot.handler = None
+        untrace_all()
