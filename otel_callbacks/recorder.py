@@ -202,6 +202,10 @@ class Recorder:
             self._metrics.chunk(run.operation, (now - run.last_chunk) / 1e9, Context())
         run.last_chunk = now
 
+    def rename(self, run: Run) -> None:
+        """Names the span again, after its operation has learned its name."""
+        run.span.update_name(mapping.span_name(run.operation))
+
     def finish(self, run: Run, outcome: str | None = None) -> None:
         """Ends a run that did not fail; `outcome` says how, when it did not just end."""
         self._end(run, None, outcome or (semconv.INTERRUPTED if run.interrupted else None))

@@ -442,6 +442,7 @@ def test_retriever_that_finds_nothing(captured: Captured, config: Config) -> Non
     assert without_rollup(attributes(captured, "retrieval")) == {
         "gen_ai.operation.name": "retrieval",
         "rag.results_count": 0,
+        "rag.documents": "[]",
     }
 
 
@@ -451,7 +452,7 @@ def test_vector_store(captured: Captured, config: Config) -> None:
     class NamedEmbedding(DeterministicFakeEmbedding):
         model: str = "embed-1"
 
-    store = InMemoryVectorStore.from_texts(["a", "b", "c"], NamedEmbedding(size=4))
+    store = InMemoryVectorStore.from_texts(["a", "b"], NamedEmbedding(size=4), ids=["d1", "d2"])
     store.as_retriever(search_kwargs={"k": 2}).invoke("q", config)
     assert without_rollup(attributes(captured, "retrieval")) == {
         "gen_ai.operation.name": "retrieval",
@@ -459,6 +460,7 @@ def test_vector_store(captured: Captured, config: Config) -> None:
         "gen_ai.retrieval.top_k": 2,
         "gen_ai.request.model": "embed-1",
         "rag.results_count": 2,
+        "rag.documents": '[{"rank":1,"id":"d1","size":1},{"rank":2,"id":"d2","size":1}]',
     }
 
 

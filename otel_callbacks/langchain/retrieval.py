@@ -64,10 +64,11 @@ def search(store: Any, top_k: int | None) -> Retrieval:
 
 def complete_search(operation: Retrieval, store: Any, top_k: int | None) -> None:
     """Adds what the store knows and the retriever before it did not."""
-    operation.provider = operation.provider or type(store).__name__
-    operation.name = operation.name or attribute(store, _COLLECTION_KEYS)
-    operation.embedding_model = operation.embedding_model or _embedding_model(store)
     operation.top_k = operation.top_k or top_k
+    if operation.provider is None:
+        operation.provider = type(store).__name__
+        operation.name = operation.name or attribute(store, _COLLECTION_KEYS)
+        operation.embedding_model = operation.embedding_model or _embedding_model(store)
 
 
 def _embedding_model(store: Any) -> str | None:

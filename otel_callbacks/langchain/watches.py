@@ -5,11 +5,11 @@ One watch per kind of method, and one table of methods per kind of component.
 
 import inspect
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from otel_callbacks.current import enclosing_run
+from otel_callbacks.current import Run, enclosing_run
 from otel_callbacks.langchain import retrieval
 from otel_callbacks.langchain.observe import (
     Call,
@@ -34,11 +34,11 @@ def embed(method: Method, model: Any, arguments: Arguments, keywords: Keywords) 
     """Texts are embedded. What an embedding model has another do, itself or an inner one, is the same operation."""
     around = enclosing_run()
     recorder = method.recorder_in(around)
-    if recorder is None or hasattr(model, "underlying_embeddings"):
+    if recorder is None or "underlying_embeddings" in vars(model):
         return None  # a cache: only what it hands on goes to a model, and is told by that
     _watch_clients(model)
     if around is not None and isinstance(around.operation, Embedding):
-        retrieval.complete_embedding(around.operation, model)
+        _learn(around, partial(retrieval.complete_embedding, around.operation, model))
         return None
     texts = method.argument(0, arguments, keywords)
     count = 1 if isinstance(texts, str) else len(texts) if isinstance(texts, Sequence) else None
@@ -66,7 +66,7 @@ def search(method: Method, store: Any, arguments: Arguments, keywords: Keywords)
     )
     top_k = integer(method.argument("k", arguments, keywords))
     if around is not None and isinstance(around.operation, Retrieval):
-        retrieval.complete_search(around.operation, store, top_k)
+        _learn(around, partial(retrieval.complete_search, around.operation, store, top_k))
         return Call(partial(retrieval.note_scores, around.operation, kind=kind))
     operation = retrieval.search(store, top_k)
     if recorder.content.captures and isinstance(query := method.argument(0, arguments, keywords), str):
@@ -101,7 +101,7 @@ def rerank(method: Method, compressor: Any, arguments: Arguments, keywords: Keyw
     if recorder is None:
         return None
     if around is not None and isinstance(around.operation, Rerank):
-        retrieval.complete_rerank(around.operation, compressor)
+        _learn(around, partial(retrieval.complete_rerank, around.operation, compressor))
         return None
     above = around.operation if around is not None else None
     operation = retrieval.rerank(compressor, method.argument(0, arguments, keywords), above)
@@ -109,6 +109,14 @@ def rerank(method: Method, compressor: Any, arguments: Arguments, keywords: Keyw
         operation.query = method.argument(1, arguments, keywords)
     run = recorder.start(object(), operation, around)
     return Call(partial(retrieval.finish_rerank, operation, above=above), run) if run is not None else None
+
+
+def _learn(run: Run, complete: Callable[[], None]) -> None:
+    """Completes the operation of a run with what is only known further in; that may be its name."""
+    before = run.operation.name
+    complete()
+    if run.operation.name != before:
+        run.recorder.rename(run)
 
 
 # --- the tables --------------------------------------------------------------------------------------------------
