@@ -27,6 +27,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from pydantic import BaseModel, ConfigDict
 
+import otel_callbacks
 from otel_callbacks.demo.extractive import EMBEDDING_MODEL
 from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.langchain import (
@@ -140,14 +141,19 @@ async def test_the_tokens_that_an_asynchronous_client_reports(
     assert (captured.spans[0].attributes or {})["gen_ai.usage.input_tokens"] == 2
 
 
-def test_a_cache_tells_what_it_lacks(captured: Captured, handler: OTelCallbackHandler) -> None:
+@pytest.mark.parametrize("process", [True, False])
+def test_a_cache_tells_what_it_lacks(process: bool, captured: Captured, handler: OTelCallbackHandler) -> None:
     cache = CacheBackedEmbeddings.from_bytes_store(
         ScriptedEmbedding(), InMemoryByteStore(), namespace="n", key_encoder="sha256"
     )
-    assert trace_embeddings(cache, handler=handler) is cache
-    for _ in range(2):
-        cache.embed_documents(["a", "b"])
-    assert attributes(captured, "embeddings embed-1")["rag.embedding_count"] == 2
+    if process:
+        instrument(handler, embeddings=True)
+    else:
+        assert trace_embeddings(cache, handler=handler) is cache
+    cache.embed_documents(["a"])
+    cache.embed_documents(["a", "b", "c"])
+    counts = [(span.attributes or {})["rag.embedding_count"] for span in captured.spans]
+    assert (captured.tree(), counts) == ("embeddings embed-1\nembeddings embed-1", [1, 2])
 
 
 def test_a_failing_model(captured: Captured, handler: OTelCallbackHandler) -> None:
@@ -420,9 +426,9 @@ def test_unsampled() -> None:
 @pytest.mark.parametrize(
     ("trace", "given", "message"),
     [
-        (trace_embeddings, Foreign(), "trace_embeddings takes a Embeddings, not Foreign"),
-        (trace_retriever, ScriptedEmbedding(), "a BaseRetriever or VectorStore, not ScriptedEmbedding"),
-        (trace_reranker, None, "trace_reranker takes a BaseDocumentCompressor, not NoneType"),
+        (trace_embeddings, Foreign(), "trace_embeddings takes Embeddings, not Foreign"),
+        (trace_retriever, ScriptedEmbedding(), "takes BaseRetriever or VectorStore, not ScriptedEmbedding"),
+        (trace_reranker, None, "trace_reranker takes BaseDocumentCompressor, not NoneType"),
     ],
 )
 def test_what_cannot_be_traced(trace: Any, given: Any, message: str) -> None:
@@ -540,7 +546,9 @@ def test_every_class_of_the_process_and_back(captured: Captured, handler: OTelCa
 
     class Later(BaseModel, Embeddings):
         model: str = "later"
-        embed_documents = Slotted.embed_documents
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [self.embed_query(text) for text in texts]
 
         def embed_query(self, text: str) -> list[float]:
             return [0.0]
@@ -555,6 +563,14 @@ def test_every_class_of_the_process_and_back(captured: Captured, handler: OTelCa
     assert after == before
 
 
+def test_the_switch_of_both_frameworks(captured: Captured) -> None:
+    otel_callbacks.instrument(**captured.providers, embeddings=True, rerankers=True)
+    ScriptedEmbedding().embed_query("q")
+    otel_callbacks.uninstrument()
+    otel_callbacks.trace_embeddings(ScriptedEmbedding()).embed_query("q")
+    assert captured.tree() == "embeddings embed-1"
+
+
 def test_clients_are_let_go_of(captured: Captured, handler: OTelCallbackHandler) -> None:
     with openai() as model:
         kind = type(model.client)
@@ -566,6 +582,7 @@ def test_clients_are_let_go_of(captured: Captured, handler: OTelCallbackHandler)
 
 
 def test_only_what_is_asked_for(captured: Captured, handler: OTelCallbackHandler) -> None:
+    instrument(handler, embeddings=True)
     instrument(handler, rerankers=True)
     ScriptedEmbedding().embed_query("q")
     chain = ScriptedRetriever() | RunnableLambda(

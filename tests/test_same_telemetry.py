@@ -56,6 +56,10 @@ PARTIAL = {"abandoned"}
 """Scenarios in which the frameworks' fakes had told different things by then: no attributes but the outcome."""
 
 
+ORIGIN: dict[str, Any] = {"source": "https://user:secret@example.com/a.pdf?secret", "page_label": "iv"}
+"""Where the documents come from."""
+
+
 def look_up(word: str) -> str:
     """Looks a word up."""
     return "found"
@@ -106,8 +110,8 @@ class LangChain:
         self, body: Callable[[], None], *script: Any, rerank: Callable[[Any], Any] | None = None
     ) -> Any:
         documents = [
-            Document("one", id="d1", metadata={"score": 0.75}),
-            Document("two", id="d2", metadata={"score": 0.5}),
+            Document("one", id="d1", metadata={"score": 0.75, **ORIGIN}),
+            Document("two", id="d2", metadata={"score": 0.5, **ORIGIN}),
         ]
         retriever = fakes.ScriptedRetriever(documents=documents, body=body)
         prompt = ChatPromptTemplate.from_template("{context} {question}")
@@ -168,7 +172,7 @@ class FixedRetriever(BaseRetriever):
     def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
         self._body()
         return [
-            NodeWithScore(node=TextNode(text=text, id_=identity), score=score)
+            NodeWithScore(node=TextNode(text=text, id_=identity, metadata=ORIGIN), score=score)
             for identity, text, score in (("d1", "one", 0.75), ("d2", "two", 0.5))
         ]
 

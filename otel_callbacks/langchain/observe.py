@@ -208,9 +208,8 @@ def _remade(make: Callable[..., Any], arguments: Sequence[Any], watches: Watches
 
 # --- the methods of all classes below one ------------------------------------------------------------------------
 
-_hooks: dict[
-    type, Any
-] = {}  # the hook for new subclasses that each class had before; None if it had none of its own
+_hooks: dict[type, Any] = {}
+"""The hook for new subclasses that each watched class had before; None if it had none of its own."""
 
 
 def watch_classes(base: type, watches: Watches) -> None:
@@ -251,11 +250,9 @@ def _watch_own(kind: type, watches: Watches) -> None:
     """Has the methods watched that a class defines itself; those it inherits are its bases'."""
     for name, watch in watches:
         own = vars(kind).get(name)
-        if (
-            inspect.isfunction(own)
-            and own not in _observed
-            and not getattr(own, "__isabstractmethod__", False)
-        ):
+        if not inspect.isfunction(own) or own in _observed:
+            continue
+        if not getattr(own, "__isabstractmethod__", False):
             setattr(kind, name, _observe(own, watch, Given()))
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from otel_callbacks.current import Run, enclosing_run
+from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import retrieval
 from otel_callbacks.langchain.observe import (
     Call,
@@ -61,9 +62,9 @@ def search(method: Method, store: Any, arguments: Arguments, keywords: Keywords)
     recorder = method.recorder_in(around)
     if recorder is None:
         return None
-    kind = (
-        "relevance" if method.name in _RELEVANCE else method.given.score_kind or retrieval.score_kind(store)
-    )
+    kind = method.given.score_kind or retrieval.score_kind(store)
+    if method.name in _RELEVANCE:
+        kind = "relevance"
     top_k = integer(method.argument("k", arguments, keywords))
     if around is not None and isinstance(around.operation, Retrieval):
         _learn(around, partial(retrieval.complete_search, around.operation, store, top_k))
@@ -81,10 +82,12 @@ def retrieve(method: Method, retriever: Any, arguments: Arguments, keywords: Key
     recorder = method.recorder_in(around)
     if recorder is None:
         return None
-    run_id = getattr(keywords.get("run_manager"), "run_id", None)  # one of the old kind is not told
-    if around is not None and (
-        around.key == run_id or (run_id is None and isinstance(around.operation, Retrieval))
-    ):
+    run_id = getattr(
+        keywords.get("run_manager"), "run_id", None
+    )  # a retriever of the old kind is not told it
+    if run_id is None and around is not None and isinstance(around.operation, Retrieval):
+        return None
+    if run_id in recorder.runs:
         return None
     operation = retrieval.retrieval(retriever._get_ls_params(), retriever)
     if recorder.content.captures:
@@ -146,14 +149,15 @@ _CLIENTS: Watches = (("create", respond), ("embed", respond))
 _clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
+@guarded  # a client that cannot be watched must not cost the call its span
 def _watch_clients(model: Any) -> None:
     """Has the clients that an embedding model holds watched, those that are known to answer with the tokens."""
     for fields in (vars(model), getattr(model, "__pydantic_private__", None) or {}):
         for key in _CLIENT_KEYS:
             client = fields.get(key)
             if client is not None and client not in _clients and _answers(client):
-                watch_object(client, _CLIENTS, Given())
                 _clients.add(client)
+                watch_object(client, _CLIENTS, Given())
 
 
 def _answers(client: Any) -> bool:

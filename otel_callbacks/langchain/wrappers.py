@@ -95,26 +95,21 @@ def trace_reranker(compressor: _C, *, handler: OTelCallbackHandler | None = None
 
 
 def trace_all(*, embeddings: bool, rerankers: bool) -> None:
-    """Traces every embedding model, every reranker of the process, or both."""
-    if embeddings:
-        watch_classes(Embeddings, EMBEDDINGS)
-    if rerankers:
-        watch_classes(BaseDocumentCompressor, RERANKERS)
+    """Traces every embedding model and every reranker of the process, or only what is asked for."""
+    (watch_classes if embeddings else unwatch_classes)(Embeddings, EMBEDDINGS)
+    (watch_classes if rerankers else unwatch_classes)(BaseDocumentCompressor, RERANKERS)
 
 
 def untrace_all() -> None:
     """Puts back what `trace_all` has changed."""
-    unwatch_classes(Embeddings, EMBEDDINGS)
-    unwatch_classes(BaseDocumentCompressor, RERANKERS)
+    trace_all(embeddings=False, rerankers=False)
     unwatch_clients()
 
 
 def _check(function: str, given: Any, wanted: type | tuple[type, ...]) -> None:
     if not isinstance(given, wanted):
         names = [kind.__name__ for kind in (wanted if isinstance(wanted, tuple) else (wanted,))]
-        raise TypeError(
-            f"{function} takes a {' or '.join(names)}, not {type(given).__name__}: {given!r:.100}"
-        )
+        raise TypeError(f"{function} takes {' or '.join(names)}, not {type(given).__name__}: {given!r:.100}")
 
 
 def _given(handler: OTelCallbackHandler | None, score_kind: ScoreKind | None = None) -> Given:
