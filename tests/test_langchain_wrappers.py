@@ -253,10 +253,12 @@ def test_the_kind_of_unknown_scores_is_the_applications_to_say(
 
 def integration(name: str, **fields: Any) -> Any:
     """A store as an integration of LangChain would have it, by its class's name and the fields that decide."""
-    made = type(name, (Foreign,), {"__module__": f"langchain_{name.lower()}.vectorstores"})()
-    for key, value in fields.items():
-        setattr(made, key, value)
-    return made
+
+    def search(self: Any, query: str, k: int = 4) -> Any:
+        return Foreign.similarity_search_with_score(self, query, k)
+
+    search.__module__, search.__qualname__ = f"langchain_{name.lower()}.vectorstores", f"{name}.search"
+    return type(name, (Foreign,), {**fields, "similarity_search_with_score": search})()
 
 
 class Value:
@@ -266,6 +268,7 @@ class Value:
         self.__dict__.update(fields)
 
 
+OWN = Foreign.similarity_search_with_score
 DENSE = Value(value="dense")
 
 
@@ -282,6 +285,8 @@ DENSE = Value(value="dense")
         (integration("QdrantVectorStore", retrieval_mode=Value(value="hybrid")), None),
         (integration("Unheard"), None),
         (type("Chroma", (Foreign,), {})(), None),
+        (type("Mine", (type(integration("Chroma")),), {})(), "distance"),
+        (type("Mine", (type(integration("Chroma")),), {"similarity_search_with_score": OWN})(), None),
     ],
 )
 def test_the_kind_of_known_scores(

@@ -151,13 +151,12 @@ def _document(document: LangChainDocument, score: float | None) -> Document:
 def score_kind(store: Any) -> ScoreKind | None:
     """What `similarity_search_with_score` of this store returns; None for a store that is not known here.
 
-    Only what the integrations of LangChain document; no name of a method or value of a score is taken for a hint.
+    Only what the integrations of LangChain document, and only where the method is theirs: a subclass may return
+    something else. No name of a method and no value of a score is taken for a hint.
     """
-    for kind in type(store).__mro__:
-        known = _SCORE_KINDS.get(kind.__name__) if kind.__module__.startswith("langchain_") else None
-        if known is not None:
-            return known(store)
-    return None
+    method = type(store).similarity_search_with_score
+    known = _SCORE_KINDS.get(method.__qualname__.partition(".")[0])
+    return known(store) if known is not None and method.__module__.startswith("langchain_") else None
 
 
 def _of_faiss(store: Any) -> ScoreKind | None:
