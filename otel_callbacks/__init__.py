@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
     from otel_callbacks.manual import (
         agent,
         embedding,
@@ -51,6 +52,9 @@ __all__ = [
     "retrieval",
     "step",
     "tool",
+    "trace_embeddings",
+    "trace_reranker",
+    "trace_retriever",
     "traces",
     "uninstrument",
     "workflow",
@@ -81,6 +85,9 @@ _HOMES = {
     "step": "otel_callbacks.manual",
     "tool": "otel_callbacks.manual",
     "traces": "otel_callbacks.explore.collection",
+    "trace_embeddings": "otel_callbacks.langchain",
+    "trace_reranker": "otel_callbacks.langchain",
+    "trace_retriever": "otel_callbacks.langchain",
     "uninstrument": "otel_callbacks.handler",
     "unload_ipython_extension": "otel_callbacks.explore.notebook",
     "workflow": "otel_callbacks.manual",

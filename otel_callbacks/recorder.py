@@ -217,9 +217,8 @@ class Recorder:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return self.content.captures and run is not None and run.span.is_recording()
 
-    def rename(self, run: Run, name: str) -> None:
-        """Names an operation whose key, such as the model, was not known when it started."""
-        run.operation.name = name
+    def rename(self, run: Run) -> None:
+        """Names the span again, after its operation has learned its key, such as the model."""
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
 
