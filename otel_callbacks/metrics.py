@@ -286,8 +286,8 @@ _of_provider: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.Weak
 
 
 def instruments(meter_provider: MeterProvider | None) -> Metrics:
-    """The instruments of a meter provider, made once."""
-    if meter_provider is None:
+    """The instruments of a meter provider, made once: a second set would not be heard by the same provider."""
+    if meter_provider is None or meter_provider is metrics.get_meter_provider():
         return _global()
     if meter_provider not in _of_provider:
         _of_provider[meter_provider] = Metrics(meter_provider)

@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from opentelemetry import context as context_api
@@ -121,13 +121,14 @@ def _warmed(pricer: Pricer) -> Charges:
 
 
 _lock = threading.Lock()
-_in_charge: tuple[tuple[Any, Recorder], ...] = ()
+_in_charge: tuple[tuple[Any, Callable[[], Recorder]], ...] = ()
 
 
-def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
-    """Has `recorder` record, process-wide, what no run encloses: the latest of those put in charge does.
+def put_in_charge(owner: Any, recorder: Callable[[], Recorder] | None) -> None:
+    """Has a recorder record, process-wide, what no run encloses: the latest of those put in charge does.
 
-    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge.
+    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge. It is
+    asked for when it is needed.
     """
     global _in_charge
     with _lock:
@@ -138,7 +139,7 @@ def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
 def recorder_in_charge() -> Recorder | None:
     """The recorder that was put in charge last, if any."""
     in_charge = _in_charge
-    return in_charge[-1][1] if in_charge else None
+    return in_charge[-1][1]() if in_charge else None
 
 
 def current_recorder() -> Recorder:

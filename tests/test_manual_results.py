@@ -59,11 +59,11 @@ RESPONSES: dict[str, Any] = {
 
 
 def attributes(captured: Captured, name: str, *prefixes: str) -> dict[str, Any]:
-    """The attributes of a span that start with one of the prefixes."""
+    """The attributes of a span that start with one of the prefixes; not the list of documents."""
     return {
         key: value
         for key, value in (captured.span(name).attributes or {}).items()
-        if key.startswith(prefixes)
+        if key.startswith(prefixes) and key != "rag.documents"
     }
 
 

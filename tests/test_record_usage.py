@@ -32,7 +32,8 @@ CHARGED = {
 
 @pytest.fixture(autouse=True)
 def in_charge(captured: Captured) -> Any:
-    put_in_charge(in_charge, recorder(**captured.providers, prices=PRICES))
+    by_hand = recorder(**captured.providers, prices=PRICES)
+    put_in_charge(in_charge, lambda: by_hand)
     yield
     put_in_charge(in_charge, None)
 

@@ -61,7 +61,7 @@ def instrument(
             _registered = True
         _slot.handler = handler
         trace_all(embeddings=embeddings, rerankers=rerankers)
-    put_in_charge(_slot, handler._recorder)
+    put_in_charge(_slot, lambda: handler._recorder)
     return handler
 
 
