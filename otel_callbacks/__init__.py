@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
 
 __all__ = [
@@ -20,11 +21,12 @@ __all__ = [
     "uninstrument",
 ]
 
+# A public name must not be that of a module: once that is imported, the package's attribute is the module.
 _HOMES = {
     "ContentPolicy": "otel_callbacks.content",
     "OTelCallbackHandler": "otel_callbacks.handler",
-    "Telemetry": "otel_callbacks.configure",
-    "configure": "otel_callbacks.configure",
+    "Telemetry": "otel_callbacks.export.telemetry",
+    "configure": "otel_callbacks.export.configure",
     "instrument": "otel_callbacks.handler",
     "uninstrument": "otel_callbacks.handler",
 }

@@ -11,7 +11,7 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
-from otel_callbacks import mapping, operations, semconv
+from otel_callbacks import fork, mapping, operations, semconv
 from otel_callbacks.cost.rollup import Totals
 
 _DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -33,13 +33,18 @@ _Attributes = dict[str, str | int]
 
 
 class SpanCounts:
-    """How many spans we started, ended, ended without being told to, and failed to describe."""
+    """How many spans we started, ended, ended without being told to, and failed to describe; calls without a price."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts from nothing."""
         self.started = 0
         self.ended = 0
         self.swept = 0
         self.errors = 0
+        self.unpriced = 0
 
 
 class Sum:
@@ -50,9 +55,13 @@ class Sum:
     """
 
     def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
+        self.reset()
+        meter.create_observable_counter(name, [self._observe], unit, description)
+
+    def reset(self) -> None:
+        """Starts from nothing."""
         self._sums: dict[frozenset[tuple[str, str | int]], float] = {}
         self._lock = threading.Lock()
-        meter.create_observable_counter(name, [self._observe], unit, description)
 
     def add(self, amount: float, attributes: _Attributes) -> None:
         """Adds to the sum of these attributes; past the cardinality limit, to the SDK's overflow sum."""
@@ -77,6 +86,10 @@ class Waiting:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts from nothing."""
         self._measurements: deque[tuple[Histogram, float, _Attributes, Context]] = deque()
 
     def record(self, histogram: Histogram, amount: float, attributes: _Attributes, context: Context) -> None:
@@ -103,7 +116,9 @@ class Metrics:
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         self.counts = SpanCounts()
+        fork.in_child(self._reset)
         self._waiting = Waiting()
+        self._sums: list[Sum] = []
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
@@ -114,7 +129,8 @@ class Metrics:
             )
 
         def tokens(name: str, description: str) -> Sum:
-            return Sum(meter, name, "{token}", description)
+            self._sums.append(Sum(meter, name, "{token}", description))
+            return self._sums[-1]
 
         self._inference = histogram(
             semconv.METRIC_INFERENCE_DURATION, "s", _DURATION, "Duration of a model call"
@@ -209,6 +225,13 @@ class Metrics:
 
         return observe
 
+    def _reset(self) -> None:
+        """Starts from nothing, in a forked child: what was counted before is the parent's to tell."""
+        self.counts.reset()
+        self._waiting.reset()
+        for each in self._sums:
+            each.reset()
+
     def drain(self) -> None:
         """Records at once what waits to be recorded at the next collection."""
         self._waiting.drain()
@@ -282,3 +305,9 @@ def instruments(meter_provider: MeterProvider | None) -> Metrics:
     if meter_provider not in _of_provider:
         _of_provider[meter_provider] = Metrics(meter_provider)
     return _of_provider[meter_provider]
+
+
+def span_counts(meter_provider: MeterProvider | None) -> list[SpanCounts]:
+    """The counts of handlers that were given no meter provider, and of those that were given this one."""
+    used = [None] if meter_provider is None else [None, meter_provider]
+    return [instruments(each).counts for each in used]

@@ -18,6 +18,7 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_callbacks import fork
 from otel_callbacks.cost.pricebook import Query
 from otel_callbacks.cost.rates import KINDS, ZERO, Price, Reason, Tier
 
@@ -137,6 +138,10 @@ class Catalogue:
         self._data: _Data | None = None
         self._over = False
         self._thread: threading.Thread | None = None
+        self._rearm()
+        fork.in_child(self._rearm)
+
+    def _rearm(self) -> None:
         self._lock = threading.Lock()
 
     def warm(self) -> threading.Thread | None:
