@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_protocol
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics_service
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as protocol
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
@@ -153,9 +155,15 @@ class _Traces(service.TraceServiceServicer):
         return protocol.ExportTraceServiceResponse()
 
 
+class _Metrics(metrics_service.MetricsServiceServicer):
+    def Export(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return metrics_protocol.ExportMetricsServiceResponse()
+
+
 def _serve_grpc(behaviour: str, file: str) -> None:
     server = grpc.server(ThreadPoolExecutor(16))
     service.add_TraceServiceServicer_to_server(_Traces(behaviour, file), server)
+    metrics_service.add_MetricsServiceServicer_to_server(_Metrics(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
