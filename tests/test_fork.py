@@ -29,7 +29,16 @@ def run(script: str, folder: Path, url: str = "", protocol: str = "", file: Path
     program = folder / "program.py"
     program.write_text(SETUP + textwrap.dedent(script))
     ran = subprocess.run(
-        [sys.executable, str(program), url, protocol, str(file)],
+        # 3.12 and later warn of every fork of a process that has threads
+        [
+            sys.executable,
+            "-W",
+            "ignore:This process:DeprecationWarning",
+            str(program),
+            url,
+            protocol,
+            str(file),
+        ],
         env={"PYTHONPATH": ":".join([str(Path(__file__).parent), *sys.path]), "PATH": ""},
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -80,7 +81,7 @@ def configure(
                 _configured = _extend(existing, places, file)
             else:
                 _configured = _build(service_name, places, Otlp(None, protocol, headers), file)
-                _install(_configured)
+                _install(_configured, again=replace)
         return _configured
 
 
@@ -146,9 +147,8 @@ def _deliver(
     """What takes spans to each destination, and to a file; and which file that is."""
     written = None
     if file is not None:
-        exporter = JsonLinesSpanExporter(file)
-        written = exporter.path
-        makers = [*makers, (str(file), lambda: exporter)]
+        written = JsonLinesSpanExporter(file).path
+        makers = [*makers, (str(file), partial(JsonLinesSpanExporter, file))]
     limits = environment.limits("OTEL_BSP")
     return [SpanDelivery(destination, make, limits) for destination, make in makers], written
 
@@ -179,15 +179,16 @@ def _events(makers: Makers, resource: Resource) -> tuple[Sequence[EventDelivery]
     return deliveries, provider
 
 
-def _install(telemetry: Telemetry) -> None:
-    """Makes the providers the process's. OpenTelemetry allows it once; whoever says `replace` wants it again."""
-    trace._TRACER_PROVIDER_SET_ONCE = Once()
+def _install(telemetry: Telemetry, *, again: bool) -> None:
+    """Makes the providers the process's; OpenTelemetry allows that once, unless it is to be done `again`."""
+    if again:
+        trace._TRACER_PROVIDER_SET_ONCE = Once()
+        metrics._internal._METER_PROVIDER_SET_ONCE = Once()
+        _logs._internal._LOGGER_PROVIDER_SET_ONCE = Once()
     trace.set_tracer_provider(telemetry.tracer_provider)
     if telemetry.meter_provider is not None:
-        metrics._internal._METER_PROVIDER_SET_ONCE = Once()
         metrics.set_meter_provider(telemetry.meter_provider)
     if telemetry.logger_provider is not None:
-        _logs._internal._LOGGER_PROVIDER_SET_ONCE = Once()
         _logs.set_logger_provider(telemetry.logger_provider)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from opentelemetry import context as context_api
 
 from otel_callbacks import fork
-from otel_callbacks.guard import faults, logger
+from otel_callbacks.guard import logger
 
 T = TypeVar("T")
 
@@ -136,10 +136,8 @@ class Outbox(Generic[T]):
         worker = threading.Thread(target=self._work, name=f"otel_callbacks {self._destination}", daemon=True)
         try:
             worker.start()
-        except (
-            RuntimeError
-        ):  # too many threads, or (3.12.0 and 3.12.1) at exit: the next item tries again, or `close`
-            return
+        except RuntimeError:
+            return  # too many threads, or (3.12.0 and 3.12.1) at exit: the next item tries again, then `close`
         self._worker = worker
 
     def _work(self) -> None:
@@ -148,10 +146,13 @@ class Outbox(Generic[T]):
         while batch := self._next():
             try:
                 taken = self._send(batch)
-            except Exception as error:  # exporters are others' code; this batch is lost, the next may do
-                faults.report(f"export to {self._destination}", error)
+            except Exception as error:
+                # some exporters raise when they reach nobody; the next batch may arrive
+                self._tell(f"the exporter raised {error!r:.300}")
                 taken = 0
             self._settle(len(batch), taken)
+            if self._dropped:  # told here and not where it was dropped: a log handler may be slow
+                self._tell("telemetry is not taken as fast as it comes")
         context_api.detach(token)
 
     def _next(self) -> list[T]:
@@ -171,11 +172,13 @@ class Outbox(Generic[T]):
             self._sending = 0
             self._exported += taken
             self._failed += sent - taken
-            tell = self._dropped and not self._told
-            self._told = self._told or bool(tell)
             self._changed.notify_all()
-        if tell:  # here and not where it was dropped: a log handler may be slow
-            logger.warning("%s takes telemetry more slowly than it comes; some is dropped", self._destination)
+
+    def _tell(self, what: str) -> None:
+        """Logs that something is lost, once."""
+        if not self._told:
+            self._told = True
+            logger.warning("%s: %s; some is lost, see Telemetry.stats()", self._destination, what)
 
 
 def flush_all(outboxes: Sequence[Outbox[Any]], timeout: float) -> bool:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks.export.outbox import Limits, Outbox
 
-SHUTDOWN_SECONDS = 3.0
+SHUTDOWN_SECONDS = 2.0
 """How long a shutdown that was given no time waits, such as that at the interpreter's exit."""
 
 _REQUEST_BYTES = 2 * 1024 * 1024

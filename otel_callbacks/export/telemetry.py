@@ -109,7 +109,7 @@ class Telemetry:
         """Sends what is waiting and stops; whether all of it was taken, within `timeout` seconds in all.
 
         What waits even then is lost, and counted as dropped. An exiting process does this by itself and gives it
-        3 seconds. A tracer provider of the application's is only flushed.
+        2 seconds. A tracer provider of the application's is only flushed.
         """
         if self._is_shut_down:
             return True
