@@ -45,7 +45,7 @@ from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.llama_index.dispatch import client
 
 RATE = 100.0  # requests per second that two cores bear beside other work
-GRACE = 10.0  # seconds in which what ends after its root, such as a cancelled model, has to arrive
+GRACE = 10.0  # seconds in which what ends after its root is waited for
 TAG = re.compile(r"~(\w+)~\d+")
 STATUS = Path("/proc/self/statm")
 
@@ -58,14 +58,19 @@ class Trees(SpanExporter):
     def __init__(self) -> None:
         self.shapes: dict[str, Shape] = {}
         self.wrong: list[str] = []
-        self.traces = self.cut_short = self.users = 0
+        self.traces = self.cut_short = self.users = self.late = 0
         self._spans: dict[int, list[ReadableSpan]] = {}
+        self._tags: dict[int, set[str]] = {}  # of traces that were cut short, once they are checked
+        self._missing: set[int] = set()  # spans that others name as their parent
         self._roots: dict[int, float] = {}
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         for span in spans:
-            self._spans.setdefault(span.context.trace_id, []).append(span)
             self.users += span.name.startswith("user")
+            if span.context.trace_id in self._tags:
+                self._arrives_late(span)
+                continue
+            self._spans.setdefault(span.context.trace_id, []).append(span)
             if span.parent is None:
                 self._roots[span.context.trace_id] = time.monotonic()
         self.check(GRACE)
@@ -79,20 +84,33 @@ class Trees(SpanExporter):
             if (fault := self._fault(self._spans.pop(trace_id))) and len(self.wrong) < 20:
                 self.wrong.append(fault)
 
-    def left(self) -> list[list[str]]:
-        """Traces that never got a root."""
-        return [[span.name for span in spans] for spans in self._spans.values()]
+    def left(self) -> list[str]:
+        """What never arrived: roots, and parents."""
+        rootless = [f"no root: {[span.name for span in spans]}" for spans in self._spans.values()]
+        return rootless + [f"no parent: {span_id:016x}" for span_id in self._missing]
+
+    def _arrives_late(self, span: ReadableSpan) -> None:
+        """Of a stream that was cancelled LangChain may lose a generator: it ends when the garbage is collected."""
+        self.late += 1
+        self._missing.discard(span.context.span_id)
+        if {tag.group() for tag in TAG.finditer(span.name)} != self._tags[span.context.trace_id]:
+            self.wrong.append(f"late and of another request: {span.name}")
 
     def _fault(self, spans: list[ReadableSpan]) -> str | None:
         self.traces += 1
         names = {span.context.span_id: TAG.sub("", span.name) for span in spans}
+        tags = {tag.group() for span in spans for tag in TAG.finditer(span.name)}
+        cut_short = any("otel_callbacks.outcome" in (span.attributes or {}) for span in spans)
+        if cut_short:
+            self.cut_short += 1
+            self._tags[spans[0].context.trace_id] = set(tags)
+        missing = {span.parent.span_id for span in spans if span.parent} - names.keys()
+        self._missing |= missing
         shape: Shape = Counter(
             (TAG.sub("", span.name), names.get(span.parent.span_id, "?") if span.parent else None)
             for span in spans
+            if not (cut_short and span.parent and span.parent.span_id in missing)
         )
-        tags = {tag.group() for span in spans for tag in TAG.finditer(span.name)}
-        cut_short = any("otel_callbacks.outcome" in (span.attributes or {}) for span in spans)
-        self.cut_short += cut_short
         if len(tags) != 1 and not (cut_short and not tags):
             return f"{len(tags)} requests in one trace: {sorted(tags)}"
         if not tags:
@@ -160,6 +178,7 @@ class Report:
 
     requests: int
     cut_short: int
+    late: int
     wrong: list[str]
     stats: Stats
     user_spans: int
@@ -202,10 +221,11 @@ class Soak:
         gc.collect()
         self.telemetry.shutdown(60)
         self.trees.check(0)
-        wrong = self.trees.wrong + self._failed + [f"no root: {names}" for names in self.trees.left()]
+        wrong = self.trees.wrong + self._failed + self.trees.left()
         return Report(
             self.trees.traces,
             self.trees.cut_short,
+            self.trees.late,
             wrong,
             self.telemetry.stats(),
             self.trees.users,
@@ -269,7 +289,9 @@ def main() -> int:
     stats = report.stats
     fifth = max(len(report.memory) // 5, 1)
     settled, ended = max(report.memory[fifth : 2 * fifth] or report.memory), max(report.memory[-fifth:])
-    print(f"requests {report.requests}, cancelled or abandoned {report.cut_short}")
+    print(
+        f"requests {report.requests}, cut short {report.cut_short}, spans more than {GRACE:.0f} s late {report.late}"
+    )
     print(f"started {stats.started}, ended {stats.ended}, swept {stats.swept}, faults {stats.faults}")
     print(f"exported {stats.exported} = ended + {report.user_spans} of the user, dropped {stats.dropped}")
     print(f"resident {settled:.0f} MiB after a fifth of the time, {ended:.0f} MiB at the end")

@@ -8,6 +8,7 @@ run is open, and afterwards with whatever was current outside.
 
 import asyncio
 import threading
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from otel_callbacks.operations import Operation
 
 _RUN_KEY = context_api.create_key("otel_callbacks-run")
+_NO_LABELS: Mapping[str, str] = {}
 
 
 class Place(NamedTuple):
@@ -50,18 +52,25 @@ class Run:
         found_by_id: children of this run name it by id, so that being current does not make it a parent. In
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
+        labels: who pays, by attribute; those that this run's call asked for are also in `asked`.
+        totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
+        gaps: seconds between the chunks of a stream.
     """
 
     __slots__ = (
         "_context",
         "_outer_context",
+        "added_up",
+        "asked",
         "children",
         "first_chunk",
         "found_by_id",
+        "gaps",
         "hidden",
         "inside",
         "interrupted",
         "key",
+        "labels",
         "last_chunk",
         "may_vanish",
         "open",
@@ -86,6 +95,8 @@ class Run:
         self.span: Span = trace.INVALID_SPAN
         self.recorder: Any = None
         self.started = 0
+        self.labels: Mapping[str, str] = _NO_LABELS
+        self.asked: Mapping[str, str] = _NO_LABELS
         self.place: Place | None = None
         self.inside: Callable[[], bool] | None = None
         self.found_by_id = False
@@ -94,9 +105,11 @@ class Run:
         self.children: set[Run] | None = None
         self.hidden: list[Any] | None = None
         self.totals: Any = None
+        self.added_up = False
         self.recorded_error: BaseException | None = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
+        self.gaps: array[float] | None = None
         self.watch: Callable[[Any], None] | None = None
         self._context: Context | None = None
         self._outer_context: Context | None = None
@@ -248,6 +261,14 @@ def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
 def last_run() -> Run | None:
     """The run that was last made current here, whether it is still open or not."""
     run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
+    return run
+
+
+def enclosing_run(context: Context) -> Run | None:
+    """The innermost run that is current where `context` is, of whatever table."""
+    run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
+    while run is not None and not run.is_current():
+        run = run.parent
     return run
 
 

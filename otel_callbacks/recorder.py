@@ -8,27 +8,30 @@ import asyncio
 import atexit
 import functools
 import time
-import traceback
 import weakref
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
-from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, SpanContext, StatusCode, TracerProvider
+from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import content, fork, mapping, operations, semconv
+from otel_callbacks import fork, mapping, operations, semconv
+from otel_callbacks.closing import Closing
 from otel_callbacks.content import ContentPolicy
-from otel_callbacks.cost.rollup import Totals
+from otel_callbacks.cost import attribution
+from otel_callbacks.cost.budget import Budgets
+from otel_callbacks.cost.charges import Charges
 from otel_callbacks.current import Run, here, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
+from otel_callbacks.spending import LabelRules
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -36,14 +39,9 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 _MAX_OPEN = 100_000
 _MAX_HIDDEN = 1_000
 _MAX_INTERRUPTED = 1_024
+_MAX_GAPS = 100_000  # between the chunks of one stream
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
 _SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
-_COUNTED = (
-    operations.Inference,
-    operations.Embedding,
-    operations.Retrieval,
-    operations.ToolExecution,
-)
 
 
 class Table:
@@ -72,6 +70,10 @@ class Recorder:
         logger_provider: where events go; None as above.
         detail: which runs get a span of their own, see `Detail`.
         content: what content is recorded.
+        charges: prices calls.
+        attribution: who pays.
+        budgets: what may be spent.
+        metric_labels: which labels our own metrics carry.
     """
 
     def __init__(
@@ -80,8 +82,12 @@ class Recorder:
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
         *,
-        detail: Detail = "standard",
+        detail: Detail,
         content: ContentPolicy,
+        charges: Charges,
+        attribution: attribution.Attribution,
+        budgets: Budgets,
+        metric_labels: LabelRules,
     ) -> None:
         self.detail = detail
         self.content = content
@@ -91,7 +97,11 @@ class Recorder:
         )
         self._metrics = instruments(meter_provider)
         self.counts = self._metrics.counts
-        self._events = Events(logger_provider)
+        self._attribution = attribution
+        self._budgets = budgets
+        self._closing = Closing(
+            self._metrics, Events(logger_provider), content, charges, budgets, metric_labels
+        )
         self._shared: tuple[TracerProvider, Table] | None = None
         _recorders.add(self)
 
@@ -119,6 +129,7 @@ class Recorder:
         may_vanish: bool = False,
         attach: bool = True,
         resumes: bool = False,
+        tags: Mapping[str, Any] | None = None,
     ) -> Run | None:
         """Starts a run and makes it current; None if instrumentation is suppressed or the id is taken.
 
@@ -132,6 +143,7 @@ class Recorder:
             may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues a conversation that was interrupted, to which it is then linked.
+            tags: the metadata or tags of the framework's call, which may name who pays.
         """
         runs = self.runs
         around = surroundings(base, runs)
@@ -147,12 +159,16 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.asked = attribution.asked(tags)
+        run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
+        attributes = mapping.start_attributes(operation)
+        attributes.update(run.labels)
         run.span = self._tracer.start_span(
             mapping.span_name(operation),
             trace.set_span_in_context(parent_span, context),
             mapping.span_kind(operation),
-            mapping.start_attributes(operation),
+            attributes,
             self._links(operation) if resumes else (),
             run.started,
         )
@@ -176,6 +192,24 @@ class Recorder:
         if len(run.table) > _MAX_OPEN:
             self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
 
+    @property
+    def enforces(self) -> bool:
+        """Whether a model call may be refused; see `refuse`."""
+        return self._budgets.enforce
+
+    def refuse(self, run: Run | None) -> None:
+        """Fails a model call that has started but not been sent, if its budget is spent.
+
+        Raises:
+            BudgetExceeded: it is; for the application.
+        """
+        if run is None or not self._budgets.enforce:
+            return
+        refusal = self._budgets.refusal(run.labels, run.started)
+        if refusal is not None:
+            self.fail(run, refusal)
+            raise refusal
+
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return self.content.captures and run is not None and run.span.is_recording()
@@ -198,8 +232,10 @@ class Recorder:
         now = time.time_ns()
         if run.first_chunk is None:
             run.first_chunk = now
-        elif isinstance(run.operation, operations.Inference):
-            self._metrics.chunk(run.operation, (now - run.last_chunk) / 1e9, Context())
+        elif run.gaps is None:
+            run.gaps = array("d", ((now - run.last_chunk) / 1e9,))
+        elif len(run.gaps) < _MAX_GAPS:
+            run.gaps.append((now - run.last_chunk) / 1e9)
         run.last_chunk = now
 
     def finish(self, run: Run, outcome: str | None = None) -> None:
@@ -252,7 +288,9 @@ class Recorder:
         span, parent = run.span, run.parent
         try:
             self._leave(run)
-            self._describe(run, ended, failure, outcome)
+            if outcome == semconv.INTERRUPTED and run.operation.conversation_id:
+                self._remember_interrupted(run.operation.conversation_id, run)
+            self._closing.describe(run, ended, failure, outcome)
         except Exception:
             self.counts.errors += 1
             raise
@@ -272,101 +310,6 @@ class Recorder:
         for child in list(run.children or ()):
             if child.may_vanish and child.place == run.place:
                 self._sweep(child, semconv.CANCELLED)
-
-    def _describe(
-        self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None
-    ) -> None:
-        operation = run.operation
-        if isinstance(operation, operations.Inference):
-            if run.first_chunk is not None:
-                operation.stream = True
-                operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
-            if failure is not None or outcome is not None:  # the reason was expected and never came
-                operation.finish_reasons = operation.finish_reasons or ("error",)
-        totals = self._total(run)
-        seconds = (ended - run.started) / 1e9
-        # exemplars point to the run itself; only its identity is kept until metrics are collected
-        identity = trace.NonRecordingSpan(run.span.get_span_context())
-        context = trace.set_span_in_context(identity, Context())
-        self._metrics.ended(operation, seconds, failure.type if failure else None, totals, context)
-        if outcome == semconv.INTERRUPTED and operation.conversation_id:
-            self._remember_interrupted(operation.conversation_id, run)
-        if not run.span.is_recording():
-            return
-        attributes = mapping.end_attributes(operation)
-        if totals is not None:
-            self._put_totals(attributes, run, totals)
-        if outcome is not None:
-            attributes[semconv.OUTCOME] = outcome
-        if failure is not None:
-            attributes[semconv.ERROR_TYPE] = failure.type
-            self._record_failure(run, failure, ended)
-        if self.content.captures:
-            self._put_content(attributes, run, ended)
-        run.span.set_attributes(attributes)
-
-    def _total(self, run: Run) -> Totals | None:
-        """Counts the run itself and hands its totals to the nearest open run above."""
-        operation = run.operation
-        if isinstance(operation, operations.Inference) and run.totals and run.totals.inference_calls:
-            operation.duplicate = True  # a model that wraps another: the inner call is the real one
-            operation.usage = None
-        elif isinstance(operation, _COUNTED):
-            run.totals = run.totals or Totals()
-            run.totals.count(operation)
-        totals: Totals | None = run.totals
-        if totals is None:
-            return None
-        parent = run.parent
-        while parent is not None and not parent.open:
-            parent = parent.parent
-        if parent is not None:
-            parent.totals = parent.totals or Totals()
-            parent.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
-        return totals
-
-    def _put_totals(self, attributes: mapping.Attributes, run: Run, totals: Totals) -> None:
-        if run.parent is not None and isinstance(run.operation, operations.Inference):
-            return  # a leaf's totals are its own usage; only a root repeats them
-        attributes.update(totals.attributes())
-        if isinstance(run.operation, operations.AgentInvocation):
-            if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
-                attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
-                attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
-            if totals.own_finish_reasons:
-                attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
-        if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
-            attributes[semconv.RAG_TOTAL_TOKENS] = total
-
-    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
-        """Sets the status, and records the exception where it was first seen; runs above only have its type.
-
-        An exception's message may quote a prompt or a key, so it is content.
-        """
-        message = failure.message if self.content.captures else None
-        run.span.set_status(StatusCode.ERROR, message)
-        error = failure.exception
-        if error is None:
-            return
-        if run.recorded_error is not error:
-            event: dict[str, str] = {
-                semconv.EXCEPTION_TYPE: failure.type,
-                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
-            }
-            if message is not None:
-                event[semconv.EXCEPTION_MESSAGE] = message
-            self._events.exception(run.span, event, ended)
-        if run.parent is not None and run.parent.open:
-            run.parent.recorded_error = error
-
-    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
-        found = mapping.content_attributes(run.operation)
-        if self.content.events and isinstance(run.operation, operations.Inference):
-            details = {**mapping.start_attributes(run.operation), **attributes, **found}
-            self._events.details(run.span, details, ended)
-        if self.content.spans:
-            for name, value in found.items():
-                attributes[name] = value if isinstance(value, str) else content.to_json(value)
 
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:
@@ -400,7 +343,7 @@ def sweep_all() -> None:
         guarded(recorder.sweep)()
 
 
-def _disown_in_child() -> None:
+def _disown() -> None:
     """Leaves the runs that are open at a fork to the parent process: in the child they are only there to be parents."""
     for table in _tables.values():
         for run in table.runs.values():
@@ -408,4 +351,4 @@ def _disown_in_child() -> None:
             run.recorder = None
 
 
-fork.in_child(_disown_in_child)
+fork.in_child(_disown)

@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from otel_callbacks.processors import AttributionSpanProcessor
+
 
 class CountingIds(IdGenerator):
     """Span and trace ids 1, 2, 3 …, so that traces can be compared."""
@@ -119,6 +121,7 @@ def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
     """
     spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
+    tracer_provider.add_span_processor(AttributionSpanProcessor())
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     meter_provider = MeterProvider(metric_readers=[metrics], shutdown_on_exit=False)
     logger_provider = LoggerProvider(shutdown_on_exit=False)

@@ -12,7 +12,8 @@ from receivers import receiver
 from otel_callbacks.explore.store import read_jsonl
 
 SETUP = """
-import os, sys, multiprocessing, threading
+import logging, os, sys, multiprocessing, threading
+logging.disable(logging.WARNING)  # that the scripted model has no price
 from fakes import ScriptedModel
 from otel_callbacks import configure
 from otel_callbacks.langchain import OTelCallbackHandler

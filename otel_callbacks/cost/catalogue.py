@@ -138,11 +138,7 @@ class Catalogue:
         self._data: _Data | None = None
         self._over = False
         self._thread: threading.Thread | None = None
-        self._rearm()
-        fork.in_child(self._rearm)
-
-    def _rearm(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork.lock()
 
     def warm(self) -> threading.Thread | None:
         """Starts the import in a daemon thread, once; returns the thread unless the import is over."""

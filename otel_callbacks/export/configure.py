@@ -1,7 +1,6 @@
 """Builds the OpenTelemetry SDK for applications that have none: the only place that does."""
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,14 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
+from otel_callbacks import fork
 from otel_callbacks.explore.store import JsonLinesSpanExporter
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp, Protocol, Signal
 from otel_callbacks.export.outbox import Limits, Outbox
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.processors import AttributionSpanProcessor
 
 LOCAL_FOLDER = Path(".otel_callbacks")
 """Where trace files go when nothing else is said."""
@@ -29,7 +30,7 @@ LOCAL_FOLDER = Path(".otel_callbacks")
 Makers = list[tuple[str, Callable[[], Any]]]
 """Destinations, and what makes an exporter to each."""
 
-_lock = threading.Lock()
+_lock = fork.lock()
 _configured: Telemetry | None = None
 
 
@@ -89,6 +90,7 @@ def _extend(
     provider: TracerProvider, places: Sequence[Otlp], file: str | os.PathLike[str] | None
 ) -> Telemetry:
     deliveries, written = _deliver([(str(place), place.spans) for place in places], file)
+    provider.add_span_processor(AttributionSpanProcessor())
     for delivery in deliveries:
         provider.add_span_processor(delivery)
     application = Outbox[TracerProvider](
@@ -114,6 +116,7 @@ def _build(
         file = LOCAL_FOLDER
     deliveries, written = _deliver(makers, file)
     tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    tracer_provider.add_span_processor(AttributionSpanProcessor())
     for delivery in deliveries:
         tracer_provider.add_span_processor(delivery)
     collections, readers = _readers(_makers("metrics", places, standard))

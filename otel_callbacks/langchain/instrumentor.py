@@ -1,10 +1,10 @@
 """The process-wide switch, through the hook that LangChain publishes for it; nothing is patched."""
 
-import threading
 from typing import Any
 
 from langchain_core.tracers.context import register_configure_hook
 
+from otel_callbacks import fork
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 
 
@@ -23,7 +23,7 @@ class _Slot:
 
 
 _slot = _Slot()
-_lock = threading.Lock()
+_lock = fork.lock()
 _registered = False
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from inspect import BoundArguments
 from typing import Any
 
+from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 from workflows.errors import WorkflowCancelledByUser
 from workflows.runtime.types.results import WaitingForEvent
@@ -97,7 +98,7 @@ class Client:
             return
         base = self._base(above, workflow, arguments, recorder, parent_id)
         _inherit(operation, base)
-        run = recorder.start(id_, operation, base)
+        run = recorder.start(id_, operation, base, tags=active_instrument_tags.get())
         if run is not None:
             self._used = True
             self.shown[id_] = Shown(id_, instance, run, workflow)
