@@ -115,12 +115,10 @@ class Telemetry:
             return True
         self._is_shut_down = True
         taken = close_all(self._gathered(), timeout)
-        if self._application is None:
-            self.tracer_provider.shutdown()
-        if self.meter_provider is not None:
-            self.meter_provider.shutdown()
-        if self.logger_provider is not None:
-            self.logger_provider.shutdown()
+        ours = self.tracer_provider if self._application is None else None
+        for provider in (ours, self.meter_provider, self.logger_provider):
+            if provider is not None:
+                guarded(provider.shutdown)()
         atexit.unregister(self._exit)
         return taken
 
