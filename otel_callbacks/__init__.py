@@ -7,12 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.prices import Price, PriceBook
     from otel_callbacks.explore.collection import traces
+    from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
@@ -60,6 +61,7 @@ __all__ = [
     "workflow",
 ]
 
+# A public name must not be that of a module: once that is imported, the package's attribute is the module.
 _HOMES = {
     "AttributionSpanProcessor": "otel_callbacks.processors",
     "Budget": "otel_callbacks.cost.budget",
@@ -68,11 +70,11 @@ _HOMES = {
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Price": "otel_callbacks.cost.prices",
     "PriceBook": "otel_callbacks.cost.prices",
-    "Telemetry": "otel_callbacks.configure",
+    "Telemetry": "otel_callbacks.export.telemetry",
     "agent": "otel_callbacks.manual",
     "attribution": "otel_callbacks.cost.attribution",
     "baggage_headers": "otel_callbacks.cost.attribution",
-    "configure": "otel_callbacks.configure",
+    "configure": "otel_callbacks.export.configure",
     "current_trace_id": "otel_callbacks.feedback",
     "embedding": "otel_callbacks.manual",
     "inference": "otel_callbacks.manual",

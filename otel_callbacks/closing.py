@@ -1,6 +1,5 @@
 """What the end of a run puts on its span, into the metrics, and into the totals of the runs above."""
 
-import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from dataclasses import fields
 
 from opentelemetry.trace import Span, StatusCode
 
-from otel_callbacks import content, mapping, operations, providers, semconv
+from otel_callbacks import content, fork, mapping, operations, providers, semconv
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import charges
 from otel_callbacks.cost.budget import Budgets, Crossing
@@ -28,7 +27,7 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
-_adding = threading.Lock()  # runs below one run end in different threads; held for a few additions only
+_adding = fork.lock()  # runs below one run end in different threads; held for a few additions only
 
 
 class Closing:

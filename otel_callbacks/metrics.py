@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 from opentelemetry.trace import SpanContext
 
-from otel_callbacks import mapping, operations, semconv
+from otel_callbacks import fork, mapping, operations, semconv
 from otel_callbacks.cost.charges import Charge
 from otel_callbacks.cost.rollup import Totals
 from otel_callbacks.guard import guarded
@@ -35,13 +35,18 @@ _Attributes = dict[str, str | int]
 
 
 class SpanCounts:
-    """How many spans we started, ended, ended without being told to, and failed to describe."""
+    """How many spans we started, ended, ended without being told to, and failed to describe; calls without a price."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts from nothing."""
         self.started = 0
         self.ended = 0
         self.swept = 0
         self.errors = 0
+        self.unpriced = 0
 
 
 class Ended(NamedTuple):
@@ -88,6 +93,10 @@ class Waiting:
         if len(self._ended) > _MAX_WAITING:
             self.drain(_AT_A_TIME)
 
+    def clear(self) -> None:
+        """Forgets what waits."""
+        self._ended.clear()
+
     @guarded
     def drain(self, most: int | None = None) -> None:
         """Records what waits, or `most` of it."""
@@ -109,6 +118,8 @@ class Metrics:
         self.counts = SpanCounts()
         self._label_values = LabelValues()
         self._waiting = Waiting(self._record)
+        fork.in_child(self.counts.reset)  # what was counted before the fork is the parent's to tell
+        fork.in_child(self._waiting.clear)
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
@@ -223,7 +234,7 @@ class Metrics:
                 self._workflow.record(seconds, attributes, context)
         if ended.charge is not None:
             labels = self._label_values.limited(ended.label_rules, ended.labels)
-            self._spending.record(operation, ended.charge, labels)
+            self.counts.unpriced += self._spending.record(operation, ended.charge, labels)
 
     def _record_inference(
         self, operation: operations.Inference, ended: Ended, error: _Attributes, context: Context
@@ -292,3 +303,11 @@ def instruments(meter_provider: MeterProvider | None) -> Metrics:
     if meter_provider not in _of_provider:
         _of_provider[meter_provider] = Metrics(meter_provider)
     return _of_provider[meter_provider]
+
+
+def span_counts(meter_provider: MeterProvider | None) -> list[SpanCounts]:
+    """The counts of handlers that were given no meter provider, and of those that were given this one."""
+    used = [instruments(None)] if meter_provider is None else [instruments(None), instruments(meter_provider)]
+    for each in used:
+        each.drain()
+    return [each.counts for each in used]

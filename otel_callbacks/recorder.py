@@ -22,7 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import mapping, operations, semconv
+from otel_callbacks import fork, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import attribution
@@ -300,7 +300,7 @@ class Recorder:
     def _sweep(self, run: Run, outcome: str) -> None:
         if run.open:
             self.counts.swept += 1
-            run.recorder.finish(run, outcome)
+            (run.recorder or self).finish(run, outcome)
 
     @guarded
     def _task_ended(self, run: Run, task: "asyncio.Task[Any]") -> None:
@@ -309,6 +309,9 @@ class Recorder:
     def _end(self, run: Run, failure: operations.Failure | None, outcome: str | None) -> None:
         if run.table.pop(run.key, None) is not run:
             return  # ended before, by a sweep or another handler
+        if run.recorder is None:
+            run.close()  # the parent process ends its span
+            return
         ended = time.time_ns()
         span, parent = run.span, run.parent
         try:
@@ -389,10 +392,22 @@ def _sweep_at_exit() -> None:
     Registered when the first run starts: exit functions run last in, first out, and the provider, which shuts
     down in one of its own, is there by then.
     """
-    atexit.register(_sweep_all)
+    atexit.register(sweep_all)
 
 
-def _sweep_all() -> None:
+def sweep_all() -> None:
+    """Ends every open run of the process."""
     recorders: Iterable[Recorder] = list(_recorders)
     for recorder in recorders:
         guarded(recorder.sweep)()
+
+
+def _disown() -> None:
+    """Leaves the runs that are open at a fork to the parent process: in the child they are only there to be parents."""
+    for table in _tables.values():
+        for run in table.runs.values():
+            run.span = trace.NonRecordingSpan(run.span.get_span_context())
+            run.recorder = None
+
+
+fork.in_child(_disown)

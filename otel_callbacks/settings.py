@@ -2,7 +2,6 @@
 
 import functools
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -11,6 +10,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_callbacks import fork
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost.attribution import Attribution, Given
 from otel_callbacks.cost.budget import Budget, Budgets
@@ -120,7 +120,7 @@ def _warmed(pricer: Pricer) -> Charges:
     return Charges(pricer)
 
 
-_lock = threading.Lock()
+_lock = fork.lock()
 _in_charge: tuple[tuple[Any, Callable[[], Recorder]], ...] = ()
 
 

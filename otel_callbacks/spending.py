@@ -4,12 +4,11 @@ The labels are the application's and may take any number of values, so that each
 comes past it is counted as `__other__`, and the sums stay exact.
 """
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Protocol
 
-from otel_callbacks import mapping, operations, semconv
+from otel_callbacks import fork, mapping, operations, semconv
 from otel_callbacks.cost.attribution import NAMES, attribute_of
 from otel_callbacks.cost.charges import Charge
 from otel_callbacks.cost.prices import Cost
@@ -63,7 +62,7 @@ class LabelValues:
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
+        self._lock = fork.lock()
 
     def limited(self, rules: LabelRules, labels: Mapping[str, str]) -> dict[str, str]:
         """Those labels that metrics carry, the values past their limit as `__other__`."""
@@ -105,12 +104,12 @@ class Spending:
             semconv.METRIC_BUDGET_EXCEEDED, "{crossing}", "How often a budget was exceeded"
         )
 
-    def record(self, operation: operations.Operation, charge: Charge, labels: Mapping[str, str]) -> None:
-        """Counts the tokens and the cost of an operation that was charged."""
+    def record(self, operation: operations.Operation, charge: Charge, labels: Mapping[str, str]) -> bool:
+        """Counts the tokens and the cost of an operation that was charged; whether that had no price."""
         if not isinstance(operation, operations.Inference | operations.Embedding | operations.Rerank):
-            return
+            return False
         if isinstance(charge, Cost) and charge.source == "cache":
-            return
+            return False
         model: dict[str, str] = {}
         if operation.provider:
             model[semconv.PROVIDER_NAME] = operation.provider
@@ -125,6 +124,7 @@ class Spending:
             for kind, tokens in _kinds(operation.usage):
                 if tokens:
                     self._tokens.add(tokens, {**model, semconv.TOKEN_TYPE: kind, **labels})
+        return not isinstance(charge, Cost)
 
     def exceeded(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts that a budget was exceeded."""

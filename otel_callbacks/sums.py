@@ -1,11 +1,11 @@
 """A counter whose additions are cheap and whose sums are exact."""
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from otel_callbacks import fork
 from otel_callbacks.cost.rates import add
 
 _MAX_SUMS = 2_000  # the SDK's own cardinality limit
@@ -30,7 +30,8 @@ class Sum:
         self, meter: Meter, name: str, unit: str, description: str, prepare: Callable[[], None]
     ) -> None:
         self._sums: dict[frozenset[tuple[str, str | int]], int | Decimal] = {}
-        self._lock = threading.Lock()
+        self._lock = fork.lock()
+        fork.in_child(self._sums.clear)  # what was added before the fork is the parent's to tell
         self._prepare = prepare
         meter.create_observable_counter(name, [self._observe], unit, description)
 

@@ -234,7 +234,7 @@ def test_leaves_the_settings_of_llama_index_as_they_were() -> None:
 
 def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry = SimpleNamespace(flush=lambda: True, shutdown=lambda: True)
-    monkeypatch.setattr("otel_callbacks.configure.configure", lambda *args, **options: telemetry)
+    monkeypatch.setattr("otel_callbacks.export.configure.configure", lambda *args, **options: telemetry)
     monkeypatch.setattr("otel_callbacks.demo.command.load", list)
     monkeypatch.setitem(sys.modules, "llama_index.core", None)
     monkeypatch.chdir(tmp_path)

@@ -1,12 +1,12 @@
 """What somebody may spend, and what happens when it is spent."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
+from otel_callbacks import fork
 from otel_callbacks.cost.attribution import checked
 from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.guard import Refused
@@ -89,7 +89,7 @@ class Budget:
         self.enforce = enforce
         self.labels = checked(labels)
         self._spent: OrderedDict[str, Decimal] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = fork.lock()
 
     def __repr__(self) -> str:
         whose = "".join(f"{name}={value!r}, " for name, value in self.labels.items())

@@ -20,6 +20,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from otel_callbacks import fork
 from otel_callbacks.cost.pricebook import Query
 from otel_callbacks.cost.rates import KINDS, ZERO, Price, Reason, Tier
 
@@ -148,7 +149,7 @@ class Catalogue:
         self._data: _Data | None = None
         self._over = False
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock = fork.lock()
 
     def warm(self) -> threading.Thread | None:
         """Starts the import in a daemon thread, once; returns the thread unless the import is over."""

@@ -82,7 +82,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
     The model is an extractive one of ours: it copies its answers from the context it is given. Spans go to
     the trace file, and to OTEL_EXPORTER_OTLP_ENDPOINT when that is set.
     """
-    from otel_callbacks.configure import configure
+    from otel_callbacks.export.configure import configure
 
     with LocalModelServer() as server:
         try:

@@ -3,16 +3,16 @@
 Nothing is patched, unless embedding models or rerankers are asked for, for which there is no hook.
 """
 
-import threading
 from typing import Any
 
 from langchain_core.tracers.context import register_configure_hook
 
+from otel_callbacks import fork
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
 from otel_callbacks.settings import put_in_charge
 
-_lock = threading.Lock()
+_lock = fork.lock()
 _registered = False
 
 

@@ -5,7 +5,6 @@ fault of ours vanishes that way.
 """
 
 import functools
-import threading
 from inspect import BoundArguments
 from typing import Any
 
@@ -22,6 +21,7 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
+from otel_callbacks import fork
 from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index.dispatch import RecorderFor, Shown, client
 from otel_callbacks.recorder import Recorder
@@ -119,7 +119,7 @@ class _EventHandler(BaseEventHandler):
             _note(event, shown)
 
 
-_lock = threading.Lock()
+_lock = fork.lock()
 _span_handler, _event_handler = _SpanHandler(), _EventHandler()
 
 

@@ -1,0 +1,315 @@
+"""One handler under threads, tasks, event loops and both frameworks at once, with cancellation, for a long time.
+
+    python benchmarks/soak.py [--minutes 10] [--threads 200] [--tasks 2000] [--loops 3]
+
+Every request carries a tag in the names of its own spans, so that each trace can be checked as it is exported: one
+root, one tag, every parent there, and the same tree as when the request runs alone. At the end nothing may be open,
+and as many spans must have been exported as were ended.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import itertools
+import logging
+import random
+import re
+import resource
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableLambda
+from llama_index.core import Settings
+from llama_index.core.callbacks import CallbackManager
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+import fakes
+import llama_fakes
+
+from otel_callbacks.export.outbox import Delivery, Limits
+from otel_callbacks.export.signals import SpanDelivery
+from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.guard import faults
+from otel_callbacks.handler import OTelCallbackHandler
+from otel_callbacks.llama_index.dispatch import client
+from otel_callbacks.metrics import SpanCounts
+
+RATE = 100.0  # requests per second that two cores bear beside other work
+GRACE = 10.0  # seconds in which what ends after its root is waited for
+TAG = re.compile(r"~(\w+)~\d+")
+STATUS = Path("/proc/self/statm")
+
+Shape = Counter[tuple[str, str | None]]
+
+
+class Trees(SpanExporter):
+    """Checks traces instead of sending them: disjoint, whole, and shaped as they are when they run alone."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, Shape] = {}
+        self.wrong: list[str] = []
+        self.traces = self.cut_short = self.users = self.late = 0
+        self._spans: dict[int, list[ReadableSpan]] = {}
+        self._tags: dict[int, set[str]] = {}  # of traces that were cut short, once they are checked
+        self._missing: set[int] = set()  # spans that others name as their parent
+        self._roots: dict[int, float] = {}
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            self.users += span.name.startswith("user")
+            if span.context.trace_id in self._tags:
+                self._arrives_late(span)
+                continue
+            self._spans.setdefault(span.context.trace_id, []).append(span)
+            if span.parent is None:
+                self._roots[span.context.trace_id] = time.monotonic()
+        self.check(GRACE)
+        return SpanExportResult.SUCCESS
+
+    def check(self, older: float) -> None:
+        """Checks the traces whose root arrived that many seconds ago."""
+        due = time.monotonic() - older
+        for trace_id in [trace_id for trace_id, arrived in self._roots.items() if arrived <= due]:
+            del self._roots[trace_id]
+            if (fault := self._fault(self._spans.pop(trace_id))) and len(self.wrong) < 20:
+                self.wrong.append(fault)
+
+    def left(self) -> list[str]:
+        """What never arrived: roots, and parents."""
+        rootless = [f"no root: {[span.name for span in spans]}" for spans in self._spans.values()]
+        return rootless + [f"no parent: {span_id:016x}" for span_id in self._missing]
+
+    def _arrives_late(self, span: ReadableSpan) -> None:
+        """Of a stream that was cancelled LangChain may lose a generator: it ends when the garbage is collected."""
+        self.late += 1
+        self._missing.discard(span.context.span_id)
+        if {tag.group() for tag in TAG.finditer(span.name)} != self._tags[span.context.trace_id]:
+            self.wrong.append(f"late and of another request: {span.name}")
+
+    def _fault(self, spans: list[ReadableSpan]) -> str | None:
+        self.traces += 1
+        names = {span.context.span_id: TAG.sub("", span.name) for span in spans}
+        tags = {tag.group() for span in spans for tag in TAG.finditer(span.name)}
+        cut_short = any("otel_callbacks.outcome" in (span.attributes or {}) for span in spans)
+        if cut_short:
+            self.cut_short += 1
+            self._tags[spans[0].context.trace_id] = set(tags)
+        missing = {span.parent.span_id for span in spans if span.parent} - names.keys()
+        self._missing |= missing
+        shape: Shape = Counter(
+            (TAG.sub("", span.name), names.get(span.parent.span_id, "?") if span.parent else None)
+            for span in spans
+            if not (cut_short and span.parent and span.parent.span_id in missing)
+        )
+        if len(tags) != 1 and not (cut_short and not tags):
+            return f"{len(tags)} requests in one trace: {sorted(tags)}"
+        if not tags:
+            return None
+        kind = TAG.fullmatch(tags.pop()).group(1)  # type: ignore[union-attr]
+        expected = self.shapes.setdefault(kind, shape)
+        if cut_short:
+            return f"{kind}: {shape - expected} is too much" if shape - expected else None
+        return None if shape == expected else f"{kind}: {shape} instead of {expected}"
+
+
+class Requests:
+    """What the application does: each method is one request, made so that its spans can be told from others'."""
+
+    def __init__(self, provider: TracerProvider, handler: OTelCallbackHandler) -> None:
+        self._tracer = provider.get_tracer("application")
+        self._callbacks: Any = {"callbacks": [handler]}
+        self._index = llama_fakes.index()
+        self._numbers = itertools.count()
+
+    def chain(self) -> None:
+        tag = self._tag("chain")
+        self._chain(tag, 0).invoke("q", self._callbacks)
+
+    async def achain(self, delay: float) -> None:
+        await self._chain(self._tag("achain"), delay).ainvoke("q", self._callbacks)
+
+    async def stream(self, delay: float) -> None:
+        async for _ in self._chain(self._tag("stream"), delay / 4).astream("q", self._callbacks):
+            pass
+
+    def query(self) -> None:
+        self._engine(self._tag("query"), 0).query("q")
+
+    async def aquery(self, delay: float) -> None:
+        await self._engine(self._tag("aquery"), delay).aquery("q")
+
+    def _tag(self, kind: str) -> str:
+        return f"~{kind}~{next(self._numbers)}"
+
+    def _chain(self, tag: str, delay: float) -> Any:
+        retriever = fakes.ScriptedRetriever(body=self._body(tag), delay=delay / 2)
+        model = fakes.ScriptedModel(model=f"m{tag}", body=self._body(tag), delay=delay / 2)
+        return (retriever | RunnableLambda(shape) | model).with_config(run_name=f"rag{tag}")
+
+    def _engine(self, tag: str, delay: float) -> Any:
+        model = llama_fakes.ScriptedModel(model=f"m{tag}", body=self._body(tag), delay=delay)
+        return self._index.as_query_engine(llm=model)
+
+    def _body(self, tag: str) -> Callable[[], None]:
+        def body() -> None:
+            with self._tracer.start_as_current_span(f"user{tag}"):
+                pass
+
+        return body
+
+
+def shape(found: Any) -> str:
+    return "text"
+
+
+@dataclass
+class Report:
+    """How it went; `memory` is the resident set in MiB, over time."""
+
+    requests: int
+    cut_short: int
+    late: int
+    wrong: list[str]
+    counts: SpanCounts
+    faults: int
+    delivery: Delivery
+    user_spans: int
+    still_open: int
+    memory: list[float] = field(repr=False)
+
+
+class Soak:
+    """The load: `threads` and `tasks` that make one request after the other until told to stop."""
+
+    def __init__(self, threads: int, tasks: int, loops: int) -> None:
+        self._threads, self._tasks, self._loops = threads, tasks, loops
+        self._pause = 2 * (threads + tasks) / RATE
+        self._over = threading.Event()
+        self._failed: list[str] = []
+        self._faults = faults.count
+        self.trees = Trees()
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        delivery = SpanDelivery("soak", lambda: self.trees, Limits(queue=200_000, delay=0.5))
+        self.provider.add_span_processor(delivery)
+        meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+        self.handler = OTelCallbackHandler(tracer_provider=self.provider, meter_provider=meters)
+        self.telemetry = Telemetry(self.provider, meters, _destinations=[delivery.outbox])
+        self.requests = Requests(self.provider, self.handler)
+
+    def run(self, seconds: float) -> Report:
+        """Runs the load for so long, and checks what came of it."""
+        Settings.callback_manager = CallbackManager([self.handler])
+        self._alone()
+        memory: list[float] = []
+        with ThreadPoolExecutor(self._threads + self._loops) as pool:
+            for _ in range(self._threads):
+                pool.submit(self._work)
+            for _ in range(self._loops):
+                pool.submit(asyncio.run, self._loop())
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                memory.append(_resident())
+                self._over.wait(min(5.0, seconds / 4))
+            self._over.set()
+        gc.collect()
+        self.telemetry.shutdown(60)
+        self.trees.check(0)
+        wrong = self.trees.wrong + self._failed + self.trees.left()
+        return Report(
+            self.trees.traces,
+            self.trees.cut_short,
+            self.trees.late,
+            wrong,
+            self.handler._recorder.counts,
+            faults.count - self._faults,
+            self.telemetry.stats().destinations[0],
+            self.trees.users,
+            len(self.handler._recorder.runs) + len(client.shown),
+            memory,
+        )
+
+    def _alone(self) -> None:
+        """Learns what each kind of request looks like when nothing else runs."""
+        self.requests.chain()
+        self.requests.query()
+        for request in (self.requests.achain, self.requests.stream, self.requests.aquery):
+            asyncio.run(request(0.0))
+        self.telemetry.flush(60)
+        self.trees.check(0)
+
+    def _work(self) -> None:
+        while not self._over.wait(random.uniform(0, self._pause)):
+            try:
+                random.choice((self.requests.chain, self.requests.query))()
+            except Exception as error:
+                self._failed.append(repr(error))
+
+    async def _loop(self) -> None:
+        await asyncio.gather(*(self._task() for _ in range(self._tasks // self._loops)))
+
+    async def _task(self) -> None:
+        while not self._over.is_set():
+            kind = random.choice((self.requests.achain, self.requests.stream, self.requests.aquery))
+            delay = random.uniform(0, self._pause)
+            patience = random.uniform(0, delay) if random.random() < 0.3 else None
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience):
+                        await kind(delay / 2)
+            except Exception as error:
+                self._failed.append(repr(error))
+            await self._sleep(random.uniform(0, delay))
+
+    async def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._over.is_set() and time.monotonic() < until:
+            await asyncio.sleep(min(1.0, seconds))
+
+
+def _resident() -> float:
+    if not STATUS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(STATUS.read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--threads", type=int, default=200)
+    parser.add_argument("--tasks", type=int, default=2000)
+    parser.add_argument("--loops", type=int, default=3)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # that no scripted model has a price
+    soak = Soak(arguments.threads, arguments.tasks, arguments.loops)
+    report = soak.run(arguments.minutes * 60)
+    counts, delivery = report.counts, report.delivery
+    fifth = max(len(report.memory) // 5, 1)
+    settled, ended = max(report.memory[fifth : 2 * fifth] or report.memory), max(report.memory[-fifth:])
+    print(
+        f"requests {report.requests}, cut short {report.cut_short}, spans more than {GRACE:.0f} s late {report.late}"
+    )
+    print(f"started {counts.started}, ended {counts.ended}, swept {counts.swept}, faults {report.faults}")
+    print(
+        f"exported {delivery.exported} = ended + {report.user_spans} of the user, dropped {delivery.dropped}"
+    )
+    print(f"resident {settled:.0f} MiB after a fifth of the time, {ended:.0f} MiB at the end")
+    print(f"still open {report.still_open}, wrong {len(report.wrong)}", *report.wrong, sep="\n")
+    exact = counts.started == counts.ended == delivery.exported - report.user_spans
+    return 0 if exact and not report.wrong and not report.still_open else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Outboxes for spans, events and metrics: the SDK puts what it has made in, an exporter takes it out."""
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_callbacks.export.outbox import Limits, Outbox
+
+SHUTDOWN_SECONDS = 2.0
+"""How long a shutdown that was given no time waits, such as that at the interpreter's exit."""
+
+_REQUEST_BYTES = 2 * 1024 * 1024
+"""Collectors refuse requests above 4 MiB by gRPC and 20 MiB by HTTP, all of it; ours are measured roughly."""
+
+_FRAME_BYTES = 500
+
+
+class _Exporter(Protocol):
+    def shutdown(self) -> None: ...
+
+
+E = TypeVar("E", bound=_Exporter)
+T = TypeVar("T")
+
+
+class PerProcess(Generic[E]):
+    """An exporter of which every process makes its own: two cannot share one connection.
+
+    Raises:
+        Exception: whatever `make` raises, when the first is made.
+    """
+
+    def __init__(self, make: Callable[[], E]) -> None:
+        self._make = make
+        self._made = {os.getpid(): make()}  # those inherited are kept: to close them is their process's to do
+
+    def __call__(self) -> E:
+        """This process's exporter."""
+        pid = os.getpid()
+        if pid not in self._made:
+            self._made[pid] = self._make()
+        return self._made[pid]
+
+    def close(self) -> None:
+        """Shuts this process's exporter down, if it has one."""
+        exporter = self._made.pop(os.getpid(), None)
+        if exporter is not None:
+            exporter.shutdown()
+
+
+class SpanDelivery(SpanProcessor):
+    """Sends sampled spans when they have ended."""
+
+    def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: Limits) -> None:
+        self._exporter = PerProcess(make)
+        self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Takes a span that has ended."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.outbox.put(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Whether what waits was taken in time."""
+        return self.outbox.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Sends what waits and stops."""
+        self.outbox.close(SHUTDOWN_SECONDS)
+        self._exporter.close()
+
+    def _send(self, spans: Sequence[ReadableSpan]) -> int:
+        export = self._exporter().export
+        parts = portions(spans, _span_bytes)
+        return sum(len(part) for part in parts if export(part) is SpanExportResult.SUCCESS)
+
+
+class EventDelivery(LogRecordProcessor):
+    """Sends events (log records)."""
+
+    def __init__(self, destination: str, make: Callable[[], LogRecordExporter], limits: Limits) -> None:
+        self._exporter = PerProcess(make)
+        self.outbox: Outbox[ReadableLogRecord] = Outbox(destination, self._send, limits)
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Takes an event, as it is now: other processors may change the record, and its context may be large."""
+        record = copy.copy(log_record.log_record)
+        record.context = Context()
+        resource = log_record.resource or Resource.get_empty()
+        self.outbox.put(
+            ReadableLogRecord(record, resource, log_record.instrumentation_scope, log_record.limits)
+        )
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Whether what waits was taken in time."""
+        return self.outbox.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Sends what waits and stops."""
+        self.outbox.close(SHUTDOWN_SECONDS)
+        self._exporter.close()
+
+    def _send(self, records: Sequence[ReadableLogRecord]) -> int:
+        export = self._exporter().export
+        parts = portions(records, _event_bytes)
+        return sum(len(part) for part in parts if export(part) is LogRecordExportResult.SUCCESS)
+
+
+class MetricDelivery(MetricExporter):
+    """Sends metrics as they are collected, without holding up the collection."""
+
+    def __init__(self, destination: str, make: Callable[[], MetricExporter]) -> None:
+        self._exporter = PerProcess(make)
+        first = self._exporter()
+        super().__init__(first._preferred_temporality, first._preferred_aggregation)
+        self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, Limits(queue=8, batch=1, delay=0))
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
+    ) -> MetricExportResult:
+        """Takes what was collected."""
+        self.outbox.put(metrics_data)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Whether what waits was taken in time."""
+        return self.outbox.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = SHUTDOWN_SECONDS * 1000, **kwargs: Any) -> None:
+        """Sends what waits and stops."""
+        self.outbox.close(timeout_millis / 1000)
+        self._exporter.close()
+
+    def _send(self, collections: Sequence[MetricsData]) -> int:
+        export = self._exporter().export
+        return sum(export(each) is MetricExportResult.SUCCESS for each in collections)
+
+
+def portions(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Cuts a batch so that a back end takes each part; what is too large by itself goes alone."""
+    start, total = 0, 0
+    for at, item in enumerate(items):
+        size_of_item = size(item)
+        if at > start and total + size_of_item > _REQUEST_BYTES:
+            yield items[start:at]
+            start, total = at, 0
+        total += size_of_item
+    yield items[start:]
+
+
+def _span_bytes(span: ReadableSpan) -> int:
+    parts: Iterable[Any] = (span.attributes, *(event.attributes for event in span.events))
+    return _FRAME_BYTES + sum(map(_bytes, parts))
+
+
+def _event_bytes(record: ReadableLogRecord) -> int:
+    return _FRAME_BYTES + _bytes(record.log_record.body) + _bytes(record.log_record.attributes)
+
+
+def _bytes(value: Any) -> int:
+    """About as many bytes as a value takes on the wire."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode(errors="replace"))
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + 8 + _bytes(each) for key, each in value.items())
+    if isinstance(value, Sequence):
+        return sum(4 + _bytes(each) for each in value)
+    return 8
