@@ -9,34 +9,91 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
     from otel_callbacks.content import ContentPolicy
+    from otel_callbacks.cost.attribution import attribution, baggage_headers
+    from otel_callbacks.cost.budget import Budget, BudgetExceeded
+    from otel_callbacks.cost.prices import Price, PriceBook
     from otel_callbacks.explore.collection import traces
+    from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.manual import (
+        agent,
+        embedding,
+        inference,
+        rerank,
+        retrieval,
+        step,
+        tool,
+        workflow,
+    )
+    from otel_callbacks.manual.usage import record_usage
+    from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
+    "AttributionSpanProcessor",
+    "Budget",
+    "BudgetExceeded",
     "ContentPolicy",
     "OTelCallbackHandler",
+    "Price",
+    "PriceBook",
     "Telemetry",
+    "agent",
+    "attribution",
+    "baggage_headers",
     "configure",
+    "current_trace_id",
+    "embedding",
+    "inference",
     "instrument",
+    "record_feedback",
+    "record_usage",
+    "rerank",
+    "retrieval",
+    "step",
+    "tool",
     "traces",
     "uninstrument",
+    "workflow",
 ]
 
 _HOMES = {
+    "AttributionSpanProcessor": "otel_callbacks.processors",
+    "Budget": "otel_callbacks.cost.budget",
+    "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.content",
     "OTelCallbackHandler": "otel_callbacks.handler",
+    "Price": "otel_callbacks.cost.prices",
+    "PriceBook": "otel_callbacks.cost.prices",
     "Telemetry": "otel_callbacks.configure",
+    "agent": "otel_callbacks.manual",
+    "attribution": "otel_callbacks.cost.attribution",
+    "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.configure",
+    "current_trace_id": "otel_callbacks.feedback",
+    "embedding": "otel_callbacks.manual",
+    "inference": "otel_callbacks.manual",
     "instrument": "otel_callbacks.handler",
+    "load_ipython_extension": "otel_callbacks.explore.notebook",
+    "record_feedback": "otel_callbacks.feedback",
+    "record_usage": "otel_callbacks.manual.usage",
+    "rerank": "otel_callbacks.manual",
+    "retrieval": "otel_callbacks.manual",
+    "step": "otel_callbacks.manual",
+    "tool": "otel_callbacks.manual",
     "traces": "otel_callbacks.explore.collection",
     "uninstrument": "otel_callbacks.handler",
+    "unload_ipython_extension": "otel_callbacks.explore.notebook",
+    "workflow": "otel_callbacks.manual",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(
+        import_module(_HOMES[name]), name
+    )  # importing `configure` bound the module
+    return value
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 import click
 
 from otel_callbacks.conformance.command import check
+from otel_callbacks.cost.reporting.command import cost
 from otel_callbacks.demo.command import demo
 from otel_callbacks.explore.commands.diff import diff
 from otel_callbacks.explore.commands.replay import replay
@@ -17,6 +18,7 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(cost)
 main.add_command(demo)
 main.add_command(diff)
 main.add_command(replay)

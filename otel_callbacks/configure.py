@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_callbacks.explore.ring import keep_traces
 from otel_callbacks.explore.store import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.processors import AttributionSpanProcessor
 
 Protocol = Literal["http/protobuf", "grpc"]
 
@@ -117,6 +118,7 @@ def _extend(
     headers: Mapping[str, str] | None,
     file: str | os.PathLike[str] | None,
 ) -> Telemetry:
+    provider.add_span_processor(AttributionSpanProcessor())
     for address in addresses:
         provider.add_span_processor(BatchSpanProcessor(_exporters(address, protocol, headers)[0]))
     return Telemetry(provider, trace_file=_write_to(provider, file))
@@ -135,6 +137,7 @@ def _build(
     from_environment = any(os.environ.get(variable) for variable in _ENDPOINT_VARIABLES)
     targets: list[str | None] = [*addresses, *([None] if from_environment else [])]
     tracer_provider = TracerProvider(resource=resource)
+    tracer_provider.add_span_processor(AttributionSpanProcessor())
     if file is None and not targets:
         file = LOCAL_FOLDER
     written = _write_to(tracer_provider, file)

@@ -8,6 +8,7 @@ run is open, and afterwards with whatever was current outside.
 
 import asyncio
 import threading
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,9 +18,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from otel_callbacks.operations import Operation
+from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
 
 _RUN_KEY = context_api.create_key("otel_callbacks-run")
+_NO_LABELS: Mapping[str, str] = {}
+_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
+_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
 
 
 class Place(NamedTuple):
@@ -50,18 +54,25 @@ class Run:
         found_by_id: children of this run name it by id, so that being current does not make it a parent. In
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
+        labels: who pays, by attribute; those that this run's call asked for are also in `asked`.
+        totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
+        gaps: seconds between the chunks of a stream.
     """
 
     __slots__ = (
         "_context",
         "_outer_context",
+        "added_up",
+        "asked",
         "children",
         "first_chunk",
         "found_by_id",
+        "gaps",
         "hidden",
         "inside",
         "interrupted",
         "key",
+        "labels",
         "last_chunk",
         "may_vanish",
         "open",
@@ -86,6 +97,8 @@ class Run:
         self.span: Span = trace.INVALID_SPAN
         self.recorder: Any = None
         self.started = 0
+        self.labels: Mapping[str, str] = _NO_LABELS
+        self.asked: Mapping[str, str] = _NO_LABELS
         self.place: Place | None = None
         self.inside: Callable[[], bool] | None = None
         self.found_by_id = False
@@ -94,9 +107,11 @@ class Run:
         self.children: set[Run] | None = None
         self.hidden: list[Any] | None = None
         self.totals: Any = None
+        self.added_up = False
         self.recorded_error: BaseException | None = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
+        self.gaps: array[float] | None = None
         self.watch: Callable[[Any], None] | None = None
         self._context: Context | None = None
         self._outer_context: Context | None = None
@@ -251,6 +266,17 @@ def last_run() -> Run | None:
     return run
 
 
+def enclosing_run(context: Context) -> Run | None:
+    """The innermost run that is current where `context` is, of whatever table; there may be the user's spans within."""
+    span = trace.get_current_span(context)
+    run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
+    while isinstance(span, CurrentSpan) and not span._run.is_current():
+        run, span = span._outer_run, span._outer
+    while run is not None and not run.is_current():
+        run = run.parent
+    return run
+
+
 def closed_run(key: Any) -> Run | None:
     """The run that was last current here, if it is the one called `key` and has ended.
 
@@ -268,3 +294,24 @@ def live_run(table: dict[Any, Run]) -> Run | None:
             return span._run
         span = span._outer
     return None
+
+
+def inherit(operation: Operation, base: Run | None) -> None:
+    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
+    if isinstance(operation, Step):
+        return
+    agent: AgentInvocation | None = None
+    run = base
+    while run is not None:
+        above = run.operation
+        operation.conversation_id = operation.conversation_id or above.conversation_id
+        if agent is None and isinstance(above, AgentInvocation):
+            agent = above
+        run = run.parent
+    if agent is not None and isinstance(operation, ToolExecution):
+        operation.agent_name = operation.agent_name or agent.name
+
+
+def suppressed(context: Context) -> bool:
+    """Whether the application wants no telemetry of what happens in this context."""
+    return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext
 
 from otel_callbacks import semconv
 
@@ -36,6 +36,11 @@ class Events:
             span.add_event("exception", attributes, timestamp)
         if self._exceptions_as_logs:
             self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, attributes, timestamp)
+
+    def evaluation(self, subject: SpanContext, attributes: Mapping[str, Any], timestamp: int) -> None:
+        """Emits what somebody thinks of a span, in the context of that span."""
+        span = trace.NonRecordingSpan(subject)
+        self._emit(span, semconv.EVENT_EVALUATION_RESULT, SeverityNumber.INFO, attributes, timestamp)
 
     def _emit(
         self,

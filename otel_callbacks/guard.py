@@ -12,6 +12,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class Refused(Exception):
+    """Raised on purpose, to stop what the application is about to do because the application asked for that."""
+
+
 class _Faults:
     """What has gone wrong so far. `strict` makes faults raise; the test suites set it."""
 
@@ -40,7 +44,8 @@ faults = _Faults()
 def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     """Makes `function` return None instead of raising an `Exception` of its own.
 
-    `BaseException`s such as `KeyboardInterrupt` pass: they are the application's, not ours.
+    `Refused` passes, which is meant for the application, and so do `BaseException`s such as `KeyboardInterrupt`,
+    which are the application's.
     """
     where = function.__qualname__
 
@@ -48,6 +53,8 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         try:
             return function(*args, **kwargs)
+        except Refused:
+            raise
         except Exception as error:
             faults.report(where, error)
             if faults.strict:

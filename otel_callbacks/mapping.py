@@ -127,6 +127,11 @@ _USAGE = _reader(
 )
 
 
+_CACHED = _reader(
+    (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
+)
+"""Of an answer from the framework's cache, which used no tokens now."""
+
 _CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
 
 
@@ -167,8 +172,8 @@ def end_attributes(operation: operations.Operation) -> Attributes:
         case operations.Inference():
             if not operation.duplicate:
                 attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
-            if operation.usage is not None and not operation.cached:
-                attributes.update(_USAGE(operation.usage))
+            if operation.usage is not None:
+                attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
         case operations.Embedding() if operation.usage is not None:
             if operation.usage.input_tokens is not None:
                 attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens

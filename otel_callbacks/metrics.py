@@ -1,18 +1,23 @@
 """The conventions' metrics, with exactly their attributes and buckets, and counters of our own doing."""
 
 import functools
-import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from typing import NamedTuple
 
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
+from opentelemetry.trace import SpanContext
 
 from otel_callbacks import mapping, operations, semconv
+from otel_callbacks.cost.charges import Charge
 from otel_callbacks.cost.rollup import Totals
+from otel_callbacks.guard import guarded
+from otel_callbacks.spending import LabelRules, LabelValues, Spending
+from otel_callbacks.sums import Sum
 
 _DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS = (
@@ -22,9 +27,6 @@ _TOKENS = (
 _WORKFLOW = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _AGENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
 _CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
-
-_MAX_SUMS = 2_000  # the SDK's own cardinality limit
-_OVERFLOW: frozenset[tuple[str, str | int]] = frozenset({("otel.metric.overflow", True)})
 
 _MAX_WAITING = 4_096
 _AT_A_TIME = 32
@@ -42,57 +44,59 @@ class SpanCounts:
         self.errors = 0
 
 
-class Sum:
-    """A counter whose additions cost a dictionary update.
+class Ended(NamedTuple):
+    """An operation that has ended, as far as metrics are about it.
 
-    The SDK's own costs a dozen microseconds each, and a model call adds to several. So the sums are kept here and
-    read when metrics are collected; what is exported is the same monotonic sum.
+    Attributes:
+        operation: the operation, complete; its content is not looked at.
+        seconds: how long it took; None if nobody measured that.
+        error_type: why it failed, if it did.
+        totals: what it used, with everything below it.
+        span: its span, for exemplars.
+        charge: what it was charged.
+        labels: who pays.
+        label_rules: which of the labels our own metrics carry.
+        chunks: seconds between the chunks of a stream.
     """
 
-    def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
-        self._sums: dict[frozenset[tuple[str, str | int]], float] = {}
-        self._lock = threading.Lock()
-        meter.create_observable_counter(name, [self._observe], unit, description)
-
-    def add(self, amount: float, attributes: _Attributes) -> None:
-        """Adds to the sum of these attributes; past the cardinality limit, to the SDK's overflow sum."""
-        key = frozenset(attributes.items())
-        with self._lock:
-            if key not in self._sums and len(self._sums) >= _MAX_SUMS:
-                key = _OVERFLOW
-            self._sums[key] = self._sums.get(key, 0) + amount
-
-    def _observe(self, options: CallbackOptions) -> Iterable[Observation]:
-        with self._lock:
-            sums = list(self._sums.items())
-        return [Observation(total, dict(key)) for key, total in sums]
+    operation: operations.Operation
+    seconds: float | None
+    error_type: str | None
+    totals: Totals | None
+    span: SpanContext
+    charge: Charge | None
+    labels: Mapping[str, str]
+    label_rules: LabelRules
+    chunks: Sequence[float]
 
 
 class Waiting:
-    """Measurements that wait to be recorded.
+    """What is yet to be recorded.
 
-    To record one takes the SDK a dozen microseconds, three times that when its code is not in the processor's
-    caches, as it never is inside an application. So they are recorded together when metrics are collected; if they
-    are not collected, a few at a time.
+    To record one measurement takes the SDK a dozen microseconds, three times that when its code is not in the
+    processor's caches, as it never is inside an application. So what ended is only noted, and recorded when metrics
+    are collected; if they are not collected, a few at a time.
     """
 
-    def __init__(self) -> None:
-        self._measurements: deque[tuple[Histogram, float, _Attributes, Context]] = deque()
+    def __init__(self, record: Callable[[Ended], None]) -> None:
+        self._record = record
+        self._ended: deque[Ended] = deque()
 
-    def record(self, histogram: Histogram, amount: float, attributes: _Attributes, context: Context) -> None:
-        """Takes a measurement, and its attributes for keeps; `context` holds the span an exemplar points to."""
-        self._measurements.append((histogram, amount, attributes, context))
-        if len(self._measurements) > _MAX_WAITING:
+    def add(self, ended: Ended) -> None:
+        """Notes an operation; its content is not kept."""
+        self._ended.append(ended)
+        if len(self._ended) > _MAX_WAITING:
             self.drain(_AT_A_TIME)
 
+    @guarded
     def drain(self, most: int | None = None) -> None:
         """Records what waits, or `most` of it."""
-        for _ in range(len(self._measurements) if most is None else most):
+        for _ in range(len(self._ended) if most is None else most):
             try:
-                histogram, amount, attributes, context = self._measurements.popleft()
+                ended = self._ended.popleft()
             except IndexError:  # another thread drains too
                 return
-            histogram.record(amount, attributes, context)
+            self._record(ended)
 
 
 class Metrics:
@@ -103,7 +107,8 @@ class Metrics:
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         self.counts = SpanCounts()
-        self._waiting = Waiting()
+        self._label_values = LabelValues()
+        self._waiting = Waiting(self._record)
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
@@ -113,8 +118,10 @@ class Metrics:
                 name, unit, description, explicit_bucket_boundaries_advisory=buckets
             )
 
-        def tokens(name: str, description: str) -> Sum:
-            return Sum(meter, name, "{token}", description)
+        def counter(name: str, unit: str, description: str) -> Sum:
+            return Sum(meter, name, unit, description, self._waiting.drain)
+
+        tokens = functools.partial(counter, unit="{token}")
 
         self._inference = histogram(
             semconv.METRIC_INFERENCE_DURATION, "s", _DURATION, "Duration of a model call"
@@ -125,11 +132,17 @@ class Metrics:
         self._chunk = histogram(
             semconv.METRIC_TIME_PER_OUTPUT_CHUNK, "s", _DURATION, "Time per chunk after the first"
         )
-        self._input = tokens(semconv.METRIC_USAGE_INPUT_TOKENS, "Input tokens used")
-        self._output = tokens(semconv.METRIC_USAGE_OUTPUT_TOKENS, "Output tokens used")
-        self._cache_read = tokens(semconv.METRIC_USAGE_CACHE_READ, "Input tokens read from a cache")
-        self._cache_write = tokens(semconv.METRIC_USAGE_CACHE_WRITE, "Input tokens written to a cache")
-        self._reasoning = tokens(semconv.METRIC_USAGE_REASONING, "Output tokens used for reasoning")
+        self._input = tokens(semconv.METRIC_USAGE_INPUT_TOKENS, description="Input tokens used")
+        self._output = tokens(semconv.METRIC_USAGE_OUTPUT_TOKENS, description="Output tokens used")
+        self._cache_read = tokens(
+            semconv.METRIC_USAGE_CACHE_READ, description="Input tokens read from a cache"
+        )
+        self._cache_write = tokens(
+            semconv.METRIC_USAGE_CACHE_WRITE, description="Input tokens written to a cache"
+        )
+        self._reasoning = tokens(
+            semconv.METRIC_USAGE_REASONING, description="Output tokens used for reasoning"
+        )
         self._call_input = histogram(
             semconv.METRIC_OPERATION_INPUT_TOKENS, "{token}", _TOKENS, "Input tokens of one call"
         )
@@ -151,6 +164,7 @@ class Metrics:
             semconv.METRIC_AGENT_TOOL_CALLS, "{tool_call}", _CALLS, "Tool calls of one agent invocation"
         )
         self._tool = histogram(semconv.METRIC_TOOL_DURATION, "s", _DURATION, "Duration of a tool execution")
+        self._spending = Spending(counter)
         for name, field in (
             (semconv.METRIC_SPANS_STARTED, "started"),
             (semconv.METRIC_SPANS_ENDED, "ended"),
@@ -159,48 +173,17 @@ class Metrics:
         ):
             meter.create_observable_counter(name, [self._observe_count(field)], "{span}")
 
-    def ended(
-        self,
-        operation: operations.Operation,
-        seconds: float,
-        error_type: str | None,
-        totals: Totals | None,
-        context: Context,
-    ) -> None:
-        """Records an operation that has ended.
+    def ended(self, ended: Ended) -> None:
+        """Takes an operation that has ended."""
+        self._waiting.add(ended)
 
-        Args:
-            operation: the operation, complete.
-            seconds: the duration of its span.
-            error_type: why it failed, if it did.
-            totals: what it used, with everything below it.
-            context: holds its span, for exemplars.
-        """
-        attributes: _Attributes = {semconv.ERROR_TYPE: error_type} if error_type else {}
-        match operation:
-            case operations.Inference():
-                self._record_inference(operation, seconds, attributes, context)
-            case operations.Retrieval():
-                attributes |= _client_attributes(operation, operation.embedding_model, None)
-                self._waiting.record(self._client, seconds, attributes, context)
-            case operations.Embedding():
-                attributes |= _client_attributes(operation, operation.name, operation.response_model)
-                self._waiting.record(self._client, seconds, attributes, context)
-            case operations.ToolExecution():
-                _put(attributes, semconv.TOOL_NAME, operation.name)
-                _put(attributes, semconv.TOOL_TYPE, operation.type)
-                _put(attributes, semconv.AGENT_NAME, operation.agent_name)
-                self._waiting.record(self._tool, seconds, attributes, context)
-            case operations.AgentInvocation():
-                named: _Attributes = {}
-                _put(named, semconv.AGENT_NAME, operation.name)
-                calls, tools = (totals.own_inference_calls, totals.own_tool_calls) if totals else (0, 0)
-                self._waiting.record(self._agent, seconds, attributes | named, context)
-                self._waiting.record(self._inference_calls, calls, named, context)
-                self._waiting.record(self._tool_calls, tools, named, context)
-            case operations.Workflow():
-                _put(attributes, semconv.WORKFLOW_NAME, operation.name)
-                self._waiting.record(self._workflow, seconds, attributes, context)
+    def drain(self) -> None:
+        """Records at once what waits to be recorded at the next collection."""
+        self._waiting.drain()
+
+    def exceeded(self, per: str, labels: Mapping[str, str], rules: LabelRules) -> None:
+        """Counts that a budget was exceeded by a call with these labels."""
+        self._spending.exceeded(per, self._label_values.limited(rules, labels))
 
     def _observe_count(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
@@ -209,30 +192,57 @@ class Metrics:
 
         return observe
 
-    def drain(self) -> None:
-        """Records at once what waits to be recorded at the next collection."""
-        self._waiting.drain()
-
-    def chunk(self, operation: operations.Inference, seconds: float, context: Context) -> None:
-        """Records the time since the previous chunk of a stream."""
-        attributes = _client_attributes(operation, operation.name, operation.response_model)
-        self._waiting.record(self._chunk, seconds, attributes, context)
+    def _record(self, ended: Ended) -> None:
+        operation, seconds = ended.operation, ended.seconds or 0.0
+        context = trace.set_span_in_context(trace.NonRecordingSpan(ended.span), Context())
+        attributes: _Attributes = {semconv.ERROR_TYPE: ended.error_type} if ended.error_type else {}
+        match operation:
+            case operations.Inference():
+                self._record_inference(operation, ended, attributes, context)
+            case operations.Retrieval():
+                attributes |= _client_attributes(operation, operation.embedding_model, None)
+                self._client.record(seconds, attributes, context)
+            case operations.Embedding():
+                attributes |= _client_attributes(operation, operation.name, operation.response_model)
+                self._client.record(seconds, attributes, context)
+            case operations.ToolExecution():
+                _put(attributes, semconv.TOOL_NAME, operation.name)
+                _put(attributes, semconv.TOOL_TYPE, operation.type)
+                _put(attributes, semconv.AGENT_NAME, operation.agent_name)
+                self._tool.record(seconds, attributes, context)
+            case operations.AgentInvocation():
+                named: _Attributes = {}
+                _put(named, semconv.AGENT_NAME, operation.name)
+                totals = ended.totals
+                calls, tools = (totals.own_inference_calls, totals.own_tool_calls) if totals else (0, 0)
+                self._agent.record(seconds, attributes | named, context)
+                self._inference_calls.record(calls, named, context)
+                self._tool_calls.record(tools, named, context)
+            case operations.Workflow():
+                _put(attributes, semconv.WORKFLOW_NAME, operation.name)
+                self._workflow.record(seconds, attributes, context)
+        if ended.charge is not None:
+            labels = self._label_values.limited(ended.label_rules, ended.labels)
+            self._spending.record(operation, ended.charge, labels)
 
     def _record_inference(
-        self, operation: operations.Inference, seconds: float, error: _Attributes, context: Context
+        self, operation: operations.Inference, ended: Ended, error: _Attributes, context: Context
     ) -> None:
         attributes = _client_attributes(operation, operation.name, operation.response_model)
-        self._waiting.record(self._inference, seconds, attributes | error if error else attributes, context)
+        if ended.seconds is not None:
+            self._inference.record(ended.seconds, attributes | error, context)
         if operation.time_to_first_chunk is not None:
-            self._waiting.record(self._first_chunk, operation.time_to_first_chunk, attributes, context)
+            self._first_chunk.record(operation.time_to_first_chunk, attributes, context)
+        for seconds in ended.chunks:
+            self._chunk.record(seconds, attributes, context)
         usage = operation.usage
         if usage is None or operation.cached:
             return
         if usage.input_tokens is not None:
-            self._waiting.record(self._call_input, usage.input_tokens, attributes, context)
+            self._call_input.record(usage.input_tokens, attributes, context)
             _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes)
         if usage.output_tokens is not None:
-            self._waiting.record(self._call_output, usage.output_tokens, attributes, context)
+            self._call_output.record(usage.output_tokens, attributes, context)
             _add_by_modality(self._output, usage.output_tokens, usage.audio_output_tokens, attributes)
         for tokens, counter in (
             (usage.cache_read_input_tokens, self._cache_read),

@@ -6,6 +6,7 @@ when the work starts and completes the same object when the work ends.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from otel_callbacks import semconv
@@ -16,7 +17,8 @@ class Usage:
     """Token counts of one model call, as the provider bills them; None means not reported.
 
     `input_tokens` includes the cache reads and writes, `output_tokens` includes the reasoning: the breakdowns
-    are parts of the totals, never additions (GenAI conventions, "usage").
+    are parts of the totals, never additions (GenAI conventions, "usage"). `cache_write_1h_input_tokens` is the part
+    of the cache writes that is kept for an hour, which costs more.
     """
 
     input_tokens: int | None = None
@@ -26,6 +28,7 @@ class Usage:
     reasoning_output_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    cache_write_1h_input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,8 @@ class Inference(Operation):
     """One model call; `name` is the requested model.
 
     `cached` marks an answer that the framework took from its own cache: nothing was sent, nothing is owed.
-    `duplicate` marks the call of a model that wraps another; its usage is the inner call's. Times are seconds.
+    `duplicate` marks the call of a model that wraps another; its usage is the inner call's. `reported_usd` is what
+    the provider or a gateway says it cost. Times are seconds.
     """
 
     operation = semconv.CHAT
@@ -249,6 +253,7 @@ class Inference(Operation):
     finish_reasons: Sequence[str] | None = None
     time_to_first_chunk: float | None = None
     usage: Usage | None = None
+    reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
 

@@ -5,6 +5,7 @@ To add a provider, add its spellings here; both frameworks read them.
 
 import os
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,6 +84,23 @@ _DETAILS = {
 }
 """The same for the details within input and output, without the tier that LangChain puts before a name."""
 
+_FINISH_REASONS = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "function_call": "tool_call",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "STOP": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "refusal": "content_filter",
+}
+"""The providers' words for why an answer stopped, where the conventions' message schema has another."""
+
 _APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
 _TIERS = ("priority_", "flex_")
 
@@ -133,6 +151,8 @@ def usage_of(reported: Any) -> Usage | None:
     for key, value in report.items():
         if key in _INPUT_DETAILS:
             sent = _read(as_mapping(value), _DETAILS)
+        elif key == "cache_creation":  # Anthropic's own split by lifetime; LangChain's is in the details
+            sent = _read(as_mapping(value), _DETAILS) | sent
         elif key in _OUTPUT_DETAILS:
             received = _read(as_mapping(value), _DETAILS)
         elif (field := _COUNTS.get(key)) is not None and (number := count(value)) is not None:
@@ -155,10 +175,20 @@ def usage_of(reported: Any) -> Usage | None:
         output_tokens=output_tokens,
         cache_read_input_tokens=cache_read or None,
         cache_write_input_tokens=cache_write or None,
+        cache_write_1h_input_tokens=sent.get("cache_write_1h") or None,
         reasoning_output_tokens=received.get("reasoning") or thoughts or None,
         audio_input_tokens=sent.get("audio") or None,
         audio_output_tokens=received.get("audio") or None,
     )
+
+
+def reported_usd(reported: Any) -> Decimal | None:
+    """What a usage report says the call cost, as OpenRouter's does (`cost`, in USD)."""
+    extra = getattr(reported, "model_extra", None) or {}  # fields that the client's own types do not have
+    cost = as_mapping(reported).get("cost", extra.get("cost"))
+    if isinstance(cost, bool) or not isinstance(cost, int | float | Decimal) or not 0 <= cost < 1e6:
+        return None
+    return Decimal(str(cost))
 
 
 def _read(details: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, int]:
@@ -188,6 +218,11 @@ def finish_reasons_of(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str
     if not given or not (cut or any(given)):
         return None
     return tuple(reason or "error" for reason in given)
+
+
+def finish_reason(word: str | None) -> str:
+    """Why a message stopped, in the words of the conventions' message schema; `stop` where nobody said."""
+    return _FINISH_REASONS.get(word or "", word) or "stop"
 
 
 def unrepeated(text: Any) -> str | None:

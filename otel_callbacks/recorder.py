@@ -8,10 +8,10 @@ import asyncio
 import atexit
 import functools
 import time
-import traceback
 import weakref
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
@@ -20,15 +20,19 @@ from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, SpanContext, StatusCode, TracerProvider
+from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import content, mapping, operations, semconv
+from otel_callbacks import mapping, operations, semconv
+from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.content import ContentPolicy
-from otel_callbacks.cost.rollup import Totals
-from otel_callbacks.current import Run, here, surroundings
+from otel_callbacks.cost import attribution
+from otel_callbacks.cost.budget import Budgets
+from otel_callbacks.cost.charges import Charges
+from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, suppressed, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
+from otel_callbacks.spending import LabelRules
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -36,14 +40,8 @@ DETAILS: tuple[Detail, ...] = get_args(Detail)
 _MAX_OPEN = 100_000
 _MAX_HIDDEN = 1_000
 _MAX_INTERRUPTED = 1_024
-_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
-_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
-_COUNTED = (
-    operations.Inference,
-    operations.Embedding,
-    operations.Retrieval,
-    operations.ToolExecution,
-)
+_MAX_ROOTS = 4_096
+_MAX_GAPS = 100_000  # between the chunks of one stream
 
 
 class Table:
@@ -53,11 +51,13 @@ class Table:
         runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
             a span.
         interrupted: the root spans of conversations that wait for somebody, the newest last.
+        roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
     """
 
     def __init__(self) -> None:
         self.runs: dict[Any, Run] = {}
         self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
+        self.roots: OrderedDict[Any, int] = OrderedDict()
 
 
 _tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDictionary()
@@ -72,6 +72,10 @@ class Recorder:
         logger_provider: where events go; None as above.
         detail: which runs get a span of their own, see `Detail`.
         content: what content is recorded.
+        charges: prices calls.
+        attribution: who pays.
+        budgets: what may be spent.
+        metric_labels: which labels our own metrics carry.
     """
 
     def __init__(
@@ -80,8 +84,12 @@ class Recorder:
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
         *,
-        detail: Detail = "standard",
+        detail: Detail,
         content: ContentPolicy,
+        charges: Charges,
+        attribution: attribution.Attribution,
+        budgets: Budgets,
+        metric_labels: LabelRules,
     ) -> None:
         self.detail = detail
         self.content = content
@@ -91,7 +99,10 @@ class Recorder:
         )
         self._metrics = instruments(meter_provider)
         self.counts = self._metrics.counts
+        self._attribution = attribution
+        self._budgets = budgets
         self._events = Events(logger_provider)
+        self._closing = Closing(self._metrics, self._events, content, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
         _recorders.add(self)
 
@@ -119,6 +130,7 @@ class Recorder:
         may_vanish: bool = False,
         attach: bool = True,
         resumes: bool = False,
+        tags: Mapping[str, Any] | None = None,
     ) -> Run | None:
         """Starts a run and makes it current; None if instrumentation is suppressed or the id is taken.
 
@@ -132,11 +144,12 @@ class Recorder:
             may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues a conversation that was interrupted, to which it is then linked.
+            tags: the metadata or tags of the framework's call, which may name who pays.
         """
         runs = self.runs
         around = surroundings(base, runs)
         context = around.context
-        if key in runs or context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE):
+        if key in runs or suppressed(context):
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)
@@ -147,16 +160,22 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.asked = attribution.asked(tags)
+        run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
+        attributes = mapping.start_attributes(operation)
+        attributes.update(run.labels)
         run.span = self._tracer.start_span(
             mapping.span_name(operation),
             trace.set_span_in_context(parent_span, context),
             mapping.span_kind(operation),
-            mapping.start_attributes(operation),
+            attributes,
             self._links(operation) if resumes else (),
             run.started,
         )
         self._enter(run)
+        if base is None:
+            _remember(self._table.roots, key, run.span.get_span_context().trace_id, _MAX_ROOTS)
         if attach:
             run.attach(around.outer, around.run, context)
         return run
@@ -176,9 +195,33 @@ class Recorder:
         if len(run.table) > _MAX_OPEN:
             self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
 
+    @property
+    def enforces(self) -> bool:
+        """Whether a model call may be refused; see `refuse`."""
+        return self._budgets.enforce
+
+    def refuse(self, run: Run | None) -> None:
+        """Fails a model call that has started but not been sent, if its budget is spent.
+
+        Raises:
+            BudgetExceeded: it is; for the application.
+        """
+        if run is None or not self._budgets.enforce:
+            return
+        refusal = self._budgets.refusal(run.labels, run.started)
+        if refusal is not None:
+            self.fail(run, refusal)
+            raise refusal
+
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return self.content.captures and run is not None and run.span.is_recording()
+
+    def rename(self, run: Run, name: str) -> None:
+        """Names an operation whose key, such as the model, was not known when it started."""
+        run.operation.name = name
+        run.span.update_name(mapping.span_name(run.operation))
+        run.span.set_attributes(mapping.start_attributes(run.operation))
 
     def hide(self, key: Any, shown: Run) -> None:
         """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
@@ -198,8 +241,10 @@ class Recorder:
         now = time.time_ns()
         if run.first_chunk is None:
             run.first_chunk = now
-        elif isinstance(run.operation, operations.Inference):
-            self._metrics.chunk(run.operation, (now - run.last_chunk) / 1e9, Context())
+        elif run.gaps is None:
+            run.gaps = array("d", ((now - run.last_chunk) / 1e9,))
+        elif len(run.gaps) < _MAX_GAPS:
+            run.gaps.append((now - run.last_chunk) / 1e9)
         run.last_chunk = now
 
     def finish(self, run: Run, outcome: str | None = None) -> None:
@@ -227,6 +272,26 @@ class Recorder:
         else:  # CancelledError, KeyboardInterrupt, SystemExit
             self.finish(run, semconv.CANCELLED)
 
+    def account(self, call: operations.Inference) -> None:
+        """Charges a model call that the application made by hand to the span that is current.
+
+        Inside a run that is a model call it completes that run's usage. A span of ours is another operation's, and
+        one that carries a call already has no room for a second: those get a span below them.
+        """
+        context = context_api.get_current()
+        run, span = enclosing_run(context), trace.get_current_span(context)
+        if run is not None and isinstance(run.operation, operations.Inference):
+            run.operation.usage = call.usage
+            run.operation.reported_usd = call.reported_usd
+            run.operation.response_model = run.operation.response_model or call.response_model
+        elif isinstance(span, CurrentSpan) or not span.is_recording() or is_charged(span):
+            below = self.start(object(), call, attach=False)
+            if below is not None:
+                self.finish(below)
+        else:
+            labels = run.labels if run is not None else attribution.labels_in(context)
+            self._closing.account(span, run, labels, call)
+
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
         for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
@@ -249,7 +314,9 @@ class Recorder:
         span, parent = run.span, run.parent
         try:
             self._leave(run)
-            self._describe(run, ended, failure, outcome)
+            if outcome == semconv.INTERRUPTED and run.operation.conversation_id:
+                self._remember_interrupted(run.operation.conversation_id, run)
+            self._closing.describe(run, ended, failure, outcome)
         except Exception:
             self.counts.errors += 1
             raise
@@ -270,111 +337,47 @@ class Recorder:
             if child.may_vanish and child.place == run.place:
                 self._sweep(child, semconv.CANCELLED)
 
-    def _describe(
-        self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None
+    def trace_id(self, key: Any) -> str | None:
+        """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
+        run = self.runs.get(key)
+        found = self._table.roots.get(key) if run is None else run.span.get_span_context().trace_id
+        return trace.format_trace_id(found) if found else None
+
+    def evaluated(
+        self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]
     ) -> None:
-        operation = run.operation
-        if isinstance(operation, operations.Inference):
-            if run.first_chunk is not None:
-                operation.stream = True
-                operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
-            if failure is not None or outcome is not None:  # the reason was expected and never came
-                operation.finish_reasons = operation.finish_reasons or ("error",)
-        totals = self._total(run)
-        seconds = (ended - run.started) / 1e9
-        # exemplars point to the run itself; only its identity is kept until metrics are collected
-        identity = trace.NonRecordingSpan(run.span.get_span_context())
-        context = trace.set_span_in_context(identity, Context())
-        self._metrics.ended(operation, seconds, failure.type if failure else None, totals, context)
-        if outcome == semconv.INTERRUPTED and operation.conversation_id:
-            self._remember_interrupted(operation.conversation_id, run)
-        if not run.span.is_recording():
-            return
-        attributes = mapping.end_attributes(operation)
-        if totals is not None:
-            self._put_totals(attributes, run, totals)
-        if outcome is not None:
-            attributes[semconv.OUTCOME] = outcome
-        if failure is not None:
-            attributes[semconv.ERROR_TYPE] = failure.type
-            self._record_failure(run, failure, ended)
-        if self.content.captures:
-            self._put_content(attributes, run, ended)
-        run.span.set_attributes(attributes)
+        """Records what somebody thinks of a span: as an event in its context, and as a span that links to it.
 
-    def _total(self, run: Run) -> Totals | None:
-        """Counts the run itself and hands its totals to the nearest open run above."""
-        operation = run.operation
-        if isinstance(operation, operations.Inference) and run.totals and run.totals.inference_calls:
-            operation.duplicate = True  # a model that wraps another: the inner call is the real one
-            operation.usage = None
-        elif isinstance(operation, _COUNTED):
-            run.totals = run.totals or Totals()
-            run.totals.count(operation)
-        totals: Totals | None = run.totals
-        if totals is None:
-            return None
-        parent = run.parent
-        while parent is not None and not parent.open:
-            parent = parent.parent
-        if parent is not None:
-            parent.totals = parent.totals or Totals()
-            parent.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
-        return totals
-
-    def _put_totals(self, attributes: mapping.Attributes, run: Run, totals: Totals) -> None:
-        if run.parent is not None and isinstance(run.operation, operations.Inference):
-            return  # a leaf's totals are its own usage; only a root repeats them
-        attributes.update(totals.attributes())
-        if isinstance(run.operation, operations.AgentInvocation):
-            if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
-                attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
-                attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
-            if totals.own_finish_reasons:
-                attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
-        if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
-            attributes[semconv.RAG_TOTAL_TOKENS] = total
-
-    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
-        """Sets the status, and records the exception where it was first seen; runs above only have its type.
-
-        An exception's message may quote a prompt or a key, so it is content.
+        `explanation` holds those attributes that are content.
         """
-        message = failure.message if self.content.captures else None
-        run.span.set_status(StatusCode.ERROR, message)
-        error = failure.exception
-        if error is None:
-            return
-        if run.recorded_error is not error:
-            event: dict[str, str] = {
-                semconv.EXCEPTION_TYPE: failure.type,
-                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
-            }
-            if message is not None:
-                event[semconv.EXCEPTION_MESSAGE] = message
-            self._events.exception(run.span, event, ended)
-        if run.parent is not None and run.parent.open:
-            run.parent.recorded_error = error
-
-    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
-        found = mapping.content_attributes(run.operation)
-        if self.content.events and isinstance(run.operation, operations.Inference):
-            details = {**mapping.start_attributes(run.operation), **attributes, **found}
-            self._events.details(run.span, details, ended)
-        if self.content.spans:
-            for name, value in found.items():
-                attributes[name] = value if isinstance(value, str) else content.to_json(value)
+        now, about = time.time_ns(), attributes[semconv.EVALUATION_NAME]
+        in_event = {**attributes, **explanation} if self.content.events else attributes
+        on_span = {**attributes, **explanation} if self.content.spans else attributes
+        labels = attribution.labels_in(context_api.get_current())
+        span = self._tracer.start_span(
+            f"evaluation {about}",
+            Context(),
+            attributes={**labels, **on_span},
+            links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
+            start_time=now,
+        )
+        self._events.evaluation(subject, in_event, now)
+        span.end(now)
 
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:
             waiting = self._table.interrupted
-            waiting[conversation] = run.span.get_span_context()
-            if len(waiting) > _MAX_INTERRUPTED:
-                waiting.popitem(last=False)
+            _remember(waiting, conversation, run.span.get_span_context(), _MAX_INTERRUPTED)
 
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
         interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
+
+
+def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    remembered[key] = value
+    if len(remembered) > most:
+        remembered.popitem(last=False)
 
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()

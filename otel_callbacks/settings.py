@@ -1,36 +1,89 @@
-"""The arguments that every handler takes, checked at construction."""
+"""The arguments that every handler takes, checked at construction; and who records what no handler sees."""
 
-from typing import Any
+import functools
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
+from opentelemetry import context as context_api
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.content import ContentPolicy
+from otel_callbacks.cost.attribution import Attribution, Given
+from otel_callbacks.cost.budget import Budget, Budgets
+from otel_callbacks.cost.charges import Charges
+from otel_callbacks.cost.prices import PriceBook, Pricer
+from otel_callbacks.current import enclosing_run
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
+from otel_callbacks.spending import LabelRules, MetricLabels
+
+Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 
 
-def recorder(
-    tracer_provider: TracerProvider | None,
-    meter_provider: MeterProvider | None,
-    logger_provider: LoggerProvider | None,
-    *,
-    detail: Detail,
-    content: ContentPolicy | str | None,
-) -> Recorder:
+class Options(TypedDict, total=False):
+    """The arguments of a handler, all optional.
+
+    Attributes:
+        tracer_provider: where spans go; by default the global provider, whenever it is set.
+        meter_provider: where metrics go; by default the global one.
+        logger_provider: where events go; by default the global one.
+        detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
+            "standard" also graph nodes, named runnables, workflow steps, synthesis and node parsing; "everything"
+            also prompts, parsers, unnamed runnables and every other method that is reported. Totals do not change
+            with it.
+        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+        prices: prices of your own: a `PriceBook`, a mapping of its form, or the path of a .toml or .json file. They
+            come before the list prices (the extra `cost`).
+        attribution: labels for every call, such as {"feature": "search"}, or a function that returns them and is
+            asked at the root of every call; scopes and metadata override them.
+        baggage_keys: the entries of incoming baggage that are labels; by default none.
+        budgets: who may spend what, see `Budget`.
+        metric_labels: the labels that the metrics of tokens and cost carry, by default ("tenant", "feature"); or a
+            mapping from each to how many values it may take (by default 100), or to the values it may take.
+    """
+
+    tracer_provider: TracerProvider | None
+    meter_provider: MeterProvider | None
+    logger_provider: LoggerProvider | None
+    detail: Detail
+    content: ContentPolicy | str | None
+    prices: Prices | None
+    attribution: Given | None
+    baggage_keys: Sequence[str]
+    budgets: Iterable[Budget]
+    metric_labels: MetricLabels
+
+
+def recorder(**options: Unpack[Options]) -> Recorder:
     """Makes the recorder of a handler.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it, the value, and what
             would be right.
+        OSError: the price book cannot be read.
     """
-    _check("tracer_provider", tracer_provider, TracerProvider)
-    _check("meter_provider", meter_provider, MeterProvider)
-    _check("logger_provider", logger_provider, LoggerProvider)
+    for unknown in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"{unknown} is no argument of a handler; use {', '.join(Options.__annotations__)}")
+    _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
+    _check("meter_provider", options.get("meter_provider"), MeterProvider)
+    _check("logger_provider", options.get("logger_provider"), LoggerProvider)
+    detail = options.get("detail", "standard")
     if detail not in DETAILS:
         raise ValueError(f"detail={detail!r} is not known; use one of {', '.join(map(repr, DETAILS))}")
     return Recorder(
-        tracer_provider, meter_provider, logger_provider, detail=detail, content=ContentPolicy.parse(content)
+        options.get("tracer_provider"),
+        options.get("meter_provider"),
+        options.get("logger_provider"),
+        detail=detail,
+        content=ContentPolicy.parse(options.get("content")),
+        charges=_charges(options.get("prices")),
+        attribution=Attribution(options.get("attribution"), options.get("baggage_keys", ())),
+        budgets=Budgets(options.get("budgets", ())),
+        metric_labels=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
     )
 
 
@@ -40,3 +93,61 @@ def _check(name: str, value: Any, kind: type) -> None:
             f"{name} must be an OpenTelemetry {kind.__name__} or None for the global one,"
             f" not {type(value).__name__}: {value!r:.100}"
         )
+
+
+def _charges(prices: Prices | None) -> Charges:
+    """Prices calls; the list prices are imported meanwhile, in a thread of their own."""
+    if prices is None:
+        return _list_prices()
+    if isinstance(prices, PriceBook):
+        book = prices
+    elif isinstance(prices, Mapping):
+        book = PriceBook.of(prices)
+    elif isinstance(prices, str | os.PathLike):
+        book = PriceBook.load(os.fspath(prices))
+    else:
+        raise TypeError(f"prices must be a PriceBook, a mapping or the path of one, not {prices!r:.100}")
+    return _warmed(Pricer(book))
+
+
+@functools.cache
+def _list_prices() -> Charges:
+    return _warmed(Pricer())
+
+
+def _warmed(pricer: Pricer) -> Charges:
+    pricer.warm()
+    return Charges(pricer)
+
+
+_lock = threading.Lock()
+_in_charge: tuple[tuple[Any, Recorder], ...] = ()
+
+
+def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
+    """Has `recorder` record, process-wide, what no run encloses: the latest of those put in charge does.
+
+    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge.
+    """
+    global _in_charge
+    with _lock:
+        others = tuple(each for each in _in_charge if each[0] is not owner)
+        _in_charge = others if recorder is None else (*others, (owner, recorder))
+
+
+def current_recorder() -> Recorder:
+    """Who records here: the recorder of the innermost run, else the process-wide one.
+
+    That is the one put in charge last; without any, one with the global providers and the environment's settings.
+    """
+    run = enclosing_run(context_api.get_current())
+    if run is not None:
+        around: Recorder = run.recorder
+        return around
+    in_charge = _in_charge
+    return in_charge[-1][1] if in_charge else _default()
+
+
+@functools.cache
+def _default() -> Recorder:
+    return recorder()

@@ -16,6 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from otel_callbacks.processors import AttributionSpanProcessor
+from otel_callbacks.settings import put_in_charge, recorder
+
 
 class CountingIds(IdGenerator):
     """Span and trace ids 1, 2, 3 …, so that traces can be compared."""
@@ -112,20 +115,25 @@ class Captured:
 def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
     """Gives providers that keep everything in memory, with ids that count from 1.
 
-    The global providers are not touched.
+    The global providers are not touched. Operations by hand (`otel_callbacks.retrieval` and so on) go to these
+    providers for as long as the block lasts, unless a handler with other ones is at work around them.
 
     Args:
         sampler: decides what is recorded; by default everything.
     """
     spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
+    tracer_provider.add_span_processor(AttributionSpanProcessor())
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     meter_provider = MeterProvider(metric_readers=[metrics], shutdown_on_exit=False)
     logger_provider = LoggerProvider(shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    captured = Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
+    put_in_charge(spans, recorder(**captured.providers))
     try:
-        yield Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
+        yield captured
     finally:
+        put_in_charge(spans, None)
         tracer_provider.shutdown()
         meter_provider.shutdown()
         logger_provider.shutdown()

@@ -3,8 +3,15 @@ from collections.abc import Iterator
 import pytest
 
 from otel_callbacks.conformance import check_spans
+from otel_callbacks.cost.prices import LIST_PRICES
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
+
+
+@pytest.fixture(scope="session", autouse=True)
+def list_prices() -> None:
+    """The list prices are there from the first call on, so that no test depends on how long their import takes."""
+    assert LIST_PRICES.ready(60)
 
 
 @pytest.fixture(autouse=True)

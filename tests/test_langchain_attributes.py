@@ -316,6 +316,7 @@ def test_all_kinds_of_tokens_are_rolled_up(captured: Captured, config: Config) -
     } == {
         **{f"{ROLLUP}{kind}_tokens": tokens for kind, tokens in totals.items()},
         ROLLUP + "inference_calls": 1,
+        ROLLUP + "cost_usd": 0.00065,  # 20 x 2.50 + 80 x 1.25 + 50 x 10.00 USD per million
     }
 
 
@@ -341,12 +342,17 @@ def test_the_frameworks_cache_is_not_spent_twice(captured: Captured, config: Con
     captured.clear()
     runnable.invoke("q", config)
     hit = attributes(captured, "chat scripted-1")
-    assert not [name for name in hit if name.startswith("gen_ai.usage")]
+    assert not [name for name in hit if name.startswith("gen_ai.usage") and "cost" not in name]
+    assert (hit["gen_ai.usage.cost_usd"], hit["otel_callbacks.cost.status"]) == (0, "cached")
+    assert (hit["otel_callbacks.cached.input_tokens"], hit["otel_callbacks.cached.output_tokens"]) == (
+        100,
+        20,
+    )
     assert hit["gen_ai.response.model"] == "scripted-1-0613"
     totals = {
         name: value for name, value in attributes(captured, "invoke_workflow").items() if ROLLUP in name
     }
-    assert totals == {ROLLUP + "cached_calls": 1}
+    assert totals == {ROLLUP + "cached_calls": 1, ROLLUP + "cost_usd": 0}
 
 
 def test_rag_total_is_on_the_root_alone(captured: Captured, config: Config) -> None:

@@ -121,7 +121,10 @@ def test_a_class_that_langchain_knows_nothing_about(captured: Captured, config: 
 def test_an_answer_without_usage_has_no_totals(captured: Captured, config: Any) -> None:
     ReplayedModel(payload=MADE_UP["a report of zeros"]).invoke("q", config)
     rollup = {name: value for name, value in (captured.spans[0].attributes or {}).items() if "rollup" in name}
-    assert rollup == {"otel_callbacks.rollup.inference_calls": 1}
+    assert rollup == {
+        "otel_callbacks.rollup.inference_calls": 1,
+        "otel_callbacks.rollup.unpriced_calls": 1,
+    }
 
 
 def test_openai_tells_its_tier_and_fingerprint_and_nobody_else_does(captured: Captured, config: Any) -> None:

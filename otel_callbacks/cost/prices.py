@@ -25,7 +25,7 @@ from otel_callbacks.cost.pricebook import (
     Query,
     standard_tier,
 )
-from otel_callbacks.cost.rates import ZERO, Bill, Price, Reason, Tier, bill, counts_of
+from otel_callbacks.cost.rates import KINDS, ZERO, Bill, Price, Reason, Tier, bill, counts_of
 from otel_callbacks.operations import Usage
 from otel_callbacks.providers import provider_name
 
@@ -188,7 +188,7 @@ class Pricer:
         counts = counts_of(
             call.usage, call.cache_write_1h_tokens, call.image_input_tokens, call.image_output_tokens
         )
-        if isinstance(counts, str):
+        if isinstance(counts, str) and (counts != "no_usage" or not self._book.entries):
             return _UNPRICED[counts]
         day, nanoseconds = divmod(_nanoseconds(call.started_at), _DAY_NS)
         try:
@@ -205,6 +205,8 @@ class Pricer:
             if wait and self._catalogue is not None and self._catalogue.wait():
                 return self._price(call, wait=False)
             return _UNPRICED["no_price_source"]
+        if isinstance(counts, str):
+            return _fee(found) or _UNPRICED[counts]
         if isinstance(found, Unpriced):
             return found
         owed = bill(_at(found, nanoseconds), counts)
@@ -302,6 +304,16 @@ def _cost(owed: Bill, found: _Found) -> Cost:
         model=found.listed.model,
         version=found.listed.version,
     )
+
+
+def _fee(found: _Found | Unpriced) -> Cost | None:
+    """What a call owes of which no tokens were counted, if the user's price is per call alone (a reranker's)."""
+    if isinstance(found, Unpriced) or found.source != "price_book":
+        return None
+    price = found.listed.prices[0][1]
+    if price.per_request is None or any(getattr(price, kind) is not None for kind in KINDS):
+        return None
+    return _cost(Bill(price.per_request, ZERO, ZERO, ZERO, ZERO, price.per_request), found)
 
 
 def _nothing(saved: Decimal | None, model: str | None, version: str | None) -> Cost:

@@ -139,6 +139,11 @@ def check_rate(rate: object, name: str) -> None:
         raise ValueError(f"{name} has more digits than a price: {rate}")
 
 
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum, whatever precision the application has set for the thread."""
+    return _EXACT.add(one, other)
+
+
 class Counts(NamedTuple):
     """Token counts that were checked: all at least 0, no part larger than its whole."""
 

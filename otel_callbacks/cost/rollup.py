@@ -2,9 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from decimal import Decimal
+from operator import attrgetter
 
 from otel_callbacks import operations, semconv
+from otel_callbacks.cost.charges import Charge
+from otel_callbacks.cost.prices import Cost
+from otel_callbacks.cost.rates import ZERO, add
+
+_INCLUSIVE = (
+    ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
+    ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
+    ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
+    ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
+    ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
+    ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
+    ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
+    ("unpriced_calls", semconv.ROLLUP_UNPRICED_CALLS),
+)
+_INCLUSIVE_NAMES = tuple(name for _, name in _INCLUSIVE)
+_inclusive = attrgetter(*(field for field, _ in _INCLUSIVE))
 
 
 @dataclass(slots=True)
@@ -12,7 +29,7 @@ class Totals:
     """What a run and everything below it used.
 
     The `own_` counts stop at the border of an agent: they are the agent's own model and tool calls, without
-    those of the agents it called, as the conventions ask of `invoke_agent`.
+    those of the agents it called, as the conventions ask of `invoke_agent`. `cost` is USD, None if nothing was priced.
     """
 
     input_tokens: int = 0
@@ -22,6 +39,8 @@ class Totals:
     inference_calls: int = 0
     tool_calls: int = 0
     cached_calls: int = 0
+    unpriced_calls: int = 0
+    cost: Decimal | None = None
     own_input_tokens: int = 0
     own_output_tokens: int = 0
     own_inference_calls: int = 0
@@ -29,18 +48,12 @@ class Totals:
     own_finish_reasons: Sequence[str] | None = None
     retrieved: bool = False
 
-    INCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
-        ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
-        ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
-        ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
-        ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
-        ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
-        ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
-    )
-
-    def count(self, operation: operations.Operation) -> None:
-        """Adds a leaf."""
+    def count(self, operation: operations.Operation, charge: Charge | None) -> None:
+        """Adds a leaf and what it was charged."""
+        if isinstance(charge, Cost):
+            self.cost = charge.total if self.cost is None else add(self.cost, charge.total)
+        elif charge is not None:
+            self.unpriced_calls += 1
         if isinstance(operation, operations.Inference):
             self._count_inference(operation)
         elif isinstance(operation, operations.ToolExecution):
@@ -79,6 +92,9 @@ class Totals:
         self.inference_calls += other.inference_calls
         self.tool_calls += other.tool_calls
         self.cached_calls += other.cached_calls
+        self.unpriced_calls += other.unpriced_calls
+        if other.cost is not None:
+            self.cost = add(self.cost or ZERO, other.cost)
         self.retrieved = self.retrieved or other.retrieved
         if own:
             self.own_input_tokens += other.own_input_tokens
@@ -87,9 +103,13 @@ class Totals:
             self.own_tool_calls += other.own_tool_calls
             self.own_finish_reasons = other.own_finish_reasons or self.own_finish_reasons
 
-    def attributes(self) -> dict[str, int]:
+    def attributes(self) -> dict[str, int | float]:
         """The inclusive totals that are not zero, under our own names so that no back end adds them up twice."""
-        attributes = {name: value for field, name in self.INCLUSIVE if (value := getattr(self, field))}
+        attributes: dict[str, int | float] = {
+            name: value for name, value in zip(_INCLUSIVE_NAMES, _inclusive(self), strict=True) if value
+        }
         if total := self.input_tokens + self.output_tokens:
             attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
+        if self.cost is not None:
+            attributes[semconv.ROLLUP_COST_USD] = float(self.cost)
         return attributes

@@ -19,7 +19,7 @@ from otel_callbacks.explore.trace_files import TraceFiles
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
-    from otel_callbacks.cost.reports import Report
+    from otel_callbacks.cost.reporting.reports import Report
     from otel_callbacks.explore.documents import RetrievedDocument
 
 
@@ -143,7 +143,7 @@ class Traces(Sequence[Trace]):
         Raises:
             ValueError: A name in `by` is not known.
         """
-        from otel_callbacks.cost.reports import report
+        from otel_callbacks.cost.reporting.reports import report
 
         return report((span for trace in self for span in trace.spans), by=by)
 

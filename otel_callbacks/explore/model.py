@@ -10,18 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
+from otel_callbacks.cost.counting import COSTS, kind_of
 from otel_callbacks.explore.attributes import Attributes, otlp_attributes, plain_attributes
-
-# Spans with these operations used tokens themselves. Everything else that carries usage, `invoke_agent` for
-# one, repeats what its model calls already said.
-MODEL_CALLS = frozenset(
-    {semconv.CHAT, semconv.TEXT_COMPLETION, "generate_content", semconv.EMBEDDINGS, semconv.RERANK}
-)
-
-# The first one present is the price: ours, then the spelling Langfuse, OpenLIT and Grafana share.
-_COSTS = ("gen_ai.usage.cost_usd", "gen_ai.usage.cost")
-_COST_STATUS = "otel_callbacks.cost.status"
-_UNPRICED_REASON = "otel_callbacks.cost.unpriced_reason"
 
 _KINDS = (
     "INTERNAL",
@@ -157,7 +147,7 @@ class SpanRecord:
     @property
     def is_model_call(self) -> bool:
         """Whether the span's usage and cost are its own, not a repetition of what is below it."""
-        return self.operation in MODEL_CALLS
+        return kind_of(self.attributes) is not None
 
     @property
     def model(self) -> str | None:
@@ -207,17 +197,17 @@ class SpanRecord:
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None when the span carries no price, which is not the same as 0."""
-        return next((cost for name in _COSTS if (cost := self._number(name)) is not None), None)
+        return next((cost for name in COSTS if (cost := self._number(name)) is not None), None)
 
     @property
     def cost_status(self) -> str | None:
         """`priced`, `reported`, `cached` or `unpriced`."""
-        return self._text(_COST_STATUS)
+        return self._text(semconv.COST_STATUS)
 
     @property
     def unpriced_reason(self) -> str | None:
         """Why there is no price."""
-        return self._text(_UNPRICED_REASON)
+        return self._text(semconv.COST_UNPRICED_REASON)
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:

@@ -5,22 +5,18 @@ the context of the body cannot be reached. So nothing here may wait.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from opentelemetry._logs import LoggerProvider
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import TracerProvider
 
 from otel_callbacks import providers, semconv
-from otel_callbacks.content import ContentPolicy
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
-from otel_callbacks.recorder import Detail, Recorder
-from otel_callbacks.settings import recorder
+from otel_callbacks.recorder import Recorder
+from otel_callbacks.settings import Options, recorder
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -30,14 +26,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     whole process; any combination gives one span per run.
 
     Args:
-        tracer_provider: where spans go; by default the global provider, whenever it is set.
-        meter_provider: where metrics go; by default the global one.
-        logger_provider: where events go; by default the global one.
-        detail: "operations" shows workflows, agents, tools, retrievals and model calls; "standard" also graph
-            nodes and named runnables; "everything" also prompts, parsers and unnamed runnables. Totals do not
-            change with it.
-        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
-            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+        options: see `otel_callbacks.settings.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
@@ -46,23 +35,30 @@ class OTelCallbackHandler(BaseCallbackHandler):
     run_inline = True
     _recorder: Recorder
 
-    def __init__(
-        self,
-        *,
-        tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
-        logger_provider: LoggerProvider | None = None,
-        detail: Detail = "standard",
-        content: ContentPolicy | str | None = None,
-    ) -> None:
-        self._recorder = recorder(
-            tracer_provider, meter_provider, logger_provider, detail=detail, content=content
-        )
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self._recorder = recorder(**options)
 
     @property
     def raise_error(self) -> bool:  # type: ignore[override]
-        """LangChain's switch for passing on what a handler raises; ours raises only under test."""
-        return faults.strict
+        """LangChain's switch for passing on what a handler raises.
+
+        Ours raises only under test, and to refuse a model call whose budget is spent.
+        """
+        return faults.strict or self._recorder.enforces
+
+    def trace_id(self, run_id: UUID | str) -> str | None:
+        """The trace, in hex, of a run that goes on or of the outermost one of a call that is over; None if unknown.
+
+        Remembered are the last 4,096 calls.
+
+        Args:
+            run_id: as given in `config={"run_id": ...}`, or as `astream_events` and callbacks tell it.
+        """
+        try:
+            key: UUID | str = UUID(run_id) if isinstance(run_id, str) else run_id
+        except ValueError:  # an id of LlamaIndex's, which only a handler of both frameworks knows
+            key = run_id
+        return self._recorder.trace_id(key)
 
     # --- chains, graphs, agents --------------------------------------------------------------------------------
 
@@ -110,6 +106,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             inside=parents.inside_by_config(runs, run_id) if streams else None,
             found_by_id=True,
             resumes=graph is not None and graphs.resumes(inputs),
+            tags=metadata,
         )
         if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
             operation.input_messages = messages.state(inputs, "user")
@@ -155,6 +152,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             _inference(serialized, metadata, kwargs, text_completion=False),
             lambda: _conversation(batches),
             kwargs,
+            metadata,
             inside=parents.inside_by_frame(frame) if frame is not None else None,
             may_vanish=not suspendable,
         )
@@ -177,6 +175,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             _inference(serialized, metadata, kwargs, text_completion=True),
             lambda: messages.prompts(prompts),
             kwargs,
+            metadata,
         )
 
     def _start_model(
@@ -186,6 +185,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         operation: Inference,
         conversation: Callable[[], Any],
         kwargs: Mapping[str, Any],
+        metadata: dict[str, Any] | None,
         *,
         inside: Callable[[], bool] | None = None,
         may_vanish: bool = False,
@@ -198,6 +198,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             inside=inside,
             may_vanish=may_vanish,
             attach=(kwargs.get("batch_size") or 1) <= 1,
+            tags=metadata,
         )
         if recorder.wants_content(run):
             operation.input_messages = conversation()
@@ -205,6 +206,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             operation.tool_definitions = providers.tool_definitions(
                 parameters.get("tools") or parameters.get("functions")
             )
+        recorder.refuse(run)
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -270,7 +272,12 @@ class OTelCallbackHandler(BaseCallbackHandler):
         if recorder.content.captures:
             operation.arguments = inputs if inputs is not None else input_str
         recorder.start(
-            run_id, operation, parent, inside=parents.inside_by_config(runs, run_id), may_vanish=True
+            run_id,
+            operation,
+            parent,
+            inside=parents.inside_by_config(runs, run_id),
+            may_vanish=True,
+            tags=metadata,
         )
 
     @guarded
@@ -313,6 +320,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parents.named_parent(recorder.runs, parent_run_id),
             inside=parents.inside_by_frame(frame) if frame is not None else None,
             may_vanish=True,
+            tags=metadata,
         )
 
     @guarded

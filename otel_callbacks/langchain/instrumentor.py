@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.tracers.context import register_configure_hook
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
+from otel_callbacks.settings import put_in_charge
 
 
 class _Slot:
@@ -28,7 +29,7 @@ _registered = False
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
-    """Traces every LangChain and LangGraph call of the process.
+    """Traces every LangChain and LangGraph call of the process, and the operations by hand around them.
 
     A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
 
@@ -46,9 +47,11 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
             register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
             _registered = True
         _slot.handler = handler
+    put_in_charge(_slot, handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
     """Switches the process-wide handler off. Runs that are open end as usual."""
     _slot.handler = None
+    put_in_charge(_slot, None)

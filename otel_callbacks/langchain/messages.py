@@ -6,25 +6,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
+from otel_callbacks import providers
 from otel_callbacks.content import to_json
 from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
 
 _ROLES = {"human": "user", "ai": "assistant"}
-_FINISH_REASONS = {
-    "tool_calls": "tool_call",
-    "tool_use": "tool_call",
-    "function_call": "tool_call",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "STOP": "stop",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "MAX_TOKENS": "length",
-    "SAFETY": "content_filter",
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "refusal": "content_filter",
-}
 _MODALITIES = ("image", "audio", "video", "document")
 _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
 _MEDIA_URLS = ("url", "image_url", "file_url")
@@ -43,7 +29,7 @@ def prompts(texts: Iterable[Any]) -> list[Message]:
 
 def answer(choice: Generation, finish_reason: str | None) -> Message:
     """What the model said, with why it stopped in the conventions' words."""
-    reason = _FINISH_REASONS.get(finish_reason or "", finish_reason) or "stop"
+    reason = providers.finish_reason(finish_reason)
     message = getattr(choice, "message", None)
     if isinstance(message, BaseMessage):
         return Message("assistant", tuple(_parts(message)), finish_reason=reason)

@@ -1,6 +1,7 @@
 """LangChain's payloads to operations: the only place that digs in LangChain's dictionaries."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
@@ -167,7 +168,8 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
                 found.get("system_fingerprint")
             )
     messages_of = [message for choice in choices if (message := _message(choice)) is not None]
-    operation.usage = _usage(messages_of, details)
+    operation.usage = _usage(messages_of, details) or operation.usage  # which the body may have told us
+    operation.reported_usd = _reported_usd(details) or operation.reported_usd
     operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
         ends = operation.finish_reasons or (None,) * len(choices)
@@ -217,6 +219,11 @@ def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -
         if usage := providers.usage_of(found):  # Ollama's counts lie open beside the rest
             return usage
     return None
+
+
+def _reported_usd(details: Sequence[Mapping[str, Any]]) -> Decimal | None:
+    reports = (found.get(key) for found in details for key in ("token_usage", "usage"))
+    return next((usd for report in reports if (usd := providers.reported_usd(report)) is not None), None)
 
 
 def _is_cache_hit(message: AIMessage) -> bool:

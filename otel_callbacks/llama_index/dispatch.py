@@ -9,22 +9,16 @@ from collections.abc import Callable
 from inspect import BoundArguments
 from typing import Any
 
+from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 from workflows.errors import WorkflowCancelledByUser
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
-from otel_callbacks.current import Run, last_run, live_run
+from otel_callbacks.current import Run, inherit, last_run, live_run
 from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index import inference, streams, translate
-from otel_callbacks.operations import (
-    AgentInvocation,
-    Failure,
-    Inference,
-    Operation,
-    Step,
-    ToolExecution,
-)
+from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
 from otel_callbacks.recorder import Recorder
 
 RecorderFor = Callable[[Any], Recorder | None]
@@ -96,8 +90,8 @@ class Client:
                 self.shown[id_] = above
             return
         base = self._base(above, workflow, arguments, recorder, parent_id)
-        _inherit(operation, base)
-        run = recorder.start(id_, operation, base)
+        inherit(operation, base)
+        run = recorder.start(id_, operation, base, tags=active_instrument_tags.get())
         if run is not None:
             self._used = True
             self.shown[id_] = Shown(id_, instance, run, workflow)
@@ -269,22 +263,6 @@ def _describe(
         return translate.step(workflow, method, arguments, with_content)
     make = translate.describe(instance.__class__, method)
     return make(instance, arguments, with_content) if make is not None else None
-
-
-def _inherit(operation: Operation, base: Run | None) -> None:
-    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
-    if isinstance(operation, Step):
-        return
-    agent: AgentInvocation | None = None
-    run = base
-    while run is not None:
-        above = run.operation
-        operation.conversation_id = operation.conversation_id or above.conversation_id
-        if agent is None and isinstance(above, AgentInvocation):
-            agent = above
-        run = run.parent
-    if agent is not None and isinstance(operation, ToolExecution):
-        operation.agent_name = agent.name
 
 
 def _adopt(above: Shown | None, repeated: Operation) -> None:

@@ -8,20 +8,21 @@ that has no traced parent, which handler is in charge.
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 from llama_index import core
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler as LegacyBaseCallbackHandler
-from opentelemetry._logs import LoggerProvider
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import TracerProvider
+from llama_index.core.callbacks.schema import CBEventType
+from opentelemetry.context import get_current
 
-from otel_callbacks.content import ContentPolicy
+from otel_callbacks.current import enclosing_run
+from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index.registration import register
-from otel_callbacks.recorder import Detail, Recorder
-from otel_callbacks.settings import recorder
+from otel_callbacks.operations import Inference
+from otel_callbacks.recorder import Recorder
+from otel_callbacks.settings import Options, recorder
 
 _MAX_REMEMBERED = 64
 
@@ -34,14 +35,7 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
     component alone, or use `instrument()` for the whole process; any combination gives one span per operation.
 
     Args:
-        tracer_provider: where spans go; by default the global provider, whenever it is set.
-        meter_provider: where metrics go; by default the global one.
-        logger_provider: where events go; by default the global one.
-        detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
-            "standard" also workflow steps, synthesis and node parsing; "everything" also every other method that
-            LlamaIndex reports. Totals do not change with it.
-        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
-            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+        options: see `otel_callbacks.settings.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
@@ -49,22 +43,24 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
 
     _recorder: Recorder
 
-    def __init__(
-        self,
-        *,
-        tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
-        logger_provider: LoggerProvider | None = None,
-        detail: Detail = "standard",
-        content: ContentPolicy | str | None = None,
-    ) -> None:
-        self._join(recorder(tracer_provider, meter_provider, logger_provider, detail=detail, content=content))
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self._join(recorder(**options))
 
     def _join(self, recorder: Recorder) -> None:
         """Makes this a handler that records with `recorder`, which a handler for both frameworks shares."""
         LegacyBaseCallbackHandler.__init__(self, [], [])
         self._recorder = recorder
         register(_gate.recorder_for)
+
+    def trace_id(self, run_id: str) -> str | None:
+        """The trace, in hex, of an operation that goes on or of the outermost one of a call that is over.
+
+        None if unknown; remembered are the last 4,096 calls.
+
+        Args:
+            run_id: the id under which LlamaIndex's dispatcher reports the operation, its `active_span_id`.
+        """
+        return self._recorder.trace_id(run_id)
 
     def on_event_start(
         self,
@@ -74,7 +70,12 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
         parent_id: str = "",
         **kwargs: Any,
     ) -> str:
-        """Does nothing: the dispatcher tells more."""
+        """Refuses a model call whose budget is spent; else does nothing, for the dispatcher tells more.
+
+        The dispatcher has told of the call already, and swallows what its clients raise.
+        """
+        if event_type is CBEventType.LLM and self._recorder.enforces:
+            _refuse_current()
         return event_id
 
     def on_event_end(
@@ -87,6 +88,13 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
 
     def end_trace(self, trace_id: str | None = None, trace_map: dict[str, list[str]] | None = None) -> None:
         """Does nothing."""
+
+
+@guarded
+def _refuse_current() -> None:
+    run = enclosing_run(get_current())
+    if run is not None and isinstance(run.operation, Inference):
+        run.recorder.refuse(run)
 
 
 class Gate:

@@ -1,6 +1,7 @@
 """Model calls: what LlamaIndex's models and their answers say, as `Inference`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache, partial
 from inspect import BoundArguments
 from typing import Any
@@ -80,13 +81,14 @@ class Received:
     A stream's finish reason and usage may be in a chunk before the last, so each is looked at.
     """
 
-    __slots__ = ("finish_reasons", "last", "pieces", "usage")
+    __slots__ = ("finish_reasons", "last", "pieces", "reported_usd", "usage")
 
     def __init__(self) -> None:
         self.last: Any = None
         self.pieces: list[str] = []
         self.finish_reasons: list[Any] = []
         self.usage: Usage | None = None
+        self.reported_usd: Decimal | None = None
 
     def add(self, response: Any, *, with_content: bool) -> None:
         """Takes in a chunk, or a whole answer."""
@@ -99,6 +101,9 @@ class Received:
         if any(reasons):
             self.finish_reasons = reasons
         self.usage = _usage(response) or self.usage
+        report = providers.as_mapping(getattr(response, "raw", None)).get("usage")
+        if (reported := providers.reported_usd(report)) is not None:
+            self.reported_usd = reported
 
 
 def provider_of(kind: type, family: str) -> str | None:
@@ -181,7 +186,8 @@ def _is_chat_model(instance: Any) -> bool:
 def finish(operation: Inference, received: Received, *, with_content: bool, cut: bool) -> None:
     """Completes a model call with what came back; `cut` says that more should have come."""
     response = received.last
-    operation.usage = received.usage
+    operation.usage = received.usage or operation.usage  # which the body may have told us
+    operation.reported_usd = received.reported_usd or operation.reported_usd
     if response is not None:
         raw = providers.as_mapping(getattr(response, "raw", None))
         operation.response_model = text(raw.get("model")) or text(raw.get("model_version"))

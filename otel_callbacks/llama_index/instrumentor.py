@@ -3,10 +3,11 @@
 from typing import Any
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, _gate
+from otel_callbacks.settings import put_in_charge
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
-    """Traces every LlamaIndex operation of the process.
+    """Traces every LlamaIndex operation of the process, and the operations by hand around them.
 
     An operation that a handler of ours is in charge of uses that one instead. Called again, it replaces the handler.
 
@@ -19,9 +20,11 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
     """
     handler = handler or OTelCallbackHandler(**options)
     _gate.instrumented = handler
+    put_in_charge(_gate, handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
     """Switches the process-wide handler off. Runs that are open end as usual."""
     _gate.instrumented = None
+    put_in_charge(_gate, None)

@@ -14,11 +14,11 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
+from otel_callbacks import providers
 from otel_callbacks.content import structured
 from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
 
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
-_FINISH_REASONS = {"tool_calls": "tool_call", "tool_use": "tool_call", "end_turn": "stop", "STOP": "stop"}
 
 
 def conversation(chat: Any) -> list[Message] | None:
@@ -42,7 +42,7 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
 
     `streamed` is what came in pieces, for a model whose last chunk does not repeat the whole.
     """
-    reason = _FINISH_REASONS.get(finish_reason or "", finish_reason) or "stop"
+    reason = providers.finish_reason(finish_reason)
     message = getattr(response, "message", None)
     if not isinstance(message, ChatMessage):
         said = getattr(response, "text", None) or ""

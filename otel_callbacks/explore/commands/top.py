@@ -9,8 +9,8 @@ import click
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import reading
 from otel_callbacks.explore.commands.terminal import columns, show
-from otel_callbacks.explore.render import format_cost, format_duration, printable
 from otel_callbacks.explore.store import LOCAL_FOLDER
+from otel_callbacks.explore.wording import format_cost, format_duration, printable
 
 _LONGEST = 50  # characters of a name
 _ID_DIGITS = 12

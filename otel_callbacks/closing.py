@@ -1,0 +1,251 @@
+"""What the end of a run puts on its span, into the metrics, and into the totals of the runs above."""
+
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import fields
+
+from opentelemetry.trace import Span, StatusCode
+
+from otel_callbacks import content, mapping, operations, providers, semconv
+from otel_callbacks.content import ContentPolicy
+from otel_callbacks.cost import charges
+from otel_callbacks.cost.budget import Budgets, Crossing
+from otel_callbacks.cost.charges import Charge, Charges
+from otel_callbacks.cost.prices import Cost
+from otel_callbacks.cost.rollup import Totals
+from otel_callbacks.current import Run
+from otel_callbacks.events import Events
+from otel_callbacks.guard import guarded
+from otel_callbacks.metrics import Ended, Metrics
+from otel_callbacks.spending import LabelRules
+
+_LEAVES = (
+    operations.Inference,
+    operations.Embedding,
+    operations.Rerank,
+    operations.Retrieval,
+    operations.ToolExecution,
+)
+_adding = threading.Lock()  # runs below one run end in different threads; held for a few additions only
+
+
+class Closing:
+    """Describes the runs of one handler as they end.
+
+    Args:
+        metrics: the instruments.
+        events: the log records.
+        policy: what content is recorded.
+        charges: prices calls.
+        budgets: what may be spent.
+        label_rules: the labels of our own metrics.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        events: Events,
+        policy: ContentPolicy,
+        charges: Charges,
+        budgets: Budgets,
+        label_rules: LabelRules,
+    ) -> None:
+        self._metrics = metrics
+        self._events = events
+        self._policy = policy
+        self._charges = charges
+        self._budgets = budgets
+        self._label_rules = label_rules
+
+    def describe(self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None) -> None:
+        """Completes a run's telemetry.
+
+        Args:
+            run: the run, still open, its operation complete.
+            ended: nanoseconds since 1970.
+            failure: why it failed, if it did.
+            outcome: how it ended, if it did not just end.
+        """
+        operation = run.operation
+        failed = failure is not None or outcome is not None
+        if isinstance(operation, operations.Inference):
+            self._complete_inference(run, operation, failed)
+        charge = self._charges.of(operation, run.started, failed=failed)
+        totals, late = self._add_up(run, charge)
+        self._metrics.ended(
+            Ended(
+                operation,
+                (ended - run.started) / 1e9,
+                failure.type if failure else None,
+                totals,
+                run.span.get_span_context(),
+                charge,
+                run.labels,
+                self._label_rules,
+                run.gaps or (),
+            )
+        )
+        if isinstance(charge, Cost):
+            self._spend(run.span, run.labels, run.started, charge)
+        if not run.span.is_recording():
+            return
+        attributes = mapping.end_attributes(operation)
+        if outcome is not None:
+            attributes[semconv.OUTCOME] = outcome
+        if failure is not None:
+            attributes[semconv.ERROR_TYPE] = failure.type
+            self._record_failure(run, failure, ended)
+        if self._policy.captures:
+            self._put_content(attributes, run, ended)
+        if charge is not None:
+            attributes.update(charges.attributes(charge))
+        if totals is not None:
+            _put_totals(attributes, run, totals)
+            if late:
+                attributes[semconv.ROLLUP_LATE] = True
+        run.span.set_attributes(attributes)
+
+    def account(
+        self, span: Span, run: Run | None, labels: Mapping[str, str], call: operations.Inference
+    ) -> None:
+        """Puts a model call that has no run on a span, into the metrics, and into the totals of the run around it.
+
+        The span is the application's: it keeps its name, and has no operation.
+        """
+        started = time.time_ns()
+        charge = self._charges.of(call, started, failed=False)
+        call.usage = _sensible(call.usage)
+        attributes = mapping.start_attributes(call)
+        del attributes[semconv.OPERATION_NAME]
+        attributes.update(mapping.end_attributes(call))
+        if charge is not None:
+            attributes.update(charges.attributes(charge))
+        span.set_attributes(attributes)
+        with _adding:
+            above = _still_adding(run)
+            if above is not None:
+                above.totals = above.totals or Totals()
+                above.totals.count(call, charge)
+        identity = span.get_span_context()
+        self._metrics.ended(Ended(call, None, None, None, identity, charge, labels, self._label_rules, ()))
+        if isinstance(charge, Cost):
+            self._spend(span, labels, started, charge)
+
+    def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
+        """Fills in what the run knows of a model call: its stream, how it ended, and whether it is the real one."""
+        if run.first_chunk is not None:
+            operation.stream = True
+            operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
+        if failed:  # the reason was expected and never came
+            operation.finish_reasons = operation.finish_reasons or ("error",)
+        if run.totals is not None and (run.totals.inference_calls or run.totals.cached_calls):
+            operation.duplicate = True  # a model that wraps another: the inner call is the real one
+            operation.usage = None
+
+    def _add_up(self, run: Run, charge: Charge | None) -> tuple[Totals | None, bool]:
+        """Counts the run itself and hands its totals to the nearest run above that has not handed on its own.
+
+        Returns:
+            The totals, None if there is nothing to count; and whether they came too late for every run above.
+        """
+        operation = run.operation
+        with _adding:
+            if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
+                run.totals = run.totals or Totals()
+                run.totals.count(operation, charge)
+            run.added_up = True
+            totals: Totals | None = run.totals
+            if totals is None:
+                return None, False
+            above = _still_adding(run.parent)
+            if above is not None:
+                above.totals = above.totals or Totals()
+                above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
+        return totals, above is None and run.parent is not None
+
+    def _spend(self, span: Span, labels: Mapping[str, str], started: int, charge: Cost) -> None:
+        for crossing in self._budgets.spend(charge.total, labels, started):
+            self._tell(span, crossing)
+
+    @guarded
+    def _tell(self, span: Span, crossing: Crossing) -> None:
+        """Tells of a budget that is exceeded: the span, the metric, and the application last."""
+        budget = crossing.budget
+        span.add_event(
+            semconv.EVENT_BUDGET_EXCEEDED,
+            {
+                **budget.labels,
+                semconv.BUDGET_USD: float(budget.usd),
+                semconv.BUDGET_SPENT_USD: float(crossing.spent),
+                semconv.BUDGET_PER: budget.per,
+            },
+        )
+        self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
+        if budget.on_exceeded is not None:
+            budget.on_exceeded(crossing)
+
+    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
+        """Sets the status, and records the exception where it was first seen; runs above only have its type.
+
+        An exception's message may quote a prompt or a key, so it is content.
+        """
+        message = failure.message if self._policy.captures else None
+        run.span.set_status(StatusCode.ERROR, message)
+        error = failure.exception
+        if error is None:
+            return
+        if run.recorded_error is not error:
+            event: dict[str, str] = {
+                semconv.EXCEPTION_TYPE: failure.type,
+                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
+            }
+            if message is not None:
+                event[semconv.EXCEPTION_MESSAGE] = message
+            self._events.exception(run.span, event, ended)
+        if run.parent is not None and run.parent.open:
+            run.parent.recorded_error = error
+
+    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
+        found = mapping.content_attributes(run.operation)
+        if self._policy.events and isinstance(run.operation, operations.Inference):
+            details = {**mapping.start_attributes(run.operation), **attributes, **found}
+            self._events.details(run.span, details, ended)
+        if self._policy.spans:
+            for name, value in found.items():
+                attributes[name] = value if isinstance(value, str) else content.to_json(value)
+
+
+def _sensible(usage: operations.Usage | None) -> operations.Usage | None:
+    """A usage without the counts that are none: such a call has no price, and they must not get into sums."""
+    if usage is None:
+        return None
+    return operations.Usage(*(providers.count(getattr(usage, field.name)) for field in fields(usage)))
+
+
+def is_charged(span: Span) -> bool:
+    """Whether a span of the application's carries a model call already."""
+    attributes: Mapping[str, object] = getattr(span, "attributes", None) or {}
+    return semconv.COST_STATUS in attributes
+
+
+def _still_adding(run: Run | None) -> Run | None:
+    """The nearest run, from this one up, whose totals are not final."""
+    while run is not None and run.added_up:
+        run = run.parent
+    return run
+
+
+def _put_totals(attributes: mapping.Attributes, run: Run, totals: Totals) -> None:
+    if run.parent is not None and isinstance(run.operation, operations.Inference):
+        return  # a leaf's totals are its own usage; only a root repeats them
+    attributes.update(totals.attributes())
+    if isinstance(run.operation, operations.AgentInvocation):
+        if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
+            attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
+            attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
+        if totals.own_finish_reasons:
+            attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
+    if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
+        attributes[semconv.RAG_TOTAL_TOKENS] = total

@@ -1,0 +1,64 @@
+"""Messages as people write them to the conventions' shape; used only when content is recorded."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otel_callbacks import providers
+from otel_callbacks.content import structured
+from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse
+
+_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
+
+
+def read(value: Any, role: str) -> list[Message] | None:
+    """The messages in a text, a message, or a list of these; None where there is none.
+
+    A message has a role and a content, as the providers' dictionaries and the frameworks' objects do; a text is
+    said by `role`.
+    """
+    given = value if isinstance(value, list | tuple) else [value]
+    return [message for each in given if (message := _message(each, role)) is not None] or None
+
+
+def answered(value: Any, reason: str | None) -> list[Message] | None:
+    """The same for what a model said, with the provider's reason why it stopped."""
+    return [
+        Message("assistant", message.parts, message.name, providers.finish_reason(reason))
+        for message in read(value, "assistant") or ()
+    ] or None
+
+
+def _message(value: Any, role: str) -> Message | None:
+    if isinstance(value, Message):
+        return value
+    if isinstance(value, str):
+        return Message(role, (Text(value),)) if value else None
+    fields = providers.as_mapping(value)
+    said = fields.get("role") or fields.get("type")
+    said = getattr(said, "value", said)
+    if not isinstance(said, str) or not {"content", "tool_calls"} & fields.keys():
+        return None
+    said = _ROLES.get(said, said)
+    if said == "tool":
+        return Message(said, (ToolCallResponse(fields["content"], fields.get("tool_call_id")),))
+    return Message(said, tuple(_parts(fields)))
+
+
+def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
+    content = fields.get("content")
+    for block in content if isinstance(content, list | tuple) else [content]:
+        if isinstance(block, str):
+            yield Text(block)
+            continue
+        shape = providers.as_mapping(block)
+        if isinstance(text := shape.get("text"), str):
+            yield Text(text)
+        elif shape.get("type") == "tool_use":
+            yield ToolCall(str(shape.get("name")), shape.get("id"), shape.get("input"))
+        elif shape.get("type") == "tool_result":
+            yield ToolCallResponse(shape.get("content"), shape.get("tool_use_id"))
+    for call in fields.get("tool_calls") or ():
+        shape = providers.as_mapping(call)
+        called = providers.as_mapping(shape.get("function")) or shape
+        arguments = called.get("arguments", called.get("args"))
+        yield ToolCall(str(called.get("name")), shape.get("id"), structured(arguments))

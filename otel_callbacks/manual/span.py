@@ -1,0 +1,231 @@
+"""An operation by hand: where it starts and ends, and what is learnt about it in between."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry import context as context_api
+
+from otel_callbacks.current import Run, enclosing_run, inherit, suppressed
+from otel_callbacks.guard import guarded
+from otel_callbacks.manual import messages, results
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Embedding,
+    Inference,
+    Operation,
+    Rerank,
+    Retrieval,
+    Step,
+    Usage,
+    Workflow,
+)
+from otel_callbacks.recorder import Recorder
+from otel_callbacks.settings import current_recorder
+
+
+def passed_over(kind: type[Operation]) -> bool:
+    """Whether an operation of this kind is not recorded here, told before anything is made of it.
+
+    So it is where tracing is suppressed. A step, which counts for nothing but its span, is passed over also where it
+    would have none.
+    """
+    context = context_api.get_current()
+    if suppressed(context):
+        return True
+    if kind is not Step:
+        return False
+    around = enclosing_run(context)
+    if around is not None and not around.span.is_recording():
+        return True
+    return _recorder(around).detail == "operations"
+
+
+def _recorder(around: Run | None) -> Recorder:
+    return current_recorder() if around is None else around.recorder
+
+
+class OperationSpan:
+    """An operation that lasts as long as the `with` block (or `async with`) it is used in.
+
+    What the methods are told goes on the span when the block ends. Without a span, because tracing is suppressed
+    for one, they do nothing. An inference whose budget is spent raises `BudgetExceeded` instead of beginning, if the
+    handler enforces budgets.
+    """
+
+    def __init__(self, kind: type[Operation], fields: Mapping[str, Any]) -> None:
+        self._kind = kind
+        self._fields = fields
+        self._run: Run | None = None
+
+    def __enter__(self) -> Self:
+        if self._run is not None:
+            raise RuntimeError("this operation is going on already; make a new one for every `with`")
+        if not passed_over(self._kind):
+            self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        if self._run is not None:
+            self._end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, stack)
+
+    # --- what is learnt on the way -----------------------------------------------------------------------------
+
+    def documents(self, found: Sequence[Any]) -> None:
+        """What a retrieval found, or a reranker kept: the best first.
+
+        Args:
+            found: texts, mappings, pairs of one of these and its score, or the objects of LangChain, LlamaIndex or
+                a vector store. Id, score, text and metadata are read where they are; a score is never made up.
+
+        Raises:
+            TypeError: it is no sequence, or the operation is neither a retrieval nor a rerank.
+        """
+        self._only("documents", Retrieval, Rerank)
+        self._put("documents", results.documents, _sequence("documents", found))
+
+    def candidates(self, given: Sequence[Any]) -> None:
+        """What a reranker was given, as in `documents`.
+
+        Raises:
+            TypeError: it is no sequence, or the operation is no rerank.
+        """
+        self._only("candidates", Rerank)
+        self._put("candidates", results.documents, _sequence("candidates", given))
+
+    def model(self, name: str) -> None:
+        """The model that is called, where it was not known at the start.
+
+        Raises:
+            TypeError: it is no string, or the operation calls no model.
+        """
+        self._only("model", Inference, Embedding, Rerank)
+        if not isinstance(name, str):
+            raise TypeError(f"model() takes the name of a model, not {type(name).__name__}: {name!r:.100}")
+        self._rename(name)
+
+    def usage(self, reported: Any = None, /, **counts: int) -> None:
+        """The tokens of a model call, as its provider counts them.
+
+        Args:
+            reported: the provider's usage report, or its whole response, which also tells the model that answered,
+                its id and why it stopped.
+            counts: `input_tokens` (the cached ones included), `output_tokens` (the reasoning included),
+                `cache_read_input_tokens`, `cache_write_input_tokens`, `reasoning_output_tokens`,
+                `audio_input_tokens`, `audio_output_tokens`.
+
+        Raises:
+            TypeError: a count has another name or is no integer, the report is a plain text or number, or the
+                operation is neither an inference nor an embedding.
+        """
+        self._only("usage", Inference, Embedding)
+        for name, count in counts.items():
+            if name not in Usage.__slots__ or not isinstance(count, int):
+                raise TypeError(
+                    f"usage({name}={count!r:.100}): takes integers, as {', '.join(Usage.__slots__)}"
+                )
+        if isinstance(reported, str | bytes | int | float):
+            raise TypeError(f"usage() takes a provider's report or response, not {reported!r:.100}")
+        self._count(reported, counts)
+
+    def messages(self, *, input: Any = None, output: Any = None) -> None:
+        """What was asked and answered, recorded if the content policy says so.
+
+        Args:
+            input: a text, or messages: the providers' dictionaries or the frameworks' objects.
+            output: as `input`.
+
+        Raises:
+            TypeError: the operation is no inference, agent or workflow.
+        """
+        self._only("messages", Inference, AgentInvocation, Workflow)
+        if self._run is not None and self._run.recorder.wants_content(self._run):
+            if input is not None:
+                self._put("input_messages", lambda given: messages.read(given, "user"), input)
+            if output is not None:
+                self._put("output_messages", lambda given: messages.answered(given, None), output)
+
+    @guarded
+    def result(self, value: Any) -> None:
+        """The result, of which is recorded what it tells by itself, as of one that a decorated function returns.
+
+        That is a list of documents for a retrieval or rerank, vectors for an embedding (only their number and
+        length), a provider's response for an inference, the size of what a tool returned; and, if the content
+        policy says so, the text.
+        """
+        if (operation := self._operation()) is not None:
+            assert self._run is not None
+            with_content = self._run.recorder.wants_content(self._run)
+            results.result(operation, value, with_content=with_content)
+
+    # --- beginning and end -------------------------------------------------------------------------------------
+
+    @guarded
+    def _begin(self) -> None:
+        around = enclosing_run(context_api.get_current())
+        recorder = _recorder(around)
+        operation = self._kind(**self._given(recorder))
+        inherit(operation, around)
+        run = recorder.start(object(), operation, around)
+        if isinstance(operation, Inference):
+            recorder.refuse(run)
+        self._run = run
+
+    def _given(self, recorder: Recorder) -> Mapping[str, Any]:
+        """The fields of the operation that are known when it starts."""
+        return self._fields
+
+    @guarded
+    def _end(self, error: BaseException | None) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        if error is None:
+            run.recorder.finish(run)
+        else:
+            run.recorder.fail(run, error)
+
+    def _operation(self) -> Operation | None:
+        """The operation, while it goes on."""
+        return self._run.operation if self._run is not None and self._run.open else None
+
+    def _only(self, method: str, *kinds: type[Operation]) -> None:
+        if not issubclass(self._kind, kinds):
+            those = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{method}() is for {those}, not for {self._kind.__name__}")
+
+    @guarded
+    def _put(self, field: str, read: Callable[[Any], Any], value: Any) -> None:
+        if (operation := self._operation()) is not None:
+            setattr(operation, field, read(value))
+
+    @guarded
+    def _rename(self, name: str) -> None:
+        if self._run is not None and self._run.open:
+            self._run.recorder.rename(self._run, name)
+
+    @guarded
+    def _count(self, reported: Any, counts: Mapping[str, int]) -> None:
+        operation = self._operation()
+        if not isinstance(operation, Inference | Embedding):
+            return
+        if reported is not None:
+            self.result(reported)
+            operation.usage = results.usage(reported, operation.usage)
+        if counts:
+            operation.usage = results.merge(operation.usage, counts)
+
+
+def _sequence(name: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{name}() takes a list of documents, not {type(value).__name__}: {value!r:.100}")
+    return value

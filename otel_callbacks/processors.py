@@ -1,0 +1,24 @@
+"""A span processor for spans that are not ours: HTTP clients, databases, the application's own."""
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span, SpanProcessor
+
+from otel_callbacks import semconv
+from otel_callbacks.cost.attribution import labels_in
+
+
+class AttributionSpanProcessor(SpanProcessor):
+    """Puts the labels that hold where a span starts on it, so that every span of a call says who pays.
+
+    Our own spans carry them anyway. `configure` adds this; an application with a provider of its own does so itself:
+    `provider.add_span_processor(AttributionSpanProcessor())`.
+    """
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Labels a span that starts."""
+        scope = span.instrumentation_scope
+        if scope is None or scope.name != semconv.SCOPE:
+            labels = labels_in(context_api.get_current() if parent_context is None else parent_context)
+            if labels:
+                span.set_attributes(labels)

@@ -1,0 +1,169 @@
+"""Budgets watch by default, and stop the next model call when they are told to."""
+
+from decimal import Decimal
+from typing import Any
+
+import llama_fakes
+import pytest
+from fakes import ScriptedModel, call
+from langchain.agents import create_agent
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.tools import tool
+from llama_fakes import untouched_settings  # noqa: F401 - a fixture
+from llama_index.core import Settings
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.callbacks import CallbackManager
+
+from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
+from otel_callbacks.testing import Captured
+
+pytestmark = llama_fakes.IGNORED
+
+PRICES = {"prices": {"scripted-1*": {"input": 2, "output": 10}}}  # a scripted call costs 0.0004 USD
+DAY = 86_400 * 10**9
+
+
+def config(captured: Captured, *budgets: Budget) -> Any:
+    handler = OTelCallbackHandler(**captured.providers, prices=PRICES, budgets=budgets)
+    return {"callbacks": [handler]}
+
+
+def test_crossing_the_line_is_told_once(captured: Captured) -> None:
+    crossings: list[Any] = []
+    budget = Budget(tenant="acme", usd="0.001", on_exceeded=crossings.append)
+    given = config(captured, budget)
+    for tenant in ("acme", "globex", "acme", "globex", "acme", "acme"):
+        with attribution(tenant=tenant):
+            ScriptedModel().invoke("q", given)
+    (crossing,) = crossings
+    assert (crossing.budget, crossing.spent) == (budget, Decimal("0.0012"))
+    assert crossing.labels == {"app.tenant_id": "acme"}
+    events = [event for span in captured.spans for event in span.events]
+    assert [(event.name, dict(event.attributes)) for event in events] == [
+        (
+            "otel_callbacks.budget.exceeded",
+            {
+                "app.tenant_id": "acme",
+                "otel_callbacks.budget.usd": 0.001,
+                "otel_callbacks.budget.spent_usd": 0.0012,
+                "otel_callbacks.budget.per": "day",
+            },
+        )
+    ]
+    (point,) = captured.metrics()["otel_callbacks.budget.exceeded"]
+    assert (point.value, point.attributes["app.tenant_id"]) == (1, "acme")
+
+
+def test_a_period_has_its_own_count() -> None:
+    budget = Budget(usd=1, per="day")
+    assert budget.spend(Decimal("1.5"), {}, 0) is not None
+    assert budget.spend(Decimal("1"), {}, DAY) is None
+    assert [budget.spent(day * DAY) for day in range(3)] == [Decimal("1.5"), Decimal(1), Decimal(0)]
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
+async def test_langchain_the_next_call_is_not_made(mode: str, captured: Captured) -> None:
+    given = config(captured, Budget(usd="0.0001", enforce=True))
+    calls: list[None] = []
+    model = ScriptedModel(body=lambda: calls.append(None)) | StrOutputParser()
+
+    async def run() -> None:
+        match mode:
+            case "invoke":
+                model.invoke("q", given)
+            case "ainvoke":
+                await model.ainvoke("q", given)
+            case "stream":
+                list(model.stream("q", given))
+            case _:
+                _ = [chunk async for chunk in model.astream("q", given)]
+
+    await run()  # the call that crosses the line ends as usual
+    with pytest.raises(BudgetExceeded, match=r"Budget\(usd=0.0001, per='day'\) is spent \(0.0004 USD\)"):
+        await run()
+    assert len(calls) == 1
+    refused = captured.spans[-1].attributes or {}
+    assert refused["error.type"] == "otel_callbacks.cost.budget.BudgetExceeded"
+    assert "otel_callbacks.cost.status" not in refused
+
+
+def test_langchain_never_in_the_middle_of_an_agents_tool(captured: Captured) -> None:
+    used: list[str] = []
+
+    @tool
+    def look_up(word: str) -> str:
+        """Looks a word up."""
+        used.append(word)
+        return "found"
+
+    agent = create_agent(ScriptedModel(script=[call("look_up", word="x"), "done"]), [look_up])
+    with pytest.raises(BudgetExceeded):
+        agent.invoke({"messages": [("user", "q")]}, config(captured, Budget(usd="0.0001", enforce=True)))
+    assert used == ["x"]
+
+
+@pytest.mark.parametrize("mode", ["chat", "achat", "stream_chat", "astream_chat", "complete"])
+async def test_llama_index_the_next_call_is_not_made(
+    mode: str,
+    captured: Captured,
+    untouched_settings: None,  # noqa: F811
+) -> None:
+    Settings.callback_manager = CallbackManager(
+        config(captured, Budget(usd="0.0001", enforce=True))["callbacks"]
+    )
+    calls: list[None] = []
+    llm = llama_fakes.ScriptedModel(body=lambda: calls.append(None))
+
+    async def run() -> None:
+        messages = [llama_fakes.ChatMessage("q")]
+        match mode:
+            case "chat":
+                llm.chat(messages)
+            case "achat":
+                await llm.achat(messages)
+            case "stream_chat":
+                list(llm.stream_chat(messages))
+            case "astream_chat":
+                _ = [chunk async for chunk in await llm.astream_chat(messages)]
+            case _:
+                llm.complete("q")
+
+    await run()
+    with pytest.raises(BudgetExceeded):
+        await run()
+    assert len(calls) == 1
+    assert (captured.spans[-1].attributes or {})["error.type"].endswith("BudgetExceeded")
+
+
+async def test_llama_index_agents_stop_too(
+    captured: Captured,
+    untouched_settings: None,  # noqa: F811
+) -> None:
+    Settings.callback_manager = CallbackManager(
+        config(captured, Budget(usd="0.0001", enforce=True))["callbacks"]
+    )
+    llm = llama_fakes.ScriptedModel(script=[llama_fakes.call("look_up", word="x"), "done"])
+
+    def look_up(word: str) -> str:
+        """Looks a word up."""
+        return "found"
+
+    with pytest.raises(Exception, match="is spent"):
+        await FunctionAgent(name="a", llm=llm, tools=[look_up]).run("q")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"usd": 0}, ValueError, "usd must be more than 0, and is 0"),
+        ({"usd": "five"}, ValueError, "usd must be a number, not 'five'"),
+        ({"usd": True}, TypeError, "usd must be a number, not True"),
+        ({"usd": float("nan")}, ValueError, "usd must be more than 0"),
+        ({"usd": 1, "per": "week"}, ValueError, "per='week' is not known; use one of 'hour', 'day'"),
+        ({"usd": 1, "on_exceeded": 3}, TypeError, "on_exceeded must be a function"),
+        ({"usd": 1, "tenant": ""}, ValueError, "tenant must not be empty"),
+    ],
+)
+def test_wrong_budgets_are_refused(given: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        Budget(**given)
