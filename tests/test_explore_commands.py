@@ -88,7 +88,7 @@ def test_diff_takes_files_and_the_beginnings_of_ids(file):
     ("arguments", "message"),
     [
         (["view", "none.jsonl"], "there is no trace file or folder none.jsonl"),
-        (["view", "empty"], "no traces yet"),
+        (["view", "empty"], "empty holds no traces"),
         (["view", "t.jsonl", "--trace", "zz"], "no traces have an id that begins with 'zz'"),
         (["top", "empty"], "empty holds no traces"),
         (["top", "t.jsonl", "--by", "operation", "-n", "0"], "0 is not in the range x>=1"),
