@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -107,6 +108,24 @@ def test_since_a_mark(traces):
 def test_sql(traces):
     query = "SELECT name, count(*) AS calls FROM traces WHERE duration < ? GROUP BY name"
     assert traces.sql(query, 5) == [{"name": "rag", "calls": 2}]
+
+
+def test_what_calls_cost_by_what_they_have_in_common(traces):
+    report = traces.cost(by=["model"])
+    assert {row.key: (row.calls, float(row.cost_usd)) for row in report.rows} == {
+        ("small",): (1, 0.01),
+        (None,): (1, 0.5),
+    }
+    assert traces.find(model="small").cost(by=["tenant"]).total.calls == 1
+
+
+def test_spans_and_documents_as_data(traces):
+    found = [{"id": "d1", "score": 0.9, "rank": 1}, {"id": "d2", "score": 0.5, "rank": 2}]
+    asked = span("d", "1", gen_ai__operation__name="retrieval", rag__documents=json.dumps(found))
+    rag = Traces.of([asked])
+    assert [document.id for document in rag.documents()] == ["d1", "d2"]
+    assert (len(rag.documents_frame()), len(rag.rag_frame())) == (2, 1)
+    assert (len(traces.to_pandas()), len(traces.to_dicts())) == (5, 5)
 
 
 def test_with_no_traces_the_last_is_an_error_that_says_how_to_get_some():

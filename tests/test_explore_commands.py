@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import set_span_in_context
 
 from otel_callbacks.cli import main
-from otel_callbacks.explore import JsonLinesSpanExporter, Traces, render_text
+from otel_callbacks.explore import JsonLinesSpanExporter, Traces, page, render_svg, render_text
 
 SECOND = 10**9
 NOON = 1_700_000_000 * SECOND
@@ -66,11 +66,29 @@ def test_view_shows_the_last_few_and_the_one_that_is_named(file):
     assert one.stdout.startswith("rag · 1.50 s · 1,010 tokens · $0.2500 · trace ")
 
 
+def test_view_writes_a_picture_and_a_page_of_one_trace(file):
+    [rag, _] = Traces.open(file)
+    svg, html = file.with_name("rag.svg"), file.with_name("rag.html")
+    ran = run("view", file, "--trace", rag.trace_id, "--svg", svg, "--html", html)
+    assert (ran.exit_code, ran.stdout.splitlines()) == (
+        0,
+        [f"{path}: rag, trace {rag.trace_id}" for path in (svg, html)],
+    )
+    assert (svg.read_text(), html.read_text()) == (render_svg(rag), page(rag))
+
+
+def test_diff_takes_files_and_the_beginnings_of_ids(file):
+    rag, agent = Traces.open(file)
+    expected = f"{rag.diff(agent)}\n"
+    assert run("diff", rag.trace_id[:8], agent.trace_id[:8], "--file", file).stdout == expected
+    assert run("diff", rag.trace_id[:8], file, "--file", file).stdout == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["view", "none.jsonl"], "there is no trace file or folder none.jsonl"),
-        (["view", "empty"], "no traces yet"),
+        (["view", "empty"], "empty holds no traces"),
         (["view", "t.jsonl", "--trace", "zz"], "no traces have an id that begins with 'zz'"),
         (["top", "empty"], "empty holds no traces"),
         (["top", "t.jsonl", "--by", "operation", "-n", "0"], "0 is not in the range x>=1"),
@@ -89,17 +107,17 @@ def test_what_cannot_be_read_is_said_with_status_2(file, monkeypatch, arguments,
 def test_top_lists_traces(file):
     rag, agent = (trace.trace_id[:12] for trace in Traces.open(file))
     assert run("top", file).stdout.splitlines() == [
-        "start                name     time  tokens        cost  errors  trace",
-        f"2023-11-14 22:13:20  rag    1.50 s   1,010     $0.2500          {rag}",
-        f"2023-11-14 22:14:20  agent  750 ms          1 unpriced       1  {agent}",
+        "              start  name   time    tokens     cost  unpriced  errors  trace",
+        f"2023-11-14 22:13:20  rag    1.50 s   1,010  $0.2500                    {rag}",
+        f"2023-11-14 22:14:20  agent  750 ms                          1       1  {agent}",
     ]
     assert run("top", file, "--sort", "errors", "-n", 1).stdout.splitlines()[1].endswith(agent)
 
 
 def test_top_adds_up_steps(file):
     assert run("top", file, "--by", "model").stdout.splitlines() == [
-        "model   spans    time    mean    most  tokens                  cost  errors",
-        "gpt-4o      2  500 ms  250 ms  250 ms   1,010  $0.2500 + 1 unpriced",
+        "model   spans  time    mean    most    tokens     cost  unpriced",
+        "gpt-4o      2  500 ms  250 ms  250 ms   1,010  $0.2500         1",
     ]
     names = [line.split("  ")[0] for line in run("top", file, "--by", "name").stdout.splitlines()]
     assert names == ["name", "rag", "agent", "chat gpt-4o"]

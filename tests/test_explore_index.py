@@ -133,12 +133,27 @@ def test_an_index_of_another_version_is_built_anew(tmp_path):
     assert names(TraceFiles(tmp_path / "t.jsonl").index()) == ["one"]
 
 
-def test_where_no_index_can_be_written_it_is_in_memory(tmp_path, caplog):
+def test_a_file_of_the_users_in_the_place_of_the_index_stays(tmp_path, caplog):
     (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(line().encode()))
     (tmp_path / "t.jsonl.gz.sqlite").write_text("no database, but something else of the user's")
     assert names(TraceFiles(tmp_path / "t.jsonl.gz").index()) == ["one"]
     assert (tmp_path / "t.jsonl.gz.sqlite").read_text().startswith("no database")
     assert "indexing in memory" in caplog.text
+
+
+def test_where_no_index_can_be_made_it_is_in_memory(tmp_path, caplog):
+    (tmp_path / "t.jsonl").write_text(line())
+    (tmp_path / "t.jsonl.sqlite").mkdir()
+    files = TraceFiles(tmp_path / "t.jsonl")
+    assert [names(files.index()) for _ in range(2)] == [["one"]] * 2
+    assert caplog.text.count("indexing in memory") == 1
+
+
+def test_a_file_that_was_renamed_during_a_look_is_found_at_the_next(tmp_path):
+    (tmp_path / "t.jsonl").write_text(line())
+    index = Index()
+    index.sync([tmp_path / "gone.jsonl", tmp_path / "t.jsonl"])
+    assert names(index) == ["one"]
 
 
 def test_several_files_are_one_collection_and_leave_nothing_behind(tmp_path):

@@ -3,13 +3,15 @@
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 AttributeValue: TypeAlias = (
     "str | bool | int | float | bytes | tuple[AttributeValue, ...] | dict[str, AttributeValue] | None"
 )
 Attributes: TypeAlias = Mapping[str, AttributeValue]
+
+_SCALARS = (str, bool, int, float, bytes)
 
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
@@ -18,12 +20,12 @@ def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Attribut
 
 
 def _plain(value: Any) -> AttributeValue:
+    if value is None or isinstance(value, _SCALARS):  # nearly all are, and asking for the rest is slow
+        scalar: AttributeValue = value
+        return scalar
     if isinstance(value, Mapping):
         return plain_attributes(value)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return tuple(map(_plain, value))
-    plain: AttributeValue = value
-    return plain
+    return tuple(map(_plain, value))
 
 
 def otlp_attributes(holder: Mapping[str, Any]) -> dict[str, AttributeValue]:
@@ -63,7 +65,8 @@ def attributes_to_json(attributes: Attributes) -> str:
 
 def attributes_from_json(text: str) -> dict[str, AttributeValue]:
     """The attributes that `attributes_to_json` wrote."""
-    return plain_attributes(json.loads(text, object_hook=_otlp_to_plain))
+    has_otlp = '"bytesValue"' in text or '"doubleValue"' in text
+    return plain_attributes(json.loads(text, object_hook=_otlp_to_plain if has_otlp else None))
 
 
 def _bytes_to_otlp(value: bytes) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The traces at hand as one collection to look through: those of this process, or those in files."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -75,11 +76,11 @@ class Traces(Sequence[Trace]):
         Raises:
             LookupError: There is none, or more than one.
         """
-        index = self._look()
-        found = [each for each in self._ids(index) if each.startswith(trace_id.lower())]
+        begin = trace_id.lower()
+        found = self._select("trace_id >= ? AND trace_id < ?", (begin, f"{begin}g"))  # after any hex digit
         if len(found) != 1:
             raise LookupError(f"{len(found) or 'no'} traces have an id that begins with {trace_id!r}")
-        return index.trace(found[0])
+        return found[0]
 
     def last(self) -> Trace:
         """The trace that started last.
@@ -87,11 +88,10 @@ class Traces(Sequence[Trace]):
         Raises:
             LookupError: There is none yet.
         """
-        index = self._look()
-        trace_ids = self._ids(index)
-        if not trace_ids:
+        found = self._select(order="start_ns DESC", limit=1)
+        if not found:
             raise LookupError("no traces yet; configure(local=True) keeps those of this process")
-        return index.trace(trace_ids[-1])
+        return found[0]
 
     def find(self, **filters: Unpack[Filters]) -> Self:
         """The traces that all filters hold for; see `Filters`.
@@ -99,8 +99,7 @@ class Traces(Sequence[Trace]):
         Raises:
             TypeError: A filter is not known, or its value is of the wrong type.
         """
-        where, parameters = condition(filters)
-        return self._select(f"SELECT trace_id FROM traces WHERE {where} ORDER BY start_ns", parameters)
+        return self._select(*condition(filters))
 
     def errors(self) -> Self:
         """The traces in which something failed."""
@@ -108,11 +107,11 @@ class Traces(Sequence[Trace]):
 
     def slowest(self, count: int = 5) -> Self:
         """The `count` traces that took longest, the slowest first."""
-        return self._select("SELECT trace_id FROM traces ORDER BY duration DESC")[:count]
+        return self._select(order="duration DESC", limit=count)
 
     def dearest(self, count: int = 5) -> Self:
         """The `count` traces that cost most, the dearest first; those without a cost last."""
-        return self._select("SELECT trace_id FROM traces ORDER BY cost DESC")[:count]
+        return self._select(order="cost DESC NULLS LAST", limit=count)
 
     def mark(self) -> int:
         """A mark for `since`, after all that has started by now: nanoseconds since the epoch."""
@@ -189,12 +188,17 @@ class Traces(Sequence[Trace]):
             return self._trace_ids
         return [row["trace_id"] for row in index.query("SELECT trace_id FROM traces ORDER BY start_ns")]
 
-    def _select(self, query: str, parameters: Sequence[Any] = ()) -> Self:
-        """Those of these traces whose ids the query gives, in its order."""
+    def _select(
+        self, where: str = "1", parameters: Sequence[Any] = (), order: str = "start_ns", limit: int = -1
+    ) -> Self:
+        """Those of these traces whose row in the table `traces` meets a condition."""
         index = self._look()
-        among = set(self._ids(index))
-        found = [row["trace_id"] for row in index.query(query, parameters)]
-        return self._with(index, [trace_id for trace_id in found if trace_id in among])
+        if self._trace_ids is not None:
+            where = f"({where}) AND trace_id IN (SELECT value FROM json_each(?))"
+            parameters = [*parameters, json.dumps(self._trace_ids)]
+        query = f"SELECT trace_id FROM traces WHERE {where} ORDER BY {order} LIMIT ?"
+        rows = index.query(query, [*parameters, limit])
+        return self._with(index, [row["trace_id"] for row in rows])
 
     def _with(self, index: Index, trace_ids: Sequence[str]) -> Self:
         return type(self)(lambda: index, trace_ids)

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Index:
             ValueError: One of them holds something else than traces.
         """
         with self._transaction():
-            present = {fingerprint(file): file for file in files}
+            present = dict(_fingerprinted(files))
             known = {
                 mark: (number, size, position)
                 for number, mark, size, position in self._connection.execute("SELECT * FROM files")
@@ -191,3 +191,9 @@ class Index:
             self._connection.execute("DELETE FROM traces WHERE trace_id = ?", (trace_id,))
             if spans := self._spans(trace_id):
                 self._put_totals(Trace.of(spans))
+
+
+def _fingerprinted(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    for file in files:
+        with suppress(FileNotFoundError):  # was set aside just now, and has another name at the next look
+            yield fingerprint(file), file

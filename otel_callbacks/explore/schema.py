@@ -7,9 +7,10 @@ dollars. Attributes are JSON, to be asked for as `attributes ->> '$."gen_ai.tool
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from otel_callbacks.explore.attributes import attributes_from_json, attributes_to_json
+from otel_callbacks.explore.attributes import Attributes, attributes_from_json, attributes_to_json
 from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
 from otel_callbacks.explore.trace import Trace
 
@@ -44,6 +45,7 @@ CREATE TABLE traces (
     input_tokens INTEGER, output_tokens INTEGER, tokens INTEGER AS (input_tokens + output_tokens),
     cost REAL, unpriced INTEGER
 );
+CREATE INDEX traces_by_start ON traces (start_ns);
 CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT UNIQUE);
 CREATE TABLE files (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER);
 PRAGMA user_version = {VERSION};
@@ -146,5 +148,11 @@ def span_record(row: Sequence[Any]) -> SpanRecord:
         status=status,
         status_message=status_message,
         scope=scope,
-        resource=attributes_from_json(resource),
+        resource=_resource(resource),
     )
+
+
+@lru_cache(maxsize=100)
+def _resource(text: str) -> Attributes:
+    """The attributes of a resource, which many spans share."""
+    return attributes_from_json(text)

@@ -34,12 +34,19 @@ class TraceFiles:
         with self._lock:
             try:
                 self._index = self._index or Index(self._beside())
+            except (OSError, sqlite3.Error) as error:
+                self._index = self._in_memory(error)
+            try:
                 self._index.sync(files)
-            except (PermissionError, sqlite3.Error) as error:  # sqlite3's: read-only, full, or damaged
-                _logger.warning("%s cannot be used, indexing in memory: %s", self._beside(), error)
-                self._index = Index()
+            except sqlite3.Error as error:
+                self._index = self._in_memory(error)
                 self._index.sync(files)
             return self._index
+
+    def _in_memory(self, error: Exception) -> Index:
+        """The index there is instead of one that cannot be read or written, as on a full disk."""
+        _logger.warning("%s cannot be used, indexing in memory: %s", self._beside(), error)
+        return Index()
 
     def _beside(self) -> Path | None:
         if len(self._paths) != 1:

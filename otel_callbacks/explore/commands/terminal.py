@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -41,20 +41,6 @@ def show(text: str) -> None:
         Console().print(_styled(text))
     else:
         click.echo(text)
-
-
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[str]) -> str:
-    """Rows of cells under their headings, those in `right` aligned to the right."""
-    lines = [head, *rows]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    aligned = [
-        [
-            cell.rjust(wide) if name in right else cell.ljust(wide)
-            for name, cell, wide in zip(head, line, widths, strict=True)
-        ]
-        for line in lines
-    ]
-    return "\n".join("  ".join(line).rstrip() for line in aligned)
 
 
 @contextmanager

@@ -1,18 +1,18 @@
 """The `top` command: the slowest, the dearest, the most failing."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from otel_callbacks.explore.collection import Traces
+from otel_callbacks.explore.columns import fit, table
 from otel_callbacks.explore.commands.errors import reading
-from otel_callbacks.explore.commands.terminal import columns, show
+from otel_callbacks.explore.commands.terminal import show
 from otel_callbacks.explore.store import LOCAL_FOLDER
 from otel_callbacks.explore.wording import format_cost, format_duration, printable
 
-_LONGEST = 50  # characters of a name
+_LONGEST = 50  # columns for a name
 _ID_DIGITS = 12
 
 # Columns have the names of what `--sort` takes; times of steps are inclusive, so that they do not add up.
@@ -58,26 +58,19 @@ def top(path: Path, by: str, sort: str, count: int) -> None:
             raise LookupError(
                 f"{path} holds no traces" if by == "trace" else f"{path} holds no span with a {by}"
             )
-    head = [name for name in rows[0] if name != "unpriced"]
-    cells = [[_cell(name, row) for name in head] for row in rows]
-    show(columns(head, cells, right={*head} - {"start", "name", "operation", "model", "trace"}))
+    lines = table([list(rows[0]), *([_cell(name, value) for name, value in row.items()] for row in rows)])
+    show("\n".join(lines))
 
 
-def _cell(name: str, row: Mapping[str, Any]) -> str:
-    value = row[name]
-    match name:
+def _cell(column: str, value: Any) -> str:
+    match column:
         case "time" | "mean" | "most":
             return format_duration(value)
         case "cost":
-            return _cost(value, row["unpriced"])
+            return "" if value is None else format_cost(value)
+        case "spans" | "tokens" | "unpriced" | "errors":
+            return f"{value:,}" if value else ""
         case "trace":
             return str(value)[:_ID_DIGITS]
-        case "tokens" | "spans" | "errors":
-            return f"{value:,}" if value else ""
         case _:
-            return printable(value)[:_LONGEST]
-
-
-def _cost(usd: float | None, unpriced: int | None) -> str:
-    known = [] if usd is None else [format_cost(usd)]
-    return " + ".join([*known, *([f"{unpriced:,} unpriced"] if unpriced else [])])
+            return fit(printable(value), _LONGEST)

@@ -37,7 +37,9 @@ def view(
         if follow:
             _follow(traces, path)
             return
-        chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:]) or [traces.last()]
+        chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:])
+        if not chosen:
+            raise LookupError(f"{path} holds no traces")
         if svg or html:
             _write(chosen[-1], svg, html)
             return
