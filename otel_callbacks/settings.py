@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from opentelemetry import context as context_api
@@ -121,13 +121,15 @@ def _warmed(pricer: Pricer) -> Charges:
 
 
 _lock = threading.Lock()
-_in_charge: tuple[tuple[Any, Recorder], ...] = ()
+_in_charge: tuple[tuple[Any, Callable[[], Recorder]], ...] = ()
 
 
-def put_in_charge(owner: Any, recorder: Recorder | None) -> None:
-    """Has `recorder` record, process-wide, what no run encloses: the latest of those put in charge does.
+def put_in_charge(owner: Any, recorder: Callable[[], Recorder] | None) -> None:
+    """Has a recorder record, process-wide, what no run encloses: the latest of those put in charge does.
 
-    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge.
+    Args:
+        owner: whose recorder it is, of which there is one at a time.
+        recorder: gives the recorder, when it is first needed; None takes the owner's out of charge.
     """
     global _in_charge
     with _lock:
@@ -145,7 +147,7 @@ def current_recorder() -> Recorder:
         around: Recorder = run.recorder
         return around
     in_charge = _in_charge
-    return in_charge[-1][1] if in_charge else _default()
+    return in_charge[-1][1]() if in_charge else _default()
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Telemetry in memory, for tests: the user's and our own."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
     logger_provider = LoggerProvider(shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
     captured = Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
-    put_in_charge(spans, recorder(**captured.providers))
+    put_in_charge(spans, functools.cache(lambda: recorder(**captured.providers)))
     try:
         yield captured
     finally:

@@ -47,7 +47,7 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
             register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
             _registered = True
         _slot.handler = handler
-    put_in_charge(_slot, handler._recorder)
+    put_in_charge(_slot, lambda: handler._recorder)
     return handler
 
 

@@ -20,7 +20,7 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
     """
     handler = handler or OTelCallbackHandler(**options)
     _gate.instrumented = handler
-    put_in_charge(_gate, handler._recorder)
+    put_in_charge(_gate, lambda: handler._recorder)
     return handler
 
 
