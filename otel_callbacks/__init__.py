@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.prices import Price, PriceBook
+    from otel_callbacks.explore.collection import traces
     from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
     from otel_callbacks.manual import (
         agent,
         embedding,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
+    from otel_callbacks.manual.usage import record_usage
     from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
@@ -44,10 +47,15 @@ __all__ = [
     "inference",
     "instrument",
     "record_feedback",
+    "record_usage",
     "rerank",
     "retrieval",
     "step",
     "tool",
+    "trace_embeddings",
+    "trace_reranker",
+    "trace_retriever",
+    "traces",
     "uninstrument",
     "workflow",
 ]
@@ -69,12 +77,19 @@ _HOMES = {
     "embedding": "otel_callbacks.manual",
     "inference": "otel_callbacks.manual",
     "instrument": "otel_callbacks.handler",
+    "load_ipython_extension": "otel_callbacks.explore.notebook",
     "record_feedback": "otel_callbacks.feedback",
+    "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",
     "retrieval": "otel_callbacks.manual",
     "step": "otel_callbacks.manual",
     "tool": "otel_callbacks.manual",
+    "traces": "otel_callbacks.explore.collection",
+    "trace_embeddings": "otel_callbacks.langchain",
+    "trace_reranker": "otel_callbacks.langchain",
+    "trace_retriever": "otel_callbacks.langchain",
     "uninstrument": "otel_callbacks.handler",
+    "unload_ipython_extension": "otel_callbacks.explore.notebook",
     "workflow": "otel_callbacks.manual",
 }
 

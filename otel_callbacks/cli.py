@@ -3,7 +3,12 @@
 import click
 
 from otel_callbacks.conformance.command import check
+from otel_callbacks.cost.reporting.command import cost
 from otel_callbacks.demo.command import demo
+from otel_callbacks.explore.commands.diff import diff
+from otel_callbacks.explore.commands.replay import replay
+from otel_callbacks.explore.commands.top import top
+from otel_callbacks.explore.commands.view import view
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,4 +18,9 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(cost)
 main.add_command(demo)
+main.add_command(diff)
+main.add_command(replay)
+main.add_command(top)
+main.add_command(view)

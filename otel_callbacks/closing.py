@@ -1,11 +1,14 @@
 """What the end of a run puts on its span, into the metrics, and into the totals of the runs above."""
 
 import threading
+import time
 import traceback
+from collections.abc import Mapping
+from dataclasses import fields
 
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import Span, StatusCode
 
-from otel_callbacks import content, mapping, operations, semconv
+from otel_callbacks import content, mapping, operations, providers, semconv
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import charges
 from otel_callbacks.cost.budget import Budgets, Crossing
@@ -85,7 +88,7 @@ class Closing:
             )
         )
         if isinstance(charge, Cost):
-            self._spend(run, charge)
+            self._spend(run.span, run.labels, run.started, charge)
         if not run.span.is_recording():
             return
         attributes = mapping.end_attributes(operation)
@@ -103,6 +106,32 @@ class Closing:
             if late:
                 attributes[semconv.ROLLUP_LATE] = True
         run.span.set_attributes(attributes)
+
+    def account(
+        self, span: Span, run: Run | None, labels: Mapping[str, str], call: operations.Inference
+    ) -> None:
+        """Puts a model call that has no run on a span, into the metrics, and into the totals of the run around it.
+
+        The span is the application's: it keeps its name, and has no operation.
+        """
+        started = time.time_ns()
+        charge = self._charges.of(call, started, failed=False)
+        call.usage = _sensible(call.usage)
+        attributes = mapping.start_attributes(call)
+        del attributes[semconv.OPERATION_NAME]
+        attributes.update(mapping.end_attributes(call))
+        if charge is not None:
+            attributes.update(charges.attributes(charge))
+        span.set_attributes(attributes)
+        with _adding:
+            above = _still_adding(run)
+            if above is not None:
+                above.totals = above.totals or Totals()
+                above.totals.count(call, charge)
+        identity = span.get_span_context()
+        self._metrics.ended(Ended(call, None, None, None, identity, charge, labels, self._label_rules, ()))
+        if isinstance(charge, Cost):
+            self._spend(span, labels, started, charge)
 
     def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
         """Fills in what the run knows of a model call: its stream, how it ended, and whether it is the real one."""
@@ -130,23 +159,21 @@ class Closing:
             totals: Totals | None = run.totals
             if totals is None:
                 return None, False
-            above = run.parent
-            while above is not None and above.added_up:
-                above = above.parent
+            above = _still_adding(run.parent)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
         return totals, above is None and run.parent is not None
 
-    def _spend(self, run: Run, charge: Cost) -> None:
-        for crossing in self._budgets.spend(charge.total, run.labels, run.started):
-            self._tell(run, crossing)
+    def _spend(self, span: Span, labels: Mapping[str, str], started: int, charge: Cost) -> None:
+        for crossing in self._budgets.spend(charge.total, labels, started):
+            self._tell(span, crossing)
 
     @guarded
-    def _tell(self, run: Run, crossing: Crossing) -> None:
+    def _tell(self, span: Span, crossing: Crossing) -> None:
         """Tells of a budget that is exceeded: the span, the metric, and the application last."""
         budget = crossing.budget
-        run.span.add_event(
+        span.add_event(
             semconv.EVENT_BUDGET_EXCEEDED,
             {
                 **budget.labels,
@@ -155,7 +182,7 @@ class Closing:
                 semconv.BUDGET_PER: budget.per,
             },
         )
-        self._metrics.exceeded(budget.per, run.labels, self._label_rules)
+        self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
 
@@ -188,6 +215,26 @@ class Closing:
         if self._policy.spans:
             for name, value in found.items():
                 attributes[name] = value if isinstance(value, str) else content.to_json(value)
+
+
+def _sensible(usage: operations.Usage | None) -> operations.Usage | None:
+    """A usage without the counts that are none: such a call has no price, and they must not get into sums."""
+    if usage is None:
+        return None
+    return operations.Usage(*(providers.count(getattr(usage, field.name)) for field in fields(usage)))
+
+
+def is_charged(span: Span) -> bool:
+    """Whether a span of the application's carries a model call already."""
+    attributes: Mapping[str, object] = getattr(span, "attributes", None) or {}
+    return semconv.COST_STATUS in attributes
+
+
+def _still_adding(run: Run | None) -> Run | None:
+    """The nearest run, from this one up, whose totals are not final."""
+    while run is not None and run.added_up:
+        run = run.parent
+    return run
 
 
 def _put_totals(attributes: mapping.Attributes, run: Run, totals: Totals) -> None:

@@ -19,13 +19,11 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from otel_callbacks.explore.store import JsonLinesSpanExporter
+from otel_callbacks.explore.ring import keep_traces
+from otel_callbacks.explore.store import LOCAL_FOLDER, JsonLinesSpanExporter
 from otel_callbacks.processors import AttributionSpanProcessor
 
 Protocol = Literal["http/protobuf", "grpc"]
-
-LOCAL_FOLDER = Path(".otel_callbacks")
-"""Where trace files go when nothing else is said."""
 
 _ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _GRPC_PORT = 4317
@@ -73,6 +71,7 @@ def configure(
     protocol: Protocol | None = None,
     headers: Mapping[str, str] | None = None,
     file: str | os.PathLike[str] | None = None,
+    local: bool = False,
     replace: bool = False,
 ) -> Telemetry:
     """Sets up export of traces, metrics and events, and makes it the process's.
@@ -90,6 +89,7 @@ def configure(
             everywhere else.
         headers: sent with every export, such as an API key.
         file: a `.jsonl` file, or a folder in which each process writes a file of its own.
+        local: also keep the last traces in memory, for `otel_callbacks.traces`; also when called again.
         replace: also replace what an earlier call or the application set up.
 
     Raises:
@@ -106,6 +106,8 @@ def configure(
                 _configured = _extend(existing, addresses, protocol, headers, file)
             else:
                 _configured = _build(service_name, addresses, protocol, headers, file)
+        if local:
+            keep_traces(_configured.tracer_provider)
         return _configured
 
 

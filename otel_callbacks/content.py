@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otel_callbacks.documents import ranks_before
 from otel_callbacks.operations import (
     Document,
     Media,
@@ -142,12 +143,9 @@ def _media(part: Media) -> dict[str, Any]:
 def documents(found: Sequence[Document], candidates: Sequence[Document] = ()) -> list[dict[str, Any]]:
     """Documents in the shape of `gen_ai.retrieval.documents`, with content and metadata beside id and score.
 
-    `candidates` are what a reranker was given; each document then tells its place among them (from 0).
+    `candidates` are what a reranker was given; each document then tells its place among them (from 1).
     """
-    before: dict[str | None, int] = {
-        document.id: rank for rank, document in enumerate(candidates) if document.id is not None
-    }
-    return [_document(document, before.get(document.id)) for document in found]
+    return list(map(_document, found, ranks_before(found, candidates)))
 
 
 def _document(document: Document, rank_before: int | None) -> dict[str, Any]:

@@ -18,10 +18,18 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
             langchain.OTelCallbackHandler.__init__(self, **options)
             self._join(self._recorder)
 
-    def instrument(**options: Any) -> OTelCallbackHandler:
-        """Traces every call of the process in both frameworks; takes the arguments of the handler."""
+    def instrument(
+        *, embeddings: bool = False, rerankers: bool = False, **options: Any
+    ) -> OTelCallbackHandler:
+        """Traces every call of the process in both frameworks.
+
+        Args:
+            embeddings: also trace LangChain's embedding models, which have no callbacks; LlamaIndex's are traced.
+            rerankers: also trace LangChain's document compressors; LlamaIndex's rerankers are traced.
+            options: the arguments of the handler.
+        """
         handler = OTelCallbackHandler(**options)
-        langchain.instrument(handler)
+        langchain.instrument(handler, embeddings=embeddings, rerankers=rerankers)
         llama_index.instrument(handler)
         return handler
 
@@ -33,7 +41,15 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
 elif _LANGCHAIN:
     from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
 elif _LLAMA_INDEX:
-    from otel_callbacks.llama_index import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks import llama_index
+    from otel_callbacks.llama_index import OTelCallbackHandler, uninstrument
+
+    def instrument(
+        *, embeddings: bool = False, rerankers: bool = False, **options: Any
+    ) -> OTelCallbackHandler:
+        """Traces every call of the process, embedding models and rerankers in any case."""
+        return llama_index.instrument(**options)
+
 else:
     raise ImportError(
         "neither LangChain nor LlamaIndex is installed: pip install 'otel-callbacks[langchain]',"

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from otel_callbacks import content, operations, semconv
+from otel_callbacks import content, documents, operations, semconv
 
 Attributes = dict[str, AttributeValue]
 _Table = Sequence[tuple[str, str]]
@@ -66,6 +66,11 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
 _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.Embedding: _reader(
         (
+            (
+                "provider",
+                semconv.PROVIDER_NAME,
+            ),  # also at the end: an inner model may know what the outer did not
+            ("name", semconv.REQUEST_MODEL),
             ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
             ("response_model", semconv.RESPONSE_MODEL),
             ("dimension_count", semconv.EMBEDDINGS_DIMENSION_COUNT),
@@ -80,8 +85,20 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.ToolExecution: _reader(
         (("description", semconv.TOOL_DESCRIPTION), ("result_size", semconv.TOOL_RESULT_SIZE))
     ),
+    operations.Rerank: _reader(
+        (
+            ("provider", semconv.PROVIDER_NAME),  # as for embeddings
+            ("name", semconv.REQUEST_MODEL),
+            ("top_n", semconv.RETRIEVAL_TOP_K),
+        )
+    ),
     operations.Retrieval: _reader(
         (
+            (
+                "provider",
+                semconv.PROVIDER_NAME,
+            ),  # also at the end: the store may tell what the retriever did not
+            ("name", semconv.DATA_SOURCE_ID),
             ("top_k", semconv.RETRIEVAL_TOP_K),
             ("embedding_model", semconv.REQUEST_MODEL),
             ("score_kind", semconv.RAG_SCORE_KIND),
@@ -179,12 +196,16 @@ def end_attributes(operation: operations.Operation) -> Attributes:
                 attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
+            attributes[semconv.RAG_DOCUMENTS] = documents.retrieved(operation.documents, operation.score_kind)
             _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
         case operations.Rerank():
             if operation.candidates is not None:
                 attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
             if operation.documents is not None:
                 attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents)
+                attributes[semconv.RAG_DOCUMENTS] = documents.reranked(
+                    operation.documents, operation.candidates or ()
+                )
                 _put_top_score(attributes, operation.documents)
     return attributes
 

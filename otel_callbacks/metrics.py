@@ -49,7 +49,7 @@ class Ended(NamedTuple):
 
     Attributes:
         operation: the operation, complete; its content is not looked at.
-        seconds: the duration of its span.
+        seconds: how long it took; None if nobody measured that.
         error_type: why it failed, if it did.
         totals: what it used, with everything below it.
         span: its span, for exemplars.
@@ -60,7 +60,7 @@ class Ended(NamedTuple):
     """
 
     operation: operations.Operation
-    seconds: float
+    seconds: float | None
     error_type: str | None
     totals: Totals | None
     span: SpanContext
@@ -193,7 +193,7 @@ class Metrics:
         return observe
 
     def _record(self, ended: Ended) -> None:
-        operation, seconds = ended.operation, ended.seconds
+        operation, seconds = ended.operation, ended.seconds or 0.0
         context = trace.set_span_in_context(trace.NonRecordingSpan(ended.span), Context())
         attributes: _Attributes = {semconv.ERROR_TYPE: ended.error_type} if ended.error_type else {}
         match operation:
@@ -229,7 +229,8 @@ class Metrics:
         self, operation: operations.Inference, ended: Ended, error: _Attributes, context: Context
     ) -> None:
         attributes = _client_attributes(operation, operation.name, operation.response_model)
-        self._inference.record(ended.seconds, attributes | error, context)
+        if ended.seconds is not None:
+            self._inference.record(ended.seconds, attributes | error, context)
         if operation.time_to_first_chunk is not None:
             self._first_chunk.record(operation.time_to_first_chunk, attributes, context)
         for seconds in ended.chunks:

@@ -4,7 +4,7 @@ Values (`Usage`, `Document`, messages) are frozen. An operation is the one mutab
 when the work starts and completes the same object when the work ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -31,9 +31,17 @@ class Usage:
     cache_write_1h_input_tokens: int | None = None
 
 
+ScoreKind = Literal["similarity", "distance", "relevance"]
+"""What a score measures: higher is better for `similarity` and `relevance` (from 0 to 1), lower for `distance`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A retrieved document. `score` is None unless the framework reported one; it is never made up."""
+    """A retrieved document. `score` is None unless the framework reported one; it is never made up.
+
+    `content` and `metadata` are the framework's own objects. They are here whatever the content policy, which
+    decides what of them is recorded.
+    """
 
     id: str | None = None
     score: float | None = None
@@ -94,6 +102,23 @@ class Message:
     parts: Sequence[Part]
     name: str | None = None
     finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A piece of a prompt without its text, so that tokens can be attributed also when content is off.
+
+    Attributes:
+        kind: a tool's result, definition or call, or anything else.
+        tool: the tool's name; None if it is not known.
+        weight: about how many tokens the piece is; only its proportion to the others counts.
+        key: what tells that the same result was sent before.
+    """
+
+    kind: Literal["other", "result", "definition", "call"]
+    weight: float
+    tool: str | None = None
+    key: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +201,11 @@ class ToolExecution(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class Retrieval(Operation):
-    """A search. `name` is the data source, when it has an id of its own."""
+    """A search. `name` is the data source, when it has an id of its own.
+
+    `scored` is what the store behind a retriever scored, which the retriever itself does not tell: the store's
+    document, its score and its kind.
+    """
 
     operation = semconv.RETRIEVAL
     provider: str | None = None
@@ -186,7 +215,8 @@ class Retrieval(Operation):
     embedding_model: str | None = None
     query: str | None = None
     documents: Sequence[Document] | None = None
-    score_kind: Literal["similarity", "distance", "relevance"] | None = None
+    score_kind: ScoreKind | None = None
+    scored: Sequence[tuple[Any, float, ScoreKind | None]] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,12 +23,12 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, TracerProvider
 
 from otel_callbacks import mapping, operations, semconv
-from otel_callbacks.closing import Closing
+from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.charges import Charges
-from otel_callbacks.current import Run, here, suppressed, surroundings
+from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, suppressed, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
@@ -217,9 +217,8 @@ class Recorder:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return self.content.captures and run is not None and run.span.is_recording()
 
-    def rename(self, run: Run, name: str) -> None:
-        """Names an operation whose key, such as the model, was not known when it started."""
-        run.operation.name = name
+    def rename(self, run: Run) -> None:
+        """Names the span again, after its operation has learned its key, such as the model."""
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
 
@@ -271,6 +270,26 @@ class Recorder:
             self._end(run, operations.Failure.of(error), None)
         else:  # CancelledError, KeyboardInterrupt, SystemExit
             self.finish(run, semconv.CANCELLED)
+
+    def account(self, call: operations.Inference) -> None:
+        """Charges a model call that the application made by hand to the span that is current.
+
+        Inside a run that is a model call it completes that run's usage. A span of ours is another operation's, and
+        one that carries a call already has no room for a second: those get a span below them.
+        """
+        context = context_api.get_current()
+        run, span = enclosing_run(context), trace.get_current_span(context)
+        if run is not None and isinstance(run.operation, operations.Inference):
+            run.operation.usage = call.usage
+            run.operation.reported_usd = call.reported_usd
+            run.operation.response_model = run.operation.response_model or call.response_model
+        elif isinstance(span, CurrentSpan) or not span.is_recording() or is_charged(span):
+            below = self.start(object(), call, attach=False)
+            if below is not None:
+                self.finish(below)
+        else:
+            labels = run.labels if run is not None else attribution.labels_in(context)
+            self._closing.account(span, run, labels, call)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""

@@ -14,6 +14,7 @@ SCOPE: Final = "otel_callbacks"
 OPERATION_NAME: Final = "gen_ai.operation.name"
 CHAT: Final = "chat"
 TEXT_COMPLETION: Final = "text_completion"
+GENERATE_CONTENT: Final = "generate_content"  # how others report a call of Gemini
 EMBEDDINGS: Final = "embeddings"
 RETRIEVAL: Final = "retrieval"
 EXECUTE_TOOL: Final = "execute_tool"

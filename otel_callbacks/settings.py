@@ -137,17 +137,22 @@ def put_in_charge(owner: Any, recorder: Callable[[], Recorder] | None) -> None:
         _in_charge = others if recorder is None else (*others, (owner, recorder))
 
 
+def recorder_in_charge() -> Recorder | None:
+    """The recorder that was put in charge last, if any."""
+    in_charge = _in_charge
+    return in_charge[-1][1]() if in_charge else None
+
+
 def current_recorder() -> Recorder:
     """Who records here: the recorder of the innermost run, else the process-wide one.
 
-    That is the one put in charge last; without any, one with the global providers and the environment's settings.
+    That is the one in charge; without any, one with the global providers and the environment's settings.
     """
     run = enclosing_run(context_api.get_current())
     if run is not None:
         around: Recorder = run.recorder
         return around
-    in_charge = _in_charge
-    return in_charge[-1][1]() if in_charge else _default()
+    return recorder_in_charge() or _default()
 
 
 @functools.cache

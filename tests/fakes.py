@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.documents import Document
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -120,6 +121,45 @@ class ScriptedRetriever(BaseRetriever):
     async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
         await asyncio.sleep(self.delay)
         return self._get_relevant_documents(query, run_manager=run_manager)
+
+
+class ScriptedEmbedding(Embeddings):
+    """Vectors of eight ones; `body` runs inside for every text."""
+
+    model = "embed-1"
+
+    def __init__(self, body: Callable[[], None] = lambda: None) -> None:
+        self.body = body
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        for _ in texts:
+            self.body()
+        return [[1.0] * 8 for _ in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+# a provider's package is how LangChain's embedding models and rerankers tell whose they are
+ScriptedEmbedding.__module__ = "langchain_openai.scripted"
+
+
+class ScriptedReranker(BaseDocumentCompressor):
+    """Keeps the last `top_n` documents as copies, as LangChain's rerankers do, with new scores unless `silent`."""
+
+    top_n: int = 1
+    model: str = "rerank-1"
+    silent: bool = False
+    body: Callable[[], None] = lambda: None
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Any = None
+    ) -> Sequence[Document]:
+        self.body()
+        kept = [document.model_copy(deep=True) for document in reversed(documents)][: self.top_n]
+        for document in kept if not self.silent else ():
+            document.metadata["relevance_score"] = 0.9
+        return kept
 
 
 class UserSpans:

@@ -26,7 +26,7 @@ from otel_callbacks.conformance import report
 from otel_callbacks.demo import command, corpus, llama_index_runs
 from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.server import LocalModelServer
-from otel_callbacks.explore import read_jsonl, traces
+from otel_callbacks.explore import group, read_jsonl
 from otel_callbacks.llama_index import OTelCallbackHandler
 
 REQUESTS: dict[str, type[Message]] = {
@@ -141,7 +141,7 @@ def test_shows_the_traces_of_every_job_and_no_others(everything: tuple[Ran, Rece
         for title, text in ran.parts().items()
     }
     assert shown == ROOTS
-    assert len(traces(read_jsonl(ran.file))) == sum(map(len, ROOTS.values()))
+    assert len(group(read_jsonl(ran.file))) == sum(map(len, ROOTS.values()))
 
 
 def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> None:
@@ -179,7 +179,7 @@ def test_a_tool_fails_once_and_is_called_again(everything: tuple[Ran, Receiver],
 
 
 def test_every_chat_ends_and_reports_its_tokens(everything: tuple[Ran, Receiver]) -> None:
-    found = traces(read_jsonl(everything[0].file))
+    found = group(read_jsonl(everything[0].file))
     calls = [call for trace in found for call in trace.model_calls if call.name.startswith("chat ")]
     assert len(calls) > 15
     assert all(call.input_tokens and call.output_tokens and not call.outcome for call in calls)
@@ -187,7 +187,7 @@ def test_every_chat_ends_and_reports_its_tokens(everything: tuple[Ran, Receiver]
 
 def test_exports_the_same_spans_and_metrics_too(everything: tuple[Ran, Receiver]) -> None:
     ran, receiver = everything
-    written = {span.span_id for trace in traces(read_jsonl(ran.file)) for span in trace.walk()}
+    written = {span.span_id for trace in group(read_jsonl(ran.file)) for span in trace.walk()}
     assert {span.span_id.hex() for span in receiver.spans} == written
     assert "gen_ai.client.operation.duration" in receiver.metrics
 

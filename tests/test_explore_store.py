@@ -144,7 +144,8 @@ def test_files_of_a_collector_open_the_same_way(tmp_path):
 def test_a_torn_last_line_is_skipped_and_logged_once(tmp_path, log, kept):
     (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE + "\n" + COLLECTOR_LINE[:kept])
     assert len(list(read_jsonl(tmp_path))) == 1
-    assert log.messages == [f"{tmp_path / 't.jsonl'}: the last line is cut off and was skipped"]
+    [message] = log.messages
+    assert message == f"{tmp_path / 't.jsonl'}:2: the line is cut off and was skipped"
 
 
 def test_a_compressed_file_that_was_cut_off_gives_what_it_holds(tmp_path, log):
@@ -160,13 +161,28 @@ def test_a_last_line_without_a_line_end_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damaged", ["{", "42", "\udcff", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
+    "damaged", ["no JSON", "42", "\udcff no text", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
 )
 def test_a_damaged_line_is_named(tmp_path, damaged):
-    text = f"{COLLECTOR_LINE}\n{damaged}\n{COLLECTOR_LINE}\n"
+    text = f"{COLLECTOR_LINE}\n\n{damaged}\n{COLLECTOR_LINE}\n"
     (tmp_path / "t.jsonl").write_text(text, errors="surrogateescape")
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 't.jsonl'}:2: not a line of OTLP JSON")):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 't.jsonl'}:3: not a line of OTLP JSON")):
         list(read_jsonl(tmp_path))
+
+
+def test_a_line_cut_off_anywhere_does_not_hide_those_after_it(tmp_path, log):
+    whole = (
+        COLLECTOR_LINE.replace("GET", "文 \\ud83d").replace('"spanId"', '"flag": false, "spanId"').encode()
+    )
+    for kept in range(1, len(whole)):
+        (tmp_path / "t.jsonl").write_bytes(whole[:kept] + b"\n" + whole + b"\n")
+        assert len(list(read_jsonl(tmp_path))) == 1
+    assert set(log.messages) == {f"{tmp_path / 't.jsonl'}:1: the line is cut off and was skipped"}
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path):
+    (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE.replace("GET", r"\ud83d \ud83d\ude80"))
+    assert [span.name for span in read_jsonl(tmp_path)] == ["? 🚀"]
 
 
 def test_lines_are_read_as_they_are_asked_for(tmp_path):
@@ -185,6 +201,7 @@ def test_a_batch_after_a_torn_line_is_not_swallowed_by_it(finished, tmp_path):
     torn, batch = (tmp_path / "t.jsonl").read_text().splitlines()
     assert torn == '{"resourceSp'
     assert "resourceSpans" in json.loads(batch)
+    assert len(list(read_jsonl(tmp_path))) == 2
 
 
 @pytest.mark.parametrize("path", ["/dev/full", "/proc/traces.jsonl", "/dev/null/folder/traces.jsonl"])

@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from otel_callbacks import recorder
 from otel_callbacks.conformance import check_spans
 from otel_callbacks.content import CAPTURE_VARIABLE
-from otel_callbacks.explore import SpanRecord, traces
+from otel_callbacks.explore import SpanRecord, group
 from otel_callbacks.feedback import current_trace_id, record_feedback
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.manual import inference, step, workflow
@@ -99,7 +99,7 @@ def test_how_a_trace_can_be_named(given: Any, expected: Any, captured: Captured)
     [
         lambda span: span,
         lambda span: SpanRecord.from_readable(span),
-        lambda span: traces([SpanRecord.from_readable(span)])[0],
+        lambda span: group([SpanRecord.from_readable(span)])[0],
         lambda span: trace.NonRecordingSpan(span.context),
     ],
 )

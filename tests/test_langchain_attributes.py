@@ -423,17 +423,24 @@ def test_the_tool_of_a_sub_agent_names_the_sub_agent(captured: Captured, config:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "score"),
-    [({}, None), ({"score": 0.5}, 0.75), ({"relevance_score": 0.5}, 0.75), ({"score": "high"}, None)],
+    ("metadata", "score", "kind"),
+    [
+        ({}, None, None),
+        ({"score": 0.5}, 0.75, None),
+        ({"relevance_score": 0.5}, 0.75, "relevance"),
+        ({"score": "high"}, None, None),
+    ],
 )
-def test_retriever(metadata: dict[str, Any], score: float | None, captured: Captured, config: Config) -> None:
+def test_retriever(
+    metadata: dict[str, Any], score: float | None, kind: str | None, captured: Captured, config: Config
+) -> None:
     better = {key: 0.75 if isinstance(value, float) else value for key, value in metadata.items()}
     documents = [Document("a", metadata=metadata), Document("b", metadata=better)]
     ScriptedRetriever(documents=documents).invoke("q", config)
     found = attributes(captured, "retrieval")
     assert captured.span("retrieval").kind is SpanKind.CLIENT
     assert (found["rag.results_count"], found.get("rag.top_score")) == (2, score)
-    assert "rag.score_kind" not in found
+    assert found.get("rag.score_kind") == kind
 
 
 def test_retriever_that_finds_nothing(captured: Captured, config: Config) -> None:
@@ -441,6 +448,7 @@ def test_retriever_that_finds_nothing(captured: Captured, config: Config) -> Non
     assert without_rollup(attributes(captured, "retrieval")) == {
         "gen_ai.operation.name": "retrieval",
         "rag.results_count": 0,
+        "rag.documents": "[]",
     }
 
 
@@ -450,7 +458,7 @@ def test_vector_store(captured: Captured, config: Config) -> None:
     class NamedEmbedding(DeterministicFakeEmbedding):
         model: str = "embed-1"
 
-    store = InMemoryVectorStore.from_texts(["a", "b", "c"], NamedEmbedding(size=4))
+    store = InMemoryVectorStore.from_texts(["a", "b"], NamedEmbedding(size=4), ids=["d1", "d2"])
     store.as_retriever(search_kwargs={"k": 2}).invoke("q", config)
     assert without_rollup(attributes(captured, "retrieval")) == {
         "gen_ai.operation.name": "retrieval",
@@ -458,6 +466,7 @@ def test_vector_store(captured: Captured, config: Config) -> None:
         "gen_ai.retrieval.top_k": 2,
         "gen_ai.request.model": "embed-1",
         "rag.results_count": 2,
+        "rag.documents": '[{"rank":1,"id":"d1","size":1},{"rank":2,"id":"d2","size":1}]',
     }
 
 

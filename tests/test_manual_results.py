@@ -233,6 +233,12 @@ def test_usage(tell: Any, captured: Captured) -> None:
     }
 
 
+def test_a_provider_has_the_name_of_the_conventions(captured: Captured) -> None:
+    with inference("m", provider="bedrock"):
+        pass
+    assert attributes(captured, "chat m", "gen_ai.provider") == {"gen_ai.provider.name": "aws.bedrock"}
+
+
 def test_a_model_that_comes_later(captured: Captured) -> None:
     with inference() as span:
         span.model("m")

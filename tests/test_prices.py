@@ -1,6 +1,8 @@
 import asyncio
 import decimal
 import logging
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -313,3 +315,13 @@ def test_a_dearer_step_never_makes_a_longer_call_cheaper(usage: Usage) -> None:
         input=Decimal(1), output=Decimal(2), tiers=(Tier(above=10**6, input=Decimal(3), output=Decimal(5)),)
     )
     assert priced(price, plus(usage, Usage(1, 1))).total > priced(price, usage).total
+
+
+def test_no_http_client_is_half_imported_beside_the_application() -> None:
+    """openai breaks on a response when another thread is in the middle of importing httpx2."""
+    code = (
+        "import sys; from otel_callbacks.cost.catalogue import Catalogue;"
+        "loaded = []; prices = Catalogue(lambda: loaded.append('httpx2' in sys.modules));"
+        "prices.warm().join(); assert loaded == [True], loaded"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -35,16 +35,13 @@ from opentelemetry.trace import StatusCode
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.handler import OTelCallbackHandler
+from otel_callbacks.langchain import trace_embeddings, trace_reranker
 from otel_callbacks.manual import embedding, inference, rerank, retrieval, workflow
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = llama_fakes.IGNORED
 
 Job = Callable[[Callable[[], None]], Awaitable[Any]]
-
-ALLOWED_SPANS = {"embeddings embed-1", "rerank rerank-1"}
-ALLOWED_MODELS = {"embed-1", "rerank-1"}
-"""LangChain makes no event for embedding models and rerankers."""
 
 ALLOWED_ATTRIBUTES = {
     "gen_ai.request.temperature",  # LlamaIndex's models always have these two, LangChain's only when set
@@ -53,7 +50,6 @@ ALLOWED_ATTRIBUTES = {
     "server.port",
     "otel_callbacks.tool.result_size",  # the frameworks word a tool's failure differently
     "gen_ai.tool.description",  # LlamaIndex puts the signature before it
-    "otel_callbacks.rollup.unpriced_calls",  # of the embeddings and reranks that only LlamaIndex tells of
 }
 """Attributes whose presence or value is the framework's choice."""
 
@@ -66,6 +62,9 @@ PARTIAL = {"abandoned"}
 
 FOUND = (("d1", "one", 0.75), ("d2", "two", 0.5))
 """What every retriever finds: id, text, score."""
+
+ORIGIN: dict[str, Any] = {"source": "https://user:secret@example.com/a.pdf?secret", "page_label": "iv"}
+"""Where the documents come from."""
 
 
 def look_up(word: str) -> str:
@@ -116,7 +115,9 @@ class LangChain:
         return self.model(ConnectionError("no"), body=body).invoke("q", self.config)
 
     def retriever(self, body: Callable[[], None]) -> Any:
-        documents = [Document(text, id=key, metadata={"score": score}) for key, text, score in FOUND]
+        documents = [
+            Document(text, id=key, metadata={"score": score, **ORIGIN}) for key, text, score in FOUND
+        ]
         return fakes.ScriptedRetriever(documents=documents, body=body)
 
     def chain(
@@ -141,9 +142,13 @@ class LangChain:
         return await self.chain(body).ainvoke(self.question, self.config)
 
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
-        return self.chain(body, rerank=lambda documents: documents[::-1][:1]).invoke(
-            self.question, self.config
-        )
+        reranker = trace_reranker(fakes.ScriptedReranker())
+        rerank = lambda documents: reranker.compress_documents(documents, "q")  # noqa: E731
+        return self.chain(body, rerank=rerank).invoke(self.question, self.config)
+
+    async def embeddings(self, body: Callable[[], None]) -> Any:
+        model = trace_embeddings(fakes.ScriptedEmbedding(body), handler=self.handler)
+        return model.embed_query("q"), model.embed_documents(["a", "b"])
 
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
         return self.chain(body, ConnectionError("no")).invoke(self.question, self.config)
@@ -203,7 +208,7 @@ class FixedRetriever(BaseRetriever):
     def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
         self._body()
         return [
-            NodeWithScore(node=TextNode(text=text, id_=identity), score=score)
+            NodeWithScore(node=TextNode(text=text, id_=identity, metadata=ORIGIN), score=score)
             for identity, text, score in FOUND
         ]
 
@@ -260,6 +265,10 @@ class LlamaIndex:
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
         return self.engine(body, node_postprocessors=[llama_fakes.ScriptedReranker()]).query("q")
 
+    async def embeddings(self, body: Callable[[], None]) -> Any:
+        model = llama_fakes.ScriptedEmbedding(body=body)
+        return model.get_query_embedding("q"), model.get_text_embedding_batch(["a", "b"])
+
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
         return self.engine(body, ConnectionError("no")).query("q")
 
@@ -290,7 +299,12 @@ class ByHand:
     def search(self, body: Callable[[], None]) -> Any:
         with retrieval() as span:
             body()
-            span.documents(found := [{"id": key, "text": text, "score": score} for key, text, score in FOUND])
+            span.documents(
+                found := [
+                    {"id": key, "text": text, "score": score, "metadata": ORIGIN}
+                    for key, text, score in FOUND
+                ]
+            )
         return found
 
     def generate(self, body: Callable[[], None], *, fails: bool = False) -> Any:
@@ -312,7 +326,8 @@ class ByHand:
 
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
         with workflow("query_engine"):
-            rerank("rerank-1")(lambda documents: documents[::-1][:1])(self.search(body))
+            best = rerank("rerank-1", top_n=1)(lambda documents: [(documents[-1], 0.9)])
+            best(self.search(body))
             self.generate(body)
 
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
@@ -362,6 +377,7 @@ SCENARIOS: dict[str, type[BaseException] | None] = {
     "rag_async": None,
     "rag_reranked": None,
     "rag_model_error": ConnectionError,
+    "embeddings": None,
     "agent": None,
     "tool_error": None,
 }
@@ -392,7 +408,7 @@ async def run(framework: Any, scenario: str, captured: Captured) -> None:
     Settings._callback_manager = None
 
 
-def spans(captured: Captured, partial: bool, without: Collection[str] = ALLOWED_SPANS) -> list[Any]:
+def spans(captured: Captured, partial: bool, without: Collection[str] = ()) -> list[Any]:
     """The spans by what must be equal: path, kind, status, attributes, events."""
     names = {span.context.span_id: span for span in captured.spans}
 
@@ -421,11 +437,7 @@ def attributes(given: Any) -> dict[str, Any]:
 def metrics(captured: Captured) -> dict[str, Any]:
     """Of each metric the points by their attributes: counts of histograms, values of sums."""
     return {
-        name: {
-            tuple(attributes(point.attributes).items()): amount(name, point)
-            for point in points
-            if point.attributes.get("gen_ai.request.model") not in ALLOWED_MODELS
-        }
+        name: {tuple(attributes(point.attributes).items()): amount(name, point) for point in points}
         for name, points in captured.metrics().items()
         if not name.startswith("otel_callbacks.spans")
     }
@@ -488,6 +500,6 @@ async def test_user_spans_are_where_they_were_opened(framework: Any, scenario: s
             if span.name == "user's span" and span.parent
         ]
         assert above
-        assert set(above) <= {"chat scripted-1", "retrieval"}
+        assert set(above) <= {"chat scripted-1", "retrieval", "embeddings embed-1"}
         failed = [span for span in captured.spans if span.status.status_code is StatusCode.ERROR]
         assert bool(failed) == ("error" in scenario)

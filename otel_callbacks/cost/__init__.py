@@ -1,1 +1,50 @@
-"""What a run used and cost, and who pays."""
+"""What a run used and cost, and who pays.
+
+    from otel_callbacks.cost import report
+    from otel_callbacks.explore import read_jsonl
+
+    print(report(read_jsonl("traces.jsonl"), by=["tenant", "model"]))
+
+Names are loaded when they are first used: a handler needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_callbacks.cost.reporting.invoices import InvoiceError
+    from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconcile
+    from otel_callbacks.cost.reporting.reports import Accumulator, Report, report
+    from otel_callbacks.cost.reporting.repricing import Repricing, recompute
+
+__all__ = [
+    "Accumulator",
+    "InvoiceError",
+    "Reconciliation",
+    "Report",
+    "Repricing",
+    "recompute",
+    "reconcile",
+    "report",
+]
+
+_HOMES = {
+    "Accumulator": "otel_callbacks.cost.reporting.reports",
+    "InvoiceError": "otel_callbacks.cost.reporting.invoices",
+    "Reconciliation": "otel_callbacks.cost.reporting.reconciliation",
+    "Report": "otel_callbacks.cost.reporting.reports",
+    "Repricing": "otel_callbacks.cost.reporting.repricing",
+    "recompute": "otel_callbacks.cost.reporting.repricing",
+    "reconcile": "otel_callbacks.cost.reporting.reconciliation",
+    "report": "otel_callbacks.cost.reporting.reports",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_callbacks.cost.pricebook import Query
@@ -114,6 +116,15 @@ def _genai_prices() -> _Data:
     return _Data(providers, hosts, f"genai-prices {genai_prices.__version__}")
 
 
+def _http_client() -> None:
+    """Imports the HTTP client that genai-prices imports, a tenth of a second, in the calling thread.
+
+    openai asks `sys.modules` for it on every response, and breaks when it finds it half imported by another thread.
+    """
+    if find_spec("genai_prices") is not None and find_spec("httpx2") is not None:
+        import_module("httpx2")
+
+
 class Catalogue:
     """genai-prices, imported in the background.
 
@@ -146,6 +157,7 @@ class Catalogue:
         with self._lock:
             # a thread that is gone without a result was lost in a fork: the child starts its own
             if not self._over and (self._thread is None or not self._thread.is_alive()):
+                _http_client()
                 self._thread = threading.Thread(target=self._run, name="otel_callbacks-prices", daemon=True)
                 self._thread.start()
             return self._thread

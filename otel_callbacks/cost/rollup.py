@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar
+from operator import attrgetter
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost.charges import Charge
 from otel_callbacks.cost.prices import Cost
 from otel_callbacks.cost.rates import ZERO, add
+
+_INCLUSIVE = (
+    ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
+    ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
+    ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
+    ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
+    ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
+    ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
+    ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
+    ("unpriced_calls", semconv.ROLLUP_UNPRICED_CALLS),
+)
+_INCLUSIVE_NAMES = tuple(name for _, name in _INCLUSIVE)
+_inclusive = attrgetter(*(field for field, _ in _INCLUSIVE))
 
 
 @dataclass(slots=True)
@@ -34,17 +47,6 @@ class Totals:
     own_tool_calls: int = 0
     own_finish_reasons: Sequence[str] | None = None
     retrieved: bool = False
-
-    INCLUSIVE: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
-        ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
-        ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
-        ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
-        ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
-        ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
-        ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
-        ("unpriced_calls", semconv.ROLLUP_UNPRICED_CALLS),
-    )
 
     def count(self, operation: operations.Operation, charge: Charge | None) -> None:
         """Adds a leaf and what it was charged."""
@@ -104,7 +106,7 @@ class Totals:
     def attributes(self) -> dict[str, int | float]:
         """The inclusive totals that are not zero, under our own names so that no back end adds them up twice."""
         attributes: dict[str, int | float] = {
-            name: value for field, name in self.INCLUSIVE if (value := getattr(self, field))
+            name: value for name, value in zip(_INCLUSIVE_NAMES, _inclusive(self), strict=True) if value
         }
         if total := self.input_tokens + self.output_tokens:
             attributes[semconv.ROLLUP_TOTAL_TOKENS] = total

@@ -128,13 +128,13 @@ def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
 
 def _shower(file: Path, flush: Callable[[], object]) -> Callable[[], None]:
     """Return what prints the traces that came into the file since it was last called."""
-    from otel_callbacks.explore import read_jsonl, render_text, traces
+    from otel_callbacks.explore import group, read_jsonl, render_text
 
     shown: set[str] = set()
 
     def show_new() -> None:
         flush()
-        for trace in traces(read_jsonl(file)):
+        for trace in group(read_jsonl(file)):
             if trace.trace_id not in shown:
                 shown.add(trace.trace_id)
                 click.echo(f"{render_text(trace, _width())}\n")

@@ -1,17 +1,32 @@
-"""Look at finished spans without a backend: as data, on disk, as text."""
+"""Look at finished spans without a backend: as data, on disk, as text, as a picture."""
 
+from otel_callbacks.explore.collection import Traces, traces
+from otel_callbacks.explore.diff import Diff
+from otel_callbacks.explore.documents import RetrievedDocument
+from otel_callbacks.explore.files import read_jsonl
+from otel_callbacks.explore.html import page, render_html
+from otel_callbacks.explore.links import set_links
 from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
 from otel_callbacks.explore.render import render_text
-from otel_callbacks.explore.store import JsonLinesSpanExporter, read_jsonl
-from otel_callbacks.explore.trace import Trace, traces
+from otel_callbacks.explore.store import JsonLinesSpanExporter
+from otel_callbacks.explore.svg import render_svg
+from otel_callbacks.explore.trace import Trace, group
 
 __all__ = [
+    "Diff",
     "EventRecord",
     "JsonLinesSpanExporter",
     "LinkRecord",
+    "RetrievedDocument",
     "SpanRecord",
     "Trace",
+    "Traces",
+    "group",
+    "page",
     "read_jsonl",
+    "render_html",
+    "render_svg",
     "render_text",
+    "set_links",
     "traces",
 ]

@@ -1,6 +1,8 @@
 """Attribute values as plain Python, whichever way a span came."""
 
 import base64
+import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -49,3 +51,37 @@ def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
             case "bytesValue":
                 return base64.b64decode(content)
     return None
+
+
+def attributes_to_json(attributes: Attributes) -> str:
+    """Attributes as JSON text; bytes and numbers that JSON lacks are written as OTLP writes them."""
+    try:
+        return _encode(attributes)
+    except ValueError:  # NaN or an infinity is somewhere in it
+        return _encode(_finite(attributes))
+
+
+def attributes_from_json(text: str) -> dict[str, AttributeValue]:
+    """The attributes that `attributes_to_json` wrote."""
+    return plain_attributes(json.loads(text, object_hook=_otlp_to_plain))
+
+
+def _bytes_to_otlp(value: bytes) -> dict[str, str]:
+    return {"bytesValue": base64.b64encode(value).decode()}
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_bytes_to_otlp).encode
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(content) for name, content in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(content) for content in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"doubleValue": str(value)}
+    return value
+
+
+def _otlp_to_plain(value: dict[str, Any]) -> Any:
+    return _otlp_value(value) if value.keys() in ({"bytesValue"}, {"doubleValue"}) else value

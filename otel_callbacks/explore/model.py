@@ -10,18 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
+from otel_callbacks.cost.counting import COSTS, kind_of
 from otel_callbacks.explore.attributes import Attributes, otlp_attributes, plain_attributes
-
-# Spans with these operations used tokens themselves. Everything else that carries usage, `invoke_agent` for
-# one, repeats what its model calls already said.
-MODEL_CALLS = frozenset(
-    {semconv.CHAT, semconv.TEXT_COMPLETION, "generate_content", semconv.EMBEDDINGS, semconv.RERANK}
-)
-
-# The first one present is the price: ours, then the spelling Langfuse, OpenLIT and Grafana share.
-_COSTS = ("gen_ai.usage.cost_usd", "gen_ai.usage.cost")
-_COST_STATUS = "otel_callbacks.cost.status"
-_UNPRICED_REASON = "otel_callbacks.cost.unpriced_reason"
 
 _KINDS = (
     "INTERNAL",
@@ -109,10 +99,10 @@ class SpanRecord:
         )
 
     @classmethod
-    def from_otlp(
-        cls, resource: Mapping[str, Any], scope: Mapping[str, Any], span: Mapping[str, Any]
-    ) -> Self:
-        """The record of one span of an OTLP JSON document, with the `resource` and `scope` it stands under.
+    def from_otlp(cls, resource: Attributes, scope: Mapping[str, Any], span: Mapping[str, Any]) -> Self:
+        """The record of one span of an OTLP JSON document.
+
+        `resource` are the attributes of the resource it stands under, `scope` is that part of the document.
 
         Raises:
             KeyError: The span has no id.
@@ -141,7 +131,7 @@ class SpanRecord:
             status=_enum(status.get("code") or 0, "STATUS_CODE_", _STATUS_CODES),
             status_message=status.get("message") or "",
             scope=scope.get("name") or "",
-            resource=otlp_attributes(resource),
+            resource=resource,
         )
 
     @property
@@ -157,12 +147,37 @@ class SpanRecord:
     @property
     def is_model_call(self) -> bool:
         """Whether the span's usage and cost are its own, not a repetition of what is below it."""
-        return self.operation in MODEL_CALLS
+        return kind_of(self.attributes) is not None
 
     @property
     def model(self) -> str | None:
         """The model that answered, else the one that was asked for."""
         return self._text(semconv.RESPONSE_MODEL) or self._text(semconv.REQUEST_MODEL)
+
+    @property
+    def provider(self) -> str | None:
+        """Who runs the model."""
+        return self._text(semconv.PROVIDER_NAME)
+
+    @property
+    def tenant(self) -> str | None:
+        """The customer it is attributed to."""
+        return self._text(semconv.APP_TENANT_ID)
+
+    @property
+    def feature(self) -> str | None:
+        """The part of the application it is attributed to."""
+        return self._text(semconv.APP_FEATURE)
+
+    @property
+    def user(self) -> str | None:
+        """The user it is attributed to."""
+        return self._text(semconv.USER_ID)
+
+    @property
+    def session(self) -> str | None:
+        """The session it belongs to, else the conversation."""
+        return self._text(semconv.SESSION_ID) or self._text(semconv.CONVERSATION_ID)
 
     @property
     def input_tokens(self) -> int | None:
@@ -182,17 +197,17 @@ class SpanRecord:
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None when the span carries no price, which is not the same as 0."""
-        return next((cost for name in _COSTS if (cost := self._number(name)) is not None), None)
+        return next((cost for name in COSTS if (cost := self._number(name)) is not None), None)
 
     @property
     def cost_status(self) -> str | None:
         """`priced`, `reported`, `cached` or `unpriced`."""
-        return self._text(_COST_STATUS)
+        return self._text(semconv.COST_STATUS)
 
     @property
     def unpriced_reason(self) -> str | None:
         """Why there is no price."""
-        return self._text(_UNPRICED_REASON)
+        return self._text(semconv.COST_UNPRICED_REASON)
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:

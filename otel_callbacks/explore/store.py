@@ -1,26 +1,27 @@
-"""Traces on disk as OTLP JSON Lines, the file format of the OpenTelemetry collector.
+"""Traces written to disk as OTLP JSON Lines, by one process to one file, within bounds of size and age."""
 
-One `{"resourceSpans": [...]}` per line, written by our exporter or by a collector, read back as span records.
-"""
-
-import base64
 import errno
-import gzip
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.files import StrPath, read_jsonl
 
 _logger = logging.getLogger(__name__)
 
-StrPath: TypeAlias = str | os.PathLike[str]
+LOCAL_FOLDER = Path(".otel_callbacks")
+"""Where trace files go, and are looked for, when nothing else is said."""
+
+_STAMP = r"-\d{8}T\d{6}\.\d{6}"  # what the name of a rotated file ends in, before its suffix
 
 
 class JsonLinesSpanExporter(SpanExporter):
@@ -29,11 +30,35 @@ class JsonLinesSpanExporter(SpanExporter):
     `path` is a file, or a folder (existing, or without a suffix) that gets one `traces-<pid>.jsonl` per
     process. Files may hold prompts and answers, so only their owner may read them. The first failure to
     write, such as a full disk, is logged and ends writing: later batches are refused.
+
+    A file is set aside, with the time in its name, before it outgrows `max_bytes` and when its first span is
+    older than `max_age`. Of the files set aside the newest `keep` stay, for `max_age` after their last span;
+    in a folder that age also ends files that other processes left behind.
+
+    Raises:
+        ValueError: `max_bytes` or `max_age` is not positive, or `keep` is negative.
     """
 
-    def __init__(self, path: StrPath) -> None:
+    def __init__(
+        self,
+        path: StrPath,
+        *,
+        max_bytes: int = 64_000_000,
+        max_age: timedelta = timedelta(days=30),
+        keep: int = 5,
+    ) -> None:
+        if max_bytes <= 0:
+            raise ValueError(f"max_bytes={max_bytes!r} leaves no room; use a number above 0")
+        if max_age <= timedelta(0):
+            raise ValueError(f"max_age={max_age!r} has passed already; use a time above 0")
+        if keep < 0:
+            raise ValueError(f"keep={keep!r} is no number of files; use 0 or more")
         self._path = Path(path)
         self._one_per_process = self._path.is_dir() or not (self._path.suffix or self._path.exists())
+        self._max_bytes = max_bytes
+        self._max_age = max_age.total_seconds()
+        self._keep = keep
+        self._begun: float | None = None  # when the file's first span started, in seconds since the epoch
         self._broken = False
         self._complained = False
 
@@ -47,8 +72,9 @@ class JsonLinesSpanExporter(SpanExporter):
         if self._broken:
             return SpanExportResult.FAILURE
         try:
-            line = json.dumps(_otlp(spans), ensure_ascii=False, separators=(",", ":")) + "\n"
-            _append(self.path, line.encode())
+            line = _line(spans)
+            self._make_room(self.path, len(line))
+            _append(self.path, line)
         except OSError as error:
             self._broken = True
             _logger.warning("cannot write traces to %s, and will not try again: %s", self.path, error)
@@ -67,41 +93,52 @@ class JsonLinesSpanExporter(SpanExporter):
         """Every batch is in the file when `export` returns."""
         return True
 
+    def _make_room(self, path: Path, coming: int) -> None:
+        """Set the file aside if it is too old, or too big for `coming` more bytes.
 
-def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
-    """The spans of OTLP JSON Lines files, read line by line as they are asked for.
+        Raises:
+            OSError: The folder does not let it be renamed.
+        """
+        if self._begun is None:
+            self._begun = _first_start(path)
+            self._delete_old(path)
+        size = path.stat().st_size if path.exists() else 0
+        if size and (size + coming > self._max_bytes or time.time() - self._begun > self._max_age):
+            stamp = datetime.now(UTC).strftime("-%Y%m%dT%H%M%S.%f")
+            with suppress(FileNotFoundError):  # a process that shares the file was faster
+                path.rename(path.with_name(path.stem + stamp + path.suffix))
+            self._begun = time.time()
+            self._delete_old(path)
 
-    A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both. A last line that was cut off, because
-    its writer died or is still writing, is logged and skipped. Lines of other signals hold no spans.
+    def _delete_old(self, path: Path) -> None:
+        own = re.compile(re.escape(path.stem) + _STAMP + re.escape(path.suffix))
+        anyone = re.compile(rf"traces-\d+({_STAMP})?\.jsonl") if self._one_per_process else own
+        files = sorted(path.parent.iterdir()) if path.parent.exists() else []
+        set_aside = [file for file in files if own.fullmatch(file.name)]
+        for file in files:
+            with suppress(OSError):  # another process was faster, or it is another user's
+                is_old = anyone.fullmatch(file.name) and time.time() - file.stat().st_mtime > self._max_age
+                if is_old or file in set_aside[: max(0, len(set_aside) - self._keep)]:
+                    file.unlink()
 
-    Raises:
-        FileNotFoundError: A path does not exist.
-        ValueError: Any other line is damaged; the message names file and line.
-    """
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        for file in _files(Path(path)):
-            yield from _read(file)
 
-
-def _otlp(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
-    """The OTLP JSON document of `spans`, which is protobuf's JSON with ids in hex and enums as numbers."""
-    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+def _line(spans: Sequence[ReadableSpan]) -> bytes:
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    document: dict[str, Any] = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-    for resource in document.get("resourceSpans") or ():
-        for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
-                _ids_to_hex(span)
-                for link in span.get("links") or ():
-                    _ids_to_hex(link)
-    return document
+    from otel_callbacks.explore.otlp import to_document
+
+    document = to_document(encode_spans(spans))
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _ids_to_hex(holder: dict[str, Any]) -> None:
-    for key in ("traceId", "spanId", "parentSpanId"):
-        if key in holder:
-            holder[key] = base64.b64decode(holder[key]).hex()
+def _first_start(path: Path) -> float:
+    """When the first span in the file started, in seconds since the epoch; now, if there is none."""
+    if not path.is_file():  # not there yet, or a device or pipe that would never end
+        return time.time()
+    try:
+        return next(read_jsonl(path)).start_ns / 1e9
+    except (StopIteration, ValueError):  # it is empty, or holds something else than traces
+        return time.time()
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -131,48 +168,3 @@ def _is_torn(fd: int) -> bool:
         return False
     os.lseek(fd, -1, os.SEEK_END)
     return os.read(fd, 1) != b"\n"
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted((*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")))
-    return [path]
-
-
-def _read(path: Path) -> Iterator[SpanRecord]:
-    with _open(path) as file:
-        for number, line in enumerate(_lines(file, path), start=1):
-            if line.isspace():
-                continue
-            try:
-                spans = _spans(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if line.endswith(b"\n"):
-                    raise ValueError(f"{path}:{number}: not a line of OTLP JSON: {error!r}") from error
-                _log_torn(path)  # only a last line can lack its end
-                return
-            yield from spans
-
-
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    try:
-        yield from file
-    except EOFError:  # a compressed file that was cut off
-        _log_torn(path)
-
-
-def _log_torn(path: Path) -> None:
-    _logger.warning("%s: the last line is cut off and was skipped", path)
-
-
-def _spans(document: dict[str, Any]) -> list[SpanRecord]:
-    return [
-        SpanRecord.from_otlp(resource_spans.get("resource") or {}, scope_spans.get("scope") or {}, span)
-        for resource_spans in document.get("resourceSpans") or ()
-        for scope_spans in resource_spans.get("scopeSpans") or ()
-        for span in scope_spans.get("spans") or ()
-    ]

@@ -4,16 +4,21 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
+from otel_callbacks.cost.counting import claim, count_once
 from otel_callbacks.explore.model import SpanRecord
+
+if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
+    from otel_callbacks.explore.diff import Diff
+    from otel_callbacks.explore.documents import RetrievedDocument
 
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
-    """The spans of one trace as a tree; build it with `Trace.of` or `traces`.
+    """The spans of one trace as a tree; build it with `Trace.of` or `group`.
 
     `spans`, `roots` and children are in start order. A span whose parent is not here is a root. `model_calls`
     are the spans whose usage and cost add up to the totals, each call once.
@@ -101,13 +106,38 @@ class Trace:
         """Each of `spans` (all roots if none is given) and what is below it, parents first."""
         return _walk(spans or self.roots, self._children)
 
+    def documents(self) -> "list[RetrievedDocument]":
+        """The documents of every retrieval and rerank, in start order and then by rank."""
+        from otel_callbacks.explore.documents import documents
 
-def traces(spans: Iterable[SpanRecord]) -> list[Trace]:
+        return documents(self)
+
+    def diff(self, other: "Trace") -> "Diff":
+        """What is different in `other`: steps, documents, prompt size, time and cost."""
+        from otel_callbacks.explore.diff import diff
+
+        return diff(self, other)
+
+    def __str__(self) -> str:
+        from otel_callbacks.explore.render import render_text
+
+        return render_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Trace {str(self).splitlines()[0]}>"
+
+    def _ipython_display_(self) -> None:
+        from otel_callbacks.explore.notebook import display
+
+        display(self)
+
+
+def group(spans: Iterable[SpanRecord]) -> list[Trace]:
     """The traces `spans` belong to, in start order."""
     by_trace: dict[str, list[SpanRecord]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)
-    return sorted((Trace.of(group) for group in by_trace.values()), key=lambda trace: trace.start_ns)
+    return sorted((Trace.of(own) for own in by_trace.values()), key=lambda trace: trace.start_ns)
 
 
 def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:
@@ -135,16 +165,8 @@ def _walk(spans: Iterable[SpanRecord], children: _Children) -> Iterator[SpanReco
 
 
 def _model_calls(roots: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
-    """Model calls, without those inside one of the same operation that has usage.
-
-    A framework and the provider's own instrumentation may both report a call, one span inside the other.
-    """
-    nothing: frozenset[str] = frozenset()
-    waiting = [(span, nothing) for span in roots][::-1]
-    while waiting:
-        span, reported = waiting.pop()
-        if span.is_model_call and span.operation not in reported:
-            yield span
-            if span.operation and span.input_tokens is not None:
-                reported |= {span.operation}
-        waiting.extend((child, reported) for child in reversed(children.get(span.span_id, ())))
+    ordered = list(_walk(roots, children))
+    parents = {child.span_id: parent for parent, below in children.items() for child in below}
+    claims = {span.span_id: made for span in ordered if (made := claim(span.attributes)) is not None}
+    counted = count_once(claims, parents)
+    return (span for span in ordered if span.span_id in counted)

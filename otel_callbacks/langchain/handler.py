@@ -13,7 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from otel_callbacks import providers, semconv
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
-from otel_callbacks.langchain import graphs, messages, parents, translate
+from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
@@ -311,7 +311,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Starts a retrieval."""
         recorder = self._recorder
         frame = parents.caller()
-        operation = translate.retrieval(metadata or {}, parents.component(frame))
+        operation = retrieval.retrieval(metadata or {}, parents.component(frame))
         if recorder.content.captures:
             operation.query = query
         recorder.start(
@@ -328,9 +328,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Finishes a retrieval."""
         run = self._open(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
-            translate.finish_retrieval(
-                run.operation, documents, with_content=self._recorder.wants_content(run)
-            )
+            above = run.parent.operation if run.parent is not None else None
+            retrieval.finish_retrieval(run.operation, documents, above)
             self._recorder.finish(run)
 
     @guarded

@@ -1,4 +1,7 @@
-"""The process-wide switch, through the hook that LangChain publishes for it; nothing is patched."""
+"""The process-wide switch, through the hook that LangChain publishes for it.
+
+Nothing is patched, unless embedding models or rerankers are asked for, for which there is no hook.
+"""
 
 import threading
 from typing import Any
@@ -6,7 +9,11 @@ from typing import Any
 from langchain_core.tracers.context import register_configure_hook
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
+from otel_callbacks.langchain.wrappers import trace_all, untrace_all
 from otel_callbacks.settings import put_in_charge
+
+_lock = threading.Lock()
+_registered = False
 
 
 class _Slot:
@@ -24,18 +31,24 @@ class _Slot:
 
 
 _slot = _Slot()
-_lock = threading.Lock()
-_registered = False
 
 
-def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
+def instrument(
+    handler: OTelCallbackHandler | None = None,
+    *,
+    embeddings: bool = False,
+    rerankers: bool = False,
+    **options: Any,
+) -> OTelCallbackHandler:
     """Traces every LangChain and LangGraph call of the process, and the operations by hand around them.
 
     A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
 
     Args:
         handler: the handler to use; by default a new one.
-        options: the arguments of the new one, see `OTelCallbackHandler`.
+        embeddings: also trace every embedding model, see `trace_embeddings`.
+        rerankers: also trace every document compressor, see `trace_reranker`.
+        options: the arguments of the new handler, see `OTelCallbackHandler`.
 
     Returns:
         The handler.
@@ -47,11 +60,14 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
             register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]
             _registered = True
         _slot.handler = handler
+        trace_all(embeddings=embeddings, rerankers=rerankers)
     put_in_charge(_slot, lambda: handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
-    """Switches the process-wide handler off. Runs that are open end as usual."""
-    _slot.handler = None
+    """Switches the process-wide handler off, and puts everything back. Runs that are open end as usual."""
+    with _lock:
+        _slot.handler = None
+        untrace_all()
     put_in_charge(_slot, None)

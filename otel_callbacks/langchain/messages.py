@@ -1,6 +1,6 @@
-"""LangChain's messages in the shape of the conventions; used only when content is recorded."""
+"""LangChain's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -8,7 +8,17 @@ from langchain_core.outputs import Generation
 
 from otel_callbacks import providers
 from otel_callbacks.content import to_json
-from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
+from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.operations import (
+    Media,
+    Message,
+    Part,
+    PromptPart,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+)
 
 _ROLES = {"human": "user", "ai": "assistant"}
 _MODALITIES = ("image", "audio", "video", "document")
@@ -25,6 +35,32 @@ def conversation(chat: Iterable[Any]) -> list[Message]:
 def prompts(texts: Iterable[Any]) -> list[Message]:
     """The prompts of a text model, each as a user's message."""
     return [Message("user", (Text(str(text)),)) for text in texts]
+
+
+def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
+    """What an agent sends to its model: the definitions of its tools, then the messages."""
+    parts = list(weights.definitions(tools))
+    for message in chat:
+        key = _key(message)
+        parts += weights.known(key) or weights.weigh(key, _message(message))
+    return parts
+
+
+def _key(message: BaseMessage) -> int:
+    """What tells that a message was sent before: who said what, and the ids of the calls in it."""
+    content = message.content
+    said = content if isinstance(content, str) else tuple(map(_block_key, content))
+    if isinstance(message, ToolMessage):
+        return hash((message.type, said, message.tool_call_id))
+    if isinstance(message, AIMessage) and message.tool_calls:
+        return hash((message.type, said, *[call["id"] or str(call) for call in message.tool_calls]))
+    return hash((message.type, said))
+
+
+def _block_key(block: Any) -> Hashable:
+    return (
+        block if isinstance(block, str) else tuple(text for text in block.values() if isinstance(text, str))
+    )
 
 
 def answer(choice: Generation, finish_reason: str | None) -> Message:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from numbers import Real
 from typing import Any
 
-from langchain_core.documents import Document as LangChainDocument
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import Generation, LLMResult
 
@@ -13,11 +13,9 @@ from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import graphs, messages
 from otel_callbacks.operations import (
     AgentInvocation,
-    Document,
     Failure,
     Inference,
     Operation,
-    Retrieval,
     Step,
     ToolExecution,
     Usage,
@@ -28,7 +26,7 @@ Metadata = Mapping[str, Any]
 
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
 _CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
-_URL_KEYS = (
+URL_KEYS = (
     "openai_api_base",
     "base_url",
     "azure_endpoint",
@@ -38,7 +36,7 @@ _URL_KEYS = (
     "endpoint_url",
     "api_base",
 )
-_MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
+MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
 _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
 _FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
@@ -65,7 +63,7 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
     conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
     if graph is not None and graphs.is_agent(graph):
-        given = _text(getattr(graph, "name", None))
+        given = text(getattr(graph, "name", None))
         return AgentInvocation(
             name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
         )
@@ -96,17 +94,17 @@ def inference(
         options: what the caller passed to this call.
         text_completion: the model completes text rather than a conversation.
     """
-    provider = providers.provider_name(_text(metadata.get("ls_provider")))
+    provider = providers.provider_name(text(metadata.get("ls_provider")))
     address, port = _endpoint(provider, serialized)
     operation = Inference(
-        name=_text(metadata.get("ls_model_name")) or _first_text(parameters, _MODEL_KEYS),
+        name=text(metadata.get("ls_model_name")) or _first_text(parameters, MODEL_KEYS),
         text_completion=text_completion,
         provider=provider,
         conversation_id=conversation_id(metadata),
         server_address=address,
         server_port=port,
-        max_tokens=_integer(metadata.get("ls_max_tokens")),
-        temperature=_number(metadata.get("ls_temperature")),
+        max_tokens=integer(metadata.get("ls_max_tokens")),
+        temperature=number(metadata.get("ls_temperature")),
         stop_sequences=_texts(options.get("stop") or metadata.get("ls_stop")),
         output_type="json" if "ls_structured_output_format" in options else None,
     )
@@ -124,7 +122,7 @@ def _endpoint(provider: str | None, serialized: Mapping[str, Any] | None) -> tup
     arguments = (serialized or {}).get("kwargs")
     if not isinstance(arguments, Mapping):
         return None, None
-    return providers.endpoint(provider, _first_text(arguments, _URL_KEYS))
+    return providers.endpoint(provider, _first_text(arguments, URL_KEYS))
 
 
 def _output_type(asked: Any) -> str:
@@ -159,7 +157,7 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
         details.append(providers.as_mapping(response.llm_output))
     for found in details:
         operation.response_model = operation.response_model or _response_model(found)
-        operation.response_id = operation.response_id or _text(found.get("id"))
+        operation.response_id = operation.response_id or text(found.get("id"))
         if operation.provider == "openai":
             operation.response_service_tier = operation.response_service_tier or providers.unrepeated(
                 found.get("service_tier")
@@ -168,8 +166,8 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
                 found.get("system_fingerprint")
             )
     messages_of = [message for choice in choices if (message := _message(choice)) is not None]
-    operation.usage = _usage(messages_of, details)
-    operation.reported_usd = _reported_usd(details)
+    operation.usage = _usage(messages_of, details) or operation.usage  # which the body may have told us
+    operation.reported_usd = _reported_usd(details) or operation.reported_usd
     operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
         ends = operation.finish_reasons or (None,) * len(choices)
@@ -203,7 +201,7 @@ def _finish_reason(found: Mapping[str, Any]) -> str | None:
     reason = _first_text(found, _FINISH_KEYS)
     if reason is None and found.get("object") == "response":
         incomplete = providers.as_mapping(found.get("incomplete_details"))
-        reason = _text(incomplete.get("reason")) or {"completed": "stop"}.get(str(found.get("status")))
+        reason = text(incomplete.get("reason")) or {"completed": "stop"}.get(str(found.get("status")))
     return reason
 
 
@@ -238,9 +236,9 @@ def tool(
     """A tool that starts."""
     described = serialized or {}
     return ToolExecution(
-        name=_text(described.get("name")) or name or "tool",
-        description=_text(described.get("description")),
-        call_id=_text(call_id),
+        name=text(described.get("name")) or name or "tool",
+        description=text(described.get("description")),
+        call_id=text(call_id),
         conversation_id=conversation_id(metadata),
     )
 
@@ -273,45 +271,13 @@ def _block_texts(blocks: Sequence[Any]) -> Iterator[str]:
             yield text
 
 
-def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
-    """A retriever that starts.
-
-    A vector store's class is the provider, as LangChain reports it; a collection or index that the store has a
-    name for is the data source.
-    """
-    store = getattr(retriever, "vectorstore", None)
-    search = providers.as_mapping(getattr(retriever, "search_kwargs", None))
-    return Retrieval(
-        name=_attribute(store, ("_collection_name", "collection_name", "index_name")),
-        provider=_text(metadata.get("ls_vector_store_provider")),
-        top_k=_integer(search.get("k")) or _integer(getattr(retriever, "k", None)),
-        embedding_model=_attribute(getattr(store, "embeddings", None), ("model", "model_name")),
-        conversation_id=conversation_id(metadata),
-    )
+def attribute(of: Any, names: Sequence[str]) -> str | None:
+    """The first of an object's attributes that is a text."""
+    return next((found for name in names if (found := text(getattr(of, name, None)))), None)
 
 
-def _attribute(of: Any, names: Sequence[str]) -> str | None:
-    return next((text for name in names if (text := _text(getattr(of, name, None)))), None)
-
-
-@guarded
-def finish_retrieval(operation: Retrieval, found: Any, *, with_content: bool) -> None:
-    """Completes a retrieval. A score is taken where a retriever left one in the metadata."""
-    if isinstance(found, Sequence):
-        operation.documents = [
-            _document(document, with_content) for document in found if isinstance(document, LangChainDocument)
-        ]
-
-
-def _document(document: LangChainDocument, with_content: bool) -> Document:
-    metadata = document.metadata
-    score = _number(metadata.get("score", metadata.get("relevance_score")))
-    if not with_content:
-        return Document(id=document.id, score=score)
-    return Document(id=document.id, score=score, content=document.page_content, metadata=metadata)
-
-
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
+    """A text that is not empty."""
     return value if isinstance(value, str) and value else None
 
 
@@ -330,34 +296,36 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     return tuple(text for text in values if isinstance(text, str)) or None
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def number(value: Any) -> float | None:
+    """A number as a float, also one of numpy's."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Real):
         return None
     return float(value)
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """A whole number."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 _PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "n": ("choice_count", lambda value: None if value == 1 else _integer(value)),
-    "frequency_penalty": ("frequency_penalty", _number),
-    "presence_penalty": ("presence_penalty", _number),
-    "previous_response_id": ("previous_response_id", _text),
-    "reasoning_effort": ("reasoning_level", _text),
-    "reasoning": ("reasoning_level", lambda value: _text(providers.as_mapping(value).get("effort"))),
+    "n": ("choice_count", lambda value: None if value == 1 else integer(value)),
+    "frequency_penalty": ("frequency_penalty", number),
+    "presence_penalty": ("presence_penalty", number),
+    "previous_response_id": ("previous_response_id", text),
+    "reasoning_effort": ("reasoning_level", text),
+    "reasoning": ("reasoning_level", lambda value: text(providers.as_mapping(value).get("effort"))),
     "response_format": ("output_type", _output_type),
-    "seed": ("seed", _integer),
-    "service_tier": ("request_service_tier", _text),
+    "seed": ("seed", integer),
+    "service_tier": ("request_service_tier", text),
     "stop": ("stop_sequences", _texts),
     "stream": ("stream", lambda value: True if value is True else None),
-    "temperature": ("temperature", _number),
-    "top_k": ("top_k", _integer),
-    "top_p": ("top_p", _number),
+    "temperature": ("temperature", number),
+    "top_k": ("top_k", integer),
+    "top_p": ("top_p", number),
     **dict.fromkeys(
         ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict"),
-        ("max_tokens", _integer),
+        ("max_tokens", integer),
     ),
 }
 """What the integrations call the parameters of a request: the field, and how its value is read."""

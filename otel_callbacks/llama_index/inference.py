@@ -186,8 +186,8 @@ def _is_chat_model(instance: Any) -> bool:
 def finish(operation: Inference, received: Received, *, with_content: bool, cut: bool) -> None:
     """Completes a model call with what came back; `cut` says that more should have come."""
     response = received.last
-    operation.usage = received.usage
-    operation.reported_usd = received.reported_usd
+    operation.usage = received.usage or operation.usage  # which the body may have told us
+    operation.reported_usd = received.reported_usd or operation.reported_usd
     if response is not None:
         raw = providers.as_mapping(getattr(response, "raw", None))
         operation.response_model = text(raw.get("model")) or text(raw.get("model_version"))

@@ -1,6 +1,6 @@
-"""LlamaIndex's messages in the shape of the conventions; used only when content is recorded."""
+"""LlamaIndex's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -16,7 +16,17 @@ from llama_index.core.base.llms.types import (
 
 from otel_callbacks import providers
 from otel_callbacks.content import structured
-from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
+from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.operations import (
+    Media,
+    Message,
+    Part,
+    PromptPart,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+)
 
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 
@@ -26,6 +36,35 @@ def conversation(chat: Any) -> list[Message] | None:
     if not isinstance(chat, Iterable):
         return None
     return [_message(message) for message in chat if isinstance(message, ChatMessage)]
+
+
+def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
+    """What an agent sends to its model: the definitions of its tools, then the messages."""
+    parts = list(weights.definitions(tools))
+    for message in chat:
+        key = _key(message)
+        parts += weights.known(key) or weights.weigh(key, _message(message))
+    return parts
+
+
+def _key(message: ChatMessage) -> int:
+    """What tells that a message was sent before: who said what, and the ids of the calls in it."""
+    said = tuple(map(_block_key, message.blocks))
+    beside = message.additional_kwargs
+    if not beside:
+        return hash((message.role, said))
+    return hash((message.role, said, beside.get("tool_call_id"), str(beside.get("tool_calls"))))
+
+
+def _block_key(block: Any) -> Hashable:
+    match block:
+        case TextBlock():
+            return block.text
+        case ToolCallBlock():
+            return block.tool_call_id or str(block.tool_kwargs)
+        case ThinkingBlock():
+            return block.content
+    return str(block.block_type)
 
 
 def text(role: str, value: Any) -> list[Message] | None:

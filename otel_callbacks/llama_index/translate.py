@@ -36,6 +36,7 @@ from llama_index.core.tools import ToolOutput
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
+from otel_callbacks.documents import rescored
 from otel_callbacks.llama_index import inference, messages
 from otel_callbacks.llama_index.inference import integer, text
 from otel_callbacks.operations import (
@@ -230,7 +231,7 @@ def _rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -
     given = arguments.args
     operation = Rerank(name=model, top_n=integer(fields.get("top_n")))
     if given:
-        operation.candidates = _documents(given[0], with_content)
+        operation.candidates = _documents(given[0])
     if with_content and len(given) > 1:
         operation.query = _question(given[1])
     return operation
@@ -254,17 +255,15 @@ def _question(query: Any) -> str | None:
     return query.query_str if isinstance(query, QueryBundle) else text(query)
 
 
-def _documents(nodes: Any, with_content: bool) -> list[Document] | None:
+def _documents(nodes: Any) -> list[Document] | None:
     if not isinstance(nodes, Sequence):
         return None
-    return [_document(node, with_content) for node in nodes if isinstance(node, NodeWithScore)]
+    return [_document(node) for node in nodes if isinstance(node, NodeWithScore)]
 
 
-def _document(found: NodeWithScore, with_content: bool) -> Document:
+def _document(found: NodeWithScore) -> Document:
     node = found.node
     score = None if found.score is None else float(found.score)
-    if not with_content:
-        return Document(id=node.node_id, score=score)
     return Document(id=node.node_id, score=score, content=node.get_content(), metadata=node.metadata)
 
 
@@ -317,9 +316,10 @@ def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure 
     """Completes an operation other than a model call with its result; a result may say that it is a failure."""
     match operation:
         case Retrieval():
-            operation.documents = _documents(result, with_content)
+            operation.documents = _documents(result)
         case Rerank():
-            operation.documents = _documents(result, with_content)
+            kept = _documents(result)
+            operation.documents = kept and rescored(kept, operation.candidates or ())
         case Embedding():
             vector = result[0] if isinstance(result, list) and result else None
             vector = vector if isinstance(vector, list) else result

@@ -4,6 +4,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from otel_callbacks import providers
 from otel_callbacks.manual import messages, results
 from otel_callbacks.operations import Operation
 
@@ -75,4 +76,6 @@ def _typed(name: str, value: Any) -> Any:
             return messages.answered(value, None)
         case "usage":
             return results.usage(value)
+        case "provider":
+            return providers.provider_name(value)
     return value

@@ -211,7 +211,8 @@ class OperationSpan:
     @guarded
     def _rename(self, name: str) -> None:
         if self._run is not None and self._run.open:
-            self._run.recorder.rename(self._run, name)
+            self._run.operation.name = name
+            self._run.recorder.rename(self._run)
 
     @guarded
     def _count(self, reported: Any, counts: Mapping[str, int]) -> None:

@@ -1,0 +1,100 @@
+"""What the parts of a prompt weigh, in estimated tokens; a message is weighed once per agent, however often sent."""
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from otel_callbacks.cost.tokens import estimate
+from otel_callbacks.operations import (
+    Media,
+    Message,
+    Part,
+    PromptPart,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+)
+
+_MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
+_MEDIA = ("image", "audio", "video", "file", "media", "document")
+_TOOL_ROLES = ("tool", "function")
+_MAX_MESSAGES = 4_096
+
+
+class PromptWeights:
+    """Remembers the weights of the messages that one agent has sent, under keys of the framework's side.
+
+    No text is kept. When too many messages were remembered, all are forgotten and weighed again.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[Hashable, Sequence[PromptPart]] = {}
+        self._tools: dict[str, str] = {}  # the name of the tool that a call's id stands for
+
+    def known(self, key: Hashable) -> Sequence[PromptPart] | None:
+        """The parts of a message that was weighed before."""
+        return self._parts.get(key)
+
+    def weigh(self, key: Hashable, message: Message) -> Sequence[PromptPart]:
+        """Weighs a message; the model's calls have to come before their results, as they do in a prompt."""
+        of_tool = message.role in _TOOL_ROLES
+        parts = tuple(self._weigh(part, message, key, of_tool) for part in message.parts)
+        self._remember(key, parts)
+        return parts
+
+    def definitions(self, offered: Any) -> Sequence[PromptPart]:
+        """The tools that the model was offered; within an agent, the same names stand for the same definitions."""
+        tools = (
+            [tool for tool in offered if isinstance(tool, Mapping)]
+            if isinstance(offered, list | tuple)
+            else ()
+        )
+        names = tuple(map(_name, tools))
+        known = self._parts.get(names)
+        if known is None:
+            known = tuple(
+                PromptPart("definition", weight(tool), name) for tool, name in zip(tools, names, strict=True)
+            )
+            self._remember(names, known)
+        return known
+
+    def _weigh(self, part: Part, message: Message, key: Hashable, of_tool: bool) -> PromptPart:
+        match part:
+            case ToolCall(name, call_id, arguments):
+                if call_id is not None:
+                    self._tools[call_id] = name
+                return PromptPart("call", estimate(name) + weight(arguments), name)
+            case ToolCallResponse(response, call_id):
+                tool = message.name or self._tools.get(call_id or "")
+                return PromptPart("result", weight(response), tool, call_id or key)
+            case Text(content) | Reasoning(content):
+                weighed = estimate(content)
+            case Media():
+                weighed = _MEDIA_TOKENS
+        return PromptPart("result", weighed, message.name, key) if of_tool else PromptPart("other", weighed)
+
+    def _remember(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
+        if len(self._parts) >= _MAX_MESSAGES:
+            self._parts.clear()
+            self._tools.clear()
+        self._parts[key] = parts
+
+
+def weight(value: Any) -> float:
+    """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes."""
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        return estimate(value)
+    if isinstance(value, list | tuple):
+        return sum(map(weight, value))
+    if isinstance(value, Mapping) and str(value.get("type", "")).startswith(_MEDIA):
+        return _MEDIA_TOKENS
+    return estimate(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _name(tool: Mapping[str, Any]) -> str | None:
+    described = tool.get("function")
+    name = (described if isinstance(described, Mapping) else tool).get("name")
+    return name if isinstance(name, str) else None

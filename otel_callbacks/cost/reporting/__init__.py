@@ -1,0 +1,1 @@
+"""What was spent, read from finished spans: reports, prices of another day, invoices."""

@@ -1,0 +1,130 @@
+"""What is always told of a document: where it stood, what it scored and where it comes from; never its text.
+
+The value of `rag.documents` is a JSON list, one object per document in the order of the result, at most 100:
+`rank` (from 1), `id`, `score`, `score_kind`, `source`, `page`, `chunk`, `size` (characters), and of a reranked
+document `rank_before` and `score_before`. What is not known is left out.
+
+Source, page and chunk are taken from the metadata, the first of the keys below that has a text or a number. A
+title is text, and is not taken. Of a URL the credentials, the query and the fragment are cut off: that is where
+the tokens are.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from json.encoder import encode_basestring as _quoted
+from math import isfinite
+from typing import Any
+
+from otel_callbacks.operations import Document, ScoreKind
+
+_MAX_DOCUMENTS = 100
+_MAX_TEXT = 256
+
+_SOURCE_KEYS = ("source", "file_path", "file_name", "filename", "url", "source_url", "uri", "path")
+_PAGE_KEYS = ("page_label", "page", "page_number")
+_CHUNK_KEYS = ("chunk", "chunk_id", "chunk_index", "start_index")
+_PLAIN = {int, str}
+_ANY_KEY = frozenset((*_SOURCE_KEYS, *_PAGE_KEYS, *_CHUNK_KEYS))
+
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+
+
+def retrieved(found: Sequence[Document], kind: ScoreKind | None) -> str:
+    """The documents of a retrieval, whose scores are of this kind."""
+    entries = [_described(document, rank, kind) for rank, document in enumerate(found[:_MAX_DOCUMENTS], 1)]
+    return f"[{{{'},{'.join(entries)}}}]" if entries else "[]"
+
+
+def reranked(kept: Sequence[Document], candidates: Sequence[Document]) -> str:
+    """The documents that a reranker kept, with their place and score among those it was given."""
+    entries = []
+    for rank, (document, before) in enumerate(zip(kept, ranks_before(kept, candidates), strict=True), 1):
+        entry = _described(document, rank, "relevance")
+        if before is not None:
+            entry += f',"rank_before":{before}'
+            score_before = candidates[before - 1].score
+            if score_before is not None and isfinite(score_before):
+                entry += f',"score_before":{score_before}'
+        entries.append(entry)
+    return f"[{{{'},{'.join(entries[:_MAX_DOCUMENTS])}}}]" if entries else "[]"
+
+
+def rescored(kept: Sequence[Document], candidates: Sequence[Document]) -> list[Document]:
+    """What a reranker kept, without the scores that only came through it: those are still the retriever's."""
+    return [
+        replace(document, score=None)
+        if before is not None and document.score == candidates[before - 1].score
+        else document
+        for document, before in zip(kept, ranks_before(kept, candidates), strict=True)
+    ]
+
+
+def ranks_before(kept: Sequence[Document], candidates: Sequence[Document]) -> list[int | None]:
+    """The place of each document among the candidates, from 1; None for one that is not among them.
+
+    By id, else by text: many rerankers make new documents and leave the id out.
+    """
+    by_id: dict[str | None, int] = {}
+    by_text: dict[str | None, int] = {}
+    for rank, document in enumerate(candidates, 1):
+        by_id.setdefault(document.id, rank)
+        by_text.setdefault(document.content, rank)
+    by_id.pop(None, None)
+    by_text.pop(None, None)
+    return [by_id.get(document.id) or by_text.get(document.content) for document in kept]
+
+
+def _described(document: Document, rank: int, kind: ScoreKind | None) -> str:
+    """The members of one JSON object. Written out by hand: this runs at every retrieval, and is twice as fast."""
+    text = f'"rank":{rank}'
+    if document.id:
+        text += f',"id":{_quoted(document.id[:_MAX_TEXT])}'
+    score = document.score
+    if score is not None and isfinite(score):
+        text += f',"score":{score}' if kind is None else f',"score":{score},"score_kind":"{kind}"'
+    if not _ANY_KEY.isdisjoint(document.metadata):
+        text += _origin(document.metadata)
+    if document.content is not None:
+        text += f',"size":{len(document.content)}'
+    return text
+
+
+def _origin(metadata: Mapping[str, Any]) -> str:
+    for key in _SOURCE_KEYS:
+        if isinstance(source := metadata.get(key), str) and source:
+            break
+    else:
+        source = None
+    for key in _PAGE_KEYS:
+        if type(page := metadata.get(key)) in _PLAIN:
+            break
+    else:
+        page = None
+    for key in _CHUNK_KEYS:
+        if type(chunk := metadata.get(key)) in _PLAIN:
+            break
+    else:
+        chunk = None
+    if source is not None and len(source) > _MAX_TEXT:
+        source = _without_secrets(source)
+    return _origin_members(source, page, chunk)
+
+
+@lru_cache(maxsize=1024)
+def _origin_members(source: str | None, page: str | int | None, chunk: str | int | None) -> str:
+    members = (("source", _without_secrets(source) if source else None), ("page", page), ("chunk", chunk))
+    return "".join(
+        f',"{name}":{_quoted(value[:_MAX_TEXT]) if isinstance(value, str) else value}'
+        for name, value in members
+        if value is not None and value != ""
+    )
+
+
+def _without_secrets(source: str) -> str:
+    """The part of a path or URL that may be shown; nothing of a `data:` URL, which is the text itself."""
+    if source.startswith("data:"):
+        return ""
+    return (_QUERY.sub("", _CREDENTIALS.sub("", source)) if "//" in source else source)[:_MAX_TEXT]

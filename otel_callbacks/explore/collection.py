@@ -1,0 +1,212 @@
+"""The traces at hand as one collection to look through: those of this process, or those in files."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+
+from otel_callbacks.explore.files import StrPath, trace_files
+from otel_callbacks.explore.filters import Filters, condition
+from otel_callbacks.explore.index import Index
+from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.ring import process_ring
+from otel_callbacks.explore.store import LOCAL_FOLDER
+from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.trace_files import TraceFiles
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+
+    from otel_callbacks.cost.reporting.reports import Report
+    from otel_callbacks.explore.documents import RetrievedDocument
+
+
+class Traces(Sequence[Trace]):
+    """Traces in the order they started, looked up when they are asked for.
+
+    `otel_callbacks.traces` are those of this process after `configure(local=True)`, else those in
+    `.otel_callbacks/`, as of each question. What a method gives is as of then, though files may have grown.
+    """
+
+    def __init__(self, look: Callable[[], Index], trace_ids: Sequence[str] | None = None) -> None:
+        self._look = look
+        self._trace_ids = trace_ids
+
+    @classmethod
+    def open(cls, *paths: StrPath) -> Self:
+        """The traces in files, whoever wrote them: `.jsonl`, `.jsonl.gz`, or folders of them.
+
+        Raises:
+            FileNotFoundError: A path does not exist.
+        """
+        trace_files(paths)
+        return cls(TraceFiles(*map(Path, paths)).index)
+
+    @classmethod
+    def of(cls, spans: Iterable[SpanRecord]) -> Self:
+        """The traces that `spans` form."""
+        index = Index()
+        index.add(spans)
+        return cls(lambda: index)
+
+    def __len__(self) -> int:
+        return len(self._ids(self._look()))
+
+    def __iter__(self) -> Iterator[Trace]:
+        index = self._look()
+        return map(index.trace, self._ids(index))
+
+    @overload
+    def __getitem__(self, which: int) -> Trace: ...
+    @overload
+    def __getitem__(self, which: slice) -> Self: ...
+    def __getitem__(self, which: int | slice) -> "Trace | Self":
+        index = self._look()
+        chosen = self._ids(index)[which]
+        return index.trace(chosen) if isinstance(chosen, str) else self._with(index, chosen)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} traces>"
+
+    def get(self, trace_id: str) -> Trace:
+        """The trace whose id is, or begins with, `trace_id`.
+
+        Raises:
+            LookupError: There is none, or more than one.
+        """
+        index = self._look()
+        found = [each for each in self._ids(index) if each.startswith(trace_id.lower())]
+        if len(found) != 1:
+            raise LookupError(f"{len(found) or 'no'} traces have an id that begins with {trace_id!r}")
+        return index.trace(found[0])
+
+    def last(self) -> Trace:
+        """The trace that started last.
+
+        Raises:
+            LookupError: There is none yet.
+        """
+        index = self._look()
+        trace_ids = self._ids(index)
+        if not trace_ids:
+            raise LookupError("no traces yet; configure(local=True) keeps those of this process")
+        return index.trace(trace_ids[-1])
+
+    def find(self, **filters: Unpack[Filters]) -> Self:
+        """The traces that all filters hold for; see `Filters`.
+
+        Raises:
+            TypeError: A filter is not known, or its value is of the wrong type.
+        """
+        where, parameters = condition(filters)
+        return self._select(f"SELECT trace_id FROM traces WHERE {where} ORDER BY start_ns", parameters)
+
+    def errors(self) -> Self:
+        """The traces in which something failed."""
+        return self.find(error=True)
+
+    def slowest(self, count: int = 5) -> Self:
+        """The `count` traces that took longest, the slowest first."""
+        return self._select("SELECT trace_id FROM traces ORDER BY duration DESC")[:count]
+
+    def dearest(self, count: int = 5) -> Self:
+        """The `count` traces that cost most, the dearest first; those without a cost last."""
+        return self._select("SELECT trace_id FROM traces ORDER BY cost DESC")[:count]
+
+    def mark(self) -> int:
+        """A mark for `since`, after all that has started by now: nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def since(self, mark: int) -> Self:
+        """The traces that started after `mark` was made."""
+        return self.find(since=mark)
+
+    def sql(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a query; the tables are described in `otel_callbacks.explore.schema`.
+
+        It is about all traces there are, also where `find` chose some of them.
+
+        Raises:
+            sqlite3.Error: The query is not valid, or would change something.
+        """
+        return self._look().query(query, parameters)
+
+    def documents(self) -> "list[RetrievedDocument]":
+        """Every document that was retrieved or reranked."""
+        from otel_callbacks.explore.documents import documents
+
+        return [document for trace in self for document in documents(trace)]
+
+    def cost(self, by: Sequence[str] = ("tenant", "feature", "model")) -> "Report":
+        """What the model calls used and cost, by what they have in common.
+
+        Raises:
+            ValueError: A name in `by` is not known.
+        """
+        from otel_callbacks.cost.reporting.reports import report
+
+        return report((span for trace in self for span in trace.spans), by=by)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary per span."""
+        from otel_callbacks.explore.frames import to_dicts
+
+        return to_dicts(self)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row per span.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from otel_callbacks.explore.frames import spans_frame
+
+        return spans_frame(self)
+
+    def documents_frame(self) -> "pandas.DataFrame":
+        """One row per document that was retrieved or reranked, as evaluation libraries read them.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from otel_callbacks.explore.frames import documents_frame
+
+        return documents_frame(self)
+
+    def rag_frame(self) -> "pandas.DataFrame":
+        """One row per trace with a retrieval: question, contexts, answer, cost and latency.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        from otel_callbacks.explore.frames import rag_frame
+
+        return rag_frame(self)
+
+    def _ids(self, index: Index) -> Sequence[str]:
+        if self._trace_ids is not None:
+            return self._trace_ids
+        return [row["trace_id"] for row in index.query("SELECT trace_id FROM traces ORDER BY start_ns")]
+
+    def _select(self, query: str, parameters: Sequence[Any] = ()) -> Self:
+        """Those of these traces whose ids the query gives, in its order."""
+        index = self._look()
+        among = set(self._ids(index))
+        found = [row["trace_id"] for row in index.query(query, parameters)]
+        return self._with(index, [trace_id for trace_id in found if trace_id in among])
+
+    def _with(self, index: Index, trace_ids: Sequence[str]) -> Self:
+        return type(self)(lambda: index, trace_ids)
+
+
+def _here() -> Index:
+    if ring := process_ring():
+        return ring.index()
+    folder = LOCAL_FOLDER.absolute()
+    return _files_in(folder).index() if folder.exists() else Index()
+
+
+_files_in = cache(TraceFiles)  # by absolute path, as the current folder may change
+
+traces = Traces(_here)

@@ -1,0 +1,40 @@
+"""The `diff` command: what changed from one trace to another."""
+
+from pathlib import Path
+
+import click
+
+from otel_callbacks.explore.collection import Traces
+from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.terminal import show
+from otel_callbacks.explore.store import LOCAL_FOLDER
+from otel_callbacks.explore.trace import Trace
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--file",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=LOCAL_FOLDER,
+    show_default=True,
+    help="Where to look for ids: a trace file or a folder.",
+)
+def diff(a: str, b: str, path: Path) -> None:
+    """Show what changed from trace A to trace B.
+
+    Each is a trace file, of which the last trace is taken, or the beginning of a trace's id.
+    """
+    from otel_callbacks.explore.diff import diff as compare
+
+    with reading():
+        show(str(compare(_trace(a, path), _trace(b, path))))
+
+
+def _trace(text: str, path: Path) -> Trace:
+    if Path(text).exists():
+        return Traces.open(text).last()
+    return Traces.open(path).get(text)

@@ -1,0 +1,83 @@
+"""The `top` command: the slowest, the dearest, the most failing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from otel_callbacks.explore.collection import Traces
+from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.terminal import columns, show
+from otel_callbacks.explore.store import LOCAL_FOLDER
+from otel_callbacks.explore.wording import format_cost, format_duration, printable
+
+_LONGEST = 50  # characters of a name
+_ID_DIGITS = 12
+
+# Columns have the names of what `--sort` takes; times of steps are inclusive, so that they do not add up.
+_TRACES = """
+SELECT replace(substr(start, 1, 19), 'T', ' ') AS start, name, duration AS time, tokens, cost, unpriced, errors,
+    trace_id AS trace
+FROM traces ORDER BY {sort} DESC NULLS LAST LIMIT {count}
+"""
+_SPANS = """
+SELECT {by}, count(*) AS spans, sum(duration) AS time, avg(duration) AS mean, max(duration) AS most,
+    sum(tokens) FILTER (WHERE counted) AS tokens, sum(cost) FILTER (WHERE counted) AS cost,
+    sum(cost_status = 'unpriced') FILTER (WHERE counted) AS unpriced, sum(failed) AS errors
+FROM spans WHERE {by} IS NOT NULL GROUP BY {by} ORDER BY {sort} DESC NULLS LAST LIMIT {count}
+"""
+
+
+@click.command("top")
+@click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), default=LOCAL_FOLDER)
+@click.option(
+    "--by",
+    type=click.Choice(["trace", "name", "operation", "model"]),
+    default="trace",
+    show_default=True,
+    help="Single traces, or all spans that have the same.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["time", "cost", "tokens", "errors"]),
+    default="time",
+    show_default=True,
+    help="What to have most of at the top.",
+)
+@click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows.")
+def top(path: Path, by: str, sort: str, count: int) -> None:
+    """Show the traces, or the steps, in FILE that take or cost most.
+
+    FILE is a trace file or a folder (.otel_callbacks if left out).
+    """
+    query = _TRACES if by == "trace" else _SPANS
+    with reading():
+        rows = Traces.open(path).sql(query.format(by=by, sort=sort, count=count))
+        if not rows:
+            raise LookupError(
+                f"{path} holds no traces" if by == "trace" else f"{path} holds no span with a {by}"
+            )
+    head = [name for name in rows[0] if name != "unpriced"]
+    cells = [[_cell(name, row) for name in head] for row in rows]
+    show(columns(head, cells, right={*head} - {"start", "name", "operation", "model", "trace"}))
+
+
+def _cell(name: str, row: Mapping[str, Any]) -> str:
+    value = row[name]
+    match name:
+        case "time" | "mean" | "most":
+            return format_duration(value)
+        case "cost":
+            return _cost(value, row["unpriced"])
+        case "trace":
+            return str(value)[:_ID_DIGITS]
+        case "tokens" | "spans" | "errors":
+            return f"{value:,}" if value else ""
+        case _:
+            return printable(value)[:_LONGEST]
+
+
+def _cost(usd: float | None, unpriced: int | None) -> str:
+    known = [] if usd is None else [format_cost(usd)]
+    return " + ".join([*known, *([f"{unpriced:,} unpriced"] if unpriced else [])])

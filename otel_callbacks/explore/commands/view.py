@@ -1,0 +1,71 @@
+"""The `view` command: a trace as a tree, a picture or a page, also while the application runs."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from otel_callbacks.explore.collection import Traces
+from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.terminal import screen, show, width
+from otel_callbacks.explore.follow import Follower
+from otel_callbacks.explore.render import render_text
+from otel_callbacks.explore.store import LOCAL_FOLDER
+from otel_callbacks.explore.trace import Trace
+
+_PAUSE = 0.5  # seconds between two looks at growing files
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("view")
+@click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), default=LOCAL_FOLDER)
+@click.option(
+    "--trace", "trace_id", metavar="ID", help="The trace with this id, of which the beginning will do."
+)
+@click.option("--last", type=click.IntRange(min=1), default=1, show_default=True, help="How many traces.")
+@click.option("--follow", is_flag=True, help="Show traces as they come in, until interrupted.")
+@click.option("--svg", type=_FILE, help="Write a picture of the trace instead.")
+@click.option("--html", type=_FILE, help="Write a page about the trace instead.")
+def view(
+    path: Path, trace_id: str | None, last: int, follow: bool, svg: Path | None, html: Path | None
+) -> None:
+    """Show the last trace in FILE, which is a trace file or a folder (.otel_callbacks if left out)."""
+    with reading():
+        traces = Traces.open(path)
+        if follow:
+            _follow(traces, path)
+            return
+        chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:]) or [traces.last()]
+        if svg or html:
+            _write(chosen[-1], svg, html)
+            return
+        for trace in chosen:
+            show(f"{render_text(trace, width())}\n")
+
+
+def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
+    from otel_callbacks.explore.html import page
+    from otel_callbacks.explore.svg import render_svg
+
+    wanted: list[tuple[Path | None, Callable[[Trace], str]]] = [(svg, render_svg), (html, page)]
+    for path, render in wanted:
+        if path:
+            path.write_text(render(trace), encoding="utf-8")
+            click.echo(f"{path}: {trace.name}, trace {trace.trace_id}")
+
+
+def _follow(traces: Traces, path: Path) -> None:
+    follower = Follower(traces)
+    click.echo(f"Following {path}; Ctrl-C ends.", err=True)
+    with screen() as shown:
+        try:
+            while True:
+                grown = follower.look(time.monotonic())
+                for trace in grown.complete:
+                    shown.add(render_text(trace, width()))
+                shown.replace([render_text(trace, width()) for trace in grown.growing])
+                time.sleep(_PAUSE)
+        except KeyboardInterrupt:  # is how it ends
+            return

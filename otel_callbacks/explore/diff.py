@@ -1,0 +1,226 @@
+"""Two traces of the same application side by side: what changed from one to the other."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from otel_callbacks.explore import columns, markup
+from otel_callbacks.explore.columns import fit
+from otel_callbacks.explore.documents import documents
+from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.wording import format_cost, format_duration, plural, printable, title
+
+_MOST_ROWS = 60  # shown; `steps` has all of them
+_MOST_IDS = 3  # of documents, in one cell
+_STEP_WIDTH = 44
+_HEADS = ("", "step", "time", "prompt", "output", "cost", "documents")
+
+_Keyed: TypeAlias = dict[Hashable, SpanRecord]
+_Worded: TypeAlias = Callable[[float], str]
+_Pair: TypeAlias = tuple[SpanRecord | None, SpanRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StepDiff:
+    """A step of either trace, or the two that correspond; one that the other trace lacks is None.
+
+    `gained` and `lost` are the documents, by id or `#rank`, that only `b`, or only `a`, found in it.
+    """
+
+    depth: int
+    a: SpanRecord | None
+    b: SpanRecord | None
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the step is called, or was called and is called now."""
+        names = dict.fromkeys(span.name for span in (self.a, self.b) if span)
+        return " → ".join(names)
+
+    @property
+    def change(self) -> str:
+        """`added`, `removed`, or empty when both traces have the step."""
+        if self.a is None:
+            return "added"
+        return "removed" if self.b is None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What is different in trace `b` compared with trace `a`; its steps are in tree order, parents first."""
+
+    a: Trace
+    b: Trace
+    steps: tuple[StepDiff, ...]
+
+    def __str__(self) -> str:
+        sides = (f"{side}: {title(trace)} · {trace.trace_id}" for side, trace in self._sides())
+        totals, steps = columns.table(_totals(self)), columns.table(_step_rows(self))
+        return "\n".join((*sides, "", *totals, "", *steps, *_more(self)))
+
+    def __repr__(self) -> str:
+        return f"<Diff of {self.a!r} and {self.b!r}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        sides = [
+            markup.line(
+                f"<b>{side}</b> {markup.words(title(trace))} · <code>{markup.words(trace.trace_id)}</code>"
+            )
+            for side, trace in self._sides()
+        ]
+        tables = markup.table(_totals(self)), markup.table(_step_rows(self))
+        parts = (*sides, *tables, *map(markup.line, _more(self)))
+        return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}
+
+    def _sides(self) -> tuple[tuple[str, Trace], ...]:
+        return ("a", self.a), ("b", self.b)
+
+
+def diff(a: Trace, b: Trace) -> Diff:
+    """Aligns the steps of `a` and `b` along the tree, by operation, name and occurrence among siblings.
+
+    Of the steps left over, those with the same operation are taken for the same, such as a call of another
+    model; the only roots of two traces always are.
+    """
+    found_a, found_b = _found(a), _found(b)
+    steps = []
+    for depth, (one, other) in _aligned(a, b):
+        before, now = found_a[one.span_id if one else ""], found_b[other.span_id if other else ""]
+        gained = tuple(key for key in now if key not in before)
+        lost = tuple(key for key in before if key not in now)
+        steps.append(StepDiff(depth, one, other, gained, lost))
+    return Diff(a, b, tuple(steps))
+
+
+def _found(trace: Trace) -> Mapping[str, Mapping[str, None]]:
+    """The documents of each span, in order; none of a span that is not there."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for document in documents(trace):
+        found[document.span_id][document.key] = None
+    return found
+
+
+def _aligned(a: Trace, b: Trace) -> Iterator[tuple[int, _Pair]]:
+    only_roots = len(a.roots) == len(b.roots) == 1
+    roots = [(a.roots[0], b.roots[0])] if only_roots else list(_pairs(a.roots, b.roots))
+    stack = [iter(roots)]
+    while stack:  # not recursion: a trace may be deeper than Python's limit
+        pair = next(stack[-1], None)
+        if pair is None:
+            stack.pop()
+            continue
+        yield len(stack) - 1, pair
+        one, other = pair
+        stack.append(_pairs(a.children_of(one) if one else (), b.children_of(other) if other else ()))
+
+
+def _pairs(siblings_a: Sequence[SpanRecord], siblings_b: Sequence[SpanRecord]) -> Iterator[_Pair]:
+    """Siblings that correspond, in the order of `a`; what only `b` has stands after what it follows there."""
+    keyed_a = _keyed(siblings_a, lambda span: (span.operation, span.name))
+    keyed_b = _keyed(siblings_b, lambda span: (span.operation, span.name))
+    keyed_b = _renamed(keyed_a, keyed_b)
+    following: dict[Hashable, list[SpanRecord]] = defaultdict(list)
+    last: Hashable = None
+    for key, span in keyed_b.items():
+        if key in keyed_a:
+            last = key
+        else:
+            following[last].append(span)
+    yield from ((None, span) for span in following[None])
+    for key, span in keyed_a.items():
+        yield span, keyed_b.get(key)
+        yield from ((None, added) for added in following[key])
+
+
+def _keyed(spans: Sequence[SpanRecord], kin: Callable[[SpanRecord], Hashable]) -> _Keyed:
+    """Spans by what makes them alike and how many alike ones came before."""
+    occurrences: Counter[Hashable] = Counter()
+    keyed: _Keyed = {}
+    for span in spans:
+        keyed[(kin(span), occurrences[kin(span)])] = span
+        occurrences[kin(span)] += 1
+    return keyed
+
+
+def _renamed(keyed_a: _Keyed, keyed_b: _Keyed) -> _Keyed:
+    """`keyed_b` with the key of `a` where what is left over in both has the same operation."""
+    left_a = [span for key, span in keyed_a.items() if key not in keyed_b and span.operation]
+    left_b = [span for key, span in keyed_b.items() if key not in keyed_a and span.operation]
+    keys = {span.span_id: key for key, span in keyed_a.items()}
+    partners = _keyed(left_a, lambda span: span.operation)
+    same = {
+        span.span_id: keys[partners[key].span_id]
+        for key, span in _keyed(left_b, lambda span: span.operation).items()
+        if key in partners
+    }
+    return {same.get(span.span_id, key): span for key, span in keyed_b.items()}
+
+
+def _totals(difference: Diff) -> list[tuple[str, ...]]:
+    """Each figure of the two traces, and by how much it changed."""
+    a, b = difference.a, difference.b
+    number = "{:,}".format
+    figures: list[tuple[str, float | None, float | None, _Worded]] = [
+        ("time", a.duration, b.duration, format_duration),
+        ("prompt tokens", a.input_tokens, b.input_tokens, number),
+        ("output tokens", a.output_tokens, b.output_tokens, number),
+        ("cost", a.cost, b.cost, format_cost),
+        ("unpriced", len(a.unpriced), len(b.unpriced), number),
+        ("model calls", len(a.model_calls), len(b.model_calls), number),
+        ("errors", len(a.errors), len(b.errors), number),
+    ]
+    said = [row for row in figures if row[1] or row[2]]
+    rows = [
+        (name, _word(one, worded), _word(other, worded), _delta(one, other, worded))
+        for name, one, other, worded in said
+    ]
+    return [("", "a", "b", "change"), *rows]
+
+
+def _step_rows(difference: Diff) -> list[tuple[str, ...]]:
+    signs = {"added": "+", "removed": "−"}
+    shown = difference.steps[:_MOST_ROWS]
+    return [_HEADS, *((signs.get(step.change, ""), *_step_cells(step)) for step in shown)]
+
+
+def _step_cells(step: StepDiff) -> Iterator[str]:
+    """What a step says of itself: only model calls have tokens and a cost of their own."""
+
+    def both(read: Callable[[SpanRecord], float | None], worded: _Worded, *, own: bool) -> str:
+        values = [
+            read(span) if span and (span.is_model_call or not own) else None for span in (step.a, step.b)
+        ]
+        words = [_word(value, worded) for value in values]
+        return words[0] if words[0] == words[1] else " → ".join(words).strip()
+
+    yield fit("  " * step.depth + printable(step.name), _STEP_WIDTH)
+    yield both(lambda span: span.duration, format_duration, own=False)
+    yield both(lambda span: span.input_tokens, "{:,}".format, own=True)
+    yield both(lambda span: span.output_tokens, "{:,}".format, own=True)
+    yield both(lambda span: span.cost, format_cost, own=True)
+    yield "  ".join(filter(None, (_ids("+", step.gained), _ids("−", step.lost))))
+
+
+def _word(value: float | None, worded: _Worded) -> str:
+    return "" if value is None else worded(value)
+
+
+def _delta(a: float | None, b: float | None, worded: _Worded) -> str:
+    """`+80 ms` and the like; empty when both read the same or one is not known."""
+    if a is None or b is None or worded(a) == worded(b):
+        return ""
+    return ("+" if b > a else "−") + worded(abs(b - a))
+
+
+def _ids(sign: str, ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _MOST_IDS:,} more" if len(ids) > _MOST_IDS else ""
+    return f"{sign} {', '.join(map(printable, ids[:_MOST_IDS]))}{more}" if ids else ""
+
+
+def _more(difference: Diff) -> list[str]:
+    hidden = len(difference.steps) - _MOST_ROWS
+    return [f"… {plural(hidden, 'more step')}"] if hidden > 0 else []

@@ -1,0 +1,83 @@
+"""What traces can be asked for by, and the SQL each question becomes."""
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict, get_type_hints
+
+
+class Filters(TypedDict, total=False):
+    """What `Traces.find` takes.
+
+    The names of span attributes (`tenant` to `error_type`) hold when any span of the trace has that value; the
+    rest is about the trace: US dollars, seconds, when it started. `since` and `until` are a time (without a
+    zone: local), how long ago, or nanoseconds since the epoch; `since` includes it, `until` does not.
+    """
+
+    tenant: str
+    feature: str
+    user: str
+    session: str
+    name: str
+    operation: str
+    model: str
+    provider: str
+    error_type: str
+    error: bool
+    min_cost: float
+    max_cost: float
+    min_duration: float
+    max_duration: float
+    min_tokens: int
+    max_tokens: int
+    since: datetime | timedelta | int
+    until: datetime | timedelta | int
+
+
+_OF_TRACE = {
+    "error": "(errors > 0) = ?",
+    "min_cost": "cost >= ?",
+    "max_cost": "cost <= ?",
+    "min_duration": "duration >= ?",
+    "max_duration": "duration <= ?",
+    "min_tokens": "tokens >= ?",
+    "max_tokens": "tokens <= ?",
+    "since": "start_ns >= ?",
+    "until": "start_ns < ?",
+}
+_TYPES = get_type_hints(Filters)
+
+
+def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """The condition on rows of the table `traces`, and its parameters.
+
+    Raises:
+        TypeError: A filter is not known, or its value is of the wrong type.
+    """
+    terms, parameters = ["1"], []
+    for name, value in filters.items():
+        _check(name, value)
+        if name in _OF_TRACE:
+            terms.append(_OF_TRACE[name])
+        else:
+            terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {name} = ?)")
+        parameters.append(_nanoseconds(value) if name in ("since", "until") else value)
+    return " AND ".join(terms), parameters
+
+
+def _check(name: str, value: Any) -> None:
+    if name not in _TYPES:
+        close = difflib.get_close_matches(name, _TYPES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"use {', '.join(_TYPES)}, or sql()"
+        raise TypeError(f"traces cannot be found by {name!r}; {hint}")
+    wanted = (float, int) if _TYPES[name] is float else _TYPES[name]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        readable = getattr(_TYPES[name], "__name__", str(_TYPES[name]))
+        raise TypeError(f"{name} must be {readable}, not {type(value).__name__}: {value!r:.100}")
+
+
+def _nanoseconds(moment: datetime | timedelta | int) -> int:
+    if isinstance(moment, int):
+        return moment
+    when = datetime.now(UTC) - moment if isinstance(moment, timedelta) else moment
+    return int(when.timestamp() * 1_000_000) * 1000

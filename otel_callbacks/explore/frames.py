@@ -1,0 +1,143 @@
+"""Traces as data frames: spans, documents, and the rows that evaluation libraries read."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from otel_callbacks import semconv
+from otel_callbacks.explore.captured import Said, input_messages, output_messages
+from otel_callbacks.explore.documents import RetrievedDocument, documents
+from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+
+RAGAS_COLUMNS = {"question": "user_input", "contexts": "retrieved_contexts", "answer": "response"}
+"""For `rag_frame(…).rename(columns=RAGAS_COLUMNS)`: what ragas calls them since 0.2; before, it used ours."""
+
+PHOENIX_COLUMNS = {
+    "trace_id": "context.trace_id",
+    "span_id": "context.span_id",
+    "rank": "document_position",
+    "query": "input",
+    "text": "reference",
+    "score": "document_score",
+}
+"""For `documents_frame(…).rename(columns=PHOENIX_COLUMNS)`: the columns that Phoenix's retrieval evals read."""
+
+_SPAN_COLUMNS = (
+    *("trace_id", "span_id", "parent_id", "name", "operation", "start_ns", "duration", "status"),
+    *("error_type", "error_message", "model", "input_tokens", "output_tokens", "cache_read_tokens"),
+    *("cost", "cost_status", "time_to_first_chunk", "outcome"),
+)
+_DOCUMENT_COLUMNS = (
+    *("trace_id", "span_id", "operation", "query", "rank", "id", "score", "score_kind", "kept", "in_prompt"),
+    *("cited", "source", "page", "chunk", "size", "rank_before", "text"),
+)
+_RAG_COLUMNS = (
+    "trace_id",
+    "question",
+    "contexts",
+    "answer",
+    "cost",
+    "latency",
+    "input_tokens",
+    "output_tokens",
+)
+
+
+def to_dicts(traces: Iterable[Trace]) -> list[dict[str, Any]]:
+    """One dictionary per span, its attributes under `attributes`; durations in seconds, cost in US dollars."""
+    return [
+        {name: getattr(span, name) for name in _SPAN_COLUMNS} | {"attributes": dict(span.attributes)}
+        for trace in traces
+        for span in trace.spans
+    ]
+
+
+def spans_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+    """One row per span: what `to_dicts` gives, `start` as a time, and a column for each attribute.
+
+    Raises:
+        ModuleNotFoundError: pandas is not installed.
+    """
+    pd = _pandas()
+    rows = [{**row.pop("attributes"), **row} for row in to_dicts(traces)]
+    attributes = sorted({name for row in rows for name in row} - {*_SPAN_COLUMNS})
+    frame = pd.DataFrame(rows, columns=[*_SPAN_COLUMNS, *attributes])
+    frame["start_ns"] = pd.to_datetime(frame["start_ns"], unit="ns", utc=True)
+    return frame.rename(columns={"start_ns": "start"})
+
+
+def documents_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+    """One row per retrieved or reranked document; see `RetrievedDocument` and `PHOENIX_COLUMNS`.
+
+    Raises:
+        ModuleNotFoundError: pandas is not installed.
+    """
+    rows = [
+        {name: getattr(document, name) for name in _DOCUMENT_COLUMNS}
+        for trace in traces
+        for document in documents(trace)
+    ]
+    return _pandas().DataFrame(rows, columns=list(_DOCUMENT_COLUMNS))
+
+
+def rag_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+    """One row per trace with a retrieval: question, contexts, answer, cost in US dollars, latency in seconds.
+
+    The columns are those ragas read before 0.2; `RAGAS_COLUMNS` gives the newer names. Question, contexts and
+    answer are there when content was captured. Contexts are the documents that reached the prompt, or, when
+    that is not known, those of the last retrieval or rerank.
+
+    Raises:
+        ModuleNotFoundError: pandas is not installed.
+    """
+    return _pandas().DataFrame(list(_rag_rows(traces)), columns=list(_RAG_COLUMNS))
+
+
+def _rag_rows(traces: Iterable[Trace]) -> Iterator[dict[str, Any]]:
+    for trace in traces:
+        if any(span.operation == semconv.RETRIEVAL for span in trace.spans):
+            found = documents(trace)
+            yield {
+                "trace_id": trace.trace_id,
+                "question": _question(trace, found),
+                "contexts": _contexts(found),
+                "answer": _answer(trace),
+                "cost": trace.cost,
+                "latency": trace.duration,
+                "input_tokens": trace.input_tokens,
+                "output_tokens": trace.output_tokens,
+            }
+
+
+def _question(trace: Trace, found: Sequence[RetrievedDocument]) -> str | None:
+    """What the user last said to the outermost span that recorded it, else the first query."""
+    for span in trace.walk():
+        if asked := [said for said in input_messages(span) if said.role == "user"]:
+            return asked[-1].text
+    return next((document.query for document in found if document.query), None)
+
+
+def _answer(trace: Trace) -> str | None:
+    """What the root said, else the last model call."""
+    spans: Iterable[SpanRecord] = (*trace.roots, *reversed(trace.model_calls))
+    answers: Iterator[Said] = (said for span in spans for said in output_messages(span)[-1:])
+    return next((said.text for said in answers if said.text), None)
+
+
+def _contexts(found: Sequence[RetrievedDocument]) -> list[str]:
+    if any(document.in_prompt is not None for document in found):
+        chosen = [document for document in found if document.in_prompt]
+    else:
+        chosen = [document for document in found if document.span_id == found[-1].span_id]
+    return list(dict.fromkeys(document.text for document in chosen if document.text))
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(f"{missing}; pip install 'otel-callbacks[notebook]'") from missing
+    return pandas

@@ -1,0 +1,48 @@
+"""OTLP between its two forms: the protobuf message, and the JSON document, which has ids in hex.
+
+Protobuf's own JSON would have them in base64; otherwise the two agree.
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+def to_document(request: ExportTraceServiceRequest) -> dict[str, Any]:
+    """The JSON document of `request`, with enums as numbers."""
+    document: dict[str, Any] = MessageToDict(request, use_integers_for_enums=True)
+    _convert_ids(document, lambda text: base64.b64decode(text).hex())
+    return document
+
+
+def to_request(document: dict[str, Any]) -> ExportTraceServiceRequest:
+    """The protobuf message of a JSON document, which is changed on the way; fields OTLP lacks are left out.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: The document is not of OTLP's shape.
+    """
+    _convert_ids(document, lambda text: base64.b64encode(bytes.fromhex(text)).decode())
+    request = ExportTraceServiceRequest()
+    try:
+        ParseDict(document, request, ignore_unknown_fields=True)
+    except ParseError as error:  # is no ValueError, as json's errors are
+        raise ValueError(str(error)) from error
+    return request
+
+
+def _convert_ids(document: dict[str, Any], convert: Callable[[str], str]) -> None:
+    for holder in _id_holders(document):
+        for key in ("traceId", "spanId", "parentSpanId"):
+            if holder.get(key):
+                holder[key] = convert(holder[key])
+
+
+def _id_holders(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for resource in document.get("resourceSpans") or ():
+        for scope in resource.get("scopeSpans") or ():
+            for span in scope.get("spans") or ():
+                yield span
+                yield from span.get("links") or ()

@@ -1,0 +1,12 @@
+"""The colours of a picture that stand for nothing in particular; those of spans are in `kinds`."""
+
+INK = "#1f2328"
+MUTED = "#656d76"
+FAINT = "#8c959f"
+BORDER = "#d0d7de"
+GRID = "#e9edf1"
+CARD = "#ffffff"
+RED = "#cf222e"
+RED_PALE = "#f5a8ad"
+RED_PAPER = "#fff0ee"
+AMBER = "#9a6700"

@@ -1,0 +1,102 @@
+"""OTLP receivers on loopback, over HTTP and gRPC, that answer as they are told and keep what they took."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from otel_callbacks.explore import SpanRecord
+from otel_callbacks.explore.files import spans_of_line
+from otel_callbacks.explore.otlp import to_document
+
+
+@dataclass
+class OtlpServer:
+    """Where it is, what it answers (status and body) to the next requests, and what it took with a 200.
+
+    A gRPC server's statuses are names; `OK` and 200 with an empty body are what it answers otherwise.
+    """
+
+    url: str = ""
+    answers: list[tuple[int | str, bytes]] = field(default_factory=list)
+    requests: list[bytes | ExportTraceServiceRequest] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def spans(self) -> list[SpanRecord]:
+        """The spans of the requests, read as what they are: protobuf or JSON."""
+        lines = [
+            request if isinstance(request, bytes) else json.dumps(to_document(request)).encode()
+            for request in self.requests
+        ]
+        return [span for line in lines for span in spans_of_line(line)]
+
+
+@contextmanager
+def otlp_http() -> Iterator[OtlpServer]:
+    received = OtlpServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            kind = self.headers["Content-Type"]
+            status, answer = received.answers.pop(0) if received.answers else (200, b"")
+            if status == 200 and self.path == "/v1/traces":
+                received.requests.append(
+                    body if "json" in kind else ExportTraceServiceRequest.FromString(body)
+                )
+                received.headers.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(int(status))
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        received.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def otlp_grpc() -> Iterator[OtlpServer]:
+    received = OtlpServer()
+
+    class Servicer(service.TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
+            status, answer = received.answers.pop(0) if received.answers else ("OK", b"")
+            if status != "OK":
+                context.abort(grpc.StatusCode[str(status)], answer.decode())
+            received.requests.append(request)
+            received.headers.append(dict(context.invocation_metadata()))
+            return ExportTraceServiceResponse.FromString(answer)
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    service.add_TraceServiceServicer_to_server(Servicer(), server)
+    received.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield received
+    finally:
+        server.stop(None).wait()

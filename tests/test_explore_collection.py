@@ -1,0 +1,133 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from processes import run_script
+from records import call, span
+
+from otel_callbacks.explore import Traces
+
+SECOND = 10**9
+NOON = 1_700_000_000 * SECOND
+
+
+@pytest.fixture
+def traces():
+    """Three traces a minute apart: a cheap one, a dear and slow one, and one that fails."""
+    cheap = [
+        span("a", "1", name="rag", start_ns=NOON, end_ns=NOON + SECOND, app__tenant_id="acme"),
+        call("a", "2", "1", start_ns=NOON, gen_ai__usage__cost_usd=0.01, gen_ai__request__model="small"),
+    ]
+    dear = [
+        span("b", "1", name="agent", start_ns=NOON + 60 * SECOND, end_ns=NOON + 69 * SECOND),
+        call("b", "2", "1", start_ns=NOON + 60 * SECOND, gen_ai__usage__cost_usd=0.5, app__tenant_id="acme"),
+    ]
+    failed = [
+        span("c", "1", name="rag", start_ns=NOON + 120 * SECOND, end_ns=NOON + 121 * SECOND, status="ERROR",
+             error__type="ValueError", app__tenant_id="globex")
+    ]  # fmt: skip
+    return Traces.of([*failed, *dear, *cheap])
+
+
+def ids(traces):
+    return "".join(trace.trace_id[0] for trace in traces)
+
+
+def test_it_is_a_sequence_in_the_order_of_start(traces):
+    assert (len(traces), ids(traces), ids(traces[1:]), traces[0].name) == (3, "abc", "bc", "rag")
+    assert repr(traces) == "<3 traces>"
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, "abc"),
+        ({"tenant": "acme"}, "ab"),
+        ({"tenant": "acme", "min_cost": 0.1}, "b"),
+        ({"tenant": "acme", "model": "small"}, "a"),
+        ({"max_cost": 0.1}, "a"),
+        ({"error": True}, "c"),
+        ({"error": False}, "ab"),
+        ({"error_type": "ValueError"}, "c"),
+        ({"name": "rag"}, "ac"),
+        ({"operation": "chat"}, "ab"),
+        ({"min_duration": 2}, "b"),
+        ({"max_duration": 2.0, "min_tokens": 1}, "a"),
+        ({"since": NOON + 60 * SECOND}, "bc"),
+        ({"until": NOON + 60 * SECOND}, "a"),
+        ({"since": datetime.fromtimestamp(NOON / SECOND + 61, UTC)}, "c"),
+        ({"since": datetime.fromtimestamp(NOON / SECOND + 61)}, "c"),
+        ({"since": timedelta(days=1)}, ""),
+    ],
+)
+def test_find(traces, filters, expected):
+    assert ids(traces.find(**filters)) == expected
+
+
+def test_what_was_found_can_be_looked_through_in_turn(traces):
+    assert ids(traces.find(tenant="acme").find(name="agent")) == "b"
+    assert ids(traces.find(name="rag").slowest(1)) in "ac"
+    assert ids(traces.errors()) == "c"
+
+
+def test_the_slowest_and_the_dearest_come_first(traces):
+    assert ids(traces.slowest(2))[0] == "b"
+    assert ids(traces.dearest()) == "bac"
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"tennant": "acme"}, "'tennant'; did you mean 'tenant'?"),
+        ({"zzz": 1}, r"'zzz'; use tenant, feature, .* or sql\(\)"),
+        ({"error": "yes"}, "error must be bool, not str: 'yes'"),
+        ({"min_cost": "1"}, "min_cost must be float, not str: '1'"),
+        ({"min_cost": True}, "min_cost must be float, not bool"),
+        ({"since": "today"}, "since must be .*datetime.* not str: 'today'"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(traces, filters, message):
+    with pytest.raises(TypeError, match=message):
+        traces.find(**filters)
+
+
+def test_a_trace_is_got_by_the_beginning_of_its_id(traces):
+    assert traces.get("B" * 5).name == "agent"
+    with pytest.raises(LookupError, match="no traces have an id that begins with 'd'"):
+        traces.get("d")
+    with pytest.raises(LookupError, match="3 traces"):
+        traces.get("")
+
+
+def test_since_a_mark(traces):
+    mark = traces.mark()
+    assert len(traces.since(mark)) == 0
+    assert mark > NOON
+
+
+def test_sql(traces):
+    query = "SELECT name, count(*) AS calls FROM traces WHERE duration < ? GROUP BY name"
+    assert traces.sql(query, 5) == [{"name": "rag", "calls": 2}]
+
+
+def test_with_no_traces_the_last_is_an_error_that_says_how_to_get_some():
+    with pytest.raises(LookupError, match=r"no traces yet; configure\(local=True\)"):
+        Traces.of([]).last()
+
+
+def test_a_missing_file_is_an_error_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no trace file or folder .*none\.jsonl"):
+        Traces.open(tmp_path / "none.jsonl")
+
+
+def test_without_a_ring_the_traces_are_those_in_the_local_folder(tmp_path):
+    script = """
+        import otel_callbacks
+
+        configure, traces = otel_callbacks.configure, otel_callbacks.traces
+        print(len(traces))
+        telemetry = configure()
+        telemetry.tracer_provider.get_tracer("test").start_span("hello").end()
+        telemetry.flush()
+        print([trace.name for trace in traces])
+    """
+    assert run_script(script, tmp_path) == "0\n['hello']\n"

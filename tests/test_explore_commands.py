@@ -1,0 +1,156 @@
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import set_span_in_context
+
+from otel_callbacks.cli import main
+from otel_callbacks.explore import JsonLinesSpanExporter, Traces, render_text
+
+SECOND = 10**9
+NOON = 1_700_000_000 * SECOND
+CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
+PRICED = CALL | {
+    "gen_ai.usage.input_tokens": 1000,
+    "gen_ai.usage.output_tokens": 10,
+    "gen_ai.usage.cost_usd": 0.25,
+}
+UNPRICED = CALL | {"otel_callbacks.cost.status": "unpriced"}
+
+
+def tracer(file):
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(JsonLinesSpanExporter(file)))
+    return provider.get_tracer("test")
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Two traces: a rag of 1.5 s with a priced call, and a failing agent of 0.75 s with an unpriced one."""
+    path = tmp_path / "t.jsonl"
+    writer = tracer(path)
+    for name, start, end, attributes in (("rag", 0, 1.5, PRICED), ("agent", 60, 60.75, UNPRICED)):
+        times = NOON + int(start * SECOND), NOON + int(end * SECOND)
+        root = writer.start_span(name, start_time=times[0])
+        call = writer.start_span(
+            "chat gpt-4o", set_span_in_context(root), start_time=times[0], attributes=attributes
+        )
+        call.end(times[0] + SECOND // 4)
+        if name == "agent":
+            root.set_attribute("error.type", "ValueError")
+        root.end(times[1])
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, list(map(str, arguments)), env={"COLUMNS": "100"})
+
+
+def test_view_shows_the_last_trace(file):
+    ran = run("view", file)
+    assert (ran.exit_code, ran.stdout) == (0, f"{render_text(Traces.open(file).last(), 100)}\n\n")
+
+
+def test_view_shows_the_last_few_and_the_one_that_is_named(file):
+    rag, agent = Traces.open(file)
+    several, one = run("view", file, "--last", 5), run("view", file, "--trace", rag.trace_id[:8])
+    assert [several.stdout.count(trace.trace_id) for trace in (rag, agent)] == [1, 1]
+    assert one.stdout.startswith("rag · 1.50 s · 1,010 tokens · $0.2500 · trace ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["view", "none.jsonl"], "there is no trace file or folder none.jsonl"),
+        (["view", "empty"], "no traces yet"),
+        (["view", "t.jsonl", "--trace", "zz"], "no traces have an id that begins with 'zz'"),
+        (["top", "empty"], "empty holds no traces"),
+        (["top", "t.jsonl", "--by", "operation", "-n", "0"], "0 is not in the range x>=1"),
+        (["view", "words.jsonl"], "words.jsonl:1: not a line of OTLP JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_status_2(file, monkeypatch, arguments, message):
+    monkeypatch.chdir(file.parent)
+    Path("empty").mkdir()
+    Path("words.jsonl").write_text("Once upon\n")
+    ran = run(*arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_top_lists_traces(file):
+    rag, agent = (trace.trace_id[:12] for trace in Traces.open(file))
+    assert run("top", file).stdout.splitlines() == [
+        "start                name     time  tokens        cost  errors  trace",
+        f"2023-11-14 22:13:20  rag    1.50 s   1,010     $0.2500          {rag}",
+        f"2023-11-14 22:14:20  agent  750 ms          1 unpriced       1  {agent}",
+    ]
+    assert run("top", file, "--sort", "errors", "-n", 1).stdout.splitlines()[1].endswith(agent)
+
+
+def test_top_adds_up_steps(file):
+    assert run("top", file, "--by", "model").stdout.splitlines() == [
+        "model   spans    time    mean    most  tokens                  cost  errors",
+        "gpt-4o      2  500 ms  250 ms  250 ms   1,010  $0.2500 + 1 unpriced",
+    ]
+    names = [line.split("  ")[0] for line in run("top", file, "--by", "name").stdout.splitlines()]
+    assert names == ["name", "rag", "agent", "chat gpt-4o"]
+
+
+@pytest.fixture
+def follow(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts `view --follow` on a folder, with its output where it is told, and ends it as Ctrl-C does."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(output: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "otel_callbacks", "view", "--follow", str(tmp_path)]
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )
+        started.append(process)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"Following")
+        return process
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        process.communicate()
+
+
+def read_until(stream: int, wanted: bytes) -> bytes:
+    seen = b""
+    while wanted not in seen:
+        seen += os.read(stream, 10_000)
+    return seen
+
+
+def test_follow_adds_each_trace_to_a_pipe_when_it_is_complete(follow, tmp_path):
+    process = follow(subprocess.PIPE)
+    for name in ("first", "second"):
+        with tracer(tmp_path).start_as_current_span(name), tracer(tmp_path).start_as_current_span("child"):
+            pass
+        text = read_until(process.stdout.fileno(), b"\n\n").decode()
+        assert text == f"{render_text(Traces.open(tmp_path).last(), 100)}\n\n"
+
+
+def test_follow_shows_a_trace_that_grows_in_a_terminal(follow, tmp_path):
+    terminal, output = pty.openpty()
+    follow(output)
+    with tracer(tmp_path).start_as_current_span("root"):
+        with tracer(tmp_path).start_as_current_span("child"):
+            pass
+        assert b"child" in read_until(terminal, b"child")
+    assert b"\x1b[1mroot" in read_until(terminal, b"root")

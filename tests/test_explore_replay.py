@@ -1,0 +1,189 @@
+import gzip
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from otlp_servers import OtlpServer, otlp_grpc, otlp_http
+
+from otel_callbacks.cli import main
+from otel_callbacks.explore import JsonLinesSpanExporter, read_jsonl
+
+
+@pytest.fixture
+def server() -> Iterator[OtlpServer]:
+    with otlp_http() as running:
+        yield running
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Six spans of three traces, a line each; every kind of value is among them."""
+    path = tmp_path / "t.jsonl"
+    provider = TracerProvider(resource=Resource({"service.name": "shop"}), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(JsonLinesSpanExporter(path)))
+    tracer = provider.get_tracer("otel_callbacks", "1.0")
+    values = {
+        "text": "文 🎈",
+        "int": 2**62,
+        "inf": -1e999,
+        "flag": True,
+        "bytes": b"\x00\xff",
+        "list": ["a", "b"],
+    }
+    for number in range(3):
+        with tracer.start_as_current_span(f"root {number}") as root:
+            links = [Link(root.get_span_context(), {"why": "resume"})]
+            with tracer.start_as_current_span(
+                "chat", kind=SpanKind.CLIENT, attributes=values, links=links
+            ) as child:
+                child.add_event("chunk", {"index": 1})
+                child.set_status(Status(StatusCode.ERROR, "no"))
+    return path
+
+
+def replay(*arguments, **environment):
+    return CliRunner().invoke(main, ["replay", *map(str, arguments)], env=environment)
+
+
+@pytest.mark.parametrize(
+    ("receiving", "protocol"), [(otlp_http, "http/protobuf"), (otlp_http, "http/json"), (otlp_grpc, "grpc")]
+)
+def test_what_is_received_is_what_was_recorded(file, receiving, protocol):
+    with receiving() as server:
+        ran = replay(file, "--to", server.url, "--protocol", protocol)
+        assert (ran.exit_code, ran.stdout) == (0, f"{file}: 6 spans sent to {server.url}\n")
+        assert server.spans() == list(read_jsonl(file))
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_and_back_again_it_is_the_same_file(file, server, tmp_path):
+    replay(file, "--to", server.url, "--protocol", "http/json")
+    [request] = server.requests
+    (tmp_path / "again.jsonl").write_bytes(request)
+    assert list(read_jsonl(tmp_path / "again.jsonl")) == list(read_jsonl(file))
+
+
+def test_requests_stay_under_the_limit_and_a_span_that_is_bigger_goes_alone(file, server):
+    line = len(file.read_bytes().splitlines()[0])
+    assert replay(file, "--to", server.url, "--max-bytes", line).exit_code == 0
+    assert all(request.ByteSize() <= line for request in server.requests)
+    assert 1 < len(server.requests) < 6
+    one_by_one = len(server.requests)
+    assert replay(file, "--to", server.url, "--max-bytes", 1).exit_code == 0
+    assert len(server.requests) == one_by_one + 6
+
+
+def test_a_line_that_is_bigger_than_the_limit_is_split(file, server):
+    documents = [json.loads(line) for line in file.read_text().splitlines()]
+    together = {"resourceSpans": [each for document in documents for each in document["resourceSpans"]]}
+    file.write_text(json.dumps(together) + "\n")
+    assert replay(file, "--to", server.url, "--max-bytes", 700).exit_code == 0
+    assert len(server.requests) > 1
+    assert all(request.ByteSize() <= 700 for request in server.requests)
+    assert sorted(span.span_id for span in server.spans()) == sorted(
+        span.span_id for span in read_jsonl(file)
+    )
+
+
+def test_an_interrupted_replay_goes_on_where_it_stopped(file, server):
+    server.answers = [(200, b""), (200, b""), (400, b"disk full")]
+    first = replay(file, "--to", server.url, "--max-bytes", 1)
+    assert first.exit_code == 1
+    assert f"Error: {server.url}/v1/traces answered 400 Bad Request: disk full; run the same" in first.stderr
+    second = replay(file, "--to", server.url)
+    assert second.exit_code == 0
+    assert "going on at byte" in second.stdout
+    assert [span.span_id for span in server.spans()] == [span.span_id for span in read_jsonl(file)]
+
+
+@pytest.mark.parametrize("other", ["another file", "another endpoint", "--restart"])
+def test_only_the_same_replay_goes_on(file, server, other):
+    server.answers = [(200, b""), (400, b"")]
+    replay(file, "--to", server.url, "--max-bytes", 1)
+    if other == "another file":
+        file.write_bytes(file.read_bytes().split(b"\n", 1)[1])
+    endpoint = f"{server.url}/" if other == "another endpoint" else server.url
+    ran = replay(file, "--to", endpoint, *(["--restart"] if other == "--restart" else []))
+    assert "going on" not in ran.stdout
+    assert len(server.spans()) == 1 + len(list(read_jsonl(file)))
+
+
+def test_a_busy_endpoint_is_asked_again(file, server):
+    server.answers = [(503, b"")]
+    assert replay(file, "--to", server.url).exit_code == 0
+    assert len(server.spans()) == 6
+
+
+def test_a_busy_grpc_endpoint_is_asked_again(file):
+    with otlp_grpc() as server:
+        server.answers = [("UNAVAILABLE", b"later")]
+        assert replay(file, "--to", server.url, "--protocol", "grpc").exit_code == 0
+        assert len(server.spans()) == 6
+
+
+def test_a_grpc_endpoint_that_refuses_is_an_error(file):
+    with otlp_grpc() as server:
+        server.answers = [("UNAUTHENTICATED", b"who are you")]
+        ran = replay(file, "--to", server.url, "--protocol", "grpc")
+    assert ran.exit_code == 1
+    assert "answered UNAUTHENTICATED: who are you" in ran.stderr
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+def test_rejected_spans_are_counted(file, server, protocol):
+    response = ExportTraceServiceResponse(partial_success={"rejected_spans": 2, "error_message": "too old"})
+    as_json = b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "too old"}}'
+    server.answers = [(200, as_json if protocol == "http/json" else response.SerializeToString())]
+    ran = replay(file, "--to", server.url, "--protocol", protocol)
+    assert ran.exit_code == 1
+    assert "4 spans sent" in ran.stdout
+    assert "2 spans were rejected: too old" in ran.stderr
+
+
+def test_an_answer_in_other_words_rejects_nothing(file, server):
+    server.answers = [(200, b"\xffok")]
+    assert replay(file, "--to", server.url).exit_code == 0
+
+
+def test_a_redirect_is_no_success(file, server):
+    server.answers = [(302, b"")]
+    assert "answered 302" in replay(file, "--to", server.url).stderr
+
+
+def test_headers_come_from_options_and_the_environment(file, server):
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
+    assert replay(file, "--header", "b=3", "--header", "X-Key = s=cret", **environment).exit_code == 0
+    sent = server.headers[0]
+    assert (sent["a"], sent["b"], sent["x-key"]) == ("1", "3", "s=cret")
+
+
+def test_a_folder_is_replayed_file_by_file(file, server):
+    (file.parent / "old.jsonl.gz").write_bytes(gzip.compress(file.read_bytes()))
+    assert replay(file.parent, "--to", server.url).stdout.count("6 spans sent") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "localhost:4318"], "'localhost:4318' is no address"),
+        (["--to", "http://x", "--header", "oops"], "'oops' is not NAME=VALUE"),
+        ([], "Missing option '--to'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(file, arguments, message):
+    ran = replay(file, *arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_a_file_of_something_else_is_unreadable(server, tmp_path):
+    (tmp_path / "t.jsonl").write_text("Once upon\n")
+    ran = replay(tmp_path / "t.jsonl", "--to", server.url)
+    assert (ran.exit_code, server.requests) == (2, [])
+    assert "not a line of OTLP JSON" in ran.stderr
