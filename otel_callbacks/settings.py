@@ -127,8 +127,9 @@ _in_charge: tuple[tuple[Any, Callable[[], Recorder]], ...] = ()
 def put_in_charge(owner: Any, recorder: Callable[[], Recorder] | None) -> None:
     """Has a recorder record, process-wide, what no run encloses: the latest of those put in charge does.
 
-    `owner` says whose recorder it is, of which there is one at a time; None takes the owner's out of charge. It is
-    asked for when it is needed.
+    Args:
+        owner: whose recorder it is, of which there is one at a time.
+        recorder: gives the recorder, when it is first needed; None takes the owner's out of charge.
     """
     global _in_charge
     with _lock:

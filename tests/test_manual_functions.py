@@ -137,11 +137,13 @@ def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
     ("arguments", "message"),
     [
         ({"topk": 5}, "has no argument 'topk'; it takes .*top_k"),
-        ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be NoneType or int, not str"),
+        ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be int, not str"),
+        ({"score_kind": "cosine"}, r"is not known; use one of 'similarity', 'distance', 'relevance'"),
+        ({"score_kind": 5}, r"must be str, not int"),
     ],
 )
 def test_arguments_are_checked_at_the_call(arguments: Any, message: str) -> None:
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         retrieval("docs", **arguments)
 
 

@@ -233,6 +233,12 @@ def test_usage(tell: Any, captured: Captured) -> None:
     }
 
 
+def test_a_provider_has_the_name_of_the_conventions(captured: Captured) -> None:
+    with inference("m", provider="bedrock"):
+        pass
+    assert attributes(captured, "chat m", "gen_ai.provider") == {"gen_ai.provider.name": "aws.bedrock"}
+
+
 def test_a_model_that_comes_later(captured: Captured) -> None:
     with inference() as span:
         span.model("m")
@@ -293,6 +299,15 @@ def test_vectors(vectors: Any, expected: Any, captured: Captured) -> None:
     embedding("embed-1")(lambda: vectors)()
     found = attributes(captured, "embeddings embed-1", "rag.")
     assert (found.get("rag.embedding_count"), found.get("rag.embedding_dim")) == expected
+
+
+def test_arguments_by_position_after_any_number_of_others(captured: Captured) -> None:
+    @inference
+    def generate(*parts: str, model: str = "m", **prompt: str) -> str:
+        return "Paris."
+
+    generate("a", "b", "c", prompt="d")
+    assert captured.tree() == "chat m"
 
 
 def test_a_large_batch_of_embeddings_leaves_a_small_span(captured: Captured) -> None:
@@ -441,8 +456,9 @@ def test_messages(given: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("tell", "message"),
     [
-        (lambda: retrieval("d").documents("one"), "takes a list of documents, not str"),  # type: ignore[arg-type]
-        (lambda: retrieval("d").documents(5), "takes a list of documents, not int"),  # type: ignore[arg-type]
+        (lambda: retrieval("d").documents("one"), "must be a list of documents, not str"),  # type: ignore[arg-type]
+        (lambda: retrieval("d").documents(5), "must be a list of documents, not int"),  # type: ignore[arg-type]
+        (lambda: rerank("m", candidates="one"), "candidates must be a list of documents, not str"),  # type: ignore[call-overload]
         (lambda: tool("t").documents(["one"]), "is for Retrieval or Rerank, not for ToolExecution"),
         (lambda: retrieval("d").candidates(["one"]), "is for Rerank, not for Retrieval"),
         (lambda: inference("m").usage(tokens=5), "usage.tokens=5.: takes integers, as input_tokens"),

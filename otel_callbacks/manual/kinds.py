@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from otel_callbacks.manual.fields import accept
 from otel_callbacks.manual.functions import decorate
-from otel_callbacks.manual.parameters import accept
 from otel_callbacks.manual.span import OperationSpan
 from otel_callbacks.operations import Operation
 

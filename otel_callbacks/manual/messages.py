@@ -20,6 +20,11 @@ def read(value: Any, role: str) -> list[Message] | None:
     return [message for each in given if (message := _message(each, role)) is not None] or None
 
 
+def asked(value: Any) -> list[Message] | None:
+    """The same for what a user or the application said."""
+    return read(value, "user")
+
+
 def answered(value: Any, reason: str | None) -> list[Message] | None:
     """The same for what a model said, with the provider's reason why it stopped."""
     return [

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from otel_callbacks import content, providers
+from otel_callbacks.guard import guarded
 from otel_callbacks.manual import messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -31,6 +32,18 @@ _USAGES = ("usage", "usage_metadata")
 _PLAIN = (bool, int, float, list, tuple, dict)
 
 
+def sequence(name: str, value: Any) -> Sequence[Any]:
+    """A list of documents as it was given.
+
+    Raises:
+        TypeError: it is none. An iterator is none either: to read it would take it from the application.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} must be a list of documents, not {type(value).__name__}: {value!r:.100}")
+    return value
+
+
+@guarded
 def documents(found: Sequence[Any]) -> list[Document]:
     """Documents, whatever they are: texts, mappings, objects of a framework or a store, or pairs with a score."""
     return [_document(each) for each in found]
@@ -41,14 +54,14 @@ def _document(found: Any) -> Document:
         return found
     if isinstance(found, str):
         return Document(content=found)
-    if isinstance(found, tuple) and len(found) == 2 and (score := _number(found[1])) is not None:
+    if isinstance(found, tuple) and len(found) == 2 and (score := number(found[1])) is not None:
         return replace(_document(found[0]), score=score)
     known = providers.as_mapping(found)
     if (node := known.get("node")) is not None:  # LlamaIndex's NodeWithScore
-        return replace(_document(node), score=_number(known.get("score")))
+        return replace(_document(node), score=number(known.get("score")))
     metadata = next((given for key in _METADATA if isinstance(given := known.get(key), Mapping)), {})
     identity = next((given for key in _IDS if isinstance(given := known.get(key), str | int)), None)
-    scores = (_number(of.get(key)) for of in (known, metadata) for key in _SCORES)
+    scores = (number(of.get(key)) for of in (known, metadata) for key in _SCORES)
     texts = (given for of in (known, metadata) for key in _TEXTS if isinstance(given := of.get(key), str))
     return Document(
         id=None if identity is None else str(identity),
@@ -61,8 +74,7 @@ def _document(found: Any) -> Document:
 def _text_of_node(found: Any) -> str | None:
     """The text of a LlamaIndex node, whose field is the node's own business."""
     read = getattr(found, "get_content", None)
-    text = read() if callable(read) else None
-    return text if isinstance(text, str) else None
+    return text(read()) if callable(read) else None
 
 
 def usage(reported: Any, known: Usage | None = None) -> Usage | None:
@@ -104,7 +116,7 @@ def _vectors(operation: Embedding, value: Any) -> None:
     """Counts vectors: a list of them or one, an array, or a provider's response."""
     known = {} if hasattr(value, "shape") else providers.as_mapping(value)
     if known:
-        operation.response_model = _text(known.get("model")) or operation.response_model
+        operation.response_model = text(known.get("model")) or operation.response_model
         operation.usage = usage(known.get("usage"), operation.usage)
         value = known.get("data", known.get("embeddings"))
     count, length = _dimensions(value)
@@ -138,10 +150,10 @@ def response(operation: Inference, value: Any, *, with_content: bool) -> None:
     inner = known.get("response") or (known.get("message") if known.get("type") == "message_start" else None)
     if providers.as_mapping(inner):  # an event that holds the response
         return response(operation, inner, with_content=with_content)
-    operation.response_model = _text(known.get("model")) or operation.response_model
-    operation.response_id = _text(known.get("id")) or operation.response_id
+    operation.response_model = text(known.get("model")) or operation.response_model
+    operation.response_id = text(known.get("id")) or operation.response_id
     if operation.provider == "openai":
-        tier, fingerprint = _text(known.get("service_tier")), _text(known.get("system_fingerprint"))
+        tier, fingerprint = text(known.get("service_tier")), text(known.get("system_fingerprint"))
         operation.response_service_tier = tier or operation.response_service_tier
         operation.system_fingerprint = fingerprint or operation.system_fingerprint
     for key in _USAGES:
@@ -169,15 +181,17 @@ def piece(chunk: Any) -> str:
     delta = known.get("delta")
     if choices := known.get("choices"):
         delta = providers.as_mapping(choices[0]).get("delta")
-    said = delta if isinstance(delta, str) else providers.as_mapping(delta)
-    text = said if isinstance(said, str) else said.get("content") or said.get("text")
-    return text if isinstance(text, str) else ""
+    if isinstance(delta, str):
+        return delta
+    said = providers.as_mapping(delta)
+    return text(said.get("content")) or text(said.get("text")) or ""
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number as a float, also one of numpy's."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
 
 
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
+    """A text that is not empty."""
     return value if isinstance(value, str) and value else None

@@ -92,7 +92,7 @@ class OperationSpan:
             TypeError: it is no sequence, or the operation is neither a retrieval nor a rerank.
         """
         self._only("documents", Retrieval, Rerank)
-        self._put("documents", results.documents, _sequence("documents", found))
+        self._put("documents", results.documents, results.sequence("documents", found))
 
     def candidates(self, given: Sequence[Any]) -> None:
         """What a reranker was given, as in `documents`.
@@ -101,7 +101,7 @@ class OperationSpan:
             TypeError: it is no sequence, or the operation is no rerank.
         """
         self._only("candidates", Rerank)
-        self._put("candidates", results.documents, _sequence("candidates", given))
+        self._put("candidates", results.documents, results.sequence("candidates", given))
 
     def model(self, name: str) -> None:
         """The model that is called, where it was not known at the start.
@@ -151,7 +151,7 @@ class OperationSpan:
         self._only("messages", Inference, AgentInvocation, Workflow)
         if self._run is not None and self._run.recorder.wants_content(self._run):
             if input is not None:
-                self._put("input_messages", lambda given: messages.read(given, "user"), input)
+                self._put("input_messages", messages.asked, input)
             if output is not None:
                 self._put("output_messages", lambda given: messages.answered(given, None), output)
 
@@ -224,9 +224,3 @@ class OperationSpan:
             operation.usage = results.usage(reported, operation.usage)
         if counts:
             operation.usage = results.merge(operation.usage, counts)
-
-
-def _sequence(name: str, value: Any) -> Sequence[Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{name}() takes a list of documents, not {type(value).__name__}: {value!r:.100}")
-    return value
