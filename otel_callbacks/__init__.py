@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_callbacks.configure import Telemetry, configure
-    from otel_callbacks.content import ContentPolicy
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.privacy.policy import ContentPolicy
+    from otel_callbacks.privacy.scope import content
 
 __all__ = [
     "ContentPolicy",
     "OTelCallbackHandler",
     "Telemetry",
     "configure",
+    "content",
     "instrument",
     "uninstrument",
 ]
 
 _HOMES = {
-    "ContentPolicy": "otel_callbacks.content",
+    "ContentPolicy": "otel_callbacks.privacy.policy",
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Telemetry": "otel_callbacks.configure",
     "configure": "otel_callbacks.configure",
+    "content": "otel_callbacks.privacy.scope",
     "instrument": "otel_callbacks.handler",
     "uninstrument": "otel_callbacks.handler",
 }

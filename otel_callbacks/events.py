@@ -1,6 +1,7 @@
 """The conventions' events: log records about model calls and about exceptions."""
 
 import os
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +11,8 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_l
 from opentelemetry.trace import Span
 
 from otel_callbacks import semconv
+
+_MAX_FRAMES = 100
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """Core conventions: unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both."""
@@ -30,12 +33,14 @@ class Events:
         """Emits what a model call was sent and answered; `timestamp` is in nanoseconds."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
-    def exception(self, span: Span, attributes: Mapping[str, str], timestamp: int) -> None:
+    def exception(
+        self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]
+    ) -> None:
         """Records an exception on the span, as a log record, or both, as the environment asks."""
         if self._exceptions_on_spans:
-            span.add_event("exception", attributes, timestamp)
+            span.add_event("exception", on_span, timestamp)
         if self._exceptions_as_logs:
-            self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, attributes, timestamp)
+            self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, as_log, timestamp)
 
     def _emit(
         self,
@@ -54,3 +59,14 @@ class Events:
                 attributes=attributes,
             )
         )
+
+
+def stack_of(error: BaseException) -> str:
+    """Where an exception came from, innermost last: files, lines and functions.
+
+    Without the lines themselves: a literal in them may be a key, and they would have to be read from disk.
+    """
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), limit=-_MAX_FRAMES, lookup_lines=False
+    )
+    return "".join(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n' for frame in frames)

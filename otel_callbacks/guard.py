@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -21,16 +22,20 @@ class _Faults:
         self._seen: set[tuple[str, type[BaseException]]] = set()
 
     def report(self, where: str, error: Exception) -> None:
-        """Counts a fault and logs its stack the first time this kind (place and exception type) is seen."""
+        """Counts a fault and logs where it was the first time this kind (place and exception type) is seen.
+
+        Not its message, which may quote what the application said.
+        """
         self.count += 1
         kind = (where, type(error))
         if kind not in self._seen and len(self._seen) < _MAX_KINDS:
             self._seen.add(kind)
             logger.warning(
-                "otel-callbacks failed in %s; the application is not affected, telemetry of this call may be"
-                " incomplete. Further faults of this kind are counted but not logged.",
+                "otel-callbacks failed in %s with %s; the application is not affected, telemetry of this call may be"
+                " incomplete. Further faults of this kind are counted but not logged.\n%s",
                 where,
-                exc_info=error,
+                type(error).__qualname__,
+                "".join(traceback.format_tb(error.__traceback__)),
             )
 
 

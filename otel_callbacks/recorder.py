@@ -8,7 +8,6 @@ import asyncio
 import atexit
 import functools
 import time
-import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,13 +21,17 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, StatusCode, TracerProvider
 
-from otel_callbacks import content, mapping, operations, semconv
-from otel_callbacks.content import ContentPolicy
+from otel_callbacks import mapping, operations, semconv
 from otel_callbacks.cost.rollup import Totals
 from otel_callbacks.current import Run, here, surroundings
-from otel_callbacks.events import Events
+from otel_callbacks.events import Events, stack_of
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.redaction import make_safe, safe_name
+from otel_callbacks.privacy.scope import policy_in, scope_in
+from otel_callbacks.privacy.values import to_json
+from otel_callbacks.privacy.writer import Writer
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -147,12 +150,17 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.scope = scope_in(context, parent.scope if parent is not None else None)
+        run.content = policy_in(run.scope, self.content)
+        self._make_safe(run)
+        attributes = mapping.start_attributes(operation)
+        make_safe(attributes)
         run.started = time.time_ns()
         run.span = self._tracer.start_span(
             mapping.span_name(operation),
             trace.set_span_in_context(parent_span, context),
             mapping.span_kind(operation),
-            mapping.start_attributes(operation),
+            attributes,
             self._links(operation) if resumes else (),
             run.started,
         )
@@ -160,6 +168,15 @@ class Recorder:
         if attach:
             run.attach(around.outer, around.run, context)
         return run
+
+    @staticmethod
+    def _make_safe(run: Run) -> None:
+        """Takes out of the names what may not be shown, before spans, metrics and other runs read them."""
+        operation = run.operation
+        if operation.name is not None:
+            operation.name = safe_name(operation.name)
+        if operation.conversation_id is not None:
+            operation.conversation_id = run.content.label(operation.conversation_id)
 
     def _enter(self, run: Run) -> None:
         """Puts the run in the table, under its parent, and under watch if its end may not be told."""
@@ -176,9 +193,14 @@ class Recorder:
         if len(run.table) > _MAX_OPEN:
             self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
 
+    def may_want_content(self, base: Run | None) -> bool:
+        """Whether content of what starts here, below `base`, would be recorded if the span is."""
+        scope = scope_in(context_api.get_current(), base.scope if base is not None else None)
+        return policy_in(scope, self.content).captures
+
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
-        return self.content.captures and run is not None and run.span.is_recording()
+        return run is not None and run.content.captures and run.span.is_recording()
 
     def hide(self, key: Any, shown: Run) -> None:
         """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
@@ -291,6 +313,7 @@ class Recorder:
         if not run.span.is_recording():
             return
         attributes = mapping.end_attributes(operation)
+        make_safe(attributes)
         if totals is not None:
             self._put_totals(attributes, run, totals)
         if outcome is not None:
@@ -298,7 +321,7 @@ class Recorder:
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
             self._record_failure(run, failure, ended)
-        if self.content.captures:
+        if run.content.captures:
             self._put_content(attributes, run, ended)
         run.span.set_attributes(attributes)
 
@@ -338,32 +361,39 @@ class Recorder:
     def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
         """Sets the status, and records the exception where it was first seen; runs above only have its type.
 
-        An exception's message may quote a prompt or a key, so it is content.
+        An exception's message may quote a prompt or a key, so it is content; the lines of code in its stack, too.
         """
-        message = failure.message if self.content.captures else None
-        run.span.set_status(StatusCode.ERROR, message)
+        policy = run.content
+        text = failure.text() if policy.allows("exceptions") else None
+        message = Writer(policy).value(semconv.EXCEPTION_MESSAGE, "exceptions", text)
+        message = message if message is None or isinstance(message, str) else to_json(message)
+        run.span.set_status(StatusCode.ERROR, message if policy.spans else None)
         error = failure.exception
         if error is None:
             return
         if run.recorded_error is not error:
-            event: dict[str, str] = {
-                semconv.EXCEPTION_TYPE: failure.type,
-                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
-            }
-            if message is not None:
-                event[semconv.EXCEPTION_MESSAGE] = message
-            self._events.exception(run.span, event, ended)
+            event = {semconv.EXCEPTION_TYPE: failure.type, semconv.EXCEPTION_STACKTRACE: stack_of(error)}
+            said = {semconv.EXCEPTION_MESSAGE: message} if message is not None else {}
+            self._events.exception(
+                run.span,
+                ended,
+                on_span={**event, **said} if policy.spans else event,
+                as_log={**event, **said} if policy.events else event,
+            )
         if run.parent is not None and run.parent.open:
             run.parent.recorded_error = error
 
     def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
-        found = mapping.content_attributes(run.operation)
-        if self.content.events and isinstance(run.operation, operations.Inference):
-            details = {**mapping.start_attributes(run.operation), **attributes, **found}
-            self._events.details(run.span, details, ended)
-        if self.content.spans:
+        writer = Writer(run.content)
+        found = mapping.content_attributes(run.operation, writer)
+        attributes.update(mapping.content_remarks(writer))
+        if run.content.events and isinstance(run.operation, operations.Inference):
+            started = mapping.start_attributes(run.operation)
+            make_safe(started)
+            self._events.details(run.span, {**started, **attributes, **found}, ended)
+        if run.content.spans:
             for name, value in found.items():
-                attributes[name] = value if isinstance(value, str) else content.to_json(value)
+                attributes[name] = value if isinstance(value, str) else to_json(value)
 
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:

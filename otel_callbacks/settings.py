@@ -6,7 +6,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks.content import ContentPolicy
+from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
 
 

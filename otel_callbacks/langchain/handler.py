@@ -4,6 +4,7 @@ Its methods are synchronous and run inline: a handler that is neither is called 
 the context of the body cannot be reached. So nothing here may wait.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,16 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks import providers, semconv
-from otel_callbacks.content import ContentPolicy
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.redaction import safe_name
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
+
+_NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -267,11 +271,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
         parent = parents.named_parent(runs, parent_run_id)
         operation = translate.tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"), metadata or {})
         operation.agent_name = _agent_above(parent)
-        if recorder.content.captures:
-            operation.arguments = inputs if inputs is not None else input_str
-        recorder.start(
+        run = recorder.start(
             run_id, operation, parent, inside=parents.inside_by_config(runs, run_id), may_vanish=True
         )
+        if recorder.wants_content(run):
+            operation.arguments = inputs if inputs is not None else input_str
 
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -305,15 +309,15 @@ class OTelCallbackHandler(BaseCallbackHandler):
         recorder = self._recorder
         frame = parents.caller()
         operation = translate.retrieval(metadata or {}, parents.component(frame))
-        if recorder.content.captures:
-            operation.query = query
-        recorder.start(
+        run = recorder.start(
             run_id,
             operation,
             parents.named_parent(recorder.runs, parent_run_id),
             inside=parents.inside_by_frame(frame) if frame is not None else None,
             may_vanish=True,
         )
+        if recorder.wants_content(run):
+            operation.query = query
 
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -341,10 +345,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Adds the application's own event to the run that sent it."""
+        """Adds the application's own event to the run that sent it, by its name unless that is a sentence."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            run.span.add_event(name)
+            run.span.add_event(safe_name(name) if _NAME.fullmatch(name) else semconv.EVENT_CUSTOM)
 
     def _open(self, run_id: UUID) -> Run | None:
         """The open run with this id; None for a hidden or unknown one."""

@@ -18,8 +18,8 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks.content import ContentPolicy
 from otel_callbacks.llama_index.registration import register
+from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recorder import Detail, Recorder
 from otel_callbacks.settings import recorder
 

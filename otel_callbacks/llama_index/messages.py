@@ -14,8 +14,16 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from otel_callbacks.content import structured
-from otel_callbacks.operations import Media, Message, Part, Reasoning, Text, ToolCall, ToolCallResponse
+from otel_callbacks.operations import (
+    Data,
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+)
 
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 _FINISH_REASONS = {"tool_calls": "tool_call", "tool_use": "tool_call", "end_turn": "stop", "STOP": "stop"}
@@ -29,12 +37,12 @@ def conversation(chat: Any) -> list[Message] | None:
 
 
 def text(role: str, value: Any) -> list[Message] | None:
-    """One message of plain text; None where there is nothing to show."""
-    if value is None or value == "":
+    """One message of a text or another value; None where there is nothing to show."""
+    if value is None or (isinstance(value, str) and not value):
         return None
     if isinstance(value, ChatMessage):
         return [_message(value)]
-    return [Message(role, (Text(value if isinstance(value, str) else str(value)),))]
+    return [Message(role, (Text(value) if isinstance(value, str) else Data(value),))]
 
 
 def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Message]:
@@ -81,8 +89,7 @@ def _part(block: Any) -> Part | None:
         case ThinkingBlock():
             return Reasoning(block.content or "")
         case ToolCallBlock():
-            arguments = structured(block.tool_kwargs)
-            return ToolCall(block.tool_name, block.tool_call_id, arguments)
+            return ToolCall(block.tool_name, block.tool_call_id, block.tool_kwargs)
         case ImageBlock():
             return _media("image", block.image_mimetype, block.image, block)
         case AudioBlock():
@@ -109,7 +116,7 @@ def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
         name = _field(function, "name")
         if isinstance(name, str):
             arguments = _field(function, "arguments") or _field(function, "input")
-            yield ToolCall(name, _field(call, "id"), structured(arguments))
+            yield ToolCall(name, _field(call, "id"), arguments)
 
 
 def _field(value: Any, name: str) -> Any:
