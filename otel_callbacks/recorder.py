@@ -19,19 +19,17 @@ from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, SpanContext, StatusCode, TracerProvider
+from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import mapping, operations, semconv
+from otel_callbacks import disclosure, mapping, operations, semconv
 from otel_callbacks.cost.rollup import Totals
 from otel_callbacks.current import Run, here, surroundings
-from otel_callbacks.events import Events, stack_of
+from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.scope import policy_in, scope_in
-from otel_callbacks.privacy.values import to_json
-from otel_callbacks.privacy.writer import Writer
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -320,9 +318,9 @@ class Recorder:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
-            self._record_failure(run, failure, ended)
+            disclosure.disclose_failure(run, failure, self._events, ended)
         if run.content.captures:
-            self._put_content(attributes, run, ended)
+            disclosure.disclose_content(run, attributes, self._events, ended)
         run.span.set_attributes(attributes)
 
     def _total(self, run: Run) -> Totals | None:
@@ -357,43 +355,6 @@ class Recorder:
                 attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
         if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
             attributes[semconv.RAG_TOTAL_TOKENS] = total
-
-    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
-        """Sets the status, and records the exception where it was first seen; runs above only have its type.
-
-        An exception's message may quote a prompt or a key, so it is content; the lines of code in its stack, too.
-        """
-        policy = run.content
-        text = failure.text() if policy.allows("exceptions") else None
-        message = Writer(policy).value(semconv.EXCEPTION_MESSAGE, "exceptions", text)
-        message = message if message is None or isinstance(message, str) else to_json(message)
-        run.span.set_status(StatusCode.ERROR, message if policy.spans else None)
-        error = failure.exception
-        if error is None:
-            return
-        if run.recorded_error is not error:
-            event = {semconv.EXCEPTION_TYPE: failure.type, semconv.EXCEPTION_STACKTRACE: stack_of(error)}
-            said = {semconv.EXCEPTION_MESSAGE: message} if message is not None else {}
-            self._events.exception(
-                run.span,
-                ended,
-                on_span={**event, **said} if policy.spans else event,
-                as_log={**event, **said} if policy.events else event,
-            )
-        if run.parent is not None and run.parent.open:
-            run.parent.recorded_error = error
-
-    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
-        writer = Writer(run.content)
-        found = mapping.content_attributes(run.operation, writer)
-        attributes.update(mapping.content_remarks(writer))
-        if run.content.events and isinstance(run.operation, operations.Inference):
-            started = mapping.start_attributes(run.operation)
-            make_safe(started)
-            self._events.details(run.span, {**started, **attributes, **found}, ended)
-        if run.content.spans:
-            for name, value in found.items():
-                attributes[name] = value if isinstance(value, str) else to_json(value)
 
     def _remember_interrupted(self, conversation: str, run: Run) -> None:
         if run.parent is None:

@@ -54,6 +54,12 @@ _NO_SECRET = re.compile(
     re.IGNORECASE,
 )
 
+# An assigned value is only looked at: what stands in it may be assigned, too. It ends at the next sign of its kind, or
+# one text full of signs would be read over and over.
+_QUOTED = r"[^\S\n]*(?P<quote>[bf]?\\*[\"'])?(?P<secret>(?(quote)[^\"'\\\n]{4,}|"
+_SCHEME = r"(?:(?i:bearer|basic)\s)?"
+_CLOSING = r"\"'&;,(\[)}\]<>\\"
+
 
 def _has_digit(text: str) -> bool:
     return any(map(str.isdigit, text))
@@ -106,7 +112,7 @@ SECRETS = (
         ),
         ("PRIVATE KEY",),
     ),
-    Pattern("jwt", re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
+    Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
     Pattern(
         "key",
         re.compile(rf"[-_.](?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"),
@@ -125,14 +131,9 @@ SECRETS = (
         re.compile(r"[?&](?i:key|sig|signature|code|auth|x-amz-[a-z-]+)=(?P<secret>[^&\s\"'<>#]{6,})"),
         ("=",),
     ),
+    Pattern("assigned", re.compile(rf"=(?={_QUOTED}[^=\s{_CLOSING}]{{6,}}=*)))"), ("=",), _is_assigned),
     Pattern(
-        "assigned",
-        re.compile(
-            r"[=:](?=[^\S\n]*(?P<quote>[bf]?\\*[\"'])?"
-            r"(?P<secret>(?(quote)[^\"'\\\n]{4,}|(?:(?i:bearer|basic)\s)?[^\s\"'&;,(\[)}\]<>\\]{6,})))"
-        ),
-        ("=", ":"),
-        _is_assigned,
+        "assigned", re.compile(rf":(?={_QUOTED}{_SCHEME}[^:\s{_CLOSING}]{{6,}})))"), (":",), _is_assigned
     ),
 )
 """Credentials; always removed."""

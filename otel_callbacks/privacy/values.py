@@ -50,7 +50,12 @@ class Plain:
         try:
             return _reader(kind)(self, value, depth)
         except Exception:  # a type may be as hostile as it likes, and another thread may change a mapping
-            return _placeholder(value)
+            return self.note(_placeholder(value))
+
+    def note(self, written: Any) -> Any:
+        """A number, or a few words in the place of something else, with the room it takes counted."""
+        self._room.left -= len(str(written))
+        return written
 
     def text(self, value: str) -> str:
         """A text, cleaned and cut to the room there is."""
@@ -146,22 +151,23 @@ def _reader(kind: Any) -> _Reader:
     fields = kind.__dict__.get("__fields__") if fields is None else fields
     if isinstance(fields, dict):
         return _model_reader(fields)
-    return lambda plain, value, depth: _placeholder(value)
+    return lambda plain, value, depth: plain.note(_placeholder(value))
 
 
-def _float(plain: Plain, value: float, depth: int) -> float | str:
+def _float(plain: Plain, value: float, depth: int) -> Any:
     number = float.__float__(value)
-    return number if math.isfinite(number) else repr(number)  # JSON has no NaN
+    return plain.note(number if math.isfinite(number) else repr(number))  # JSON has no NaN
 
 
-def _int(plain: Plain, value: int, depth: int) -> int | str:
+def _int(plain: Plain, value: int, depth: int) -> Any:
     number = int.__int__(value)
-    return number if number in _INT64 else f"<int of {number.bit_length()} bits>"
+    return plain.note(number if number in _INT64 else f"<int of {number.bit_length()} bits>")
 
 
-def _bytes(plain: Plain, value: bytes | bytearray, depth: int) -> str:
+def _bytes(plain: Plain, value: bytes | bytearray, depth: int) -> Any:
     size = len(value)
-    return f"<bytes: {told(size, hashlib.sha256(value).hexdigest() if size <= _MAX_HASHED else None)}>"
+    digest = hashlib.sha256(value).hexdigest() if size <= _MAX_HASHED else None
+    return plain.note(f"<bytes: {told(size, digest)}>")
 
 
 def _sequence(base: Any) -> _Reader:
@@ -170,7 +176,7 @@ def _sequence(base: Any) -> _Reader:
         if size > _VECTOR and all(
             type(item) in (int, float) for item in islice(base.__iter__(value), _VECTOR)
         ):
-            return f"<{size:,} numbers>"
+            return plain.note(f"<{size:,} numbers>")
         return plain.items(base.__iter__(value), size, depth)
 
     return read
@@ -186,7 +192,7 @@ def _written_out(base: Any) -> _Reader:
 
 def _array(plain: Plain, value: Any, depth: int) -> Any:
     """A number or an array of numpy's, which need not be imported for that."""
-    return plain.of(value.item(), depth + 1) if value.ndim == 0 else f"<{value.size:,} numbers>"
+    return plain.of(value.item(), depth + 1) if value.ndim == 0 else plain.note(f"<{value.size:,} numbers>")
 
 
 def _dataclass_reader(kind: Any) -> _Reader:

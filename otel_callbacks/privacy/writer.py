@@ -89,7 +89,7 @@ class Writer:
     def documents(
         self, attribute: str, found: Sequence[Document] | None, candidates: Sequence[Document] = ()
     ) -> list[dict[str, Any]] | None:
-        """Documents, each with at most twice its share of the room that those before it have left.
+        """Documents, the first ones as whole as can be: half of the room is kept so that each has some.
 
         `candidates` are what a reranker was given; each document then tells its place among them (from 0).
         """
@@ -99,11 +99,12 @@ class Writer:
             each.id: rank for rank, each in enumerate(candidates) if each.id is not None
         }
         room = self._open()
+        kept = 0.0 if room.left == inf else room.left / 2 / max(1, len(found))
         shown: list[dict[str, Any]] = []
-        for number, document in enumerate(found):
+        for number, document in enumerate(found, 1):
             if not room.for_one_more():
                 break
-            share = 2 / (len(found) - number)
+            share = 1 - kept * (len(found) - number) / room.left
             part = room.part(share)
             shown.append(self._document(document, before.get(document.id), part))
             room.close(part, share)
