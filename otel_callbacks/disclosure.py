@@ -4,8 +4,8 @@ from opentelemetry.trace import StatusCode
 
 from otel_callbacks import mapping, operations, semconv
 from otel_callbacks.current import Run
-from otel_callbacks.events import Events, stack_of
-from otel_callbacks.guard import guarded
+from otel_callbacks.events import Events
+from otel_callbacks.guard import guarded, stack_of
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import make_safe
 from otel_callbacks.privacy.values import to_json

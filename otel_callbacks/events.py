@@ -1,7 +1,6 @@
 """The conventions' events: log records about model calls and about exceptions."""
 
 import os
-import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,8 +10,6 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_l
 from opentelemetry.trace import Span
 
 from otel_callbacks import semconv
-
-_MAX_FRAMES = 100
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """Core conventions: unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both."""
@@ -59,14 +56,3 @@ class Events:
                 attributes=attributes,
             )
         )
-
-
-def stack_of(error: BaseException) -> str:
-    """Where an exception came from, innermost last: files, lines and functions.
-
-    Without the lines themselves: a literal in them may be a key, and they would have to be read from disk.
-    """
-    frames = traceback.StackSummary.extract(
-        traceback.walk_tb(error.__traceback__), limit=-_MAX_FRAMES, lookup_lines=False
-    )
-    return "".join(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n' for frame in frames)

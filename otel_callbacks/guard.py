@@ -9,8 +9,20 @@ from typing import ParamSpec, TypeVar
 logger = logging.getLogger("otel_callbacks")
 
 _MAX_KINDS = 1_000
+_MAX_FRAMES = 100
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+def stack_of(error: BaseException) -> str:
+    """Where an exception came from, innermost last: files, lines and functions.
+
+    Without the lines themselves: a literal in them may be a key, and they would have to be read from disk.
+    """
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), limit=-_MAX_FRAMES, lookup_lines=False
+    )
+    return "".join(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n' for frame in frames)
 
 
 class _Faults:
@@ -35,7 +47,7 @@ class _Faults:
                 " incomplete. Further faults of this kind are counted but not logged.\n%s",
                 where,
                 type(error).__qualname__,
-                "".join(traceback.format_tb(error.__traceback__)),
+                stack_of(error),
             )
 
 

@@ -217,11 +217,14 @@ def test_identity_usage_and_output_survive_the_limit_of_attributes(captured: Cap
 
 
 def test_what_is_wanted_whole_goes_whole(captured: Captured) -> None:
-    text = "Retrieval augmented generation. " * 50_000
+    text = "Retrieval augmented generation. " * 5_000
     config = recording(captured, ContentPolicy("spans", cap=None, span_cap=None, max_messages=None))
-    ScriptedModel(script=[text]).invoke([HumanMessage(text)] * 150, config)
-    assert [message["parts"][0]["content"] for message in attribute(captured, INPUT)] == [text] * 150
+    ScriptedModel(script=[text]).invoke([SystemMessage(text), *[HumanMessage(text)] * 150], config)
+    assert [message["parts"][0]["content"] for message in attribute(captured, INPUT)] == [text] * 151
     assert attribute(captured, OUTPUT)[0]["parts"][0]["content"] == text
+    ScriptedRetriever(documents=[Document(text)] * 3).invoke("q", config)
+    documents = attribute(captured, "gen_ai.retrieval.documents", "retrieval")
+    assert [document["content"] for document in documents] == [text] * 3
 
 
 def test_odd_texts_can_be_exported(captured: Captured) -> None:

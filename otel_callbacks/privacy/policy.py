@@ -131,7 +131,7 @@ class ContentPolicy:
         if not isinstance(value, str):
             known = _listed(get_args(Where))
             raise TypeError(f"content must be a ContentPolicy or one of {known}, not {type(value).__name__}")
-        return cls(cast(Where, value))  # checked there
+        return _everything_to(value)
 
     @classmethod
     def from_environment(cls) -> "ContentPolicy":
@@ -140,6 +140,11 @@ class ContentPolicy:
         if not _from_variable(EVENT_VARIABLE, {"TRUE": True, "FALSE": False}, "TRUE"):
             where = {"events": "none", "both": "spans"}.get(where, where)  # type: ignore[assignment]
         return cls(where)
+
+
+@lru_cache(maxsize=8)
+def _everything_to(where: str) -> ContentPolicy:
+    return ContentPolicy(cast(Where, where))  # which says what is wrong with any other word
 
 
 @lru_cache(maxsize=128)

@@ -22,7 +22,7 @@ _SECRET_KEY = re.compile(
     r"|^(auth|dsn|jwt|pass|pwd|passcode|sas)$|(access|api|auth|bearer|refresh|session)tokens$"
 )
 _TOKEN_OF_TEXT = re.compile(
-    r"(^|[^a-z])?(bos|cls|eos|first|last|mask|new|next|page|pad|sep|stop|unk|continuation)token$"
+    r"^(bos|cls|continuation|eos|first|last|mask|new|next|nextpage|page|pad|sep|stop|unk)token$"
 )
 
 
@@ -50,7 +50,7 @@ def make_safe(attributes: MutableMapping[str, Any]) -> None:
     for name, value in attributes.items():
         if type(value) is str:
             attributes[name] = safe_name(value)
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, (list, tuple)):
             attributes[name] = [safe_name(item) if type(item) is str else item for item in value]
 
 

@@ -58,7 +58,8 @@ class Room:
 
     def close(self, part: "Room", share: float) -> None:
         """Takes what was written in a part."""
-        self.left -= min(1.0, share) * self.left - part.left
+        if self.left < inf:
+            self.left -= min(1.0, share) * self.left - part.left
         self._items = part._items
         self.cut = self.cut or part.cut
 
@@ -71,8 +72,9 @@ def shorten(text: str, room: Room, clean: Callable[[str], str]) -> str:
     size = len(text)
     if size >= _BLOB_HEAD:
         text = without_blobs(text)
-    beyond = len(text) - room.left - REACH
-    seen = text if beyond <= 0 else text[: int(room.left) + REACH]
+    left = max(0, room.left)
+    beyond = len(text) - left - REACH
+    seen = text if beyond <= 0 else text[: int(left) + REACH]
     shown = clean(well_formed(seen))
     if beyond <= 0 and room.take(shown):
         return shown

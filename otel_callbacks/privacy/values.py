@@ -99,7 +99,7 @@ class Plain:
 
 def parsed(value: Any) -> Any:
     """What a text that is a JSON object or array stands for, so that its keys can be seen; any other value as it is."""
-    if isinstance(value, str) and value[:1] in ("{", "[") and len(value) <= _MAX_PARSED:
+    if type(value) is str and value[:1] in ("{", "[") and len(value) <= _MAX_PARSED:
         try:
             return json.loads(value)
         except (ValueError, RecursionError):  # it only began like JSON

@@ -127,8 +127,7 @@ class Writer:
 
     def _hash(self, value: Any) -> str:
         """What tells equal values from others, and nothing else but their size."""
-        plain = Plain(self._policy.redactor, Room())
-        text = value if isinstance(value, str) else to_json(plain.of(value))
+        text = value if type(value) is str else to_json(Plain(self._policy.redactor, Room()).of(value))
         seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()
@@ -136,9 +135,12 @@ class Writer:
 
     def _message(self, message: Message, room: Room) -> dict[str, Any] | None:
         """One message; None if it has parts, none of which is allowed."""
-        parts = [
-            shown for part in message.parts if (shown := self._part(part, message.role, room)) is not None
-        ]
+        parts: list[dict[str, Any]] = []
+        for part in message.parts:
+            if not room.for_one_more():
+                break
+            if (shown := self._part(part, message.role, room)) is not None:
+                parts.append(shown)
         if message.parts and not parts:
             return None
         shape: dict[str, Any] = {"role": message.role, "parts": parts}
@@ -150,7 +152,6 @@ class Writer:
 
     def _part(self, part: Part, role: str, room: Room) -> dict[str, Any] | None:
         allows = self._policy.allows
-        room.for_one_more()
         match part:
             case ToolCall(name, call_id, arguments):
                 seen = arguments is not None and allows("tool_arguments")
