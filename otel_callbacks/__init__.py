@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_callbacks.content import ContentPolicy
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.prices import Price, PriceBook
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
         workflow,
     )
     from otel_callbacks.manual.usage import record_usage
+    from otel_callbacks.privacy.policy import ContentPolicy
+    from otel_callbacks.privacy.scope import content
     from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "attribution",
     "baggage_headers",
     "configure",
+    "content",
     "current_trace_id",
     "embedding",
     "inference",
@@ -66,7 +68,7 @@ _HOMES = {
     "AttributionSpanProcessor": "otel_callbacks.processors",
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
-    "ContentPolicy": "otel_callbacks.content",
+    "ContentPolicy": "otel_callbacks.privacy.policy",
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Price": "otel_callbacks.cost.prices",
     "PriceBook": "otel_callbacks.cost.prices",
@@ -78,6 +80,7 @@ _HOMES = {
     "current_trace_id": "otel_callbacks.feedback",
     "embedding": "otel_callbacks.manual",
     "inference": "otel_callbacks.manual",
+    "content": "otel_callbacks.privacy.scope",
     "instrument": "otel_callbacks.handler",
     "load_ipython_extension": "otel_callbacks.explore.notebook",
     "record_feedback": "otel_callbacks.feedback",

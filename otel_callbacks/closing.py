@@ -1,14 +1,12 @@
 """What the end of a run puts on its span, into the metrics, and into the totals of the runs above."""
 
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import fields
 
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span
 
-from otel_callbacks import content, fork, mapping, operations, providers, semconv
-from otel_callbacks.content import ContentPolicy
+from otel_callbacks import disclosure, fork, mapping, operations, providers, semconv
 from otel_callbacks.cost import charges
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.charges import Charge, Charges
@@ -18,6 +16,7 @@ from otel_callbacks.current import Run
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import Ended, Metrics
+from otel_callbacks.privacy.redaction import make_safe
 from otel_callbacks.spending import LabelRules
 
 _LEAVES = (
@@ -36,7 +35,6 @@ class Closing:
     Args:
         metrics: the instruments.
         events: the log records.
-        policy: what content is recorded.
         charges: prices calls.
         budgets: what may be spent.
         label_rules: the labels of our own metrics.
@@ -46,14 +44,12 @@ class Closing:
         self,
         metrics: Metrics,
         events: Events,
-        policy: ContentPolicy,
         charges: Charges,
         budgets: Budgets,
         label_rules: LabelRules,
     ) -> None:
         self._metrics = metrics
         self._events = events
-        self._policy = policy
         self._charges = charges
         self._budgets = budgets
         self._label_rules = label_rules
@@ -91,13 +87,14 @@ class Closing:
         if not run.span.is_recording():
             return
         attributes = mapping.end_attributes(operation)
+        make_safe(attributes)
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
-            self._record_failure(run, failure, ended)
-        if self._policy.captures:
-            self._put_content(attributes, run, ended)
+            disclosure.disclose_failure(run, failure, self._events, ended)
+        if run.content.captures:
+            disclosure.disclose_content(run, attributes, self._events, ended)
         if charge is not None:
             attributes.update(charges.attributes(charge))
         if totals is not None:
@@ -119,6 +116,7 @@ class Closing:
         attributes = mapping.start_attributes(call)
         del attributes[semconv.OPERATION_NAME]
         attributes.update(mapping.end_attributes(call))
+        make_safe(attributes)
         if charge is not None:
             attributes.update(charges.attributes(charge))
         span.set_attributes(attributes)
@@ -184,36 +182,6 @@ class Closing:
         self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
-
-    def _record_failure(self, run: Run, failure: operations.Failure, ended: int) -> None:
-        """Sets the status, and records the exception where it was first seen; runs above only have its type.
-
-        An exception's message may quote a prompt or a key, so it is content.
-        """
-        message = failure.message if self._policy.captures else None
-        run.span.set_status(StatusCode.ERROR, message)
-        error = failure.exception
-        if error is None:
-            return
-        if run.recorded_error is not error:
-            event: dict[str, str] = {
-                semconv.EXCEPTION_TYPE: failure.type,
-                semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_tb(error.__traceback__)),
-            }
-            if message is not None:
-                event[semconv.EXCEPTION_MESSAGE] = message
-            self._events.exception(run.span, event, ended)
-        if run.parent is not None and run.parent.open:
-            run.parent.recorded_error = error
-
-    def _put_content(self, attributes: mapping.Attributes, run: Run, ended: int) -> None:
-        found = mapping.content_attributes(run.operation)
-        if self._policy.events and isinstance(run.operation, operations.Inference):
-            details = {**mapping.start_attributes(run.operation), **attributes, **found}
-            self._events.details(run.span, details, ended)
-        if self._policy.spans:
-            for name, value in found.items():
-                attributes[name] = value if isinstance(value, str) else content.to_json(value)
 
 
 def _sensible(usage: operations.Usage | None) -> operations.Usage | None:

@@ -48,6 +48,7 @@ class Run:
         key: the id the framework knows the run by.
         table: the open-run table the run is in; runs of different tracer providers never meet.
         parent: the run that encloses this one.
+        content: the policy for the content of the run, and `scope`, from which it and the runs below have it.
         span: the span; once the run has ended only its identity is left here.
         inside: tells whether the calling code is really in the body of the run. Some bodies share their context
             with code around them (the consumer of a stream), and some runs end without telling anybody.
@@ -65,6 +66,7 @@ class Run:
         "added_up",
         "asked",
         "children",
+        "content",
         "first_chunk",
         "found_by_id",
         "gaps",
@@ -81,6 +83,7 @@ class Run:
         "place",
         "recorded_error",
         "recorder",
+        "scope",
         "span",
         "started",
         "table",
@@ -96,6 +99,8 @@ class Run:
         self.open = True
         self.span: Span = trace.INVALID_SPAN
         self.recorder: Any = None
+        self.content: Any = None
+        self.scope: Any = None
         self.started = 0
         self.labels: Mapping[str, str] = _NO_LABELS
         self.asked: Mapping[str, str] = _NO_LABELS

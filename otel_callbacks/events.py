@@ -30,12 +30,14 @@ class Events:
         """Emits what a model call was sent and answered; `timestamp` is in nanoseconds."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
-    def exception(self, span: Span, attributes: Mapping[str, str], timestamp: int) -> None:
+    def exception(
+        self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]
+    ) -> None:
         """Records an exception on the span, as a log record, or both, as the environment asks."""
         if self._exceptions_on_spans:
-            span.add_event("exception", attributes, timestamp)
+            span.add_event("exception", on_span, timestamp)
         if self._exceptions_as_logs:
-            self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, attributes, timestamp)
+            self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, as_log, timestamp)
 
     def evaluation(self, subject: SpanContext, attributes: Mapping[str, Any], timestamp: int) -> None:
         """Emits what somebody thinks of a span, in the context of that span."""

@@ -2,18 +2,31 @@
 
 import functools
 import logging
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 logger = logging.getLogger("otel_callbacks")
 
 _MAX_KINDS = 1_000
+_MAX_FRAMES = 100
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 class Refused(Exception):
     """Raised on purpose, to stop what the application is about to do because the application asked for that."""
+
+
+def stack_of(error: BaseException) -> str:
+    """Where an exception came from, innermost last: files, lines and functions.
+
+    Without the lines themselves: a literal in them may be a key, and they would have to be read from disk.
+    """
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), limit=-_MAX_FRAMES, lookup_lines=False
+    )
+    return "".join(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n' for frame in frames)
 
 
 class _Faults:
@@ -25,16 +38,20 @@ class _Faults:
         self._seen: set[tuple[str, type[BaseException]]] = set()
 
     def report(self, where: str, error: Exception) -> None:
-        """Counts a fault and logs its stack the first time this kind (place and exception type) is seen."""
+        """Counts a fault and logs where it was the first time this kind (place and exception type) is seen.
+
+        Not its message, which may quote what the application said.
+        """
         self.count += 1
         kind = (where, type(error))
         if kind not in self._seen and len(self._seen) < _MAX_KINDS:
             self._seen.add(kind)
             logger.warning(
-                "otel-callbacks failed in %s; the application is not affected, telemetry of this call may be"
-                " incomplete. Further faults of this kind are counted but not logged.",
+                "otel-callbacks failed in %s with %s; the application is not affected, telemetry of this call may be"
+                " incomplete. Further faults of this kind are counted but not logged.\n%s",
                 where,
-                exc_info=error,
+                type(error).__qualname__,
+                stack_of(error),
             )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from otel_callbacks import content, documents, operations, semconv
+from otel_callbacks import documents, operations, semconv
+from otel_callbacks.privacy.writer import Writer
 
 Attributes = dict[str, AttributeValue]
 _Table = Sequence[tuple[str, str]]
@@ -218,35 +219,58 @@ def _put_top_score(
         attributes[semconv.RAG_TOP_SCORE] = min(scores) if lowest else max(scores)
 
 
-def content_attributes(operation: operations.Operation) -> dict[str, Any]:
-    """The content of an operation, structured as the conventions want it on events; see `content.to_json`."""
+def content_attributes(operation: operations.Operation, writer: Writer) -> dict[str, Any]:
+    """The content of an operation, structured as the conventions want it on events.
+
+    In the order of its worth, for the writer may run out of room.
+    """
     found: dict[str, Any] = {}
     match operation:
         case operations.Inference():
-            _put_messages(found, operation)
-            found[semconv.TOOL_DEFINITIONS] = operation.tool_definitions
+            _put_messages(found, operation, writer)
+            found[semconv.TOOL_DEFINITIONS] = writer.definitions(
+                semconv.TOOL_DEFINITIONS, operation.tool_definitions
+            )
         case operations.AgentInvocation() | operations.Workflow():
-            _put_messages(found, operation)
+            _put_messages(found, operation, writer)
         case operations.ToolExecution():
-            found[semconv.TOOL_CALL_ARGUMENTS] = content.structured(operation.arguments)
-            found[semconv.TOOL_CALL_RESULT] = content.structured(operation.result)
+            found[semconv.TOOL_CALL_ARGUMENTS] = writer.value(
+                semconv.TOOL_CALL_ARGUMENTS, "tool_arguments", operation.arguments
+            )
+            found[semconv.TOOL_CALL_RESULT] = writer.value(
+                semconv.TOOL_CALL_RESULT, "tool_results", operation.result
+            )
         case operations.Retrieval():
-            found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = operation.query
-            if operation.documents is not None:
-                found[semconv.RETRIEVAL_DOCUMENTS] = content.documents(operation.documents)
+            query = writer.value(semconv.RETRIEVAL_QUERY_TEXT, "queries", operation.query)
+            found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = query
+            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+                semconv.RETRIEVAL_DOCUMENTS, operation.documents
+            )
         case operations.Rerank():
-            found[semconv.RAG_QUERY] = operation.query
-            if operation.documents is not None:
-                found[semconv.RETRIEVAL_DOCUMENTS] = content.documents(
-                    operation.documents, operation.candidates or ()
-                )
+            found[semconv.RAG_QUERY] = writer.value(semconv.RAG_QUERY, "queries", operation.query)
+            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+                semconv.RETRIEVAL_DOCUMENTS, operation.documents, operation.candidates or ()
+            )
     return {name: value for name, value in found.items() if value is not None}
 
 
+def content_remarks(writer: Writer) -> Attributes:
+    """What of the content did not fit."""
+    remarks: Attributes = {}
+    if writer.cut:
+        remarks[semconv.CONTENT_CUT] = writer.cut
+    if writer.left_out:
+        remarks[semconv.CONTENT_MESSAGES_LEFT_OUT] = writer.left_out
+    return remarks
+
+
 def _put_messages(
-    found: dict[str, Any], operation: operations.Inference | operations.AgentInvocation | operations.Workflow
+    found: dict[str, Any],
+    operation: operations.Inference | operations.AgentInvocation | operations.Workflow,
+    writer: Writer,
 ) -> None:
-    if operation.input_messages is not None:
-        found[semconv.INPUT_MESSAGES] = content.messages(operation.input_messages)
-    if operation.output_messages is not None:
-        found[semconv.OUTPUT_MESSAGES] = content.messages(operation.output_messages)
+    for name, conversation in (
+        (semconv.OUTPUT_MESSAGES, operation.output_messages),
+        (semconv.INPUT_MESSAGES, operation.input_messages),
+    ):
+        found[name] = writer.messages(name, conversation)

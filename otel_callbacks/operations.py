@@ -57,6 +57,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """What is no text but stands where one is: the state that goes into a chain, the object that comes out."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Reasoning:
     """What a reasoning model thought aloud."""
 
@@ -91,7 +98,7 @@ class Media:
     file_id: str | None = None
 
 
-Part = Text | Reasoning | ToolCall | ToolCallResponse | Media
+Part = Text | Data | Reasoning | ToolCall | ToolCallResponse | Media
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +141,11 @@ class Failure:
         """Describes an exception: its class name, with the module unless it is built in."""
         kind = type(error)
         name = kind.__qualname__
-        return cls(
-            name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}", _text(error), error
-        )
+        return cls(name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}", exception=error)
+
+    def text(self) -> str | None:
+        """What was said about it; asked of the exception only now, which may take it long to say."""
+        return _text(self.exception) if self.message is None and self.exception is not None else self.message
 
 
 def _text(error: BaseException) -> str:

@@ -24,7 +24,6 @@ from opentelemetry.trace import Link, SpanContext, TracerProvider
 
 from otel_callbacks import fork, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
-from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.charges import Charges
@@ -32,6 +31,10 @@ from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, suppre
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.redaction import make_safe, safe_name
+from otel_callbacks.privacy.scope import policy_in, scope_in
+from otel_callbacks.privacy.writer import Writer
 from otel_callbacks.spending import LabelRules
 
 Detail = Literal["operations", "standard", "everything"]
@@ -102,7 +105,7 @@ class Recorder:
         self._attribution = attribution
         self._budgets = budgets
         self._events = Events(logger_provider)
-        self._closing = Closing(self._metrics, self._events, content, charges, budgets, metric_labels)
+        self._closing = Closing(self._metrics, self._events, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
         _recorders.add(self)
 
@@ -160,10 +163,14 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.scope = scope_in(context, parent.scope if parent is not None else None)
+        run.content = policy_in(run.scope, self.content)
+        self._make_safe(run)
         run.asked = attribution.asked(tags)
         run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
         attributes = mapping.start_attributes(operation)
+        make_safe(attributes)
         attributes.update(run.labels)
         run.span = self._tracer.start_span(
             mapping.span_name(operation),
@@ -180,6 +187,15 @@ class Recorder:
             run.attach(around.outer, around.run, context)
         return run
 
+    @staticmethod
+    def _make_safe(run: Run) -> None:
+        """Takes out of the names what may not be shown, before spans, metrics and other runs read them."""
+        operation = run.operation
+        if operation.name is not None:
+            operation.name = safe_name(operation.name)
+        if operation.conversation_id is not None:
+            operation.conversation_id = run.content.label(operation.conversation_id)
+
     def _enter(self, run: Run) -> None:
         """Puts the run in the table, under its parent, and under watch if its end may not be told."""
         self.counts.started += 1
@@ -194,6 +210,11 @@ class Recorder:
             run.place.task.add_done_callback(run.watch)
         if len(run.table) > _MAX_OPEN:
             self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
+
+    def may_want_content(self, base: Run | None) -> bool:
+        """Whether content of what starts here, below `base`, would be recorded if the span is."""
+        scope = scope_in(context_api.get_current(), base.scope if base is not None else None)
+        return policy_in(scope, self.content).captures
 
     @property
     def enforces(self) -> bool:
@@ -215,7 +236,7 @@ class Recorder:
 
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
-        return self.content.captures and run is not None and run.span.is_recording()
+        return run is not None and run.content.captures and run.span.is_recording()
 
     def rename(self, run: Run) -> None:
         """Names the span again, after its operation has learned its key, such as the model."""
@@ -353,9 +374,14 @@ class Recorder:
         `explanation` holds those attributes that are content.
         """
         now, about = time.time_ns(), attributes[semconv.EVALUATION_NAME]
-        in_event = {**attributes, **explanation} if self.content.events else attributes
-        on_span = {**attributes, **explanation} if self.content.spans else attributes
-        labels = attribution.labels_in(context_api.get_current())
+        context = context_api.get_current()
+        policy = policy_in(scope_in(context), self.content)
+        writer = Writer(policy)
+        said = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
+        content = {name: text for name, text in said.items() if text is not None}
+        in_event = {**attributes, **content} if policy.events else attributes
+        on_span = {**attributes, **content} if policy.spans else attributes
+        labels = attribution.labels_in(context)
         span = self._tracer.start_span(
             f"evaluation {about}",
             Context(),

@@ -11,12 +11,12 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks import fork
-from otel_callbacks.content import ContentPolicy
 from otel_callbacks.cost.attribution import Attribution, Given
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.charges import Charges
 from otel_callbacks.cost.prices import PriceBook, Pricer
 from otel_callbacks.current import enclosing_run
+from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
 from otel_callbacks.spending import LabelRules, MetricLabels
 

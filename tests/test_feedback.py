@@ -19,11 +19,11 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_callbacks import recorder
 from otel_callbacks.conformance import check_spans
-from otel_callbacks.content import CAPTURE_VARIABLE
 from otel_callbacks.explore import SpanRecord, group
 from otel_callbacks.feedback import current_trace_id, record_feedback
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.manual import inference, step, workflow
+from otel_callbacks.privacy.policy import CAPTURE_VARIABLE
 from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED

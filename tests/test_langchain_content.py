@@ -2,6 +2,8 @@
 
 import json
 import logging
+from base64 import b64decode
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,8 +18,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from payloads import RECORDED, ReplayedModel
 
 from otel_callbacks.conformance import assert_conformant
-from otel_callbacks.content import CAPTURE_VARIABLE, ContentPolicy
 from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.privacy.policy import CAPTURE_VARIABLE, ContentPolicy
 from otel_callbacks.testing import Captured
 
 SECRET = "Zürich 🔐 秘密"
@@ -136,6 +138,15 @@ def test_an_exceptions_text_is_content(captured: Captured) -> None:
 # --- messages ------------------------------------------------------------------------------------------------------
 
 PNG = "iVBORw0KGgo="
+
+
+def blob(modality: str, base64: str, mime_type: str | None = None) -> dict[str, Any]:
+    """What is told of data in a message: not the data."""
+    data = b64decode(base64)
+    told = {"type": "blob", "modality": modality, "content": "", "size": len(data)}
+    return {**told, "sha256": sha256(data).hexdigest(), **({"mime_type": mime_type} if mime_type else {})}
+
+
 PARTS: dict[str, tuple[Any, list[Any]]] = {
     "text": ("Grüße", [{"type": "text", "content": "Grüße"}]),
     "text blocks": (
@@ -149,15 +160,15 @@ PARTS: dict[str, tuple[Any, list[Any]]] = {
     ),
     "image inline": (
         [{"type": "image", "base64": PNG, "mime_type": "image/png"}],
-        [{"type": "blob", "modality": "image", "content": PNG, "mime_type": "image/png"}],
+        [blob("image", PNG, "image/png")],
     ),
     "image, old form": (
         [{"type": "image", "source_type": "base64", "data": PNG, "mime_type": "image/png"}],
-        [{"type": "blob", "modality": "image", "content": PNG, "mime_type": "image/png"}],
+        [blob("image", PNG, "image/png")],
     ),
     "image, openai": (
         [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}],
-        [{"type": "blob", "modality": "image", "content": PNG, "mime_type": "image/png"}],
+        [blob("image", PNG, "image/png")],
     ),
     "image, openai responses": (
         [{"type": "input_image", "image_url": "https://x.example/a.png"}],
@@ -165,19 +176,19 @@ PARTS: dict[str, tuple[Any, list[Any]]] = {
     ),
     "image, anthropic": (
         [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}],
-        [{"type": "blob", "modality": "image", "content": PNG, "mime_type": "image/png"}],
+        [blob("image", PNG, "image/png")],
     ),
     "audio": (
         [{"type": "audio", "base64": "UklGRg==", "mime_type": "audio/wav"}],
-        [{"type": "blob", "modality": "audio", "content": "UklGRg==", "mime_type": "audio/wav"}],
+        [blob("audio", "UklGRg==", "audio/wav")],
     ),
     "audio, openai": (
         [{"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}],
-        [{"type": "blob", "modality": "audio", "content": "UklGRg=="}],
+        [blob("audio", "UklGRg==")],
     ),
     "audio, google": (
         [{"type": "media", "mime_type": "audio/wav", "data": "UklGRg=="}],
-        [{"type": "blob", "modality": "audio", "content": "UklGRg==", "mime_type": "audio/wav"}],
+        [blob("audio", "UklGRg==", "audio/wav")],
     ),
     "video": (
         [{"type": "video", "url": "https://x.example/a.mp4"}],
@@ -189,7 +200,7 @@ PARTS: dict[str, tuple[Any, list[Any]]] = {
     ),
     "file inline": (
         [{"type": "file", "base64": "JVBERg==", "mime_type": "application/pdf"}],
-        [{"type": "blob", "modality": "document", "content": "JVBERg==", "mime_type": "application/pdf"}],
+        [blob("document", "JVBERg==", "application/pdf")],
     ),
     "file, openai": (
         [
@@ -198,7 +209,7 @@ PARTS: dict[str, tuple[Any, list[Any]]] = {
                 "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"},
             }
         ],
-        [{"type": "blob", "modality": "document", "content": "JVBERg==", "mime_type": "application/pdf"}],
+        [blob("document", "JVBERg==", "application/pdf")],
     ),
     "document, anthropic": (
         [{"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}}],
@@ -366,7 +377,7 @@ def test_what_cannot_be_written_as_json(captured: Captured) -> None:
     odd.invoke({"word": "x"}, recording(captured))
     assert attribute(captured, "gen_ai.tool.call.result", "execute_tool odd") == {
         "object": "<object>",
-        "set": "<set>",
+        "set": [1],
         "3": "three",
     }
 

@@ -12,11 +12,11 @@ from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from otel_callbacks.content import CAPTURE_VARIABLE
 from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, tool, workflow
 from otel_callbacks.manual.messages import read
 from otel_callbacks.manual.results import documents
 from otel_callbacks.operations import Document, Message, Text, ToolCall, ToolCallResponse
+from otel_callbacks.privacy.policy import CAPTURE_VARIABLE
 from otel_callbacks.testing import Captured, capture
 
 COMPLETION: dict[str, Any] = {

@@ -4,6 +4,7 @@ Its methods are synchronous and run inline: a handler that is neither is called 
 the context of the body cannot be reached. So nothing here may wait.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 from uuid import UUID
@@ -15,8 +16,11 @@ from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
+from otel_callbacks.privacy.redaction import safe_name
 from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
+
+_NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
 class OTelCallbackHandler(BaseCallbackHandler):
@@ -269,9 +273,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         parent = parents.named_parent(runs, parent_run_id)
         operation = translate.tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"), metadata or {})
         operation.agent_name = _agent_above(parent)
-        if recorder.content.captures:
-            operation.arguments = inputs if inputs is not None else input_str
-        recorder.start(
+        run = recorder.start(
             run_id,
             operation,
             parent,
@@ -279,6 +281,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             may_vanish=True,
             tags=metadata,
         )
+        if recorder.wants_content(run):
+            operation.arguments = inputs if inputs is not None else input_str
 
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -312,9 +316,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         recorder = self._recorder
         frame = parents.caller()
         operation = retrieval.retrieval(metadata or {}, parents.component(frame))
-        if recorder.content.captures:
-            operation.query = query
-        recorder.start(
+        run = recorder.start(
             run_id,
             operation,
             parents.named_parent(recorder.runs, parent_run_id),
@@ -322,6 +324,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             may_vanish=True,
             tags=metadata,
         )
+        if recorder.wants_content(run):
+            operation.query = query
 
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -348,10 +352,10 @@ class OTelCallbackHandler(BaseCallbackHandler):
 
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Adds the application's own event to the run that sent it."""
+        """Adds the application's own event to the run that sent it, by its name unless that is a sentence."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            run.span.add_event(name)
+            run.span.add_event(safe_name(name) if _NAME.fullmatch(name) else semconv.EVENT_CUSTOM)
 
     def _open(self, run_id: UUID) -> Run | None:
         """The open run with this id; None for a hidden or unknown one."""

@@ -7,9 +7,10 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
 from otel_callbacks import providers
-from otel_callbacks.content import to_json
 from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.guard import guarded
 from otel_callbacks.operations import (
+    Data,
     Media,
     Message,
     Part,
@@ -72,16 +73,35 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     return Message("assistant", (Text(choice.text),), finish_reason=reason)
 
 
+@guarded  # what cannot be read must not cost the span its end
 def state(value: Any, role: str) -> list[Message] | None:
     """What goes into or comes out of a chain or graph, as messages; None where there is nothing to show."""
-    if isinstance(value, Mapping) and isinstance(value.get("messages"), Sequence):
-        chat = value["messages"]
-        return conversation([chat] if isinstance(chat, BaseMessage) else _coerced(chat)) or None
+    chat = _chat(value)
+    if chat is not None:
+        return conversation(chat) or None
+    if isinstance(value, str):
+        return [Message(role, (Text(value),))] if value else None
+    return None if value is None or _is_empty_input(value) else [Message(role, (Data(value),))]
+
+
+def _chat(value: Any) -> list[Any] | None:
+    """The messages that a state holds or is."""
     if isinstance(value, BaseMessage):
-        return [_message(value)]
-    if value is None or value == "" or value == {"input": ""}:  # what a stream has before its input
-        return None
-    return [Message(role, (Text(value if isinstance(value, str) else to_json(plain(value))),))]
+        return [value]
+    held = value.get("messages") if isinstance(value, Mapping) else None
+    if isinstance(held, BaseMessage):
+        return [held]
+    return _coerced(held) if isinstance(held, Sequence) else None
+
+
+def _is_empty_input(value: Any) -> bool:
+    """Whether this is what a stream has before its input."""
+    return (
+        isinstance(value, dict)
+        and list(value) == ["input"]
+        and isinstance(text := value["input"], str)
+        and not text
+    )
 
 
 def result(value: Any) -> list[Message] | None:
@@ -91,28 +111,20 @@ def result(value: Any) -> list[Message] | None:
     return shown[asked + 1 :] or None
 
 
-def _coerced(chat: Sequence[Any]) -> Iterator[BaseMessage]:
-    """Messages given in LangChain's short forms: pairs of role and text, and mappings."""
+def _coerced(chat: Sequence[Any]) -> list[BaseMessage] | None:
+    """Messages, also in LangChain's short forms: pairs of role and text, and mappings; None if they are none."""
     from langchain_core.messages import convert_to_messages
 
-    yield from convert_to_messages(list(chat) if not isinstance(chat, str) else [chat])
-
-
-def plain(value: Any) -> Any:
-    """A value without framework objects: messages and documents become their text."""
-    if isinstance(value, BaseMessage):
-        return value.content
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return getattr(value, "page_content", value)
+    try:
+        return convert_to_messages([chat] if isinstance(chat, str) else list(chat))
+    except Exception:  # the application means something else by the word
+        return None
 
 
 def _message(message: BaseMessage) -> Message:
     role = getattr(message, "role", None) or _ROLES.get(message.type, message.type)
     if isinstance(message, ToolMessage):
-        return Message(role, (ToolCallResponse(plain(message.content), message.tool_call_id),), message.name)
+        return Message(role, (ToolCallResponse(message.content, message.tool_call_id),), message.name)
     return Message(role, tuple(_parts(message)), message.name)
 
 

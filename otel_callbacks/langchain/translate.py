@@ -249,7 +249,7 @@ def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) ->
     result = output.content if isinstance(output, ToolMessage) else output
     operation.result_size = _size(result)
     if with_content:
-        operation.result = messages.plain(result)
+        operation.result = result
     if isinstance(output, ToolMessage) and output.status == "error":
         return Failure("tool_error", result if isinstance(result, str) else None)
     return None

@@ -72,9 +72,9 @@ def search(method: Method, store: Any, arguments: Arguments, keywords: Keywords)
         _learn(around, partial(retrieval.complete_search, around.operation, store, top_k))
         return Call(partial(retrieval.note_scores, around.operation, kind=kind))
     operation = retrieval.search(store, top_k)
-    if recorder.content.captures and isinstance(query := method.argument(0, arguments, keywords), str):
-        operation.query = query
     run = recorder.start(object(), operation, around)
+    if recorder.wants_content(run) and isinstance(query := method.argument(0, arguments, keywords), str):
+        operation.query = query
     return Call(partial(retrieval.finish_search, operation, kind=kind), run) if run is not None else None
 
 
@@ -92,9 +92,9 @@ def retrieve(method: Method, retriever: Any, arguments: Arguments, keywords: Key
     if run_id in recorder.runs:
         return None
     operation = retrieval.retrieval(retriever._get_ls_params(), retriever)
-    if recorder.content.captures:
-        operation.query = method.argument(0, arguments, keywords)
     run = recorder.start(run_id or object(), operation, around)
+    if recorder.wants_content(run):
+        operation.query = method.argument(0, arguments, keywords)
     above = around.operation if around is not None else None
     return Call(partial(retrieval.finish_retrieval, operation, above=above), run) if run is not None else None
 
@@ -110,9 +110,9 @@ def rerank(method: Method, compressor: Any, arguments: Arguments, keywords: Keyw
         return None
     above = around.operation if around is not None else None
     operation = retrieval.rerank(compressor, method.argument(0, arguments, keywords), above)
-    if recorder.content.captures:
-        operation.query = method.argument(1, arguments, keywords)
     run = recorder.start(object(), operation, around)
+    if recorder.wants_content(run):
+        operation.query = method.argument(1, arguments, keywords)
     return Call(partial(retrieval.finish_rerank, operation, above=above), run) if run is not None else None
 
 

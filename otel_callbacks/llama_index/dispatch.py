@@ -78,7 +78,8 @@ class Client:
             return
         method = id_[:-_ID_SUFFIX].rpartition(".")[2]
         workflow = _workflow_of(above, parent_id) if instance is None else None
-        operation = _describe(recorder, method, arguments, instance, workflow)
+        with_content = recorder.may_want_content(above.run if above is not None else None)
+        operation = _describe(method, arguments, instance, workflow, with_content)
         if operation is not None and self._repeats(operation, instance, above, recorder):
             _adopt(above, operation)
             operation = None
@@ -256,9 +257,8 @@ def _workflow_of(above: Shown | None, parent_id: str | None) -> Any:
 
 
 def _describe(
-    recorder: Recorder, method: str, arguments: BoundArguments, instance: Any, workflow: Any
+    method: str, arguments: BoundArguments, instance: Any, workflow: Any, with_content: bool
 ) -> Operation | None:
-    with_content = recorder.content.captures
     if workflow is not None:
         return translate.step(workflow, method, arguments, with_content)
     make = translate.describe(instance.__class__, method)

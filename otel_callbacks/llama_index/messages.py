@@ -15,9 +15,9 @@ from llama_index.core.base.llms.types import (
 )
 
 from otel_callbacks import providers
-from otel_callbacks.content import structured
 from otel_callbacks.cost.prompts import PromptWeights
 from otel_callbacks.operations import (
+    Data,
     Media,
     Message,
     Part,
@@ -68,12 +68,12 @@ def _block_key(block: Any) -> Hashable:
 
 
 def text(role: str, value: Any) -> list[Message] | None:
-    """One message of plain text; None where there is nothing to show."""
-    if value is None or value == "":
+    """One message of a text or another value; None where there is nothing to show."""
+    if value is None or (isinstance(value, str) and not value):
         return None
     if isinstance(value, ChatMessage):
         return [_message(value)]
-    return [Message(role, (Text(value if isinstance(value, str) else str(value)),))]
+    return [Message(role, (Text(value) if isinstance(value, str) else Data(value),))]
 
 
 def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Message]:
@@ -120,8 +120,7 @@ def _part(block: Any) -> Part | None:
         case ThinkingBlock():
             return Reasoning(block.content or "")
         case ToolCallBlock():
-            arguments = structured(block.tool_kwargs)
-            return ToolCall(block.tool_name, block.tool_call_id, arguments)
+            return ToolCall(block.tool_name, block.tool_call_id, block.tool_kwargs)
         case ImageBlock():
             return _media("image", block.image_mimetype, block.image, block)
         case AudioBlock():
@@ -148,7 +147,7 @@ def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
         name = _field(function, "name")
         if isinstance(name, str):
             arguments = _field(function, "arguments") or _field(function, "input")
-            yield ToolCall(name, _field(call, "id"), structured(arguments))
+            yield ToolCall(name, _field(call, "id"), arguments)
 
 
 def _field(value: Any, name: str) -> Any:

@@ -47,7 +47,7 @@ class Call(OperationSpan):
 
     def _given(self, recorder: Recorder) -> Mapping[str, Any]:
         assert self._told is not None
-        told = self._told(with_content=recorder.content.captures) or {}
+        told = self._told(with_content=recorder.may_want_content(None)) or {}
         self._told = None  # the arguments are not held while a generator waits to be read
         return {**told, **self._fields}
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from otel_callbacks import providers
-from otel_callbacks.content import structured
 from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse
+from otel_callbacks.privacy.values import parsed
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
 
@@ -66,4 +66,4 @@ def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
         shape = providers.as_mapping(call)
         called = providers.as_mapping(shape.get("function")) or shape
         arguments = called.get("arguments", called.get("args"))
-        yield ToolCall(str(called.get("name")), shape.get("id"), structured(arguments))
+        yield ToolCall(str(called.get("name")), shape.get("id"), parsed(arguments))

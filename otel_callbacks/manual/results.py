@@ -3,12 +3,13 @@
 Nothing is imported to recognise a value by, and nothing is made up: what has no score gets none.
 """
 
+import json
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, replace
 from numbers import Real
 from typing import Any
 
-from otel_callbacks import content, providers
+from otel_callbacks import providers
 from otel_callbacks.guard import guarded
 from otel_callbacks.manual import messages
 from otel_callbacks.operations import (
@@ -109,7 +110,7 @@ def result(operation: Operation, value: Any, *, with_content: bool) -> None:
 def _size(value: Any) -> int | None:
     if isinstance(value, str):
         return len(value)
-    return len(content.to_json(value)) if isinstance(value, _PLAIN) else None
+    return len(json.dumps(value, ensure_ascii=False, default=repr)) if isinstance(value, _PLAIN) else None
 
 
 def _vectors(operation: Embedding, value: Any) -> None:

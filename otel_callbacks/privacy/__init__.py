@@ -1,0 +1,1 @@
+"""What content may be recorded, how it is cleaned and bounded, and the JSON it becomes."""

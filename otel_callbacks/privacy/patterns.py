@@ -1,0 +1,169 @@
+"""What secrets and personal data look like in running text.
+
+To add a kind, add a `Pattern`; `tests/test_redaction.py` wants a hit and a near miss for it. Every expression begins
+with a character or a set of them, for which `re` can skip ahead; what stands before is looked at afterwards.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One kind of thing that is removed from text.
+
+    Attributes:
+        name: what is written in its place, as `[redacted:name]`.
+        regex: finds it; only the group `secret` is replaced where there is one.
+        hints: strings of which a text must hold one for the expression to be tried at all, see `without`.
+        accept: a last look at a match, for what an expression cannot tell.
+    """
+
+    name: str
+    regex: re.Pattern[str]
+    hints: tuple[str, ...]
+    accept: Callable[[re.Match[str]], bool] = lambda match: True
+
+    def remove_from(self, text: str) -> str:
+        """The text without it."""
+        group = "secret" if "secret" in self.regex.groupindex else 0
+        shown: list[str] = []
+        at = 0
+        for match in self.regex.finditer(text):
+            start, end = match.span(group)
+            if start >= at and self.accept(match):
+                shown += text[at:start], f"[redacted:{self.name}]"
+                at = end
+        return "".join(shown) + text[at:] if shown else text
+
+
+_PREFIXES = (
+    *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
+    *("sk_", "rk_", "whsec_", "xoxb-", "xoxp-", "xoxa-", "xoxs-", "xapp-", "ya29.", "SG."),  # services
+)
+_AFTER_PREFIX = "|".join(rf"(?<=\b{re.escape(prefix)})" for prefix in _PREFIXES)
+_KEYS = (
+    *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "accountkey", "account_key"),
+    *("privatekey", "private_key", "secretkey", "secret_key", "subscription-key", "password", "passwd"),
+    *("passphrase", "secret", "token", "authorization", "cookie", "credential", "credentials"),
+)
+_NO_SECRET = re.compile(
+    r"(none|null|true|false|undefined|string|required|optional)$|\[redacted|\*{3}|\$|(os|self|settings|config)\.",
+    re.IGNORECASE,
+)
+
+# An assigned value is only looked at: what stands in it may be assigned, too. It ends at the next sign of its kind, or
+# one text full of signs would be read over and over.
+_QUOTED = r"[^\S\n]*(?P<quote>[bf]?\\*[\"'])?(?P<secret>(?(quote)[^\"'\\\n]{4,}|"
+_SCHEME = r"(?:(?i:bearer|basic)\s)?"
+_CLOSING = r"\"'&;,(\[)}\]<>\\"
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+def _is_key(match: re.Match[str]) -> bool:
+    """Not a word with hyphens: a key has digits."""
+    return _has_digit(match["secret"])
+
+
+def _is_assigned(match: re.Match[str]) -> bool:
+    """Whether what is assigned has the name of a secret, and is more than a word of prose or code."""
+    before = match.string[max(0, match.start() - 32) : match.start()]
+    if not before.rstrip("\\\"' ").lower().endswith(_KEYS) or _NO_SECRET.match(match["secret"]):
+        return False
+    if match["quote"]:
+        return True
+    end = match.end("secret")
+    is_call = match.string[end : end + 1] in ("(", "[")
+    return not is_call and (match[0] == "=" or _has_digit(match["secret"]))
+
+
+def _stands_alone(match: re.Match[str]) -> bool:
+    """Whether neither a letter, a digit nor what joins them is around: not a part of an id or a number."""
+    start, end = match.span()
+    around = match.string[max(0, start - 1) : start] + match.string[end : end + 1]
+    return not any(letter.isalnum() or letter in "_-+" for letter in around)
+
+
+def _is_card(match: re.Match[str]) -> bool:
+    """Whether the digits have a card's first digit and its check sum (Luhn)."""
+    digits = [int(letter) for letter in match[0] if letter.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return 2 <= digits[0] <= 6 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and _stands_alone(match)
+
+
+def _is_phone(match: re.Match[str]) -> bool:
+    return 8 <= sum(map(str.isdigit, match[0])) <= 15 and _stands_alone(match)
+
+
+def _phone(expression: str, *hints: str) -> Pattern:
+    return Pattern("phone", re.compile(expression, re.ASCII), hints, _is_phone)
+
+
+SECRETS = (
+    Pattern(
+        "private-key",
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL
+        ),
+        ("PRIVATE KEY",),
+    ),
+    Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
+    Pattern(
+        "key",
+        re.compile(rf"[-_.](?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"),
+        ("-", "_", "."),
+        _is_key,
+    ),
+    Pattern("key", re.compile(r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}"), ("AKIA", "ASIA", "AIza")),
+    Pattern(
+        "bearer",
+        re.compile(r"[Bb](?:earer|EARER|asic|ASIC)\s+(?P<secret>(?=[\w.~+/-]*[\d=])[\w.~+/-]{12,}=*)"),
+        ("earer ", "EARER ", "asic ", "ASIC "),
+    ),
+    Pattern("url", re.compile(r"://(?P<secret>[^\s/?#@\"'<>]+)@"), ("://",)),
+    Pattern(
+        "query",
+        re.compile(r"[?&](?i:key|sig|signature|code|auth|x-amz-[a-z-]+)=(?P<secret>[^&\s\"'<>#]{6,})"),
+        ("=",),
+    ),
+    Pattern("assigned", re.compile(rf"=(?={_QUOTED}[^=\s{_CLOSING}]{{6,}}=*)))"), ("=",), _is_assigned),
+    Pattern(
+        "assigned", re.compile(rf":(?={_QUOTED}{_SCHEME}[^:\s{_CLOSING}]{{6,}})))"), (":",), _is_assigned
+    ),
+)
+"""Credentials; always removed."""
+
+PERSONAL = {
+    "emails": (
+        Pattern("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), ("@",)),
+    ),
+    "cards": (Pattern("card", re.compile(r"[2-6](?:[ -]?[0-9]){12,18}"), tuple("23456"), _is_card),),
+    "phones": (
+        _phone(r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)|\d{1,4})(?:[ .-]?\d{2,4}){1,4}", "+"),
+        _phone(r"\(\d{3}\) ?\d{3}[-. ]\d{4}", "("),
+        _phone(r"[2-9]\d\d(?P<mark>[-.])\d{3}(?P=mark)\d{4}", "-", "."),
+    ),
+}
+"""Personal data, by the name under which a policy removes it."""
+
+_MARK = re.compile(r"[-_.=:]|AKIA|ASIA|AIza|[Bb](?:earer|EARER|asic|ASIC) ")
+
+
+def without(patterns: Sequence[Pattern], text: str) -> str:
+    """The text without what the patterns find; most texts hold no hint, and finding a string is quick."""
+    for pattern in patterns:
+        for hint in pattern.hints:
+            if hint in text:
+                text = pattern.remove_from(text)
+                break
+    return text
+
+
+def without_secrets(text: str) -> str:
+    """The text without credentials, each of which has one of a few marks in it."""
+    return without(SECRETS, text) if _MARK.search(text) else text

@@ -1,0 +1,102 @@
+"""Takes secrets, and what else a policy names, out of keys and texts."""
+
+import re
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+from otel_callbacks.guard import faults
+from otel_callbacks.privacy.patterns import PERSONAL, without, without_secrets
+
+Rule = str | re.Pattern[str] | Callable[[str], str]
+"""The name of a kind of personal data, an expression whose matches are removed, or a function from text to text."""
+
+REDACTED = "[redacted]"
+DROPPED = "[dropped: a redactor failed]"
+REACH = 256
+"""How many characters past the end of a text that is cut must be seen, so that no secret is cut in half."""
+
+_SECRET_KEY = re.compile(
+    r"apikey|passw(or)?d|passphrase|secret(?!ar)|credential|authorization|bearer|cookie|connectionstring"
+    r"|(access|account|private|signing|encryption|subscription)key"
+    r"|^(auth|dsn|jwt|pass|pwd|passcode|sas)$|(access|api|auth|bearer|refresh|session)tokens$"
+)
+_TOKEN_OF_TEXT = re.compile(
+    r"^(bos|cls|continuation|eos|first|last|mask|new|next|nextpage|page|pad|sep|stop|unk)token$"
+)
+
+
+def hides(key: str) -> str | None:
+    """Whether the value under a key is a secret: "all" of it, "text" unless it is a number, or None.
+
+    A number under a `…token` is a count or a price, `max_tokens` and `token_count` are none of ours.
+    """
+    letters = _normal(key)
+    if _SECRET_KEY.search(letters):
+        return "all"
+    if letters.endswith("token") and not _TOKEN_OF_TEXT.search(letters):
+        return "text"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def safe_name(name: str) -> str:
+    """A name, address or other short text of the application's, without credentials; cached, because names repeat."""
+    return without_secrets(name)
+
+
+def make_safe(attributes: MutableMapping[str, Any]) -> None:
+    """Takes credentials out of attributes that hold names and numbers, not content."""
+    for name, value in attributes.items():
+        if type(value) is str:
+            attributes[name] = safe_name(value)
+        elif isinstance(value, (list, tuple)):
+            attributes[name] = [safe_name(item) if type(item) is str else item for item in value]
+
+
+class Redactor:
+    """What one policy removes: secrets always, and its rules.
+
+    Raises:
+        TypeError, ValueError: a rule or key is not what it should be.
+    """
+
+    def __init__(self, rules: Sequence[Rule], keys: Sequence[str]) -> None:
+        self._removers = [without_secrets, *map(_remover, rules)]
+        self._keys = frozenset(map(_normal, keys))
+        self.key = lru_cache(maxsize=4096)(self._key)
+        self.label = lru_cache(maxsize=4096)(self.clean)
+
+    def _key(self, key: str) -> tuple[str, str | None]:
+        """A key as it may be shown, and whether its value is a secret, see `hides`; the policy's own keys hide all."""
+        return self.clean(key), "all" if _normal(key) in self._keys else hides(key)
+
+    def clean(self, text: str) -> str:
+        """The text without what is removed; nothing of it if a redactor fails, which is reported once."""
+        try:
+            for remove in self._removers:
+                text = remove(text)
+            return text if type(text) is str else DROPPED
+        except Exception as error:  # a redactor of the application's, which must not cost the span
+            faults.report("a redactor of the content policy", error)
+            return DROPPED
+
+
+def _normal(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", key.lower())
+
+
+def _remover(rule: Rule) -> Callable[[str], str]:
+    if isinstance(rule, str):
+        named = {**PERSONAL, "personal": tuple(each for group in PERSONAL.values() for each in group)}
+        if rule not in named:
+            raise ValueError(
+                f"redact={rule!r} is not known; use one of {', '.join(map(repr, named))}, a compiled regular"
+                " expression, or a function from text to text"
+            )
+        return partial(without, named[rule])
+    if isinstance(rule, re.Pattern):
+        return partial(rule.sub, REDACTED)
+    if callable(rule):
+        return rule
+    raise TypeError(f"redact must hold names, regular expressions and functions, not {type(rule).__name__}")

@@ -1,0 +1,200 @@
+"""What is removed from texts and by key, and what is left alone."""
+
+import logging
+import re
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_callbacks.privacy.patterns import PERSONAL, SECRETS, without
+from otel_callbacks.privacy.presidio import presidio
+from otel_callbacks.privacy.redaction import DROPPED, Redactor, hides, make_safe
+
+# The text, and what of it must not be seen. Keys are put together here, so that no scanner takes them for real ones.
+RANDOM = "9fQ2xV7bLmT4zR8kW1nJ6cYh"
+SECRET_TEXTS: dict[str, tuple[str, str]] = {
+    "openai": (f"Incorrect API key provided: sk-proj-{RANDOM}.", RANDOM),
+    "anthropic": (f"use sk-ant-api03-{RANDOM}-{RANDOM}", RANDOM),
+    "groq": (f"gsk_{RANDOM}", RANDOM),
+    "hugging face": (f"(hf_{RANDOM})", RANDOM),
+    "langsmith": (f"lsv2_pt_{RANDOM}_abc", RANDOM),
+    "google": (f"key AIza{RANDOM}{RANDOM[:11]}", RANDOM),
+    "aws id": ("AKIA" + "IOSFODNN7EXAMPLE is it", "IOSFODNN7EXAMPLE"),
+    "aws secret": (f"aws_secret_access_key = {RANDOM}/bPxRfiCY", RANDOM),
+    "github": (f"git clone with ghp_{RANDOM}{RANDOM[:12]}", RANDOM),
+    "github fine-grained": (f"github_pat_11AB{RANDOM}_{RANDOM}", RANDOM),
+    "slack": (f"xoxb-1234-5678-{RANDOM}", RANDOM),
+    "stripe": (f"sk_live_{RANDOM}", RANDOM),
+    "jwt": (f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx{RANDOM}.{RANDOM}", RANDOM),
+    "bearer": (f"Authorization: Bearer {RANDOM}", RANDOM),
+    "bearer in a curl": (f"curl -H 'X-Auth: bearer {RANDOM}'", RANDOM),
+    "basic": ("basic dXNlcjpwYXNzd29yZDE=", "dXNlcjpwYXNzd29yZDE"),
+    "private key": (f"-----BEGIN RSA PRIVATE KEY-----\n{RANDOM}\n-----END RSA PRIVATE KEY----- end", RANDOM),
+    "private key, cut": (f"-----BEGIN PRIVATE KEY-----\n{RANDOM}", RANDOM),
+    "url": ("postgres://ann:hunter22@db.example/x", "hunter22"),
+    "url with a token": (f"https://{RANDOM}@github.example/a.git", RANDOM),
+    "signed url": (f"https://s3.example/a?X-Amz-Signature={RANDOM}&b=1", RANDOM),
+    "query": ("https://x.example/v1?api_key=hunter22&q=1", "hunter22"),
+    "query after an equals sign": ("url=https://x.example/v1?token=hunter22", "hunter22"),
+    "environment": ("DB_PASSWORD=hunter22 python app.py", "hunter22"),
+    "json": ('{"user": "ann", "password": "correct horse"}', "correct horse"),
+    "json in json": ('{"body": "{\\"api_key\\": \\"hunter22\\"}"}', "hunter22"),
+    "python": ("client = Client(api_key='hunter22')", "hunter22"),
+    "header": ("x-api-key: hunter22", "hunter22"),
+    "connection string": ("AccountName=a;AccountKey=abcdef123456==;", "abcdef123456"),
+}
+PERSONAL_TEXTS: dict[str, tuple[str, str, str]] = {
+    "email": ("emails", "write to ann.lee+x@mail.example.com, please", "ann.lee+x@mail.example.com"),
+    "email in brackets": ("emails", "<ann@example.com>", "ann@example.com"),
+    "card": ("cards", "card 4111 1111 1111 1111.", "4111 1111 1111 1111"),
+    "card without gaps": ("cards", "5500005555555559", "5500005555555559"),
+    "card with hyphens": ("cards", "3782-822463-10005", "3782-822463-10005"),
+    "phone": ("phones", "call +49 30 901820 now", "+49 30 901820"),
+    "phone, american": ("phones", "call (555) 867-5309.", "(555) 867-5309"),
+    "phone, dashed": ("phones", "tel 555-867-5309", "555-867-5309"),
+}
+ORDINARY = (
+    "The token budget: 4,096 tokens per call, so max_tokens=100 and token_count: 12345678.",
+    "A secret: he never said a word. The password: it was forgotten.",
+    "sk-learn, scikit-learn and the sk-toolkit-for-everyone are libraries.",
+    "550e8400-e29b-41d4-a716-446655440000 and 01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "On 2026-10-09T12:30:00+00:00 at 1700000000000 ms, 3.14159265358979, 1e10 and 1,234,567.",
+    "order 4111111111111112 has a wrong check sum; 12345678901234567890 is a number",
+    "x = d[key]; token = next(tokens); password = get_password(); api_key = os.environ['KEY']",
+    '{"prompt_tokens": 12, "completion_tokens": 34, "token": null, "secretary": "Ann Lee"}',
+    "https://example.com/a?b=1&page=2#top, see also s3://bucket/key.txt and C:\\tokens\\a.txt",
+    "Basic understanding of bearer bonds; basic authentication is explained below.",
+    "call_9fQ2xV7bLmT4zR8kW1nJ6cYh chatcmpl-9fQ2xV7bLmT4zR8k toolu_01A09q90qw90lq917835lq9",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "Zürich 🔐 秘密: +1 more, @ann said 5+5=10, version 1.2.3-4.5.6",
+)
+
+
+@pytest.mark.parametrize("kind", SECRET_TEXTS)
+def test_a_secret_is_removed_and_the_rest_is_left(kind: str) -> None:
+    text, secret = SECRET_TEXTS[kind]
+    shown = Redactor((), ()).clean(text)
+    assert secret not in shown
+    assert "[redacted" in shown
+    assert shown.split("[redacted")[0] == text[: len(shown.split("[redacted")[0])]
+
+
+@pytest.mark.parametrize("kind", PERSONAL_TEXTS)
+def test_personal_data_is_removed_by_name(kind: str) -> None:
+    name, text, person = PERSONAL_TEXTS[kind]
+    expected = text.replace(person, f"[redacted:{name.removesuffix('s')}]")
+    assert Redactor((name,), ()).clean(text) == expected
+    assert Redactor(("personal",), ()).clean(text) == expected
+    assert Redactor((), ()).clean(text) == text
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert Redactor(("personal",), ()).clean(text) == text
+
+
+@pytest.mark.parametrize("pattern", [*SECRETS, *(each for group in PERSONAL.values() for each in group)])
+def test_no_expression_takes_long_on_repetitive_text(pattern: Any) -> None:
+    for unit in ("a", "1", "-", "eyJ", "a@", "1-", "token=", "://", "=", "sk-a", "Bearer ", "+1 "):
+        text = unit * (20_000 // len(unit))
+        started = time.process_time()
+        without((pattern,), text)
+        assert time.process_time() - started < 0.1, unit
+
+
+KEYS = {
+    "all": (
+        *(
+            "api_key",
+            "apiKey",
+            "X-API-Key",
+            "OPENAI_API_KEY",
+            "Authorization",
+            "Proxy-Authorization",
+            "password",
+        ),
+        *(
+            "db_passwd",
+            "clientSecret",
+            "aws_secret_access_key",
+            "private_key",
+            "Cookie",
+            "Set-Cookie",
+            "credentials",
+        ),
+        *("pwd", "auth", "jwt", "connectionString", "access_tokens", "AZURE_OPENAI_AD_SECRET", "passphrase"),
+    ),
+    "text": (
+        "token",
+        "access_token",
+        "refreshToken",
+        "x-csrf-token",
+        "GITHUB_TOKEN",
+        "id_token",
+        "renew_token",
+    ),
+    None: (
+        *("max_tokens", "token_count", "prompt_tokens", "tokens", "tokenizer", "token_usage", "total_tokens"),
+        *(
+            "eos_token",
+            "next_page_token",
+            "secretary",
+            "author",
+            "key",
+            "keys",
+            "keyword",
+            "passenger",
+            "monkey",
+        ),
+        *("id", "name", "query", "compass", "session_id", "signed", "authority"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("hidden", "key"), [(hidden, key) for hidden, keys in KEYS.items() for key in keys])
+def test_keys_of_secrets(hidden: str | None, key: str) -> None:
+    assert hides(key) == hidden
+
+
+def test_rules_of_the_application() -> None:
+    redactor = Redactor((re.compile(r"PRJ-\d+"), lambda text: text.replace("Ann", "A.")), ("Steuer-ID",))
+    assert redactor.clean("Ann works on PRJ-17") == "A. works on [redacted]"
+    assert redactor.key("steuer_id") == ("steuer_id", "all")
+
+
+def test_a_redactor_that_fails_costs_the_text_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Unreadable(Exception):
+        """Raised nowhere else: a kind of fault is reported once in a process."""
+
+    def broken(text: str) -> str:
+        raise Unreadable(f"cannot read {text}")
+
+    redactor = Redactor((broken,), ())
+    with caplog.at_level(logging.WARNING, "otel_callbacks"):
+        assert [redactor.clean("Ann"), redactor.clean("Bob")] == [DROPPED, DROPPED]
+    (record,) = caplog.records
+    assert "redactor" in record.getMessage()
+    assert "Ann" not in caplog.text
+    assert "cannot read" not in caplog.text
+
+
+def test_a_redactor_must_answer_with_text() -> None:
+    assert Redactor((lambda text: None,), ()).clean("Ann") == DROPPED  # type: ignore[arg-type, return-value]
+
+
+def test_attributes_are_made_safe_in_place() -> None:
+    attributes = {"a": f"sk-{RANDOM}", "b": ["x", f"sk-{RANDOM}"], "c": 3}
+    make_safe(attributes)
+    assert attributes == {"a": "sk-[redacted:key]", "b": ["x", "sk-[redacted:key]"], "c": 3}
+
+
+def test_presidio_findings_are_removed() -> None:
+    class Analyzer:
+        def analyze(self, text: str, language: str) -> list[Any]:
+            spans = [("PERSON", 0, 7), ("PERSON", 0, 3), ("CITY", 17, 22)]
+            return [SimpleNamespace(entity_type=kind, start=start, end=end) for kind, start, end in spans]
+
+    remove = presidio(Analyzer())
+    assert remove("Ann Lee lives in Paris.") == "[redacted:person] lives in [redacted:city]."
