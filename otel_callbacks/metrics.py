@@ -307,7 +307,7 @@ def instruments(meter_provider: MeterProvider | None) -> Metrics:
 
 def span_counts(meter_provider: MeterProvider | None) -> list[SpanCounts]:
     """The counts of handlers that were given no meter provider, and of those that were given this one."""
-    used = [instruments(None)] if meter_provider is None else [instruments(None), instruments(meter_provider)]
+    used = {instruments(None), instruments(meter_provider)}
     for each in used:
         each.drain()
     return [each.counts for each in used]

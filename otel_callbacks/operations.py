@@ -160,8 +160,16 @@ class Operation:
     """What all operations share. `name` is the key in the span's name: a model, an agent, a tool, a node."""
 
     operation: ClassVar[str | None] = None
+    CONTENT: ClassVar[Sequence[str]] = ()
+    """The fields that hold content, or objects of the application."""
+
     name: str | None = None
     conversation_id: str | None = None
+
+    def forget_content(self) -> None:
+        """Lets go of content, when all that is to be told of it has been told."""
+        for field_ in self.CONTENT:
+            setattr(self, field_, None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,6 +177,7 @@ class Workflow(Operation):
     """The outermost chain or graph of a call, or a sub-graph that the application defined."""
 
     operation = semconv.INVOKE_WORKFLOW
+    CONTENT = ("input_messages", "output_messages")
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None
 
@@ -178,6 +187,7 @@ class AgentInvocation(Operation):
     """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end."""
 
     operation = semconv.INVOKE_AGENT
+    CONTENT = ("input_messages", "output_messages")
     description: str | None = None
     finish_reasons: Sequence[str] | None = None
     input_messages: Sequence[Message] | None = None
@@ -199,6 +209,7 @@ class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 
     operation = semconv.EXECUTE_TOOL
+    CONTENT = ("arguments", "result")
     type: str = "function"
     description: str | None = None
     call_id: str | None = None
@@ -217,6 +228,7 @@ class Retrieval(Operation):
     """
 
     operation = semconv.RETRIEVAL
+    CONTENT = ("query", "documents")
     provider: str | None = None
     top_k: int | None = None
     server_address: str | None = None
@@ -248,6 +260,7 @@ class Rerank(Operation):
     """Documents put in a better order; `name` is the model, `documents` are those that were kept."""
 
     operation = semconv.RERANK
+    CONTENT = ("query", "candidates", "documents")
     provider: str | None = None
     top_n: int | None = None
     query: str | None = None
@@ -265,6 +278,7 @@ class Inference(Operation):
     """
 
     operation = semconv.CHAT
+    CONTENT = ("input_messages", "output_messages", "tool_definitions")
     text_completion: bool = False
     provider: str | None = None
     server_address: str | None = None

@@ -347,6 +347,7 @@ class Recorder:
             self.counts.ended += 1
             if parent is not None and parent.children is not None:
                 parent.children.discard(run)
+            run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
 

@@ -18,12 +18,14 @@ from langchain_core.tools import tool
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
+from opentelemetry.context import get_current
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from otel_callbacks import ContentPolicy, OTelCallbackHandler, content
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.privacy.policy import EVENT_VARIABLE, HASH_KEY_VARIABLE, KINDS
+from otel_callbacks.privacy.scope import scope_in
 from otel_callbacks.testing import Captured
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -376,12 +378,14 @@ def test_wrong_arguments(
         make()
 
 
-def test_a_generator_cannot_be_decorated() -> None:
+def test_the_steps_of_a_generator_are_in_the_scope_and_its_consumer_is_not() -> None:
+    @content("none")
     def stream() -> Any:
-        yield 1
+        yield scope_in(get_current())
 
-    with pytest.raises(TypeError, match="generator"):
-        content("none")(stream)
+    (within,) = stream()
+    assert within is not None
+    assert scope_in(get_current()) is None
 
 
 @pytest.mark.parametrize(

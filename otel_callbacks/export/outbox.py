@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as context_api
 
@@ -45,6 +45,13 @@ class Delivery:
     exported: int
     failed: int
     dropped: int
+
+
+class Mark(NamedTuple):
+    """How many items an outbox had accepted at a time, and how many it had failed to send by then."""
+
+    accepted: int
+    failed: int
 
 
 class Outbox(Generic[T]):
@@ -91,21 +98,21 @@ class Outbox(Generic[T]):
             if waiting == 0 or waiting + 1 == self._limits.batch:
                 self._changed.notify_all()
 
-    def hurry(self) -> None:
-        """Has what waits sent now; does not wait for it."""
+    def hurry(self) -> Mark:
+        """Has what waits sent now; does not wait for it. Returns the mark to wait for."""
         with self._changed:
             self._urgent = self._accepted
             self._changed.notify_all()
+            return Mark(self._accepted, self._failed)
 
-    def flush(self, timeout: float) -> bool:
-        """Whether all that waits now was taken by the destination within `timeout` seconds."""
+    def flush(self, timeout: float, mark: Mark | None = None) -> bool:
+        """Whether all that waits now (or waited at `mark`) was taken by the destination within `timeout` seconds."""
         with self._changed:
-            self.hurry()
-            wanted, failed = self._accepted, self._failed
-            done = self._changed.wait_for(lambda: self._settled >= wanted, max(timeout, 0))
+            accepted, failed = mark or self.hurry()
+            done = self._changed.wait_for(lambda: self._settled >= accepted, max(timeout, 0))
             return done and self._failed == failed
 
-    def close(self, timeout: float) -> bool:
+    def close(self, timeout: float, mark: Mark | None = None) -> bool:
         """As `flush`, and then sends nothing any more: what still waits is dropped, as is what comes later."""
         with self._changed:
             if self._closed:
@@ -114,7 +121,7 @@ class Outbox(Generic[T]):
             worker = self._worker
         if worker is None:
             self._work()  # nothing was put in, or there was no thread to be had
-        sent = self.flush(timeout)
+        sent = self.flush(timeout, mark)
         with self._changed:
             self._dropped += len(self._queue)
             self._queue.clear()
@@ -192,10 +199,9 @@ def close_all(outboxes: Sequence[Outbox[Any]], timeout: float) -> bool:
 
 
 def _side_by_side(
-    outboxes: Sequence[Outbox[Any]], wait: Callable[[Outbox[Any], float], bool], timeout: float
+    outboxes: Sequence[Outbox[Any]], wait: Callable[[Outbox[Any], float, Mark], bool], timeout: float
 ) -> bool:
     deadline = time.monotonic() + timeout
-    for outbox in outboxes:
-        outbox.hurry()
-    taken = [wait(outbox, deadline - time.monotonic()) for outbox in outboxes]
+    marked = [(outbox, outbox.hurry()) for outbox in outboxes]
+    taken = [wait(outbox, deadline - time.monotonic(), mark) for outbox, mark in marked]
     return all(taken)
