@@ -58,6 +58,8 @@ class Run:
         labels: who pays, by attribute; those that this run's call asked for are also in `asked`.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
+        found: of an outermost run, the documents of its trace; `prompt`, of a model call, and `prompts`, of an agent,
+            what was sent; see `lineage`.
     """
 
     __slots__ = (
@@ -68,6 +70,7 @@ class Run:
         "children",
         "content",
         "first_chunk",
+        "found",
         "found_by_id",
         "gaps",
         "hidden",
@@ -81,6 +84,8 @@ class Run:
         "operation",
         "parent",
         "place",
+        "prompt",
+        "prompts",
         "recorded_error",
         "recorder",
         "scope",
@@ -112,6 +117,9 @@ class Run:
         self.children: set[Run] | None = None
         self.hidden: list[Any] | None = None
         self.totals: Any = None
+        self.found: Any = None
+        self.prompt: Any = None
+        self.prompts: Any = None
         self.added_up = False
         self.recorded_error: BaseException | None = None
         self.first_chunk: int | None = None
@@ -157,6 +165,7 @@ class Run:
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
         self.operation = _ENDED
         self.inside = self.children = self.hidden = self.totals = self.recorded_error = self.watch = None
+        self.found = self.prompt = self.prompts = None
         self.place = None
 
 

@@ -22,7 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import fork, mapping, operations, semconv
+from otel_callbacks import fork, lineage, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
@@ -237,6 +237,10 @@ class Recorder:
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return run is not None and run.content.captures and run.span.is_recording()
+
+    def prompt_of(self, run: Run | None) -> lineage.Prompt | None:
+        """Asks what the prompt of a model call is made of; None if nothing is to be told of it."""
+        return lineage.prompt_of(run) if run is not None and run.span.is_recording() else None
 
     def rename(self, run: Run) -> None:
         """Names the span again, after its operation has learned its key, such as the model."""

@@ -155,6 +155,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parent_run_id,
             _inference(serialized, metadata, kwargs, text_completion=False),
             lambda: _conversation(batches),
+            batches[0] if batches else (),
             kwargs,
             metadata,
             inside=parents.inside_by_frame(frame) if frame is not None else None,
@@ -178,6 +179,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parent_run_id,
             _inference(serialized, metadata, kwargs, text_completion=True),
             lambda: messages.prompts(prompts),
+            prompts,
             kwargs,
             metadata,
         )
@@ -188,6 +190,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None,
         operation: Inference,
         conversation: Callable[[], Any],
+        sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
         *,
@@ -204,13 +207,14 @@ class OTelCallbackHandler(BaseCallbackHandler):
             attach=(kwargs.get("batch_size") or 1) <= 1,
             tags=metadata,
         )
+        recorder.refuse(run)
+        parameters = kwargs.get("invocation_params") or {}
+        tools = parameters.get("tools") or parameters.get("functions")
         if recorder.wants_content(run):
             operation.input_messages = conversation()
-            parameters = kwargs.get("invocation_params") or {}
-            operation.tool_definitions = providers.tool_definitions(
-                parameters.get("tools") or parameters.get("functions")
-            )
-        recorder.refuse(run)
+            operation.tool_definitions = providers.tool_definitions(tools)
+        if (prompt := recorder.prompt_of(run)) is not None:
+            messages.read_prompt(prompt, sent, tools)
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -252,6 +256,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             translate.finish_inference(
                 run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
             )
+            if run.prompt is not None and run.prompt.found is not None:
+                run.prompt.answer = messages.answer_text(response)
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 
