@@ -22,7 +22,7 @@ from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED
 
-ANIMALS = "heron otter badger kestrel adder marten polecat bittern newt stoat".split()
+ANIMALS = ["heron", "otter", "badger", "kestrel", "adder", "marten", "polecat", "bittern", "newt", "stoat"]
 TEXTS = [f"Passage {n} tells of the {animal} and of nothing else." for n, animal in enumerate(ANIMALS)]
 ANSWER = "It is the badger [d2], or the marten [d5]."
 
@@ -58,7 +58,7 @@ def test_retrieved_kept_prompted_and_cited_in_one_row(captured: Captured) -> Non
     assert row(captured, "invoke_workflow rag") == EXPECTED
     of_call = captured.span("chat scripted-1").attributes or {}
     assert of_call["rag.prompt_documents"] == ("d9", "d8", "d7", "d6")
-    assert of_call["rag.context_token_share_estimated"] == pytest.approx(0.95, abs=0.05)
+    assert of_call["rag.context_token_share_estimated"] == pytest.approx(0.85, abs=0.1)
 
 
 def test_by_hand_too(captured: Captured) -> None:
