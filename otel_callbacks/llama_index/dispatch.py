@@ -249,6 +249,7 @@ class Client:
         """Forgets all reports; the dispatcher was shut down."""
         for shown in list(self.shown.values()):
             self._end(shown, GeneratorExit())
+        self.shown.clear()
 
 
 def _workflow_of(above: Shown | None, parent_id: str | None) -> Any:
