@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,6 +106,7 @@ _FINISH_REASONS = {
 _APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
 _TIERS = ("priority_", "flex_")
 _MAX_USD = 1_000_000
+_MAX_FIELDS = 200  # of a report or the details in it
 _MAX_TOOLS = 1_000
 _MAX_REPEATED = 4_096  # characters
 
@@ -151,7 +153,7 @@ def usage_of(reported: Any) -> Usage | None:
     counts: dict[str, int] = {}
     sent: dict[str, int] = {}
     received: dict[str, int] = {}
-    for key, value in report.items():
+    for key, value in islice(report.items(), _MAX_FIELDS):
         if type(key) is not str:
             continue
         if key in _INPUT_DETAILS:
@@ -201,7 +203,7 @@ def reported_usd(reported: Any) -> Decimal | None:
 
 def _read(details: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for key, value in details.items():
+    for key, value in islice(details.items(), _MAX_FIELDS):
         field = spellings.get(key) if type(key) is str else None
         if field is None and type(key) is str and key.startswith(_TIERS):
             field = spellings.get(key.partition("_")[2])

@@ -209,7 +209,8 @@ TAKEN = {"on_chain_start": ("inputs",), "on_custom_event": ("name",), "on_llm_en
 
 
 class Retried:
-    attempt_number = 2
+    def __init__(self) -> None:
+        self.attempt_number = 2
 
 
 GIVEN: dict[str, Callable[[Payloads], tuple[Callable[[], Any], ...]]] = {

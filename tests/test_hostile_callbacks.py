@@ -1,4 +1,4 @@
-"""Whatever is handed to the callbacks, in whatever order: the application does not notice, and the telemetry is valid."""
+"""Whatever is handed to callbacks, in whatever order: applications do not notice, and the telemetry is valid."""
 
 import logging
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from hostile import Draw, Surface, slowest
+from hostile import Draw, Surface, play, slowest
 from hostile_langchain import LangChainSurface
 from hostile_llama_index import LlamaIndexSurface
 from hypothesis import HealthCheck, Phase, given, settings
@@ -63,9 +63,7 @@ def test_any_calls_in_any_order(surface: str, content: str, logged: list[str]) -
     )
     @given(st.randoms(use_true_random=False), st.integers(1, 30))
     def play_some(random: Random, calls: int) -> None:
-        plan = SURFACES[surface].plan(Draw(random), calls)
-        seconds, call = slowest(SURFACES[surface], plan, POLICIES[content], BUDGET)
-        assert seconds < BUDGET, call and call.method
+        play(SURFACES[surface], SURFACES[surface].plan(Draw(random), calls), POLICIES[content])
 
     play_some()
     assert faults.count == before
@@ -73,7 +71,7 @@ def test_any_calls_in_any_order(surface: str, content: str, logged: list[str]) -
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-def test_many_calls(surface: str, logged: list[str]) -> None:
+def test_no_call_takes_long(surface: str, logged: list[str]) -> None:
     before = faults.count
     for seed, content in enumerate(POLICIES.values()):
         plan = SURFACES[surface].plan(Draw(Random(seed)), 500)

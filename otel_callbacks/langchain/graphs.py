@@ -53,7 +53,8 @@ def node(metadata: Mapping[str, Any]) -> Step:
 
 def resumes(inputs: Any) -> bool:
     """Whether a graph is started to go on: without input, or with LangGraph's resume command."""
-    return inputs is None or attribute(inputs, "resume") is not None
+    is_command = type(inputs).__module__ == "langgraph.types"
+    return inputs is None or (is_command and attribute(inputs, "resume") is not None)
 
 
 def control_flow(error: BaseException) -> str | None:

@@ -17,7 +17,7 @@ from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
-from otel_callbacks.reading import attribute, integer, items, mapping, word
+from otel_callbacks.reading import integer, items, mapping, word
 from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
 
@@ -358,7 +358,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         """Notes that a model call is tried again."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            attempt = integer(attribute(retry_state, "attempt_number"))
+            attempt = integer(providers.as_mapping(retry_state).get("attempt_number"))
             run.span.add_event(semconv.EVENT_RETRY, {} if attempt is None else {"attempt": attempt})
 
     @guarded

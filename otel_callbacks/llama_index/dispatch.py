@@ -234,8 +234,8 @@ class Client:
                 recorder.finish(ending, semconv.INTERRUPTED)
             elif isinstance(error, WorkflowCancelledByUser):
                 recorder.finish(ending, semconv.CANCELLED)
-            elif error is not None or failure is not None:
-                recorder.fail(ending, error or failure)
+            elif (broken := failure if error is None else error) is not None:
+                recorder.fail(ending, broken)
             else:
                 recorder.finish(ending, shown.outcome)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache, partial
 from inspect import BoundArguments
 from typing import Any
@@ -180,13 +181,12 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     if prompt.weights is not None and chat:
         prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
     if prompt.found is not None:
-        prompt.text = text(sent) or "\n".join(text(attribute(message, "content")) or "" for message in chat)
+        prompt.text = text(sent) or "\n".join(messages.text_in(message) or "" for message in chat)
 
 
 def answer_text(received: Received) -> str:
     """The text of a model's answer, whole or as far as it came."""
-    message = attribute(received.last, "message")
-    return text(attribute(message, "content")) or text(attribute(received.last, "text")) or ""
+    return messages.text_in(_message(received.last)) or text(attribute(received.last, "text")) or ""
 
 
 chat = partial(start, completion=False, stream=False)
@@ -218,9 +218,14 @@ def finish(operation: Inference, received: Received, *, with_content: bool, cut:
         operation.output_messages = messages.answer(response, reason, "".join(received.pieces))
 
 
+def _message(response: Any) -> ChatMessage | None:
+    message = attribute(response, "message")
+    return message if is_a(message, ChatMessage) else None
+
+
 def _word(reason: Any) -> str | None:
     """A finish reason as text; Google's is an enumeration member."""
-    return word(reason) or word(attribute(reason, "name"))
+    return word(reason.name if is_a(reason, Enum) else reason)
 
 
 def _finish_reasons(response: Any) -> Iterator[Any]:
@@ -231,7 +236,7 @@ def _finish_reasons(response: Any) -> Iterator[Any]:
         for choice in items(choices)[:_MAX_CHOICES]:
             yield _word(providers.as_mapping(choice).get("finish_reason"))
         return
-    extra = mapping(attribute(attribute(response, "message"), "additional_kwargs"))
+    extra = mapping(attribute(_message(response), "additional_kwargs"))
     for found in (raw, extra):
         for key in _FINISH_KEYS:
             if reason := _word(found.get(key)):
@@ -245,7 +250,7 @@ def _usage(response: Any) -> Usage | None:
     for key in _USAGE_KEYS:
         if usage := providers.usage_of(raw.get(key)):
             return usage
-    for holder in (response, attribute(response, "message")):
+    for holder in (response, _message(response)):
         extra = mapping(attribute(holder, "additional_kwargs"))
         if extra and (usage := providers.usage_of(extra.get("usage")) or providers.usage_of(extra)):
             return usage

@@ -9,6 +9,7 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     DocumentBlock,
     ImageBlock,
+    MessageRole,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -73,7 +74,8 @@ def _key(message: ChatMessage) -> int:
 def _block_key(block: Any) -> Hashable:
     if is_a(block, ToolCallBlock):
         return word(attribute(block, "tool_call_id")) or word(attribute(block, "tool_name"))
-    return text(attribute(block, "text")) or text(attribute(block, "content")) or type(block).__name__
+    part = _part(block)
+    return part.content if isinstance(part, Text | Reasoning) else type(block).__name__
 
 
 def text_message(role: str, value: Any) -> list[Message] | None:
@@ -104,9 +106,16 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
     return [Message("assistant", parts, finish_reason=reason)]
 
 
+def text_in(holder: Any) -> str | None:
+    """The text in the blocks of a message or of a tool's output."""
+    blocks = items(attribute(holder, "blocks"))[:_MOST_BLOCKS]
+    texts = (text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock))
+    return "\n".join(filter(None, texts)) or None
+
+
 def _role(message: ChatMessage) -> str:
     given = attribute(message, "role")
-    role = word(attribute(given, "value")) or word(given) or "unknown"
+    role = word(given.value if is_a(given, MessageRole) else given) or "unknown"
     return _ROLES.get(role, role)
 
 
@@ -114,7 +123,7 @@ def _message(message: ChatMessage) -> Message:
     role = _role(message)
     if role == "tool":
         call_id = word(mapping(attribute(message, "additional_kwargs")).get("tool_call_id"))
-        return Message(role, (ToolCallResponse(attribute(message, "content"), call_id),))
+        return Message(role, (ToolCallResponse(text_in(message), call_id),))
     return Message(role, tuple(_parts(message)))
 
 

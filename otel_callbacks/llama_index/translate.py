@@ -31,12 +31,13 @@ from llama_index.core.multi_modal_llms import MultiModalLLM
 from llama_index.core.node_parser import NodeParser
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.response_synthesizers import BaseSynthesizer
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 from llama_index.core.tools import ToolOutput
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Event
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
+from otel_callbacks import providers
 from otel_callbacks.documents import rescored
 from otel_callbacks.llama_index import inference, messages
 from otel_callbacks.operations import (
@@ -136,7 +137,8 @@ def agent(of: Any) -> AgentInvocation:
 
 def _conversation_id(memory: Any) -> str | None:
     """The key of the conversation in its store, unless it is the one that all have by default."""
-    key = word(attribute(memory, "session_id")) or word(attribute(memory, "chat_store_key"))
+    known = providers.as_mapping(memory)
+    key = word(known.get("session_id")) or word(known.get("chat_store_key"))
     return None if key == DEFAULT_CHAT_STORE_KEY else key
 
 
@@ -282,10 +284,12 @@ def _documents(nodes: Any) -> list[Document] | None:
 
 
 def _document(found: NodeWithScore) -> Document:
-    node = attribute(found, "node")
+    node, score = attribute(found, "node"), number(attribute(found, "score"))
+    if not is_a(node, BaseNode):  # type: ignore[type-abstract]
+        return Document(score=score)
     return Document(
         id=name(attribute(node, "node_id")),
-        score=number(attribute(found, "score")),
+        score=score,
         content=_content_of(node),
         metadata=mapping(attribute(node, "metadata")),
     )
@@ -368,7 +372,7 @@ def _finish_tool(operation: ToolExecution, result: Any, with_content: bool) -> F
     output = attribute(result, "tool_output") if is_a(result, ToolCallResult) else result
     if not is_a(output, ToolOutput):
         return None
-    content = text(attribute(output, "content"))
+    content = messages.text_in(output)
     operation.result_size = len(content or "")
     if with_content:
         operation.result = content
