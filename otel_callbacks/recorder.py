@@ -347,7 +347,7 @@ class Recorder:
             if outcome == semconv.INTERRUPTED and run.operation.conversation_id:
                 self._remember_interrupted(run.operation.conversation_id, run)
             self._closing.describe(run, ended, failure, outcome)
-        except Exception:
+        except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise
         finally:
