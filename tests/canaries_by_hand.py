@@ -24,11 +24,13 @@ def run(canaries: Canaries, handler: OTelCallbackHandler) -> None:
 
 
 def operations(canaries: Canaries) -> None:
+    text = canaries.both
     found = [
         {
-            "id": f"d1 {canaries.key}",
-            "text": canaries.both,
-            "source": canaries.address,
+            "id": f"{canaries.named} {canaries.key}",
+            "text": text,
+            "source": f"/home/{canaries.named}",
+            "url": canaries.address,
             "token": canaries.hidden,
         }
     ]
@@ -38,6 +40,8 @@ def operations(canaries: Canaries) -> None:
             pass
         with retrieval("docs", query=canaries.both) as search:
             search.documents(found)
+        with inference("gpt-4o", provider="openai") as answer:
+            answer.messages(input=text, output=canaries.both)
         with rerank(f"r1 {canaries.key}", query=canaries.both) as reranking:
             reranking.candidates(found)
             reranking.documents(found)

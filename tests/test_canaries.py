@@ -56,6 +56,8 @@ def headers(canaries: Canaries, captured: Captured, handler: OTelCallbackHandler
     asked, carrier = ("tenant", "team", "cost_centre"), {}
     tracer = captured.tracer_provider.get_tracer("http")
     instrument(handler)
+    with attribution(team=f"{canaries.named} {canaries.key}"), tracer.start_as_current_span("before"):
+        pass
     with (
         attribution(tenant=f"acme {canaries.key}", team=canaries.named, cost_centre=canaries.address),
         workflow("w"),
