@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from otel_callbacks import providers
-from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.cost.prompts import PromptWeights, weight
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -67,7 +67,9 @@ def _key(message: ChatMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
     said = tuple(map(_block_key, items(attribute(message, "blocks"))[:_MOST_BLOCKS]))
     beside = mapping(attribute(message, "additional_kwargs"))
-    calls = tuple(call.id or str(call) for call in _older_tool_calls(beside.get("tool_calls")))
+    calls = tuple(
+        call.id or (call.name, weight(call.arguments)) for call in _older_tool_calls(beside.get("tool_calls"))
+    )
     return hash((_role(message), said, word(beside.get("tool_call_id")), calls))
 
 
