@@ -191,7 +191,7 @@ ODD: Sequence[Any] = (
     *(FailingError("x"), ValueError("\ud800"), KeyboardInterrupt(), BaseExceptionGroup("g", [SystemExit()])),
     *(
         threading.Lock(),
-        socket.socket(),
+        _socket(),
         len,
         int,
         type,
