@@ -90,23 +90,18 @@ def conversation_id(metadata: Metadata) -> str | None:
     return next((given for key in _CONVERSATION_KEYS if (given := reading.name(metadata.get(key)))), None)
 
 
-def inference(
-    serialized: Any,
-    metadata: Metadata,
-    parameters: Mapping[str, Any],
-    options: Mapping[str, Any],
-    *,
-    text_completion: bool,
-) -> Inference:
+def inference(serialized: Any, told: Any, extra: Mapping[str, Any], *, text_completion: bool) -> Inference:
     """A model call that starts.
 
     Args:
         serialized: the model as LangChain describes it; only its address is read, the rest may hold secrets.
-        metadata: the run's metadata, with the `ls_` keys of the model.
-        parameters: `invocation_params`, what the integration is going to send.
-        options: what the caller passed to this call.
+        told: the run's metadata, with the `ls_` keys of the model.
+        extra: with the `invocation_params`, what the integration is going to send, and the `options`, what the
+            caller passed to this call.
         text_completion: the model completes text rather than a conversation.
     """
+    metadata, options = mapping(told), mapping(extra.get("options"))
+    parameters = mapping(extra.get("invocation_params"))
     provider = providers.provider_name(word(metadata.get("ls_provider")))
     address, port = _endpoint(provider, serialized)
     operation = Inference(
