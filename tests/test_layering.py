@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "testing": "processors settings",
     "conformance": "",
     "export": "guard fork metrics recorder explore processors",
-    "demo": "export explore handler langchain llama_index",
+    "demo": "semconv cost export explore handler langchain llama_index",
     "cli": "conformance cost demo explore",
     "__main__": "cli",
     "__init__": "cost explore export feedback handler langchain manual privacy processors",
