@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "operations": "semconv",
     "documents": "operations",
     "scope": "",
-    "privacy": "guard operations documents scope",
+    "privacy": "semconv guard operations documents scope",
     "providers": "operations",
     "current": "operations",
     "cost": "semconv guard fork operations providers scope current",
