@@ -163,10 +163,11 @@ def _text(messages: Sequence[Message] | None) -> str:
 
 def note_documents(run: Run) -> None:
     """Has the outermost run hold the documents that a run has found or kept."""
-    operation, root = run.operation, outermost(run)
-    if root is run or not isinstance(operation, operations.Retrieval | operations.Rerank):
+    operation = run.operation
+    if not isinstance(operation, operations.Retrieval | operations.Rerank) or operation.documents is None:
         return
-    if operation.documents is None:
+    root = outermost(run)
+    if root is run:
         return
     root.found = root.found or Found()
     if isinstance(operation, operations.Retrieval):
@@ -194,8 +195,10 @@ def told(run: Run) -> Attributes:
 
 def hand_on(run: Run) -> None:
     """Adds what an agent spent on its tools to the agent that called it."""
+    if run.prompts is None:
+        return
     above = _agent_above(run)
-    if run.prompts is not None and above is not None:
+    if above is not None:
         above.prompts = above.prompts or AgentPrompts()
         above.prompts.tools.merge(run.prompts.tools)
 

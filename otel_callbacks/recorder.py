@@ -120,6 +120,9 @@ class Recorder:
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, see `Table`."""
+        shared = self._shared
+        if shared is not None and shared[0] is self._provider:
+            return shared[1].runs  # as `_table`, which is asked at every event
         return self._table.runs
 
     def start(

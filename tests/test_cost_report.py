@@ -266,12 +266,12 @@ def test_spans_of_the_sdk() -> None:
 # How it is shown.
 
 TABLE = """\
-tenant          calls  input  output  cached  reasoning  cost USD    share  p50 s  p95 s  unpriced  cache hits
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-acme                2  2,000     200       0          0  0.203500  100.0 %   1.00   1.00
-(unattributed)      1  1,000     100       0          0  0.000000    0.0 %   1.00   1.00         1           1
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-total               3  3,000     300       0          0  0.203500  100.0 %   1.00   1.00         1           1
+tenant          calls  input  output  cost USD    share  p50 s  p95 s  unpriced  cache hits
+───────────────────────────────────────────────────────────────────────────────────────────
+acme                2  2,000     200  0.203500  100.0 %   1.00   1.00
+(unattributed)      1  1,000     100                      1.00   1.00         1           1
+───────────────────────────────────────────────────────────────────────────────────────────
+total               3  3,000     300  0.203500  100.0 %   1.00   1.00         1           1
 Costs are estimates from the tokens that were counted and the prices that were known, not an invoice.
 Without a price, and so not in the costs: 1 calls (1 no_usage).
 From the application's own cache: 1 answers, which saved 0.003500 USD."""
