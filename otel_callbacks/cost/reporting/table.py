@@ -33,40 +33,36 @@ class Table:
 
     def text(self) -> str:
         """Plain text, columns aligned."""
-        return "\n".join((*self._lines(range(len(self.columns))), *self.notes))
+        return "\n".join((*self._lines(), *self.notes))
 
     def html(self) -> str:
-        """The text in tags that notebooks and their converters leave alone, without columns that hold nothing.
+        """The text in tags that notebooks and their converters leave alone.
 
-        A `table` would not do: nbconvert's sanitiser shows its `thead`, `th` and `tfoot` as words.
+        A `table` is none of them: nbconvert's sanitiser shows its `thead`, `th` and `tfoot` as words.
         """
-        body = [*self.rows, self.total] if self.total is not None else self.rows
-        told = [place for place in range(len(self.columns)) if any(row[place] not in ("", "0") for row in body)]
-        head, *lines = map(escape, self._lines(told or range(len(self.columns))))
+        head, *lines = map(escape, self._lines())
         table = "\n".join((f"<b>{head}</b>", *lines))
         notes = "".join(f"<div><i>{escape(note)}</i></div>" for note in self.notes)
         return f"<blockquote><pre><code>{table}</code></pre></blockquote>{notes}"
 
-    def _lines(self, places: Sequence[int]) -> list[str]:
-        """The columns at some places, with rulers under the headings and over the total."""
-        body = [[_printable(row[place]) for place in places] for row in (self.columns, *self.rows)]
-        foot = [[self.total[place] for place in places]] if self.total is not None else []
-        right = [place in self.numbers for place in places]
+    def _lines(self) -> list[str]:
+        """The rows, with rulers under the headings and over the total."""
+        body = [[_printable(cell) for cell in row] for row in (self.columns, *self.rows)]
+        foot = [list(self.total)] if self.total is not None else []
         widths = [max(map(len, column)) for column in zip(*body, *foot, strict=True)]
-        lines = [_line(row, widths, right) for row in (*body, *foot)]
+        lines = [self._line(row, widths) for row in (*body, *foot)]
         rule = "─" * max(map(len, lines))
         lines.insert(1, rule)
         if foot:
             lines.insert(-1, rule)
         return lines
 
-
-def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    cells = [
-        cell.rjust(width) if at_right else cell.ljust(width)
-        for cell, width, at_right in zip(row, widths, right, strict=True)
-    ]
-    return "  ".join(cells).rstrip()
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
+        cells = [
+            cell.rjust(width) if place in self.numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
