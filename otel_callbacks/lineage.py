@@ -145,8 +145,7 @@ def read_messages(
 ) -> None:
     """Fills in what is asked for of a prompt whose messages are in the conventions' shape."""
     if prompt.weights is not None:
-        weighed = (prompt.weights.weigh(_key(message), message) for message in asked or ())
-        prompt.parts = [part for parts in weighed for part in parts]
+        prompt.parts = prompt.weights.parts(asked or (), None, _key, lambda message: message)
     if prompt.found is not None:
         prompt.text, prompt.answer = _text(asked), _text(answered)
 

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "privacy": "semconv guard operations documents scope",
     "providers": "operations",
     "current": "operations",
+    "table": "fork current",
     "cost": "semconv guard fork operations providers scope current",
     "prompted": "operations cost",
     "citations": "operations",
@@ -33,7 +34,8 @@ MAY_IMPORT = {
     "disclosure": "semconv guard operations privacy mapping current events",
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",
-    "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing",
+    "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing"
+    " table",
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",
