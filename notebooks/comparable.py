@@ -20,7 +20,8 @@ _CHANCE = [
     for expression, stands_for in (
         (r"\b(?:\d+ h \d+ min|\d+ min \d+ s|\d[\d,.]* (?:µs|ms|s))\b", "<time>"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?", "<date>"),
-        (r"(?:trace )?\b(?:[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{8}…)", "<id>"),
+        (r"(?:trace )?\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b", "<id>"),
+        (r"(?m)(?<=· )(?:trace )?[0-9a-f]+…$", "<id>"),  # cut off at the end of a line of text
         (r"\bcall_[0-9a-f]{24}\b", "<id>"),
         (r"127\.0\.0\.1:\d+", "<server>"),
         (r"traces-\d+\.jsonl", "traces-<process>.jsonl"),

@@ -1,6 +1,6 @@
-"""Runs notebooks from a clean kernel, and keeps what they put out where it differs from what they have.
+"""Runs notebooks from a clean kernel, and keeps what they put out where it is not what they have.
 
-A notebook whose outputs are the same but for times and ids is left as it is, so that running it changes no file.
+A notebook whose outputs differ only by what `comparable` leaves out is left as it is: running it changes no file.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 SECONDS = 120
 """How long a cell may take."""
 
+_SETTINGS = ("OTEL_", "OPENAI_", "PYTHONPATH")  # of whoever runs this, and none of the notebooks' business
+
 
 def corpus_digest() -> str:
     """Which documentation the notebooks read here: it differs from one release of Python to the next."""
@@ -28,13 +30,12 @@ def corpus_digest() -> str:
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """The notebook as it is after a run in an empty folder.
+    """The notebook as it is after a run in an empty folder, with the package that is beside it.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     book = nbformat.read(path, as_version=4)
-    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with TemporaryDirectory() as folder:
         client = NotebookClient(
             book,
@@ -44,18 +45,23 @@ def execute(path: Path) -> nbformat.NotebookNode:
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
-        client.execute(env={**os.environ, "PATH": commands})
+        client.execute(env=_environment())
     return book
 
 
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    commands = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
+    return {**kept, "PATH": commands, "PYTHONPATH": str(HERE.parent)}
+
+
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(paths: tuple[Path, ...]) -> None:
     """Run the notebooks at PATHS, or all beside this file, and rewrite those whose outputs have changed."""
     digest = corpus_digest()
     for path in paths or sorted(HERE.glob("*.ipynb")):
-        before = nbformat.read(path, as_version=4)
-        book = execute(path)
+        before, book = nbformat.read(path, as_version=4), execute(path)
         if before.metadata.get("corpus") == digest and comparable(book) == comparable(before):
             click.echo(f"{path.name}: as it was")
             continue
