@@ -8,9 +8,9 @@ from nbconvert import HTMLExporter, MarkdownExporter
 from span_trees import AGENT
 from test_explore_html import CAPTURED
 
-from otel_callbacks.explore.html import render_html
 from otel_callbacks.explore.notebook import as_line_magic
-from otel_callbacks.explore.svg import render_svg
+from otel_callbacks.explore.pictures.html import render_html
+from otel_callbacks.explore.pictures.svg import render_svg
 
 TESTS = Path(__file__).parent
 SETUP = f"""

@@ -7,7 +7,7 @@ import pytest
 from span_trees import AGENT, RAG, SUPERVISOR, found, span, tree, usage
 
 from otel_callbacks.explore import Trace
-from otel_callbacks.explore.svg import render_svg
+from otel_callbacks.explore.pictures.svg import render_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 TAGS = {"svg", "g", "title", "rect", "line", "text", "tspan"}

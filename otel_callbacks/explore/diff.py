@@ -5,12 +5,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from otel_callbacks.explore import columns, markup
-from otel_callbacks.explore.columns import fit
-from otel_callbacks.explore.documents import documents
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import format_cost, format_duration, plural, printable, title
+from otel_callbacks.explore.pictures import columns, markup
+from otel_callbacks.explore.pictures.cells import title
+from otel_callbacks.explore.pictures.columns import fit
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.spans.documents import documents
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _MOST_ROWS = 60  # shown; `steps` has all of them
 _MOST_IDS = 3  # of documents, in one cell

@@ -6,12 +6,12 @@ Nothing appears unasked.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from otel_callbacks.explore.documents import documents
-from otel_callbacks.explore.html import render_html
-from otel_callbacks.explore.render import render_text
-from otel_callbacks.explore.svg import render_svg
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import plural
+from otel_callbacks.explore.pictures.html import render_html
+from otel_callbacks.explore.pictures.svg import render_svg
+from otel_callbacks.explore.pictures.text import documents_text, render_text
+from otel_callbacks.explore.pictures.wording import plural
+from otel_callbacks.explore.spans.documents import documents
+from otel_callbacks.explore.spans.trace import Trace
 
 _MAGIC = "%%trace"
 _MOST_TRACES = 3
@@ -38,7 +38,7 @@ def display(trace: Trace) -> None:
     from IPython.display import display as publish
 
     picture = {"image/svg+xml": render_svg(trace), "text/plain": render_text(trace)}
-    rest = {"text/html": render_html(trace), "text/plain": "\n".join(map(str, documents(trace)))}
+    rest = {"text/html": render_html(trace), "text/plain": documents_text(documents(trace))}
     publish(picture, raw=True)  # type: ignore[no-untyped-call]
     publish(rest, raw=True)  # type: ignore[no-untyped-call]
 

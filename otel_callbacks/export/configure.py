@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
 from otel_callbacks import fork
-from otel_callbacks.explore.links import set_links
-from otel_callbacks.explore.ring import keep_traces
-from otel_callbacks.explore.store import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.explore.index.ring import keep_traces
+from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp, Protocol, Signal
 from otel_callbacks.export.outbox import Limits, Outbox
