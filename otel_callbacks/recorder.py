@@ -107,6 +107,7 @@ class Recorder:
         self._events = Events(logger_provider)
         self._closing = Closing(self._metrics, self._events, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
+        self._last_outermost: SpanContext | None = None
         _recorders.add(self)
 
     @property
@@ -350,6 +351,7 @@ class Recorder:
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
+            run.recorder._remember_outermost(run)
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
@@ -366,6 +368,18 @@ class Recorder:
         run = self.runs.get(key)
         found = self._table.roots.get(key) if run is None else run.span.get_span_context().trace_id
         return trace.format_trace_id(found) if found else None
+
+    def _remember_outermost(self, run: Run) -> None:
+        if run.parent is None or run.parent.recorder is not self:
+            context = run.span.get_span_context()
+            if context.trace_flags.sampled:
+                self._last_outermost = context
+
+    @property
+    def last_trace_id(self) -> str | None:
+        """The trace, in hex, of the sampled run without one of this recorder's above it that ended last."""
+        context = self._last_outermost
+        return trace.format_trace_id(context.trace_id) if context else None
 
     def evaluated(
         self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]

@@ -36,19 +36,23 @@ MAY_IMPORT = {
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current recorder settings",
     "feedback": "semconv guard current settings",
-    "langchain": "semconv guard fork operations documents privacy providers cost current recorder settings",
-    "llama_index": "semconv guard fork operations documents privacy providers cost current recorder settings",
-    "handler": "langchain llama_index",
     "explore": "semconv guard cost",
+    "lookback": "recorder explore",
+    "langchain": "semconv guard fork operations documents privacy providers cost current recorder settings"
+    " lookback",
+    "llama_index": "semconv guard fork operations documents privacy providers cost current recorder settings"
+    " lookback",
+    "handler": "langchain llama_index",
     "cost/reporting/command": "cost explore",
     "processors": "semconv cost",
     "testing": "processors settings",
     "conformance": "",
     "export": "guard fork metrics recorder explore processors",
+    "extension": "explore export",
     "demo": "export explore handler langchain llama_index",
     "cli": "conformance cost demo explore",
     "__main__": "cli",
-    "__init__": "cost explore export feedback handler langchain manual privacy processors",
+    "__init__": "cost explore export extension feedback handler langchain manual privacy processors",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {

@@ -73,18 +73,6 @@ class TraceMagic:
             print(f"%%trace: {plural(len(found) - _MOST_TRACES, 'earlier trace')} not shown")  # noqa: T201
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """Adds `%%trace` over the traces of this process: `%load_ext otel_callbacks`."""
-    import otel_callbacks
-
-    install(shell, otel_callbacks.traces)
-
-
-def unload_ipython_extension(shell: Any) -> None:
-    """Takes `%%trace` away again."""
-    uninstall(shell)
-
-
 def install(shell: Any, collection: TraceCollection) -> None:
     """Adds `%%trace` over `collection` to an IPython shell; what was added before is replaced."""
     uninstall(shell)
