@@ -200,7 +200,8 @@ def test_the_header_sums_up():
     shown = texts(parsed(SUPERVISOR))
     assert shown[:10] == [
         *("invoke_workflow report", "trace 4bf92f3577b34da6a3ce929d0e0e4736", "21.4 s", "23 spans"),
-        *("24,860", "tokens: 21,885 in, 2,975 out", "$0.0690", "cost", "1 unpriced", "of 5 model calls"),
+        *("24,860", "tokens: 21,885 in, 2,975 out", "$0.0690", "cost"),
+        *("1 unpriced", "of 5 model calls (unknown_model)"),
     ]
 
 

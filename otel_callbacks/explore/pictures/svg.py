@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from otel_callbacks.explore.pictures.axis import Axis
-from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title
+from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title, unpriced
 from otel_callbacks.explore.pictures.colours import (
     AMBER,
     BORDER,
@@ -109,7 +109,8 @@ def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
     if trace.cost is not None:
         yield format_cost(trace.cost), "cost", INK
     if trace.unpriced:
-        yield f"{len(trace.unpriced):,} unpriced", f"of {plural(len(trace.model_calls), 'model call')}", AMBER
+        count, why = unpriced(trace)
+        yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), AMBER
     if trace.errors:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
 

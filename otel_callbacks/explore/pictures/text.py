@@ -51,16 +51,18 @@ def _document(document: RetrievedDocument) -> str:
 
 
 def _header(trace: Trace, width: int) -> str:
-    parts = summary(trace)
-    if len(trace.roots) == 1 and (remark := note(trace, trace.roots[0])):
-        parts.append(fit(remark, width // 2))
-    return _fit_header(title(trace), parts, trace.trace_id, width)
-
-
-def _fit_header(name: str, parts: Sequence[str], trace_id: str, width: int) -> str:
-    """The header with as much of the trace id, and then of the name, as there is room for."""
-    for shown_id in (f"trace {trace_id}", trace_id, f"{trace_id[:_ID_DIGITS]}…"):
-        rest = " · ".join(("", *parts, shown_id))
+    """Name and totals: with as much of the trace id, of the reasons and then of the name as there is room for."""
+    name, trace_id = title(trace), trace.trace_id
+    remark = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
+    remarks = [fit(remark, width // 2)] if remark else []
+    short_id = f"{trace_id[:_ID_DIGITS]}…"
+    for shown_id, reasons in (
+        (f"trace {trace_id}", True),
+        (trace_id, True),
+        (short_id, True),
+        (short_id, False),
+    ):
+        rest = " · ".join(("", *summary(trace, reasons=reasons), *remarks, shown_id))
         if width_of(name + rest) <= width:
             return name + rest
     return fit(fit(name, max(_LEAST_NAME, width - width_of(rest))) + rest, width)
