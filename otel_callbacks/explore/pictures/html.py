@@ -49,6 +49,7 @@ def page(trace: Trace) -> str:
 
 
 _PAGE_STYLE = (
+    "svg{display:block;margin-bottom:16px}"
     "body{font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;max-width:900px;margin:24px auto}"
     "pre{margin:4px 0 16px;overflow:auto;font:12px/1.5 ui-monospace,monospace}"
 )

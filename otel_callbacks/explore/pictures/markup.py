@@ -13,7 +13,7 @@ from otel_callbacks.explore.pictures import columns
 from otel_callbacks.explore.pictures.wording import printable
 
 _LINE = 50  # characters of an average line
-_WIDTH = 100  # columns of preformatted text
+_WIDTH = 84  # columns of preformatted text, which a notebook shows without wrapping
 
 
 def words(text: str, most: int = 200) -> str:
