@@ -294,6 +294,7 @@ def test_a_label_cannot_break_the_table() -> None:
 def test_in_a_notebook() -> None:
     bundle = report([call("1", tenant="<b>&")], by=["tenant"])._repr_mimebundle_()
     assert bundle["text/plain"].startswith("tenant")
+    assert "<table><tr><td><b>tenant</b></td>" in bundle["text/html"]
     assert "<td>&lt;b&gt;&amp;</td>" in bundle["text/html"]
     assert "style" not in bundle["text/html"] and "<script" not in bundle["text/html"]
 
