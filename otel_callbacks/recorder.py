@@ -86,6 +86,7 @@ class Recorder:
         self._events = Events(logger_provider)
         self._closing = Closing(self._metrics, self._events, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
+        self._last_outermost: SpanContext | None = None
         _recorders.add(self)
 
     @property
@@ -336,6 +337,7 @@ class Recorder:
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
+            run.recorder._remember_outermost(run)
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
@@ -350,6 +352,18 @@ class Recorder:
     def trace_id(self, key: Any) -> str | None:
         """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
         return self._table.trace_id(key)
+
+    def _remember_outermost(self, run: Run) -> None:
+        if run.parent is None or run.parent.recorder is not self:
+            context = run.span.get_span_context()
+            if context.trace_flags.sampled:
+                self._last_outermost = context
+
+    @property
+    def last_trace_id(self) -> str | None:
+        """The trace, in hex, of the sampled run without one of this recorder's above it that ended last."""
+        context = self._last_outermost
+        return trace.format_trace_id(context.trace_id) if context else None
 
     def evaluated(
         self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel_callbacks import OTelCallbackHandler, attribution, embedding, record_usage, workflow
 from otel_callbacks.cli import main
-from otel_callbacks.explore.store import JsonLinesSpanExporter
+from otel_callbacks.explore import JsonLinesSpanExporter
 from otel_callbacks.settings import put_in_charge
 from otel_callbacks.testing import Captured
 

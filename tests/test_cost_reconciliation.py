@@ -426,4 +426,4 @@ def test_how_it_is_shown(invoice: Any) -> None:
     document = json.loads(found.to_json())
     assert (document["agrees"], document["coverage"]) == (False, 1.0)
     assert document["total"]["traced_usd"] == "0.0035"
-    assert "  half price: a batch, or the flex tier\n" in found._repr_mimebundle_()["text/html"]
+    assert "<td>half price" in found._repr_mimebundle_()["text/html"]

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import math
 import random
 from collections.abc import Iterable
@@ -295,10 +294,9 @@ def test_a_label_cannot_break_the_table() -> None:
 def test_in_a_notebook() -> None:
     bundle = report([call("1", tenant="<b>&")], by=["tenant"])._repr_mimebundle_()
     assert bundle["text/plain"].startswith("tenant")
-    head, _, row, *_ = bundle["text/html"].splitlines()
-    assert head.split() == "<blockquote><pre><code><b>tenant calls input output cost USD share p50 s p95 s</b>".split()
-    assert row.split()[:2] == ["&lt;b&gt;&amp;", "1"]
-    assert set(re.findall(r"<(\w+)", bundle["text/html"])) == {"blockquote", "pre", "code", "b", "div", "i"}
+    assert "<table><tr><td><b>tenant</b></td>" in bundle["text/html"]
+    assert "<td>&lt;b&gt;&amp;</td>" in bundle["text/html"]
+    assert "style" not in bundle["text/html"] and "<script" not in bundle["text/html"]
 
 
 def test_as_csv() -> None:

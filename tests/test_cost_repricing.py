@@ -95,7 +95,7 @@ def test_how_it_is_shown() -> None:
     shown = str(found).splitlines()[2].split()
     assert shown == ["acme", "2", "0.103500", "0.002200", "-0.101300", "-97.9", "%"]
     assert "0 → 1" in str(recompute([call("1")], Pricer(None, None), by=["tenant"]))
-    assert "<pre>" in found._repr_mimebundle_()["text/html"]
+    assert "<table>" in found._repr_mimebundle_()["text/html"]
 
 
 # A span tells enough to price its call again.

@@ -19,7 +19,7 @@ from otel_callbacks.demo.corpus import Doc, load
 from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.extractive import CHAT_MODEL
 from otel_callbacks.demo.server import LocalModelServer
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore import SpanRecord
 
 Jobs = Mapping[str, Callable[[], str]]
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]

@@ -15,15 +15,15 @@ from otel_callbacks import providers, semconv
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
+from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
-from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
 
 _NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
-class OTelCallbackHandler(BaseCallbackHandler):
+class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
@@ -37,7 +37,6 @@ class OTelCallbackHandler(BaseCallbackHandler):
     """
 
     run_inline = True
-    _recorder: Recorder
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._recorder = recorder(**options)

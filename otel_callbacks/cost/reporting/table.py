@@ -33,20 +33,6 @@ class Table:
 
     def text(self) -> str:
         """Plain text, columns aligned."""
-        return "\n".join((*self._lines(), *self.notes))
-
-    def html(self) -> str:
-        """The text in tags that notebooks and their converters leave alone.
-
-        A `table` is none of them: nbconvert's sanitiser shows its `thead`, `th` and `tfoot` as words.
-        """
-        head, *lines = map(escape, self._lines())
-        table = "\n".join((f"<b>{head}</b>", *lines))
-        notes = "".join(f"<div><i>{escape(note)}</i></div>" for note in self.notes)
-        return f"<blockquote><pre><code>{table}</code></pre></blockquote>{notes}"
-
-    def _lines(self) -> list[str]:
-        """The rows, with rulers under the headings and over the total."""
         body = [[_printable(cell) for cell in row] for row in (self.columns, *self.rows)]
         foot = [list(self.total)] if self.total is not None else []
         widths = [max(map(len, column)) for column in zip(*body, *foot, strict=True)]
@@ -55,7 +41,15 @@ class Table:
         lines.insert(1, rule)
         if foot:
             lines.insert(-1, rule)
-        return lines
+        return "\n".join((*lines, *self.notes))
+
+    def html(self) -> str:
+        """Rows and cells alone, without style or script: more of a table does not survive nbconvert's sanitiser."""
+        rows = [_html_row(self.columns, bold=True), *map(_html_row, self.rows)]
+        if self.total is not None:
+            rows.append(_html_row(self.total, bold=True))
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        return f"<table>{''.join(rows)}</table>{notes}"
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [
@@ -103,3 +97,7 @@ def _printable(cell: str) -> str:
     """One line, whatever a label holds."""
     return cell if cell.isprintable() else ascii(cell)[1:-1]
 
+
+def _html_row(cells: Iterable[str], *, bold: bool = False) -> str:
+    shown = (f"<b>{escape(cell)}</b>" if bold else escape(cell) for cell in cells)
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in shown) + "</tr>"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from string import Formatter
 
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.trace import Trace
 
 _FIELDS = {"trace_id"}
 _templates: dict[str, str] = {}

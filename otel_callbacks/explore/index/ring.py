@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
-from otel_callbacks.explore.index import Index
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.index.database import Index
+from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.guard import guarded
 
 _SPAN_BYTES = 2_000  # a span without attributes, about

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from otel_callbacks.explore.attributes import Attributes, attributes_from_json, attributes_to_json
-from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.attributes import Attributes, attributes_from_json, attributes_to_json
+from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 VERSION = 1  # to be raised with every change of what is stored, so that older indexes are built anew
 SCHEMA = f"""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
-from otel_callbacks.explore.attributes import otlp_attributes
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.spans.attributes import otlp_attributes
+from otel_callbacks.explore.spans.records import SpanRecord
 
 _logger = logging.getLogger(__name__)
 

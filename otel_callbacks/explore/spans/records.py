@@ -4,14 +4,20 @@ Two doors lead in, a span of the OpenTelemetry SDK and a span of an OTLP JSON do
 record. Nothing here imports the SDK or a framework, so a file can be read where neither is installed.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.counting import COSTS, kind_of
-from otel_callbacks.explore.attributes import Attributes, otlp_attributes, plain_attributes
+from otel_callbacks.explore.spans.attributes import (
+    Attributes,
+    integer,
+    items,
+    number,
+    otlp_attributes,
+    plain_attributes,
+)
 
 _KINDS = (
     "INTERNAL",
@@ -285,25 +291,18 @@ class SpanRecord:
         return next((event.attributes for event in reversed(self.events) if event.name == "exception"), {})
 
     def _recorded_documents_count(self) -> int | None:
-        documents = self.attributes.get(semconv.RETRIEVAL_DOCUMENTS)
-        if isinstance(documents, str):
-            try:
-                documents = json.loads(documents)
-            except ValueError:  # cut off by an attribute length limit
-                return None
-        return len(documents) if isinstance(documents, tuple | list) else None
+        documents = items(self.attributes.get(semconv.RETRIEVAL_DOCUMENTS))
+        return None if documents is None else len(documents)
 
     def _text(self, name: str) -> str | None:
         value = self.attributes.get(name)
         return value if isinstance(value, str) else None
 
     def _integer(self, name: str) -> int | None:
-        value = self.attributes.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        return integer(self.attributes.get(name))
 
     def _number(self, name: str) -> float | None:
-        value = self.attributes.get(name)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return number(self.attributes.get(name))
 
 
 def _parent_id(text: str | None) -> str | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.spans.attributes import items
+from otel_callbacks.explore.spans.records import SpanRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,8 @@ def query_of(span: SpanRecord) -> str | None:
 
 
 def objects(span: SpanRecord, name: str) -> list[Mapping[str, Any]]:
-    """The objects of a JSON list in an attribute; of damaged JSON, such as text cut off by a limit, none."""
-    value: Any = span.attributes.get(name)
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:  # cut off by an attribute length limit
-            return []
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
+    """The objects of a JSON list in an attribute; none of damaged JSON."""
+    return [item for item in items(span.attributes.get(name)) or () if isinstance(item, Mapping)]
 
 
 def _messages(span: SpanRecord, name: str) -> tuple[Said, ...]:

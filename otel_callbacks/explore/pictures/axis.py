@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _INTERVALS = 6  # at most
 _STEPS = (

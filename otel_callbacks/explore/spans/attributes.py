@@ -3,7 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 AttributeValue: TypeAlias = (
@@ -53,6 +53,26 @@ def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
             case "bytesValue":
                 return base64.b64decode(content)
     return None
+
+
+def integer(value: Any) -> int | None:
+    """`value` if it is a whole number; a truth value is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number(value: Any) -> float | None:
+    """`value` if it is a number; a truth value is none."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def items(value: Any) -> Sequence[Any] | None:
+    """What a list holds, or JSON text of one; None for anything else, such as JSON cut off by a limit."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:  # an attribute length limit cut it off
+            return None
+    return value if isinstance(value, list | tuple) else None
 
 
 def attributes_to_json(attributes: Attributes) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from otel_callbacks.cost.counting import claim, count_once
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.spans.records import SpanRecord
 
 if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
     from otel_callbacks.explore.diff import Diff
-    from otel_callbacks.explore.documents import RetrievedDocument
+    from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
 
@@ -108,7 +108,7 @@ class Trace:
 
     def documents(self) -> "list[RetrievedDocument]":
         """The documents of every retrieval and rerank, in start order and then by rank."""
-        from otel_callbacks.explore.documents import documents
+        from otel_callbacks.explore.spans.documents import documents
 
         return documents(self)
 
@@ -119,7 +119,7 @@ class Trace:
         return diff(self, other)
 
     def __str__(self) -> str:
-        from otel_callbacks.explore.render import render_text
+        from otel_callbacks.explore.pictures.text import render_text
 
         return render_text(self)
 

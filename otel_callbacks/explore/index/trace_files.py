@@ -5,8 +5,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from otel_callbacks.explore.files import trace_files
-from otel_callbacks.explore.index import Index
+from otel_callbacks.explore.files.reading import trace_files
+from otel_callbacks.explore.index.database import Index
 
 _logger = logging.getLogger(__name__)
 

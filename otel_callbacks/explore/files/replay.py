@@ -12,8 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
-from otel_callbacks.explore.files import document_of_line, fingerprint, parsed_lines
-from otel_callbacks.explore.otlp import to_request
+from otel_callbacks.explore.files.protobuf import to_request
+from otel_callbacks.explore.files.reading import document_of_line, fingerprint, parsed_lines
 
 _logger = logging.getLogger(__name__)
 

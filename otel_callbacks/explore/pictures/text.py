@@ -7,15 +7,17 @@ invoke_workflow rag · 1.42 s · 2,310 tokens · $0.0054 · trace 4bf92f3577b34d
 ```
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from otel_callbacks.explore.columns import fit, pad
-from otel_callbacks.explore.columns import width as width_of
-from otel_callbacks.explore.folding import alike
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import Cells, folded_cells, note, span_cells, summary, title
+from otel_callbacks.explore.pictures.cells import Cells, folded_cells, note, span_cells, summary, title
+from otel_callbacks.explore.pictures.columns import fit, pad
+from otel_callbacks.explore.pictures.columns import width as width_of
+from otel_callbacks.explore.pictures.folding import alike
+from otel_callbacks.explore.pictures.wording import printable
+from otel_callbacks.explore.spans.documents import RetrievedDocument
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _LEAST_NAME = 24  # Columns names keep when there is too little room.
 _GAP = "  "
@@ -35,17 +37,32 @@ def render_text(trace: Trace, width: int = 100) -> str:
     return "\n".join((_header(trace, width), *_lines(rows, width)))
 
 
+def documents_text(found: Iterable[RetrievedDocument]) -> str:
+    """Documents as lines: rank, score, id, source, and how far each came."""
+    return "\n".join(map(_document, found))
+
+
+def _document(document: RetrievedDocument) -> str:
+    score = "" if document.score is None else f"{document.score:.3g}"
+    fates = (("kept", document.kept), ("in the prompt", document.in_prompt), ("cited", document.cited))
+    marks = ", ".join(name for name, happened in fates if happened)
+    words = (f"{document.operation} {document.rank}.", score, document.id, document.source, marks)
+    return printable("  ".join(filter(None, words)))
+
+
 def _header(trace: Trace, width: int) -> str:
-    parts = summary(trace)
-    if len(trace.roots) == 1 and (remark := note(trace, trace.roots[0])):
-        parts.append(fit(remark, width // 2))
-    return _fit_header(title(trace), parts, trace.trace_id, width)
-
-
-def _fit_header(name: str, parts: Sequence[str], trace_id: str, width: int) -> str:
-    """The header with as much of the trace id, and then of the name, as there is room for."""
-    for shown_id in (f"trace {trace_id}", trace_id, f"{trace_id[:_ID_DIGITS]}…"):
-        rest = " · ".join(("", *parts, shown_id))
+    """Name and totals: with as much of the trace id, of the reasons and then of the name as there is room for."""
+    name, trace_id = title(trace), trace.trace_id
+    remark = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
+    remarks = [fit(remark, width // 2)] if remark else []
+    short_id = f"{trace_id[:_ID_DIGITS]}…"
+    for shown_id, reasons in (
+        (f"trace {trace_id}", True),
+        (trace_id, True),
+        (short_id, True),
+        (short_id, False),
+    ):
+        rest = " · ".join(("", *summary(trace, reasons=reasons), *remarks, shown_id))
         if width_of(name + rest) <= width:
             return name + rest
     return fit(fit(name, max(_LEAST_NAME, width - width_of(rest))) + rest, width)

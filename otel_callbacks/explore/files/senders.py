@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from otel_callbacks.explore.otlp import to_document
+from otel_callbacks.explore.files.protobuf import to_document
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Send: TypeAlias = Callable[[ExportTraceServiceRequest], ExportTracePartialSuccess]

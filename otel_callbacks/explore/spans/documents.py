@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.captured import objects, query_of
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import printable
+from otel_callbacks.explore.spans.attributes import integer, number
+from otel_callbacks.explore.spans.captured import objects, query_of
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _FINDERS = (semconv.RETRIEVAL, semconv.RERANK)
 _SOURCES = ("source", "file_path", "file_name", "url")  # of document metadata
@@ -45,13 +45,6 @@ class RetrievedDocument:
     def key(self) -> str:
         """Its id, or `#rank` when it has none."""
         return self.id or f"#{self.rank}"
-
-    def __str__(self) -> str:
-        score = "" if self.score is None else f"{self.score:.3g}"
-        fates = (("kept", self.kept), ("in the prompt", self.in_prompt), ("cited", self.cited))
-        marks = ", ".join(name for name, happened in fates if happened)
-        words = (f"{self.operation} {self.rank}.", score, self.id, self.source, marks)
-        return printable("  ".join(filter(None, words)))
 
 
 def documents(trace: Trace) -> list[RetrievedDocument]:
@@ -110,15 +103,15 @@ def _row(
         span_id=span.span_id,
         operation=span.operation or "",
         query=query_of(span),
-        rank=_integer(item.get("rank")) or 0,
-        rank_before=_integer(item.get("rank_before")),
+        rank=integer(item.get("rank")) or 0,
+        rank_before=integer(item.get("rank_before")),
         id=_text(item.get("id")),
-        score=_number(item.get("score")),
+        score=number(item.get("score")),
         score_kind=_text(item.get("score_kind") or span.attributes.get(semconv.RAG_SCORE_KIND)),
         source=_text(item.get("source")),
         page=_text(item.get("page")),
         chunk=_text(item.get("chunk")),
-        size=_integer(item.get("size")),
+        size=integer(item.get("size")),
         kept=None if kept is None else key in kept,
         in_prompt=None if in_prompt is None else key in in_prompt,
         cited=None if cited is None else key in cited,
@@ -151,11 +144,3 @@ def _key(item: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

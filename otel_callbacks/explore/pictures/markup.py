@@ -9,11 +9,11 @@ from html import escape
 from itertools import islice
 from textwrap import wrap
 
-from otel_callbacks.explore import columns
-from otel_callbacks.explore.wording import printable
+from otel_callbacks.explore.pictures import columns
+from otel_callbacks.explore.pictures.wording import printable
 
 _LINE = 50  # characters of an average line
-_WIDTH = 100  # columns of preformatted text
+_WIDTH = 84  # columns of preformatted text, which a notebook shows without wrapping
 
 
 def words(text: str, most: int = 200) -> str:

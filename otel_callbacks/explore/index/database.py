@@ -10,10 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.explore.attributes import Attributes, attributes_to_json
-from otel_callbacks.explore.files import fingerprint, parsed_lines, spans_of_line
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.schema import (
+from otel_callbacks.explore.files.reading import fingerprint, parsed_lines, spans_of_line
+from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
     INSERT_TRACE,
     SCHEMA,
@@ -23,7 +21,9 @@ from otel_callbacks.explore.schema import (
     span_row,
     trace_row,
 )
-from otel_callbacks.explore.trace import Trace, group
+from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_json
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace, group
 
 _BATCH = 10_000  # spans that are in memory at once while they are added
 _PATIENCE = 60.0  # seconds to wait for another process that is building the same index

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain, groupby
 
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _RUN = 5  # More alike siblings in a row than this are cut to one fewer and a row that counts the rest.
 _DEEP = 10  # Levels that are shown of a trace too big to show, except on the way to an error.

@@ -14,7 +14,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_callbacks.explore.files import StrPath, read_jsonl
+from otel_callbacks.explore.files.reading import StrPath, read_jsonl
 
 _logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class JsonLinesSpanExporter(SpanExporter):
 def _line(spans: Sequence[ReadableSpan]) -> bytes:
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    from otel_callbacks.explore.otlp import to_document
+    from otel_callbacks.explore.files.protobuf import to_document
 
     document = to_document(encode_spans(spans))
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

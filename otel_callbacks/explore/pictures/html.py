@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from otel_callbacks import semconv
-from otel_callbacks.explore import markup
-from otel_callbacks.explore.captured import Said, input_messages, objects, output_messages
-from otel_callbacks.explore.columns import fit
-from otel_callbacks.explore.documents import RetrievedDocument, documents
-from otel_callbacks.explore.links import links_of
-from otel_callbacks.explore.svg import render_svg
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import attribution, failure, plural, printable, summary, title
+from otel_callbacks.explore.pictures import markup
+from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title
+from otel_callbacks.explore.pictures.columns import fit
+from otel_callbacks.explore.pictures.links import links_of
+from otel_callbacks.explore.pictures.svg import render_svg
+from otel_callbacks.explore.pictures.wording import plural, printable
+from otel_callbacks.explore.spans.captured import Said, input_messages, objects, output_messages
+from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
+from otel_callbacks.explore.spans.trace import Trace
 
 _MOST_DOCUMENTS = 20  # of one retrieval
 _MOST_SPANS = 12  # retrievals, model calls, errors, each
@@ -48,6 +49,7 @@ def page(trace: Trace) -> str:
 
 
 _PAGE_STYLE = (
+    "svg{display:block;margin-bottom:16px}"
     "body{font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;max-width:900px;margin:24px auto}"
     "pre{margin:4px 0 16px;overflow:auto;font:12px/1.5 ui-monospace,monospace}"
 )

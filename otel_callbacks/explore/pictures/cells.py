@@ -1,4 +1,4 @@
-"""How durations, money and what is out of the ordinary about a span are worded, in text and in pictures."""
+"""What a trace, and each row of it, says about itself: the words that text and pictures share."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from math import fsum
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.cost.counting import kind_of
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
-_ORDINARY_ENDS = {"stop", "end_turn"}
+_ORDINARY_ENDS = {"stop", "end_turn", "tool_calls", "tool_use"}
 _LABELS = {
     semconv.APP_TENANT_ID: "tenant",
     semconv.APP_FEATURE: "feature",
@@ -18,42 +20,6 @@ _LABELS = {
     semconv.SESSION_ID: "session",
 }
 _NAMED = 2  # Of spans folded together, the names that are said.
-
-
-def format_duration(seconds: float) -> str:
-    """`820 µs`, `31 ms`, `1.42 s`, `2 min 05 s` or `3 h 07 min`."""
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def format_cost(usd: float) -> str:
-    """`$12.34`, `$0.0121`, `<$0.0001` or, when it was free, `$0`."""
-    if usd >= 1:
-        return f"${usd:,.2f}"
-    if 0 < usd < 0.00005:
-        return "<$0.0001"
-    return f"${usd:.4f}" if usd else "$0"
-
-
-def printable(text: str) -> str:
-    r"""`text` on one line, white space collapsed and every other control character as `\x1b` and the like."""
-    text = " ".join(text.split())
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 doc`, `2,310 docs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +56,8 @@ def _counts(trace: Trace, spans: Sequence[SpanRecord], counted: Collection[str])
     """How many of `spans` began to fail, and how many calls that are `counted` have no price."""
     if errors := sum(map(trace.began_failing_at, spans)):
         yield f"✗ {plural(errors, 'error')}"
-    if unpriced := sum(span.cost_status == "unpriced" and span.span_id in counted for span in spans):
-        yield f"{unpriced:,} unpriced"
+    if missing := sum(_lacks_a_price(span) and span.span_id in counted for span in spans):
+        yield f"{missing:,} unpriced"
 
 
 def _join(*remarks: str) -> str:
@@ -116,7 +82,12 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
     costs = [span.cost for span in calls if span.cost is not None]
     if costs:
         return format_cost(fsum(costs))
-    return "unpriced" if any(span.cost_status == "unpriced" for span in calls) else ""
+    return "unpriced" if any(map(_lacks_a_price, calls)) else ""
+
+
+def _lacks_a_price(span: SpanRecord) -> bool:
+    """Whether a row must say so: embeddings and reranks cost little, and are only in the count of the header."""
+    return span.cost_status == "unpriced" and kind_of(span.attributes) == "inference"
 
 
 def note(trace: Trace, span: SpanRecord) -> str:
@@ -128,8 +99,6 @@ def note(trace: Trace, span: SpanRecord) -> str:
         parts.append(_documents(span, span.documents_count))
     if span.outcome:
         parts.append(printable(span.outcome))
-    if span.cost_status == "unpriced" and span.unpriced_reason:
-        parts.append(f"({printable(span.unpriced_reason)})")
     if span.cost_status == "cached":
         parts.append("from cache")
     if reasons := [reason for reason in span.finish_reasons if reason.lower() not in _ORDINARY_ENDS]:
@@ -153,18 +122,27 @@ def _folded_name(spans: Sequence[SpanRecord]) -> str:
     return f"{head}: {', '.join(kinds)}"
 
 
-def summary(trace: Trace) -> list[str]:
-    """Duration, tokens, cost, unpriced calls and errors of a trace, those that there are."""
+def summary(trace: Trace, *, reasons: bool = True) -> list[str]:
+    """Duration, tokens, cost, unpriced calls (with the reasons why) and errors of a trace, those that there are."""
     parts = [format_duration(trace.duration)]
     if trace.total_tokens:
         parts.append(f"{trace.total_tokens:,} tokens")
     if trace.cost is not None:
         parts.append(format_cost(trace.cost))
     if trace.unpriced:
-        parts.append(f"{len(trace.unpriced):,} unpriced")
+        count, why = unpriced(trace)
+        parts.append(f"{count} {why}" if why and reasons else count)
     if trace.errors:
         parts.append(plural(len(trace.errors), "error"))
     return parts
+
+
+def unpriced(trace: Trace) -> tuple[str, str]:
+    """How many calls have no price and why, the commonest reason first: `("3 unpriced", "(2 no_rate, 1 no_usage)")`."""
+    reasons = Counter(printable(span.unpriced_reason) for span in trace.unpriced if span.unpriced_reason)
+    whole = len(reasons) == 1 and reasons.total() == len(trace.unpriced)
+    said = [name if whole else f"{count:,} {name}" for name, count in reasons.most_common()]
+    return f"{len(trace.unpriced):,} unpriced", f"({', '.join(said)})" if said else ""
 
 
 def title(trace: Trace) -> str:

@@ -1,9 +1,20 @@
-"""What kinds of spans a picture tells apart, and their colours."""
+"""The colours of a picture: those of the kinds of spans it tells apart, and those of all the rest."""
 
 from dataclasses import dataclass
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.model import SpanRecord
+from otel_callbacks.explore.spans.records import SpanRecord
+
+INK = "#1f2328"
+MUTED = "#656d76"
+FAINT = "#8c959f"
+BORDER = "#d0d7de"
+GRID = "#e9edf1"
+CARD = "#ffffff"
+RED = "#cf222e"
+RED_PALE = "#f5a8ad"
+RED_PAPER = "#fff0ee"
+AMBER = "#9a6700"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,33 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from otel_callbacks.explore.axis import Axis
-from otel_callbacks.explore.bars import HEADING, ROW_HEIGHT, Columns, cells_of, draw_row, guides, quiet_verb
-from otel_callbacks.explore.drawing import FONT, clip, element, line, rect, text, width_of
-from otel_callbacks.explore.folding import Row, rows
-from otel_callbacks.explore.kinds import kind_of
-from otel_callbacks.explore.palette import AMBER, BORDER, CARD, FAINT, GRID, INK, MUTED, RED, RED_PAPER
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import (
-    attribution,
-    failure,
-    format_cost,
-    format_duration,
-    plural,
-    printable,
-    summary,
-    title,
+from otel_callbacks.explore.pictures.axis import Axis
+from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title, unpriced
+from otel_callbacks.explore.pictures.colours import (
+    AMBER,
+    BORDER,
+    CARD,
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    RED,
+    RED_PAPER,
+    kind_of,
 )
+from otel_callbacks.explore.pictures.drawing import FONT, clip, element, line, rect, text, width_of
+from otel_callbacks.explore.pictures.folding import Row, rows
+from otel_callbacks.explore.pictures.waterfall import (
+    HEADING,
+    ROW_HEIGHT,
+    Columns,
+    cells_of,
+    draw_row,
+    guides,
+    quiet_verb,
+)
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.spans.trace import Trace
 
 _MOST_ROWS = 40
 _MOST_ERRORS = 3  # said in full under the header; every failed bar is red anyway
@@ -99,7 +109,8 @@ def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
     if trace.cost is not None:
         yield format_cost(trace.cost), "cost", INK
     if trace.unpriced:
-        yield f"{len(trace.unpriced):,} unpriced", f"of {plural(len(trace.model_calls), 'model call')}", AMBER
+        count, why = unpriced(trace)
+        yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), AMBER
     if trace.errors:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
 

@@ -4,7 +4,6 @@ import unicodedata
 from collections.abc import Sequence
 
 _GAP = "  "
-_SIGNS = "$<≈+−- "
 
 
 def width(text: str) -> int:
@@ -40,7 +39,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _column(cells: Sequence[str]) -> list[str]:
     widest = max(map(width, cells))
-    numbers = all(cell.lstrip(_SIGNS)[:1].isdigit() and cell[-1:].isdigit() for cell in cells[1:] if cell)
+    numbers = all(cell[-1:].isdigit() and not any(map(str.isalpha, cell)) for cell in cells[1:] if cell)
     return [" " * (widest - width(cell)) + cell if numbers else pad(cell, widest) for cell in cells]
 
 

@@ -5,14 +5,24 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil
 
-from otel_callbacks.explore.axis import Axis
-from otel_callbacks.explore.drawing import clip, element, line, rect, text, width_of
-from otel_callbacks.explore.folding import Row
-from otel_callbacks.explore.kinds import STEP, Kind, kind_of
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.palette import AMBER, CARD, FAINT, INK, MUTED, RED, RED_PALE
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import Cells, folded_cells, span_cells
+from otel_callbacks.explore.pictures.axis import Axis
+from otel_callbacks.explore.pictures.cells import Cells, folded_cells, span_cells
+from otel_callbacks.explore.pictures.colours import (
+    AMBER,
+    CARD,
+    FAINT,
+    INK,
+    MUTED,
+    RED,
+    RED_PALE,
+    STEP,
+    Kind,
+    kind_of,
+)
+from otel_callbacks.explore.pictures.drawing import clip, element, line, rect, text, width_of
+from otel_callbacks.explore.pictures.folding import Row
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 ROW_HEIGHT = 22.0
 HEADING = 10.0  # font size
