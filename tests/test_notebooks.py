@@ -43,7 +43,9 @@ def test_it_is_all_there_when_it_is_converted(path: Path, sanitised: bool) -> No
     book = nbformat.read(path, as_version=4)
     book.cells = [cell for cell in book.cells if cell.cell_type == "code"]  # escaped prose is nbconvert's own
     page, _ = HTMLExporter(sanitize_html=sanitised).from_notebook_node(book)
-    pictures = sum("image/svg+xml" in output.get("data", ()) for cell in book.cells for output in cell.outputs)
+    pictures = sum(
+        "image/svg+xml" in output.get("data", ()) for cell in book.cells for output in cell.outputs
+    )
     assert page.count('src="data:image/svg+xml') == pictures >= 1
     assert not re.search(r"&lt;/?(div|b|pre|code|blockquote|i|a)&gt;", page)
 
