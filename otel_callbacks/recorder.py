@@ -156,7 +156,7 @@ class Recorder:
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)
-        if base is None or (around.run is not None and around.run.is_within(base)):
+        if base is None or around.are_within(base):
             parent_span, parent = around.span, around.run
         else:
             parent_span, parent = base.span, base
@@ -184,7 +184,8 @@ class Recorder:
         if base is None:
             _remember(self._table.roots, key, run.span.get_span_context().trace_id, _MAX_ROOTS)
         if attach:
-            run.attach(around.outer, around.run, context)
+            run.stand_in = CurrentSpan(run, around.outer, around.beneath)
+            run.stand_in.attach(context)
         return run
 
     @staticmethod
@@ -243,16 +244,29 @@ class Recorder:
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
 
-    def hide(self, key: Any, shown: Run) -> None:
-        """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
-        if not shown.open:
+    def hide(self, key: Any, shown: Run, inside: Callable[[], bool] | None) -> None:
+        """Lets a run without a span be found as `shown`, the nearest run above it that has one.
+
+        That one becomes current if it is not: the body may run in another context, or where a sibling is current.
+
+        Args:
+            key: the framework's id of the hidden run.
+            shown: the run above; if that has ended, it is only told the id.
+            inside: of the hidden run, see `Run`.
+        """
+        table = shown.table
+        hidden = shown.hidden = OrderedDict() if shown.hidden is None else shown.hidden
+        hidden[key] = None
+        if len(hidden) > _MAX_HIDDEN:
+            table.pop(hidden.popitem(last=False)[0], None)
+        table[key] = shown
+        if table.get(shown.key) is not shown:  # it may have ended in another thread just now
+            table.pop(key, None)
             return
-        if shown.hidden is None:
-            shown.hidden = []
-        shown.table[key] = shown
-        shown.hidden.append(key)
-        if len(shown.hidden) > _MAX_HIDDEN:
-            shown.table.pop(shown.hidden.pop(0), None)
+        around = surroundings(shown, table)
+        if not around.are_within(shown):
+            stand_in = hidden[key] = CurrentSpan(shown, around.outer, around.beneath, inside)
+            stand_in.attach(around.context)
 
     def chunk(self, run: Run) -> None:
         """Notes that a piece of the answer arrived."""
@@ -353,7 +367,7 @@ class Recorder:
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
-        for key in run.hidden or ():
+        for key in list(run.hidden or ()):
             run.table.pop(key, None)
         if run.watch is not None and run.place is not None and run.place.task is not None:
             run.place.task.remove_done_callback(run.watch)
