@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from opentelemetry.trace import Span
 
-from otel_callbacks import disclosure, fork, mapping, operations, providers, semconv
+from otel_callbacks import disclosure, fork, lineage, mapping, operations, providers, semconv
 from otel_callbacks.cost import charges
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.charges import Charge, Charges
@@ -26,6 +26,8 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
+ToolTokens = Mapping[tuple[str, str], int]
+
 _adding = fork.lock()  # runs below one run end in different threads; held for a few additions only
 
 
@@ -68,7 +70,7 @@ class Closing:
         if isinstance(operation, operations.Inference):
             self._complete_inference(run, operation, failed)
         charge = self._charges.of(operation, run.started, failed=failed)
-        totals, late = self._add_up(run, charge)
+        totals, late, tool_tokens = self._add_up(run, charge)
         self._metrics.ended(
             Ended(
                 operation,
@@ -80,6 +82,7 @@ class Closing:
                 run.labels,
                 self._label_rules,
                 run.gaps or (),
+                tool_tokens,
             )
         )
         if isinstance(charge, Cost):
@@ -97,6 +100,7 @@ class Closing:
             disclosure.disclose_content(run, attributes, self._events, ended)
         if charge is not None:
             attributes.update(charges.attributes(charge))
+        attributes.update(lineage.told(run))
         if totals is not None:
             _put_totals(attributes, run, totals)
             if late:
@@ -126,7 +130,7 @@ class Closing:
                 above.totals = above.totals or Totals()
                 above.totals.count(call, charge)
         identity = span.get_span_context()
-        self._metrics.ended(Ended(call, None, None, None, identity, charge, labels, self._label_rules, ()))
+        self._metrics.ended(Ended(call, None, None, None, identity, charge, labels, self._label_rules))
         if isinstance(charge, Cost):
             self._spend(span, labels, started, charge)
 
@@ -141,26 +145,30 @@ class Closing:
             operation.duplicate = True  # a model that wraps another: the inner call is the real one
             operation.usage = None
 
-    def _add_up(self, run: Run, charge: Charge | None) -> tuple[Totals | None, bool]:
+    def _add_up(self, run: Run, charge: Charge | None) -> tuple[Totals | None, bool, ToolTokens]:
         """Counts the run itself and hands its totals to the nearest run above that has not handed on its own.
 
         Returns:
-            The totals, None if there is nothing to count; and whether they came too late for every run above.
+            The totals, None if there is nothing to count; whether they came too late for every run above; and the
+            tokens of a model call by tool and part.
         """
         operation = run.operation
         with _adding:
+            lineage.note_documents(run)
+            lineage.hand_on(run)
+            tools = lineage.tool_tokens(run) if run.prompt is not None else {}
             if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
                 run.totals = run.totals or Totals()
                 run.totals.count(operation, charge)
             run.added_up = True
             totals: Totals | None = run.totals
             if totals is None:
-                return None, False
+                return None, False, tools
             above = _still_adding(run.parent)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
-        return totals, above is None and run.parent is not None
+        return totals, above is None and run.parent is not None, tools
 
     def _spend(self, span: Span, labels: Mapping[str, str], started: int, charge: Cost) -> None:
         for crossing in self._budgets.spend(charge.total, labels, started):

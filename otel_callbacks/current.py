@@ -62,6 +62,8 @@ class Run:
         stand_in: stands for the span in the context.
         hidden: the ids of runs below without a span of their own, for which this one stands; of those that go on in
             a context where it was not current, with what was put there.
+        found: of an outermost run, the documents of its trace; `prompt`, of a model call, and `prompts`, of an agent,
+            what was sent; see `lineage`.
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class Run:
         "children",
         "content",
         "first_chunk",
+        "found",
         "found_by_id",
         "gaps",
         "hidden",
@@ -83,6 +86,8 @@ class Run:
         "operation",
         "parent",
         "place",
+        "prompt",
+        "prompts",
         "recorded_error",
         "recorder",
         "scope",
@@ -115,6 +120,9 @@ class Run:
         self.children: set[Run] | None = None
         self.hidden: OrderedDict[Any, CurrentSpan | None] | None = None
         self.totals: Any = None
+        self.found: Any = None
+        self.prompt: Any = None
+        self.prompts: Any = None
         self.added_up = False
         self.recorded_error: BaseException | None = None
         self.first_chunk: int | None = None
@@ -159,6 +167,7 @@ class Run:
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
         self.operation = _ENDED
         self.stand_in = self.inside = self.children = self.totals = self.recorded_error = self.watch = None
+        self.found = self.prompt = self.prompts = None
         self.place = None
 
 

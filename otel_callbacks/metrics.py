@@ -62,6 +62,7 @@ class Ended(NamedTuple):
         labels: who pays.
         label_rules: which of the labels our own metrics carry.
         chunks: seconds between the chunks of a stream.
+        tool_tokens: of an agent's model call, the input tokens by tool and part.
     """
 
     operation: operations.Operation
@@ -72,7 +73,8 @@ class Ended(NamedTuple):
     charge: Charge | None
     labels: Mapping[str, str]
     label_rules: LabelRules
-    chunks: Sequence[float]
+    chunks: Sequence[float] = ()
+    tool_tokens: Mapping[tuple[str, str], int] = {}
 
 
 class Waiting:
@@ -234,6 +236,7 @@ class Metrics:
                 self._workflow.record(seconds, attributes, context)
         if ended.charge is not None:
             labels = self._label_values.limited(ended.label_rules, ended.labels)
+            self._spending.by_tool(ended.tool_tokens)
             self.counts.unpriced += self._spending.record(operation, ended.charge, labels)
 
     def _record_inference(

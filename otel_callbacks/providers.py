@@ -230,6 +230,7 @@ def unrepeated(text: Any) -> str | None:
     return _unrepeated(text) if isinstance(text, str) and text else None
 
 
+@lru_cache(maxsize=1_024)
 def _unrepeated(text: str) -> str:
     # a text that is k copies of a shorter one is found in itself, doubled, before its end
     at = (text + text).find(text, 1)

@@ -10,7 +10,6 @@ import functools
 import time
 import weakref
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal, get_args
@@ -22,7 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, SpanContext, TracerProvider
 
-from otel_callbacks import fork, mapping, operations, semconv
+from otel_callbacks import lineage, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
@@ -36,34 +35,14 @@ from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.scope import policy_in, scope_in
 from otel_callbacks.privacy.writer import Writer
 from otel_callbacks.spending import LabelRules
+from otel_callbacks.table import Table, table_of
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 _MAX_OPEN = 100_000
 _MAX_HIDDEN = 1_000
-_MAX_INTERRUPTED = 1_024
-_MAX_ROOTS = 4_096
 _MAX_GAPS = 100_000  # between the chunks of one stream
-
-
-class Table:
-    """What all recorders of one tracer provider share, so that two handlers in one call make one span per run.
-
-    Attributes:
-        runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
-            a span.
-        interrupted: the root spans of conversations that wait for somebody, the newest last.
-        roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
-    """
-
-    def __init__(self) -> None:
-        self.runs: dict[Any, Run] = {}
-        self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
-        self.roots: OrderedDict[Any, int] = OrderedDict()
-
-
-_tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDictionary()
 
 
 class Recorder:
@@ -107,19 +86,23 @@ class Recorder:
         self._events = Events(logger_provider)
         self._closing = Closing(self._metrics, self._events, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
+        self._last_outermost: SpanContext | None = None
         _recorders.add(self)
 
     @property
     def _table(self) -> Table:
         provider = self._provider or trace.get_tracer_provider()
         if self._shared is None or self._shared[0] is not provider:
-            self._shared = (provider, _tables.setdefault(provider, Table()))
+            self._shared = (provider, table_of(provider))
             _sweep_at_exit()
         return self._shared[1]
 
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, see `Table`."""
+        shared = self._shared
+        if shared is not None and shared[0] is self._provider:
+            return shared[1].runs  # as `_table`, which is asked at every event
         return self._table.runs
 
     def start(
@@ -182,7 +165,7 @@ class Recorder:
         )
         self._enter(run)
         if base is None:
-            _remember(self._table.roots, key, run.span.get_span_context().trace_id, _MAX_ROOTS)
+            self._table.remember_root(run)
         if attach:
             run.stand_in = CurrentSpan(run, around.outer, around.beneath)
             run.stand_in.attach(context)
@@ -238,6 +221,10 @@ class Recorder:
     def wants_content(self, run: Run | None) -> bool:
         """Whether the content of this run is recorded; if not, it need not even be looked at."""
         return run is not None and run.content.captures and run.span.is_recording()
+
+    def prompt_of(self, run: Run | None) -> lineage.Prompt | None:
+        """Asks what the prompt of a model call is made of; None if nothing is to be told of it."""
+        return lineage.prompt_of(run) if run is not None and run.span.is_recording() else None
 
     def rename(self, run: Run) -> None:
         """Names the span again, after its operation has learned its key, such as the model."""
@@ -351,8 +338,8 @@ class Recorder:
         span, parent = run.span, run.parent
         try:
             self._leave(run)
-            if outcome == semconv.INTERRUPTED and run.operation.conversation_id:
-                self._remember_interrupted(run.operation.conversation_id, run)
+            if outcome == semconv.INTERRUPTED:
+                self._table.remember_interrupted(run)
             self._closing.describe(run, ended, failure, outcome)
         except Exception:
             self.counts.errors += 1
@@ -364,6 +351,7 @@ class Recorder:
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
+            run.recorder._remember_outermost(run)
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
@@ -377,9 +365,19 @@ class Recorder:
 
     def trace_id(self, key: Any) -> str | None:
         """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
-        run = self.runs.get(key)
-        found = self._table.roots.get(key) if run is None else run.span.get_span_context().trace_id
-        return trace.format_trace_id(found) if found else None
+        return self._table.trace_id(key)
+
+    def _remember_outermost(self, run: Run) -> None:
+        if run.parent is None or run.parent.recorder is not self:
+            context = run.span.get_span_context()
+            if context.trace_flags.sampled:
+                self._last_outermost = context
+
+    @property
+    def last_trace_id(self) -> str | None:
+        """The trace, in hex, of the sampled run without one of this recorder's above it that ended last."""
+        context = self._last_outermost
+        return trace.format_trace_id(context.trace_id) if context else None
 
     def evaluated(
         self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]
@@ -407,20 +405,9 @@ class Recorder:
         self._events.evaluation(subject, in_event, now)
         span.end(now)
 
-    def _remember_interrupted(self, conversation: str, run: Run) -> None:
-        if run.parent is None:
-            waiting = self._table.interrupted
-            _remember(waiting, conversation, run.span.get_span_context(), _MAX_INTERRUPTED)
-
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
         interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
-
-
-def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    remembered[key] = value
-    if len(remembered) > most:
-        remembered.popitem(last=False)
 
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
@@ -441,14 +428,3 @@ def sweep_all() -> None:
     recorders: Iterable[Recorder] = list(_recorders)
     for recorder in recorders:
         guarded(recorder.sweep)()
-
-
-def _disown() -> None:
-    """Leaves the runs that are open at a fork to the parent process: in the child they are only there to be parents."""
-    for table in _tables.values():
-        for run in table.runs.values():
-            run.span = trace.NonRecordingSpan(run.span.get_span_context())
-            run.recorder = None
-
-
-fork.in_child(_disown)

@@ -100,6 +100,11 @@ class Spending:
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
         self._cost = counter(semconv.METRIC_COST_USD, "USD", "What model calls cost, by who pays")
         self._unpriced = counter(semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known")
+        self._tools = counter(
+            semconv.METRIC_TOOL_TOKENS,
+            "{token}",
+            "Input tokens that were tools' results, definitions and calls",
+        )
         self._exceeded = counter(
             semconv.METRIC_BUDGET_EXCEEDED, "{crossing}", "How often a budget was exceeded"
         )
@@ -125,6 +130,12 @@ class Spending:
                 if tokens:
                     self._tokens.add(tokens, {**model, semconv.TOKEN_TYPE: kind, **labels})
         return not isinstance(charge, Cost)
+
+    def by_tool(self, tokens: Mapping[tuple[str, str], int]) -> None:
+        """Counts the input tokens of an agent's model call by tool and part."""
+        for (tool, part), count in tokens.items():
+            if count:
+                self._tools.add(count, {semconv.TOOL_NAME: tool, semconv.TOOL_PART: part})
 
     def exceeded(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts that a budget was exceeded."""

@@ -40,7 +40,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from pydantic import SecretStr
 
 from otel_callbacks import ContentPolicy, OTelCallbackHandler
-from otel_callbacks.explore.store import JsonLinesSpanExporter
+from otel_callbacks.explore.files.writing import JsonLinesSpanExporter
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = llama_fakes.IGNORED

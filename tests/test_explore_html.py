@@ -6,9 +6,9 @@ from nbconvert.filters.strings import clean_html
 from span_trees import AGENT, RAG, SUPERVISOR, span, tree, usage
 from test_explore_svg import DEEP, FAN, NASTY
 
-from otel_callbacks.explore.documents import RetrievedDocument
-from otel_callbacks.explore.html import page, render_html, score_bar
-from otel_callbacks.explore.links import set_links
+from otel_callbacks.explore.pictures.html import page, render_html, score_bar
+from otel_callbacks.explore.pictures.links import set_links
+from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 
 def messages(*said):

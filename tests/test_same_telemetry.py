@@ -54,8 +54,14 @@ ALLOWED_ATTRIBUTES = {
 }
 """Attributes whose presence or value is the framework's choice."""
 
-MEASURED = {"gen_ai.response.time_to_first_chunk"}
-"""Attributes whose value is a time: only their presence is compared."""
+MEASURED = {
+    "gen_ai.response.time_to_first_chunk",
+    "rag.context_token_share_estimated",  # the frameworks' templates are of different length
+    "otel_callbacks.rollup.tool_tokens_estimated",  # and so are their descriptions of tools
+    "otel_callbacks.rollup.tool_token_share_estimated",
+    "otel_callbacks.rollup.tools",
+}
+"""Attributes whose value is a time or depends on a framework's wording: only their presence is compared."""
 
 PARTIAL = {"abandoned"}
 """Scenarios in which the frameworks' fakes had told different things by then: no attributes but the outcome."""
@@ -308,8 +314,9 @@ class ByHand:
             )
         return found
 
-    def generate(self, body: Callable[[], None], *, fails: bool = False) -> Any:
+    def generate(self, found: Any, body: Callable[[], None], *, fails: bool = False) -> Any:
         with inference("scripted-1", provider="openai") as span:
+            span.messages(input=f"{found} q")
             body()
             if fails:
                 raise ConnectionError("no")
@@ -317,24 +324,21 @@ class ByHand:
 
     async def rag(self, body: Callable[[], None]) -> Any:
         with workflow("query_engine"):
-            self.search(body)
-            self.generate(body)
+            self.generate(self.search(body), body)
 
     async def rag_async(self, body: Callable[[], None]) -> Any:
         async with workflow("query_engine"):
-            await asyncio.to_thread(self.search, body)
-            await asyncio.to_thread(self.generate, body)
+            found = await asyncio.to_thread(self.search, body)
+            await asyncio.to_thread(self.generate, found, body)
 
     async def rag_reranked(self, body: Callable[[], None]) -> Any:
         with workflow("query_engine"):
             best = rerank("rerank-1", top_n=1)(lambda documents: [(documents[-1], 0.9)])
-            best(self.search(body))
-            self.generate(body)
+            self.generate(best(self.search(body)), body)
 
     async def rag_model_error(self, body: Callable[[], None]) -> Any:
         with workflow("query_engine"):
-            self.search(body)
-            self.generate(body, fails=True)
+            self.generate(self.search(body), body, fails=True)
 
     async def pipeline(self, body: Callable[[], None]) -> Any:
         """The whole of it by decorators: embed, search, rerank, generate."""
@@ -438,7 +442,12 @@ def attributes(given: Any) -> dict[str, Any]:
 def metrics(captured: Captured) -> dict[str, Any]:
     """Of each metric the points by their attributes: counts of histograms, values of sums."""
     return {
-        name: {tuple(attributes(point.attributes).items()): amount(name, point) for point in points}
+        name: {
+            tuple(attributes(point.attributes).items()): amount(name, point)
+            for point in points
+            # LangChain's scripted model is not told of the tools
+            if point.attributes.get("otel_callbacks.tool.part") != "definition"
+        }
         for name, points in captured.metrics().items()
         if not name.startswith("otel_callbacks.spans")
     }
@@ -447,6 +456,8 @@ def metrics(captured: Captured) -> dict[str, Any]:
 def amount(name: str, point: Any) -> Any:
     if name == "gen_ai.client.inference.time_per_output_chunk":
         return "any"  # LlamaIndex hands on a last chunk that holds nothing but the usage
+    if name == "otel_callbacks.tool.attributed_tokens":
+        return "any"  # the frameworks describe and call tools in different words
     return point.count if hasattr(point, "count") else point.value
 
 
@@ -473,6 +484,7 @@ async def test_the_whole_pipeline_by_hand_is_that_of_llama_index() -> None:
             assert_conformant(captured.spans)
             seen.append((spans(captured, partial=False, without=("user's span",)), metrics(captured)))
     for described in (attributes for found, _ in seen for _, _, _, attributes, _ in found):
+        described.pop("rag.prompt_documents", None)
         if "rag.documents" in described:  # LlamaIndex's index makes up ids, and its texts are others
             documents = json.loads(described["rag.documents"])
             described["rag.documents"] = [each | {"id": "any", "size": "any"} for each in documents]

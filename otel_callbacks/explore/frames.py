@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.captured import Said, input_messages, output_messages
-from otel_callbacks.explore.documents import RetrievedDocument, documents
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.captured import Said, input_messages, output_messages
+from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]

@@ -15,15 +15,15 @@ from otel_callbacks import providers, semconv
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
+from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
-from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
 
 _NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
-class OTelCallbackHandler(BaseCallbackHandler):
+class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
@@ -37,7 +37,6 @@ class OTelCallbackHandler(BaseCallbackHandler):
     """
 
     run_inline = True
-    _recorder: Recorder
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._recorder = recorder(**options)
@@ -154,6 +153,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parent_run_id,
             _inference(serialized, metadata, kwargs, text_completion=False),
             lambda: _conversation(batches),
+            batches[0] if batches else (),
             kwargs,
             metadata,
             inside=parents.inside_by_frame(frame) if frame is not None else None,
@@ -177,6 +177,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
             parent_run_id,
             _inference(serialized, metadata, kwargs, text_completion=True),
             lambda: messages.prompts(prompts),
+            prompts,
             kwargs,
             metadata,
         )
@@ -187,6 +188,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None,
         operation: Inference,
         conversation: Callable[[], Any],
+        sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
         *,
@@ -203,13 +205,14 @@ class OTelCallbackHandler(BaseCallbackHandler):
             attach=(kwargs.get("batch_size") or 1) <= 1,
             tags=metadata,
         )
+        recorder.refuse(run)
+        parameters = kwargs.get("invocation_params") or {}
+        tools = parameters.get("tools") or parameters.get("functions")
         if recorder.wants_content(run):
             operation.input_messages = conversation()
-            parameters = kwargs.get("invocation_params") or {}
-            operation.tool_definitions = providers.tool_definitions(
-                parameters.get("tools") or parameters.get("functions")
-            )
-        recorder.refuse(run)
+            operation.tool_definitions = providers.tool_definitions(tools)
+        if (prompt := recorder.prompt_of(run)) is not None:
+            messages.read_prompt(prompt, sent, tools)
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -251,6 +254,8 @@ class OTelCallbackHandler(BaseCallbackHandler):
             translate.finish_inference(
                 run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
             )
+            if run.prompt is not None and run.prompt.found is not None:
+                run.prompt.answer = messages.answer_text(response)
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 

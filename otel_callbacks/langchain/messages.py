@@ -9,6 +9,7 @@ from langchain_core.outputs import Generation
 from otel_callbacks import providers
 from otel_callbacks.cost.prompts import PromptWeights
 from otel_callbacks.guard import guarded
+from otel_callbacks.lineage import Prompt
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -38,13 +39,35 @@ def prompts(texts: Iterable[Any]) -> list[Message]:
     return [Message("user", (Text(str(text)),)) for text in texts]
 
 
+@guarded  # what is told of prompts must not cost a call its span
+def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
+    """Fills in what is asked for of a prompt: messages, or the texts that a text model completes."""
+    chat = [message for message in sent if isinstance(message, BaseMessage)]
+    if prompt.weights is not None:
+        prompt.parts = prompt_parts(chat, tools, prompt.weights)
+    if prompt.found is not None:
+        prompt.text = "\n".join(map(_said, sent))
+
+
+@guarded
+def answer_text(response: Any) -> str:
+    """The text of a model's answer, whole."""
+    choices = [choice for row in getattr(response, "generations", ()) for choice in row]
+    return "\n".join(str(getattr(choice, "text", "")) for choice in choices)
+
+
+def _said(message: Any) -> str:
+    """The text in a message."""
+    content = getattr(message, "content", message)
+    if isinstance(content, str):
+        return content
+    texts = (block if isinstance(block, str) else block.get("text") for block in content)
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
     """What an agent sends to its model: the definitions of its tools, then the messages."""
-    parts = list(weights.definitions(tools))
-    for message in chat:
-        key = _key(message)
-        parts += weights.known(key) or weights.weigh(key, _message(message))
-    return parts
+    return weights.parts(chat, tools, _key, _message)
 
 
 def _key(message: BaseMessage) -> int:

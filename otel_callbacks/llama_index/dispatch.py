@@ -97,6 +97,8 @@ class Client:
         if run is not None:
             self._used = True
             self.shown[id_] = Shown(id_, instance, run, workflow)
+            if isinstance(operation, Inference) and (prompt := recorder.prompt_of(run)) is not None:
+                inference.read_prompt(prompt, arguments)
 
     def _recorder(self, above: Shown | None, instance: Any, parent_id: str | None) -> Recorder | None:
         """The recorder of the run above; without one, of the handler in charge."""
@@ -279,6 +281,8 @@ def _complete(shown: Shown, result: Any, error: BaseException | None) -> Failure
     operation, with_content = shown.run.operation, shown.run.recorder.wants_content(shown.run)
     if shown.received is not None and isinstance(operation, Inference):
         inference.finish(operation, shown.received, with_content=with_content, cut=error is not None)
+        if shown.run.prompt is not None:
+            shown.run.prompt.answer = inference.answer_text(shown.received)
         return None
     return translate.finish(operation, result, with_content=with_content) if error is None else None
 

@@ -7,6 +7,8 @@ from inspect import BoundArguments
 from typing import Any
 
 from otel_callbacks import providers
+from otel_callbacks.guard import guarded
+from otel_callbacks.lineage import Prompt
 from otel_callbacks.llama_index import messages
 from otel_callbacks.operations import Inference, Usage
 
@@ -164,10 +166,33 @@ def start(
     if provider != "openai" or operation.request_service_tier == "auto":
         operation.request_service_tier = None
     if with_content:
-        sent = arguments.args[0] if arguments.args else given.get("prompt", given.get("messages"))
+        sent = _sent(arguments)
         operation.input_messages = messages.text("user", sent) if completion else messages.conversation(sent)
         operation.tool_definitions = providers.tool_definitions(given.get("tools"))
     return operation
+
+
+def _sent(arguments: BoundArguments) -> Any:
+    """The messages or the text that a model is called with."""
+    given = arguments.kwargs
+    return arguments.args[0] if arguments.args else given.get("prompt", given.get("messages"))
+
+
+@guarded  # what is told of prompts must not cost a call its span
+def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
+    """Fills in what is asked for of a prompt."""
+    sent = _sent(arguments)
+    chat = [sent] if isinstance(sent, str) else list(sent or ())
+    if prompt.weights is not None and not isinstance(sent, str):
+        prompt.parts = messages.prompt_parts(sent, arguments.kwargs.get("tools"), prompt.weights)
+    if prompt.found is not None:
+        prompt.text = "\n".join(str(getattr(message, "content", message) or "") for message in chat)
+
+
+def answer_text(received: Received) -> str:
+    """The text of a model's answer, whole or as far as it came."""
+    message = getattr(received.last, "message", None)
+    return str(getattr(message, "content", None) or getattr(received.last, "text", None) or "")
 
 
 chat = partial(start, completion=False, stream=False)

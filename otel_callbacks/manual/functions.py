@@ -47,7 +47,9 @@ class Call(OperationSpan):
 
     def _given(self, recorder: Recorder) -> Mapping[str, Any]:
         assert self._told is not None
-        told = self._told(with_content=recorder.may_want_content(None)) or {}
+        # the messages of a model call are also looked at to tell what reached the prompt
+        with_content = issubclass(self._kind, Inference) or recorder.may_want_content(None)
+        told = self._told(with_content=with_content) or {}
         self._told = None  # the arguments are not held while a generator waits to be read
         return {**told, **self._fields}
 
@@ -63,7 +65,7 @@ class Call(OperationSpan):
             recorder.chunk(self._run)
             results.response(operation, item, with_content=False)
             item = results.piece(item)
-        if isinstance(operation, Retrieval | Rerank | ToolExecution) or recorder.wants_content(self._run):
+        if isinstance(operation, Retrieval | Rerank | ToolExecution) or self._wants_messages():
             self._kept.append(item)
 
     @property

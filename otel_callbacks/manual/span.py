@@ -8,6 +8,7 @@ from opentelemetry import context as context_api
 
 from otel_callbacks.current import Run, enclosing_run, inherit, suppressed
 from otel_callbacks.guard import guarded
+from otel_callbacks.lineage import read_messages
 from otel_callbacks.manual import messages, results
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -149,7 +150,7 @@ class OperationSpan:
             TypeError: the operation is no inference, agent or workflow.
         """
         self._only("messages", Inference, AgentInvocation, Workflow)
-        if self._run is not None and self._run.recorder.wants_content(self._run):
+        if self._wants_messages():
             if input is not None:
                 self._put("input_messages", messages.asked, input)
             if output is not None:
@@ -165,8 +166,7 @@ class OperationSpan:
         """
         if (operation := self._operation()) is not None:
             assert self._run is not None
-            with_content = self._run.recorder.wants_content(self._run)
-            results.result(operation, value, with_content=with_content)
+            results.result(operation, value, with_content=self._wants_messages())
 
     # --- beginning and end -------------------------------------------------------------------------------------
 
@@ -179,6 +179,7 @@ class OperationSpan:
         run = recorder.start(object(), operation, around)
         if isinstance(operation, Inference):
             recorder.refuse(run)
+            recorder.prompt_of(run)
         self._run = run
 
     def _given(self, recorder: Recorder) -> Mapping[str, Any]:
@@ -189,10 +190,18 @@ class OperationSpan:
     def _end(self, error: BaseException | None) -> None:
         run, self._run = self._run, None
         assert run is not None
+        operation = run.operation
+        if run.prompt is not None and isinstance(operation, Inference):
+            read_messages(run.prompt, operation.input_messages, operation.output_messages)
         if error is None:
             run.recorder.finish(run)
         else:
             run.recorder.fail(run, error)
+
+    def _wants_messages(self) -> bool:
+        """Whether content is recorded, or looked at to tell what reached the prompt."""
+        run = self._run
+        return run is not None and (run.recorder.wants_content(run) or run.prompt is not None)
 
     def _operation(self) -> Operation | None:
         """The operation, while it goes on."""

@@ -9,10 +9,10 @@ import click
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import reading
-from otel_callbacks.explore.files import text_size, trace_files
-from otel_callbacks.explore.replay import Bookmark, Sent
-from otel_callbacks.explore.replay import replay as replay_file
-from otel_callbacks.explore.senders import Protocol, Send, SendError, sender
+from otel_callbacks.explore.files.reading import text_size, trace_files
+from otel_callbacks.explore.files.replay import Bookmark, Sent
+from otel_callbacks.explore.files.replay import replay as replay_file
+from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
 

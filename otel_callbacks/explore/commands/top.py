@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.columns import fit, table
 from otel_callbacks.explore.commands.errors import reading
 from otel_callbacks.explore.commands.terminal import show
-from otel_callbacks.explore.store import LOCAL_FOLDER
-from otel_callbacks.explore.wording import format_cost, format_duration, printable
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.pictures.columns import fit, table
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, printable
 
 _LONGEST = 50  # columns for a name
 _ID_DIGITS = 12
