@@ -22,6 +22,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
 
 _STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
+_MAX_HIDDEN = 1_000
 _NO_LABELS: Mapping[str, str] = {}
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
 _SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
@@ -143,6 +144,29 @@ class Run:
                 return True
             run = run.parent
         return False
+
+    def stand_for(self, key: Any, inside: Callable[[], bool] | None) -> None:
+        """Lets a run without a span be found as this one, the nearest above it that has one.
+
+        This one becomes current if it is not: the hidden body may run in another context, or where a sibling is
+        current.
+
+        Args:
+            key: the framework's id of the hidden run; all that is kept if this run has ended.
+            inside: of the hidden run, see `Run`.
+        """
+        hidden = self.hidden = OrderedDict() if self.hidden is None else self.hidden
+        hidden[key] = None
+        if len(hidden) > _MAX_HIDDEN:
+            self.table.pop(hidden.popitem(last=False)[0], None)
+        self.table[key] = self
+        if self.table.get(self.key) is not self:  # perhaps it ended in another thread just now
+            self.table.pop(key, None)
+            return
+        around = surroundings(self, self.table)
+        if not around.are_within(self):
+            stand_in = hidden[key] = CurrentSpan(self, around.outer, around.beneath, inside)
+            stand_in.attach(around.context)
 
     def stands_for(self, key: Any) -> bool:
         """Whether `key` is the id of this run or of a hidden one below it."""

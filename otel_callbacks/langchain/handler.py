@@ -92,7 +92,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         if graph is None and recorder.detail != "everything":
             plumbing = not is_node and translate.is_plumbing(name, run_type)
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(run_id, parent, inside)
+                parent.stand_for(run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
