@@ -19,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, SpanContext, TracerProvider
+from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
 from otel_callbacks import lineage, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
@@ -34,6 +34,7 @@ from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.scope import policy_in, scope_in
 from otel_callbacks.privacy.writer import Writer
+from otel_callbacks.sampling import is_dropped, without_span
 from otel_callbacks.spending import LabelRules
 from otel_callbacks.table import Table, table_of
 
@@ -41,7 +42,6 @@ Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 _MAX_OPEN = 100_000
-_MAX_HIDDEN = 1_000
 _MAX_GAPS = 100_000  # between the chunks of one stream
 
 
@@ -139,7 +139,7 @@ class Recorder:
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)
-        if base is None or (around.run is not None and around.run.is_within(base)):
+        if base is None or around.are_within(base):
             parent_span, parent = around.span, around.run
         else:
             parent_span, parent = base.span, base
@@ -152,23 +152,31 @@ class Recorder:
         run.asked = attribution.asked(tags)
         run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
-        attributes = mapping.start_attributes(operation)
-        make_safe(attributes)
-        attributes.update(run.labels)
-        run.span = self._tracer.start_span(
-            mapping.span_name(operation),
-            trace.set_span_in_context(parent_span, context),
-            mapping.span_kind(operation),
-            attributes,
-            self._links(operation) if resumes else (),
-            run.started,
-        )
+        if is_dropped(parent_span) and self._table.drops_below:
+            run.span = without_span(parent_span)
+        else:
+            links = self._links(operation) if resumes else ()
+            run.span = self._span(run, trace.set_span_in_context(parent_span, context), links)
         self._enter(run)
         if base is None:
             self._table.remember_root(run)
         if attach:
-            run.attach(around.outer, around.run, context)
+            run.stand_in = CurrentSpan(run, around.outer, around.beneath)
+            run.stand_in.attach(context)
         return run
+
+    def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
+        attributes = mapping.start_attributes(run.operation)
+        make_safe(attributes)
+        attributes.update(run.labels)
+        return self._tracer.start_span(
+            mapping.span_name(run.operation),
+            context,
+            mapping.span_kind(run.operation),
+            attributes,
+            links,
+            run.started,
+        )
 
     @staticmethod
     def _make_safe(run: Run) -> None:
@@ -229,17 +237,6 @@ class Recorder:
         """Names the span again, after its operation has learned its key, such as the model."""
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
-
-    def hide(self, key: Any, shown: Run) -> None:
-        """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
-        if not shown.open:
-            return
-        if shown.hidden is None:
-            shown.hidden = []
-        shown.table[key] = shown
-        shown.hidden.append(key)
-        if len(shown.hidden) > _MAX_HIDDEN:
-            shown.table.pop(shown.hidden.pop(0), None)
 
     def chunk(self, run: Run) -> None:
         """Notes that a piece of the answer arrived."""
@@ -341,7 +338,7 @@ class Recorder:
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
-        for key in run.hidden or ():
+        for key in list(run.hidden or ()):
             run.table.pop(key, None)
         if run.watch is not None and run.place is not None and run.place.task is not None:
             run.place.task.remove_done_callback(run.watch)

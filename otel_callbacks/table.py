@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TracerProvider
 
-from otel_callbacks import fork
+from otel_callbacks import fork, sampling
 from otel_callbacks.current import Run
 
 _MAX_INTERRUPTED = 1_024
@@ -22,9 +22,11 @@ class Table:
             a span.
         interrupted: the root spans of conversations that wait for somebody, the newest last.
         roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
+        drops_below: the provider's sampler need not be asked below a span that it dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, provider: TracerProvider) -> None:
+        self.drops_below = sampling.drops_below(provider)
         self.runs: dict[Any, Run] = {}
         self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
         self.roots: OrderedDict[Any, int] = OrderedDict()
@@ -54,7 +56,7 @@ _tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDic
 
 def table_of(provider: TracerProvider) -> Table:
     """The table of a provider, made once."""
-    return _tables.setdefault(provider, Table())
+    return _tables.get(provider) or _tables.setdefault(provider, Table(provider))
 
 
 def _disown() -> None:

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "privacy": "semconv guard operations documents scope",
     "providers": "operations",
     "current": "operations",
-    "table": "fork current",
+    "sampling": "",
+    "table": "fork current sampling",
     "cost": "semconv guard fork operations providers scope current",
     "prompted": "operations cost",
     "citations": "operations",
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",
     "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing"
-    " table",
+    " sampling table",
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",
