@@ -6,6 +6,7 @@ A notebook whose outputs differ only by what `comparable` leaves out is left as 
 import hashlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,7 @@ SECONDS = 120
 _SETTINGS = ("OTEL_", "OPENAI_", "PYTHONPATH")  # of whoever runs this, and none of the notebooks' business
 
 
+@cache
 def corpus_digest() -> str:
     """Which documentation the notebooks read here: it differs from one release of Python to the next."""
     texts = "\0".join(doc.text for doc in corpus.load())
@@ -59,13 +61,12 @@ def _environment() -> dict[str, str]:
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(paths: tuple[Path, ...]) -> None:
     """Run the notebooks at PATHS, or all beside this file, and rewrite those whose outputs have changed."""
-    digest = corpus_digest()
     for path in paths or sorted(HERE.glob("*.ipynb")):
         before, book = nbformat.read(path, as_version=4), execute(path)
-        if before.metadata.get("corpus") == digest and comparable(book) == comparable(before):
+        if before.metadata.get("corpus") == corpus_digest() and comparable(book) == comparable(before):
             click.echo(f"{path.name}: as it was")
             continue
-        book.metadata.corpus = digest
+        book.metadata.corpus = corpus_digest()
         nbformat.write(book, path)
         click.echo(f"{path.name}: rewritten")
 
