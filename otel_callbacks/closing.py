@@ -16,7 +16,7 @@ from otel_callbacks.current import Run
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import Ended, Metrics
-from otel_callbacks.privacy.redaction import make_safe
+from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.spending import LabelRules
 
 _LEAVES = (
@@ -66,6 +66,7 @@ class Closing:
             outcome: how it ended, if it did not just end.
         """
         operation = run.operation
+        _make_safe(operation)
         failed = failure is not None or outcome is not None
         if isinstance(operation, operations.Inference):
             self._complete_inference(run, operation, failed)
@@ -115,6 +116,7 @@ class Closing:
         The span is the application's: it keeps its name, and has no operation.
         """
         started = time.time_ns()
+        _make_safe(call)
         charge = self._charges.of(call, started, failed=False)
         call.usage = _sensible(call.usage)
         attributes = mapping.start_attributes(call)
@@ -190,6 +192,13 @@ class Closing:
         self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
+
+
+def _make_safe(operation: operations.Operation) -> None:
+    """Takes credentials out of the names that metrics and the warnings about prices repeat."""
+    for field_ in ("name", "provider", "response_model"):
+        if (name := getattr(operation, field_, None)) is not None:
+            setattr(operation, field_, safe_name(name))
 
 
 def _sensible(usage: operations.Usage | None) -> operations.Usage | None:

@@ -103,12 +103,13 @@ Part = Text | Data | Reasoning | ToolCall | ToolCallResponse | Media
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation; `skipped` is how many before it were not read, for there were too many."""
 
     role: str
     parts: Sequence[Part]
     name: str | None = None
     finish_reason: str | None = None
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

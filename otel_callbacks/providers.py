@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from otel_callbacks.operations import Usage
+from otel_callbacks.reading import attribute, is_a, items, mapping, number, text, word
 
 _NAMES = {
     "amazon_bedrock": "aws.bedrock",
@@ -103,6 +105,10 @@ _FINISH_REASONS = {
 
 _APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
 _TIERS = ("priority_", "flex_")
+_MAX_USD = 1_000_000
+_MAX_FIELDS = 200  # of a report or the details in it
+_MAX_TOOLS = 1_000
+_MAX_REPEATED = 4_096  # characters
 
 
 def provider_name(name: str | None) -> str | None:
@@ -131,9 +137,8 @@ def count(value: Any) -> int | None:
     """A token count, or None for what is none: booleans, negatives, NaN, texts."""
     if type(value) is int and 0 <= value < 10**15:
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
-        return None
-    return int(value)
+    found = number(value)
+    return int(found) if found is not None and 0 <= found < 1e15 else None
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -148,15 +153,17 @@ def usage_of(reported: Any) -> Usage | None:
     counts: dict[str, int] = {}
     sent: dict[str, int] = {}
     received: dict[str, int] = {}
-    for key, value in report.items():
+    for key, value in islice(report.items(), _MAX_FIELDS):
+        if type(key) is not str:
+            continue
         if key in _INPUT_DETAILS:
             sent = _read(as_mapping(value), _DETAILS)
         elif key == "cache_creation":  # Anthropic's own split by lifetime; LangChain's is in the details
             sent = _read(as_mapping(value), _DETAILS) | sent
         elif key in _OUTPUT_DETAILS:
             received = _read(as_mapping(value), _DETAILS)
-        elif (field := _COUNTS.get(key)) is not None and (number := count(value)) is not None:
-            counts.setdefault(field, number)
+        elif (field := _COUNTS.get(key)) is not None and (counted := count(value)) is not None:
+            counts.setdefault(field, counted)
     input_tokens, output_tokens = counts.get("input"), counts.get("output")
     if not input_tokens and not output_tokens:
         return None
@@ -184,21 +191,24 @@ def usage_of(reported: Any) -> Usage | None:
 
 def reported_usd(reported: Any) -> Decimal | None:
     """What a usage report says the call cost, as OpenRouter's does (`cost`, in USD)."""
-    extra = getattr(reported, "model_extra", None) or {}  # fields that the client's own types do not have
-    cost = as_mapping(reported).get("cost", extra.get("cost"))
-    if isinstance(cost, bool) or not isinstance(cost, int | float | Decimal) or not 0 <= cost < 1e6:
-        return None
-    return Decimal(str(cost))
+    cost = as_mapping(reported).get("cost")
+    if cost is None and hasattr(
+        type(reported), "model_extra"
+    ):  # fields that the client's own types do not have
+        cost = mapping(attribute(reported, "model_extra")).get("cost")
+    if type(cost) is not Decimal:
+        cost = None if (found := number(cost)) is None else Decimal(str(found))
+    return cost if cost is not None and cost.is_finite() and 0 <= cost < _MAX_USD else None
 
 
 def _read(details: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for key, value in details.items():
-        field = spellings.get(key)
-        if field is None and key.startswith(_TIERS):
+    for key, value in islice(details.items(), _MAX_FIELDS):
+        field = spellings.get(key) if type(key) is str else None
+        if field is None and type(key) is str and key.startswith(_TIERS):
             field = spellings.get(key.partition("_")[2])
-        if field is not None and (number := count(value)) is not None:
-            found.setdefault(field, number)
+        if field is not None and (counted := count(value)) is not None:
+            found.setdefault(field, counted)
     return found
 
 
@@ -214,7 +224,7 @@ def finish_reasons_of(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str
     The conventions put `error` where a reason never came: all of them if the answer was `cut`, else those beside
     a choice that has one. A provider that names none at all has none.
     """
-    given = [_unrepeated(str(reason)) if reason else None for reason in reasons]
+    given = [unrepeated(reason) for reason in reasons]
     if not given or not (cut or any(given)):
         return None
     return tuple(reason or "error" for reason in given)
@@ -225,41 +235,40 @@ def finish_reason(word: str | None) -> str:
     return _FINISH_REASONS.get(word or "", word) or "stop"
 
 
-def unrepeated(text: Any) -> str | None:
+def unrepeated(value: Any) -> str | None:
     """A string that may have been repeated when chunks were merged; None for what is no text."""
-    return _unrepeated(text) if isinstance(text, str) and text else None
+    found = word(value, _MAX_REPEATED)
+    return None if found is None else _unrepeated(found)
 
 
 @lru_cache(maxsize=1_024)
-def _unrepeated(text: str) -> str:
+def _unrepeated(found: str) -> str:
     # a text that is k copies of a shorter one is found in itself, doubled, before its end
-    at = (text + text).find(text, 1)
-    return text[:at] if 0 < at < len(text) else text
+    at = (found + found).find(found, 1)
+    return found[:at] if 0 < at < len(found) else found
 
 
 def tool_definitions(offered: Any) -> list[Mapping[str, Any]] | None:
     """The tools that a model was offered, from OpenAI's or Anthropic's form to the conventions' flat one."""
-    if not isinstance(offered, list | tuple):
-        return None
-    return [_tool_definition(tool) for tool in offered if isinstance(tool, Mapping)] or None
+    tools = (mapping(tool) for tool in items(offered)[:_MAX_TOOLS])
+    return [_tool_definition(tool) for tool in tools if tool] or None
 
 
 def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
     described = as_mapping(tool.get("function")) or tool
+    kind = word(tool.get("type"))
     definition = {
-        "type": tool.get("type") or "function",
-        "name": described.get("name") or tool.get("type") or "tool",
-        "description": described.get("description"),
-        "parameters": described.get("parameters") or described.get("input_schema"),
+        "type": kind or "function",
+        "name": word(described.get("name")) or kind or "tool",
+        "description": text(described.get("description")),
+        "parameters": described.get("parameters", described.get("input_schema")),
     }
     return {key: value for key, value in definition.items() if value is not None}
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """A mapping, or the fields of a pydantic or plain object; empty for anything else."""
-    if isinstance(value, Mapping):
-        return value
-    if value is None or isinstance(value, str | bytes | int | float):
-        return {}
-    fields = getattr(value, "__dict__", None)
-    return fields if isinstance(fields, dict) else {}
+    if is_a(value, Mapping):  # type: ignore[type-abstract]
+        return mapping(value)
+    fields = attribute(value, "__dict__")
+    return fields if type(fields) is dict else {}

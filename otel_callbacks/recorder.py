@@ -312,8 +312,11 @@ class Recorder:
         self._sweep(run, semconv.CANCELLED)
 
     def _end(self, run: Run, failure: operations.Failure | None, outcome: str | None) -> None:
-        if run.table.pop(run.key, None) is not run:
-            return  # ended before, by a sweep or another handler
+        found = run.table.pop(run.key, None)
+        if found is not run:  # ended before, by a sweep or another handler
+            if found is not None:
+                run.table[run.key] = found  # the application uses the id again
+            return
         if run.recorder is None:
             run.close()  # the parent process ends its span
             return

@@ -15,15 +15,16 @@ MAY_IMPORT = {
     "semconv": "",
     "guard": "",
     "fork": "guard",
+    "reading": "",
     "operations": "semconv",
-    "documents": "operations",
+    "documents": "reading operations",
     "scope": "",
-    "privacy": "semconv guard operations documents scope",
-    "providers": "operations",
+    "privacy": "semconv guard reading operations documents scope",
+    "providers": "operations reading",
     "current": "operations",
     "sampling": "",
     "table": "fork current sampling",
-    "cost": "semconv guard fork operations providers scope current",
+    "cost": "semconv guard fork reading operations providers scope current",
     "prompted": "operations cost",
     "citations": "operations",
     "mapping": "semconv operations documents privacy",
@@ -42,9 +43,9 @@ MAY_IMPORT = {
     "feedback": "semconv guard current settings",
     "explore": "semconv guard cost",
     "lookback": "recorder explore",
-    "langchain": "semconv guard fork operations documents privacy providers cost current lineage recorder"
+    "langchain": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
     " settings lookback",
-    "llama_index": "semconv guard fork operations documents privacy providers cost current lineage recorder"
+    "llama_index": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
     " settings lookback",
     "handler": "langchain llama_index",
     "cost/reporting/command": "cost explore",

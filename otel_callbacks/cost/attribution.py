@@ -15,14 +15,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from opentelemetry import baggage
 from opentelemetry import context as context_api
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 
-from otel_callbacks import scope, semconv
+from otel_callbacks import reading, scope, semconv
 from otel_callbacks.current import Run, enclosing_run
 from otel_callbacks.guard import guarded
 
@@ -92,18 +91,15 @@ def checked(labels: Mapping[str, object]) -> dict[str, str]:
 
 def asked(tags: Mapping[str, Any] | None) -> Labels:
     """The labels among the metadata or tags of a framework's call; what is no label's value is passed over."""
-    if not tags:
+    given = reading.mapping(tags)
+    if not given:
         return NONE
-    named = tags.keys() & _OF_CALL.keys()
-    return {_OF_CALL[key]: text for key in named if (text := _text(tags[key]))} if named else NONE
+    return {_OF_CALL[key]: text for key in _OF_CALL if key in given and (text := _text(given[key]))}
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value[:_MAX_LENGTH]
-    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
-    return None
+    found = "" if type(value) is str and not value else reading.name(value)
+    return None if found is None else found[:_MAX_LENGTH]
 
 
 class _Scope(NamedTuple):

@@ -6,7 +6,9 @@ from typing import Any
 
 from otel_callbacks.langchain.parents import component
 from otel_callbacks.operations import Step
+from otel_callbacks.reading import attribute, integer, items, name, word, words
 
+_MAX_PATH = 100
 _AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
 
 
@@ -31,28 +33,28 @@ def is_agent(graph: Any) -> bool:
     return getattr(function, "__module__", None) in _AGENT_MODULES
 
 
-def is_node(metadata: Mapping[str, Any], tags: list[str] | None) -> bool:
+def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:
     """Whether a run is a node of a graph: what runs inside one inherits its metadata, but not its tag."""
-    return "langgraph_node" in metadata and any(tag.startswith("graph:step") for tag in tags or ())
+    return "langgraph_node" in metadata and any(tag.startswith("graph:step") for tag in words(tags) or ())
 
 
 def node(metadata: Mapping[str, Any]) -> Step:
     """A node of a graph, run in one step of it."""
-    path = metadata.get("langgraph_path")
-    step = metadata.get("langgraph_step")
-    namespace = metadata.get("langgraph_checkpoint_ns")
+    path = (name(part) for part in items(metadata.get("langgraph_path"))[:_MAX_PATH])
+    node_name = name(metadata["langgraph_node"]) or "node"
     return Step(
-        name=str(metadata["langgraph_node"]),
-        node=str(metadata["langgraph_node"]),
-        step=step if isinstance(step, int) else None,
-        path="/".join(str(part) for part in path) if isinstance(path, tuple | list) else None,
-        checkpoint_ns=namespace if isinstance(namespace, str) else None,
+        name=node_name,
+        node=node_name,
+        step=integer(metadata.get("langgraph_step")),
+        path="/".join(filter(None, path)) or None,
+        checkpoint_ns=word(metadata.get("langgraph_checkpoint_ns")),
     )
 
 
 def resumes(inputs: Any) -> bool:
     """Whether a graph is started to go on: without input, or with LangGraph's resume command."""
-    return inputs is None or getattr(inputs, "resume", None) is not None
+    is_command = type(inputs).__module__ == "langgraph.types"
+    return inputs is None or (is_command and attribute(inputs, "resume") is not None)
 
 
 def control_flow(error: BaseException) -> str | None:

@@ -18,6 +18,7 @@ from otel_callbacks.langchain import graphs, messages, parents, retrieval, trans
 from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
+from otel_callbacks.reading import integer, items, mapping, word
 from otel_callbacks.settings import Options, recorder
 
 _NAME = re.compile(r"[\w.:/-]{1,64}")
@@ -82,8 +83,8 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         runs = recorder.runs
         if run_id in runs:
             return
-        known = metadata or {}
-        name, run_type = kwargs.get("name"), kwargs.get("run_type")
+        known = mapping(metadata)
+        name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
         parent = parents.named_parent(runs, parent_run_id)
         is_node = graphs.is_node(known, tags)
         frame = parents.caller()
@@ -147,13 +148,14 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
     ) -> None:
         """Starts a chat model call."""
         frame = parents.caller()
+        sent = next(iter(items(batches)), ())
         suspendable = frame is not None and parents.is_generator(frame)
         self._start_model(
             run_id,
             parent_run_id,
             _inference(serialized, metadata, kwargs, text_completion=False),
-            lambda: _conversation(batches),
-            batches[0] if batches else (),
+            lambda: messages.conversation(sent),
+            sent,
             kwargs,
             metadata,
             inside=parents.inside_by_frame(frame) if frame is not None else None,
@@ -202,12 +204,12 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
             parents.named_parent(recorder.runs, parent_run_id),
             inside=inside,
             may_vanish=may_vanish,
-            attach=(kwargs.get("batch_size") or 1) <= 1,
+            attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )
         recorder.refuse(run)
-        parameters = kwargs.get("invocation_params") or {}
-        tools = parameters.get("tools") or parameters.get("functions")
+        parameters = mapping(kwargs.get("invocation_params"))
+        tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
             operation.input_messages = conversation()
             operation.tool_definitions = providers.tool_definitions(tools)
@@ -217,7 +219,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        if not token and translate.is_end_mark(kwargs.get("chunk")):
+        if translate.is_end_mark(token, kwargs.get("chunk")):
             return
         run = self._recorder.runs.get(run_id)
         if run is not None:
@@ -255,7 +257,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
                 run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
             )
             if run.prompt is not None and run.prompt.found is not None:
-                run.prompt.answer = messages.answer_text(response)
+                run.prompt.answer = messages.answer_text(translate.choices_of(response)) or ""
 
     # --- tools and retrievers ----------------------------------------------------------------------------------
 
@@ -275,7 +277,9 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         recorder = self._recorder
         runs = recorder.runs
         parent = parents.named_parent(runs, parent_run_id)
-        operation = translate.tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"), metadata or {})
+        operation = translate.tool(
+            serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata)
+        )
         operation.agent_name = _agent_above(parent)
         run = recorder.start(
             run_id,
@@ -319,7 +323,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         """Starts a retrieval."""
         recorder = self._recorder
         frame = parents.caller()
-        operation = retrieval.retrieval(metadata or {}, parents.component(frame))
+        operation = retrieval.retrieval(mapping(metadata), parents.component(frame))
         run = recorder.start(
             run_id,
             operation,
@@ -352,14 +356,16 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         """Notes that a model call is tried again."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            run.span.add_event(semconv.EVENT_RETRY, {"attempt": int(retry_state.attempt_number)})
+            attempt = integer(providers.as_mapping(retry_state).get("attempt_number"))
+            run.span.add_event(semconv.EVENT_RETRY, {} if attempt is None else {"attempt": attempt})
 
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Adds the application's own event to the run that sent it, by its name unless that is a sentence."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            run.span.add_event(safe_name(name) if _NAME.fullmatch(name) else semconv.EVENT_CUSTOM)
+            known = word(name) or ""
+            run.span.add_event(safe_name(known) if _NAME.fullmatch(known) else semconv.EVENT_CUSTOM)
 
     def _ending(self, run_id: UUID) -> Run | None:
         """The run with this id, to be ended; None if it is unknown, or a hidden one, which this ends."""
@@ -391,15 +397,11 @@ def _inference(
 ) -> Inference:
     return translate.inference(
         serialized,
-        metadata or {},
-        kwargs.get("invocation_params") or {},
-        kwargs.get("options") or {},
+        mapping(metadata),
+        mapping(kwargs.get("invocation_params")),
+        mapping(kwargs.get("options")),
         text_completion=text_completion,
     )
-
-
-def _conversation(batches: Sequence[Sequence[Any]]) -> Any:
-    return messages.conversation(batches[0]) if batches else None
 
 
 def _agent_above(run: Run | None) -> str | None:

@@ -1,6 +1,7 @@
 """LangChain's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -21,48 +22,59 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
 )
+from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
 
 _ROLES = {"human": "user", "ai": "assistant"}
 _MODALITIES = ("image", "audio", "video", "document")
 _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
 _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
+_MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
+_MOST_BLOCKS = 500
+_MOST_SHORT = 200  # messages in LangChain's short forms, which it takes long to make messages of
 
 
-def conversation(chat: Iterable[Any]) -> list[Message]:
-    """The messages of a chat."""
-    return [_message(message) for message in chat if isinstance(message, BaseMessage)]
+def conversation(chat: Any) -> list[Message]:
+    """The messages of a chat; of a very long one the first and the newest."""
+    given = items(chat)
+    skipped = max(0, len(given) - MOST)
+    read = [_message(message) for message in given[skipped:] if is_a(message, BaseMessage)]
+    if not skipped:
+        return read
+    first = [_message(message) for message in given[:1] if is_a(message, BaseMessage)]
+    return [*first, *(replace(message, skipped=skipped - 1) for message in read[:1]), *read[1:]]
 
 
-def prompts(texts: Iterable[Any]) -> list[Message]:
+def prompts(texts: Any) -> list[Message]:
     """The prompts of a text model, each as a user's message."""
-    return [Message("user", (Text(str(text)),)) for text in texts]
+    return [Message("user", (Text(found),)) for prompt in items(texts)[:MOST] if (found := text(prompt))]
 
 
 @guarded  # what is told of prompts must not cost a call its span
 def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
     """Fills in what is asked for of a prompt: messages, or the texts that a text model completes."""
-    chat = [message for message in sent if isinstance(message, BaseMessage)]
+    given = items(sent)[-MOST:]
     if prompt.weights is not None:
+        chat = [message for message in given if is_a(message, BaseMessage)]
         prompt.parts = prompt_parts(chat, tools, prompt.weights)
     if prompt.found is not None:
-        prompt.text = "\n".join(map(_said, sent))
+        prompt.text = "\n".join(map(_said, given))
 
 
 @guarded
-def answer_text(response: Any) -> str:
+def answer_text(choices: Iterable[Generation]) -> str:
     """The text of a model's answer, whole."""
-    choices = [choice for row in getattr(response, "generations", ()) for choice in row]
-    return "\n".join(str(getattr(choice, "text", "")) for choice in choices)
+    return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
 
 
 def _said(message: Any) -> str:
     """The text in a message."""
-    content = getattr(message, "content", message)
-    if isinstance(content, str):
-        return content
-    texts = (block if isinstance(block, str) else block.get("text") for block in content)
-    return "\n".join(text for text in texts if isinstance(text, str))
+    content = attribute(message, "content") if is_a(message, BaseMessage) else message
+    return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:MOST])))
+
+
+def _block_text(block: Any) -> str | None:
+    return text(block) or text(mapping(block).get("text"))
 
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
@@ -72,28 +84,24 @@ def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights
 
 def _key(message: BaseMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
-    content = message.content
-    said = content if isinstance(content, str) else tuple(map(_block_key, content))
-    if isinstance(message, ToolMessage):
-        return hash((message.type, said, message.tool_call_id))
-    if isinstance(message, AIMessage) and message.tool_calls:
-        return hash((message.type, said, *[call["id"] or str(call) for call in message.tool_calls]))
-    return hash((message.type, said))
+    content = attribute(message, "content")
+    said = text(content) or tuple(map(_block_key, items(content)[:MOST]))
+    if is_a(message, ToolMessage):
+        return hash((type(message), said, word(attribute(message, "tool_call_id"))))
+    return hash((type(message), said, *(call.id or str(call) for call in _tool_calls(message))))
 
 
 def _block_key(block: Any) -> Hashable:
-    return (
-        block if isinstance(block, str) else tuple(text for text in block.values() if isinstance(text, str))
-    )
+    return text(block) or tuple(found for value in mapping(block).values() if (found := text(value)))
 
 
 def answer(choice: Generation, finish_reason: str | None) -> Message:
     """What the model said, with why it stopped in the conventions' words."""
     reason = providers.finish_reason(finish_reason)
-    message = getattr(choice, "message", None)
-    if isinstance(message, BaseMessage):
+    message = attribute(choice, "message")
+    if is_a(message, BaseMessage):
         return Message("assistant", tuple(_parts(message)), finish_reason=reason)
-    return Message("assistant", (Text(choice.text),), finish_reason=reason)
+    return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
 @guarded  # what cannot be read must not cost the span its end
@@ -102,29 +110,24 @@ def state(value: Any, role: str) -> list[Message] | None:
     chat = _chat(value)
     if chat is not None:
         return conversation(chat) or None
-    if isinstance(value, str):
-        return [Message(role, (Text(value),))] if value else None
+    if is_a(value, str):
+        return [Message(role, (Text(said),))] if (said := text(value)) else None
     return None if value is None or _is_empty_input(value) else [Message(role, (Data(value),))]
 
 
-def _chat(value: Any) -> list[Any] | None:
+def _chat(value: Any) -> Sequence[Any] | None:
     """The messages that a state holds or is."""
-    if isinstance(value, BaseMessage):
+    if is_a(value, BaseMessage):
         return [value]
-    held = value.get("messages") if isinstance(value, Mapping) else None
-    if isinstance(held, BaseMessage):
+    held = mapping(value).get("messages")
+    if is_a(held, BaseMessage):
         return [held]
-    return _coerced(held) if isinstance(held, Sequence) else None
+    return _coerced([held] if is_a(held, str) else items(held)) if is_a(held, str) or is_list(held) else None
 
 
 def _is_empty_input(value: Any) -> bool:
     """Whether this is what a stream has before its input."""
-    return (
-        isinstance(value, dict)
-        and list(value) == ["input"]
-        and isinstance(text := value["input"], str)
-        and not text
-    )
+    return type(value) is dict and len(value) == 1 and type(asked := value.get("input")) is str and not asked
 
 
 def result(value: Any) -> list[Message] | None:
@@ -134,77 +137,78 @@ def result(value: Any) -> list[Message] | None:
     return shown[asked + 1 :] or None
 
 
-def _coerced(chat: Sequence[Any]) -> list[BaseMessage] | None:
+def _coerced(chat: Sequence[Any]) -> Sequence[Any] | None:
     """Messages, also in LangChain's short forms: pairs of role and text, and mappings; None if they are none."""
     from langchain_core.messages import convert_to_messages
 
+    if all(is_a(message, BaseMessage) for message in chat[:MOST]):
+        return chat
     try:
-        return convert_to_messages([chat] if isinstance(chat, str) else list(chat))
+        return convert_to_messages(list(chat[-_MOST_SHORT:]))
     except Exception:  # the application means something else by the word
         return None
 
 
 def _message(message: BaseMessage) -> Message:
-    role = getattr(message, "role", None) or _ROLES.get(message.type, message.type)
-    if isinstance(message, ToolMessage):
-        return Message(role, (ToolCallResponse(message.content, message.tool_call_id),), message.name)
-    return Message(role, tuple(_parts(message)), message.name)
+    kind = word(attribute(message, "type")) or "unknown"
+    role = word(attribute(message, "role")) or _ROLES.get(kind, kind)
+    name = word(attribute(message, "name"))
+    if is_a(message, ToolMessage):
+        response = ToolCallResponse(attribute(message, "content"), word(attribute(message, "tool_call_id")))
+        return Message(role, (response,), name)
+    return Message(role, tuple(_parts(message)), name)
 
 
 def _parts(message: BaseMessage) -> Iterator[Part]:
-    blocks = [message.content] if isinstance(message.content, str) else message.content
-    for block in blocks:
+    content = attribute(message, "content")
+    for block in (content,) if is_a(content, str) else items(content)[:_MOST_BLOCKS]:
         part = _part(block)
         if part is not None:
             yield part
-    if isinstance(message, AIMessage):
-        for call in message.tool_calls:
-            yield ToolCall(call["name"], call.get("id"), call.get("args"))
+    yield from _tool_calls(message)
+
+
+def _tool_calls(message: BaseMessage) -> Iterator[ToolCall]:
+    calls = items(attribute(message, "tool_calls")) if is_a(message, AIMessage) else ()
+    for call in map(mapping, calls[:MOST]):
+        yield ToolCall(word(call.get("name")) or "", word(call.get("id")), call.get("args"))
 
 
 def _part(block: Any) -> Part | None:
-    if isinstance(block, str):
-        return Text(block) if block else None
-    if not isinstance(block, Mapping):
-        return None
-    kind = block.get("type")
+    if is_a(block, str):
+        return Text(said) if (said := text(block)) else None
+    known = mapping(block)
+    kind = word(known.get("type")) or ""
     if kind == "text":
-        return Text(str(block.get("text", "")))
+        return Text(text(known.get("text")) or "")
     if kind in ("reasoning", "thinking", "reasoning_content"):
-        thought = _thought(block)
+        thought = _thought(known)
         return Reasoning(thought) if thought else None
     if kind in ("tool_call", "tool_use", "function_call", "input_json_delta"):
         return None  # the message's tool_calls have them, parsed
-    return _media(block)
+    return _media(known, kind)
 
 
-def _thought(block: Mapping[str, Any]) -> str:
+def _thought(block: Mapping[str, Any]) -> str | None:
     """The text of a reasoning block: Anthropic's, Bedrock's, OpenAI's summaries, or LangChain's own."""
-    text = block.get("reasoning") or block.get("thinking")
-    inner = block.get("reasoning_content")
-    if text is None and isinstance(inner, Mapping):
-        text = inner.get("text")
-    if text is None and isinstance(block.get("summary"), list):
-        text = "\n".join(
-            str(part["text"]) for part in block["summary"] if isinstance(part, Mapping) and "text" in part
-        )
-    return text if isinstance(text, str) else ""
+    thought = text(block.get("reasoning")) or text(block.get("thinking"))
+    inner = mapping(block.get("reasoning_content"))
+    summary = (text(mapping(part).get("text")) for part in items(block.get("summary"))[:MOST])
+    return thought or text(inner.get("text")) or "\n".join(filter(None, summary))
 
 
-def _media(block: Mapping[str, Any]) -> Media | None:
+def _media(block: Mapping[str, Any], kind: str) -> Media | None:
     """An image, sound, video or document in LangChain's form or that of OpenAI, Anthropic or Google."""
-    found = dict(block)
-    for holder in _MEDIA_HOLDERS:
-        if isinstance(inner := block.get(holder), Mapping):
-            found.update({key: value for key, value in inner.items() if key != "type"})
-            del found[holder]
-    mime_type = found.get("mime_type") or found.get("media_type")
-    modality = _modality(str(block.get("type", "")), str(mime_type or ""))
-    url = next((text for key in _MEDIA_URLS if isinstance(text := found.get(key), str)), None)
-    data = next((text for key in _MEDIA_DATA if isinstance(text := found.get(key), str)), None)
+    known: dict[str, str] = {}
+    for each in (block, *(mapping(block[holder]) for holder in _MEDIA_HOLDERS if holder in block)):
+        known |= {key: found for key in _MEDIA_KEYS if (found := text(each.get(key))) is not None}
+    mime_type = word(known.get("mime_type")) or word(known.get("media_type"))
+    modality = _modality(kind, mime_type or "")
+    url = next((known[key] for key in _MEDIA_URLS if key in known), None)
+    data = next((known[key] for key in _MEDIA_DATA if key in known), None)
     if not modality:
         return None
-    inline = next((text for text in (url, data) if text is not None and text.startswith("data:")), None)
+    inline = next((found for found in (url, data) if found is not None and found.startswith("data:")), None)
     if inline is not None:
         head, _, encoded = inline.partition(",")
         return Media(modality, head[5:].partition(";")[0] or None, content=encoded)
@@ -212,7 +216,7 @@ def _media(block: Mapping[str, Any]) -> Media | None:
         return Media(modality, mime_type, uri=url)
     if data is not None:
         return Media(modality, mime_type, content=data)
-    return Media(modality, mime_type, file_id=str(found.get("file_id") or found.get("id") or ""))
+    return Media(modality, mime_type, file_id=word(known.get("file_id")) or word(known.get("id")))
 
 
 def _modality(kind: str, mime_type: str) -> str | None:

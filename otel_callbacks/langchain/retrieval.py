@@ -1,6 +1,6 @@
 """LangChain's retrievers, vector stores, embedding models and rerankers to operations."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +13,8 @@ from otel_callbacks.langchain.translate import (
     MODEL_KEYS,
     URL_KEYS,
     Metadata,
-    attribute,
     conversation_id,
-    integer,
-    number,
-    text,
+    first_attribute,
 )
 from otel_callbacks.operations import (
     Document,
@@ -28,9 +25,11 @@ from otel_callbacks.operations import (
     ScoreKind,
     Usage,
 )
+from otel_callbacks.reading import attribute, integer, is_a, is_list, items, mapping, name, number, word
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
 
+_MAX_DOCUMENTS = 10_000
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")
 _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "langchain_tests"}
 
@@ -44,12 +43,12 @@ def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
     A vector store's class is the provider, as LangChain reports it; a collection or index that the store has a
     name for is the data source.
     """
-    store = getattr(retriever, "vectorstore", None)
-    arguments = providers.as_mapping(getattr(retriever, "search_kwargs", None))
+    store = attribute(retriever, "vectorstore")
+    arguments = providers.as_mapping(attribute(retriever, "search_kwargs"))
     return Retrieval(
-        name=attribute(store, _COLLECTION_KEYS),
-        provider=text(metadata.get("ls_vector_store_provider")),
-        top_k=integer(arguments.get("k")) or integer(getattr(retriever, "k", None)),
+        name=first_attribute(store, _COLLECTION_KEYS),
+        provider=word(metadata.get("ls_vector_store_provider")),
+        top_k=integer(arguments.get("k")) or integer(attribute(retriever, "k")),
         embedding_model=_embedding_model(store),
         conversation_id=conversation_id(metadata),
     )
@@ -67,12 +66,12 @@ def complete_search(operation: Retrieval, store: Any, top_k: int | None) -> None
     operation.top_k = operation.top_k or top_k
     if operation.provider is None:
         operation.provider = type(store).__name__
-        operation.name = operation.name or attribute(store, _COLLECTION_KEYS)
+        operation.name = operation.name or first_attribute(store, _COLLECTION_KEYS)
         operation.embedding_model = operation.embedding_model or _embedding_model(store)
 
 
 def _embedding_model(store: Any) -> str | None:
-    return attribute(getattr(store, "embeddings", None), MODEL_KEYS)
+    return first_attribute(attribute(store, "embeddings"), MODEL_KEYS)
 
 
 @guarded
@@ -81,9 +80,9 @@ def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) 
 
     A retriever that has another one find its documents (`above`) learns the scores, too.
     """
-    if not isinstance(found, Sequence):
+    if not is_list(found):
         return
-    given = [document for document in map(_unscored, found) if document is not None]
+    given = [document for document in map(_unscored, items(found)[:_MAX_DOCUMENTS]) if document is not None]
     known = _Known(operation.scored)
     scores = list(map(known.score, given))
     kinds = {kind for score, kind in scores if score is not None}
@@ -103,9 +102,9 @@ def finish_search(operation: Retrieval, result: Any, kind: ScoreKind | None) -> 
 
 def _unscored(found: Any) -> LangChainDocument | None:
     """The document of a search result, which may come with a score, and a vector."""
-    if isinstance(found, tuple) and found:
-        found = found[0]
-    return found if isinstance(found, LangChainDocument) else None
+    if is_a(found, tuple):
+        found = next(iter(items(found)), None)
+    return found if is_a(found, LangChainDocument) else None
 
 
 class _Known:
@@ -113,36 +112,49 @@ class _Known:
 
     def __init__(self, scored: Sequence[Scored]) -> None:
         self._of_object = {id(document): (score, kind) for document, score, kind in scored}
-        self._of_id = {document.id: (score, kind) for document, score, kind in scored}
+        self._of_id = {_id_of(document): (score, kind) for document, score, kind in scored}
         self._of_id.pop(None, None)
 
     def score(self, document: LangChainDocument) -> tuple[float | None, ScoreKind | None]:
         """A document's score and its kind: what was told of it, else what its metadata has."""
-        told = self._of_object.get(id(document)) or self._of_id.get(document.id)
+        told = self._of_object.get(id(document)) or self._of_id.get(_id_of(document))
         if told is not None:
             return told
-        if (relevance := number(document.metadata.get("relevance_score"))) is not None:
+        if (relevance := _relevance(document)) is not None:
             return relevance, "relevance"
-        return number(document.metadata.get("score")), None
+        return number(_metadata(document).get("score")), None
 
 
 @guarded
 def note_scores(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
     """Keeps what a store said of its documents, for when the retrieval ends."""
-    if isinstance(result, list):
-        operation.scored = (*operation.scored, *_scored(result, kind))
+    if is_a(result, list):
+        operation.scored = (*operation.scored, *_scored(items(result)[:_MAX_DOCUMENTS], kind))
 
 
 def _scored(result: Sequence[Any], kind: ScoreKind | None) -> Iterator[Scored]:
     for found in result:
-        if isinstance(found, tuple) and len(found) > 1 and isinstance(found[0], LangChainDocument):
-            score = number(found[1])
-            if score is not None:
-                yield found[0], score, kind
+        document, score, *_ = (*(items(found) if is_a(found, tuple) else ()), None, None)
+        if is_a(document, LangChainDocument) and (told := number(score)) is not None:
+            yield document, told, kind
 
 
 def _document(document: LangChainDocument, score: float | None) -> Document:
-    return Document(id=document.id, score=score, content=document.page_content, metadata=document.metadata)
+    content = attribute(document, "page_content")
+    return Document(
+        id=_id_of(document),
+        score=score,
+        content=str.__str__(content) if is_a(content, str) else None,
+        metadata=_metadata(document),
+    )
+
+
+def _id_of(document: LangChainDocument) -> str | None:
+    return name(attribute(document, "id"))
+
+
+def _metadata(document: LangChainDocument) -> Mapping[str, Any]:
+    return mapping(attribute(document, "metadata"))
 
 
 # --- what a store's scores are -----------------------------------------------------------------------------------
@@ -162,14 +174,14 @@ def score_kind(store: Any) -> ScoreKind | None:
 def _of_faiss(store: Any) -> ScoreKind | None:
     """The index decides: FAISS' METRIC_INNER_PRODUCT is 0, METRIC_L2 is 1."""
     kinds: dict[Any, ScoreKind] = {0: "similarity", 1: "distance"}
-    return kinds.get(getattr(getattr(store, "index", None), "metric_type", None))
+    return kinds.get(getattr(attribute(store, "index"), "metric_type", None))
 
 
 def _of_qdrant(store: Any) -> ScoreKind | None:
     """The collection's metric decides, unless sparse vectors are searched, too."""
-    if str(getattr(getattr(store, "retrieval_mode", None), "value", "")) != "dense":
+    if str(getattr(attribute(store, "retrieval_mode"), "value", "")) != "dense":
         return None
-    metric = str(getattr(getattr(store, "distance", None), "value", "")).lower()
+    metric = str(getattr(attribute(store, "distance"), "value", "")).lower()
     kinds: dict[str, ScoreKind] = {
         "cosine": "similarity",
         "dot": "similarity",
@@ -196,9 +208,9 @@ _SCORE_KINDS: dict[str, Callable[[Any], ScoreKind | None]] = {
 def embedding(model: Any, count: int | None) -> Embedding:
     """An embedding call of `count` texts that starts."""
     provider = _provider_of(model)
-    address, port = providers.endpoint(provider, attribute(model, URL_KEYS))
+    address, port = providers.endpoint(provider, first_attribute(model, URL_KEYS))
     return Embedding(
-        name=attribute(model, MODEL_KEYS),
+        name=first_attribute(model, MODEL_KEYS),
         provider=provider,
         server_address=address,
         server_port=port,
@@ -208,7 +220,7 @@ def embedding(model: Any, count: int | None) -> Embedding:
 
 def complete_embedding(operation: Embedding, model: Any) -> None:
     """Adds what an inner model knows and the one around it did not."""
-    operation.name = operation.name or attribute(model, MODEL_KEYS)
+    operation.name = operation.name or first_attribute(model, MODEL_KEYS)
     operation.provider = operation.provider or _provider_of(model)
 
 
@@ -239,8 +251,8 @@ def finish_embedding(operation: Embedding, vectors: Any) -> None:
 @guarded
 def note_usage(operation: Embedding, response: Any) -> None:
     """Adds the tokens that a response of the provider's client reports; a batch may take several."""
-    billed = getattr(getattr(response, "meta", None), "billed_units", None)
-    for report in (getattr(response, "usage", None), billed, response):
+    billed = getattr(attribute(response, "meta"), "billed_units", None)
+    for report in (attribute(response, "usage"), billed, response):
         usage = providers.usage_of(report)
         if usage is not None and usage.input_tokens is not None:
             before = operation.usage.input_tokens if operation.usage is not None else None
@@ -257,7 +269,7 @@ def rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
     return Rerank(
         name=_rerank_model(compressor),
         provider=_provider_of(compressor),
-        top_n=integer(getattr(compressor, "top_n", None)),
+        top_n=integer(attribute(compressor, "top_n")),
         candidates=_documents(candidates, lambda document: known.score(document)[0]),
     )
 
@@ -266,12 +278,14 @@ def complete_rerank(operation: Rerank, compressor: Any) -> None:
     """Adds what a reranker in a pipeline knows and the pipeline did not."""
     operation.name = operation.name or _rerank_model(compressor)
     operation.provider = operation.provider or _provider_of(compressor)
-    operation.top_n = operation.top_n or integer(getattr(compressor, "top_n", None))
+    operation.top_n = operation.top_n or integer(attribute(compressor, "top_n"))
 
 
 def _rerank_model(compressor: Any) -> str | None:
     """The model's name, which may be that of the scoring model inside."""
-    return attribute(compressor, MODEL_KEYS) or attribute(getattr(compressor, "model", None), MODEL_KEYS)
+    return first_attribute(compressor, MODEL_KEYS) or first_attribute(
+        attribute(compressor, "model"), MODEL_KEYS
+    )
 
 
 @guarded
@@ -291,12 +305,11 @@ def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None
 
 
 def _relevance(document: LangChainDocument) -> float | None:
-    return number(document.metadata.get("relevance_score"))
+    return number(_metadata(document).get("relevance_score"))
 
 
 def _documents(found: Any, score: Callable[[LangChainDocument], float | None]) -> list[Document] | None:
-    if not isinstance(found, Sequence):
+    if not is_list(found):
         return None
-    return [
-        _document(document, score(document)) for document in found if isinstance(document, LangChainDocument)
-    ]
+    given = items(found)[:_MAX_DOCUMENTS]
+    return [_document(document, score(document)) for document in given if is_a(document, LangChainDocument)]

@@ -1,14 +1,13 @@
 """LangChain's payloads to operations: the only place that digs in LangChain's dictionaries."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from numbers import Real
 from typing import Any
 
-from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.outputs import Generation, LLMResult
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
-from otel_callbacks import providers
+from otel_callbacks import providers, reading
 from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import graphs, messages
 from otel_callbacks.operations import (
@@ -20,6 +19,18 @@ from otel_callbacks.operations import (
     ToolExecution,
     Usage,
     Workflow,
+)
+from otel_callbacks.reading import (
+    MOST_DESCRIPTION,
+    attribute,
+    integer,
+    is_a,
+    items,
+    mapping,
+    number,
+    text,
+    word,
+    words,
 )
 
 Metadata = Mapping[str, Any]
@@ -38,6 +49,8 @@ URL_KEYS = (
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
 _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
+_MAX_CHOICES = 128  # as many as the providers give
+_MAX_BLOCKS = 1_000
 _FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
@@ -58,7 +71,7 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
     conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
     if graph is not None and graphs.is_agent(graph):
-        given = text(getattr(graph, "name", None))
+        given = word(getattr(graph, "name", None))
         return AgentInvocation(
             name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
         )
@@ -69,11 +82,11 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
 
 def conversation_id(metadata: Metadata) -> str | None:
     """The conversation as the application named it; never made up."""
-    return next((str(value) for key in _CONVERSATION_KEYS if (value := metadata.get(key))), None)
+    return next((given for key in _CONVERSATION_KEYS if (given := reading.name(metadata.get(key)))), None)
 
 
 def inference(
-    serialized: Mapping[str, Any] | None,
+    serialized: Any,
     metadata: Metadata,
     parameters: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -89,10 +102,10 @@ def inference(
         options: what the caller passed to this call.
         text_completion: the model completes text rather than a conversation.
     """
-    provider = providers.provider_name(text(metadata.get("ls_provider")))
+    provider = providers.provider_name(word(metadata.get("ls_provider")))
     address, port = _endpoint(provider, serialized)
     operation = Inference(
-        name=text(metadata.get("ls_model_name")) or _first_text(parameters, MODEL_KEYS),
+        name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
         text_completion=text_completion,
         provider=provider,
         conversation_id=conversation_id(metadata),
@@ -100,59 +113,63 @@ def inference(
         server_port=port,
         max_tokens=integer(metadata.get("ls_max_tokens")),
         temperature=number(metadata.get("ls_temperature")),
-        stop_sequences=_texts(options.get("stop") or metadata.get("ls_stop")),
+        stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
         output_type="json" if "ls_structured_output_format" in options else None,
     )
-    for key, value in parameters.items():
-        if value is not None and key in _PARAMETERS:
-            field, read = _PARAMETERS[key]
-            setattr(operation, field, read(value))
+    for key, (field, read) in _PARAMETERS.items():
+        if key in parameters and (value := read(parameters[key])) is not None:
+            setattr(operation, field, value)
     if operation.provider != "openai" or operation.request_service_tier == "auto":
         operation.request_service_tier = None
     return operation
 
 
-def _endpoint(provider: str | None, serialized: Mapping[str, Any] | None) -> tuple[str | None, int | None]:
+def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | None]:
     """Host and port; none for a model that does not show its arguments, which may name any address."""
-    arguments = (serialized or {}).get("kwargs")
-    if not isinstance(arguments, Mapping):
+    arguments = mapping(serialized).get("kwargs")
+    if not is_a(arguments, Mapping):  # type: ignore[type-abstract]
         return None, None
-    return providers.endpoint(provider, _first_text(arguments, URL_KEYS))
+    return providers.endpoint(provider, _first_word(mapping(arguments), URL_KEYS))
 
 
-def _output_type(asked: Any) -> str:
+def _output_type(asked: Any) -> str | None:
     """The modality that a response format asks for; a schema or JSON mode asks for json."""
-    return "text" if isinstance(asked, Mapping) and asked.get("type") == "text" else "json"
+    if asked is None:
+        return None
+    return "text" if word(mapping(asked).get("type")) == "text" else "json"
 
 
-def is_end_mark(chunk: Any) -> bool:
+def is_end_mark(token: Any, chunk: Any) -> bool:
     """Whether LangChain made up this chunk to say that the stream is over; the provider sent nothing."""
-    message = getattr(chunk, "message", None)
+    if token != "" if type(token) is str else items(token):
+        return False
+    message = attribute(chunk, "message") if is_a(chunk, ChatGenerationChunk) else None
     return (
-        getattr(message, "chunk_position", None) == "last"
-        and getattr(message, "usage_metadata", None) is None
-        and not getattr(message, "response_metadata", None)
+        is_a(message, AIMessageChunk)
+        and word(attribute(message, "chunk_position")) == "last"
+        and attribute(message, "usage_metadata") is None
+        and not mapping(attribute(message, "response_metadata"))
     )
 
 
 def is_content(event: Any) -> bool:
     """Whether a protocol event brings a piece of the answer."""
-    return isinstance(event, Mapping) and event.get("event") == "content-block-delta"
+    return word(mapping(event).get("event")) == "content-block-delta"
 
 
 @guarded  # what cannot be read must not cost the span its end
 def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
     """Completes a model call with what came back; `cut` says that it ended before the answer did."""
-    if not isinstance(response, LLMResult):
-        return
-    choices = [choice for row in response.generations for choice in row if isinstance(choice, Generation)]
+    if not is_a(response, LLMResult):
+        return  # what came back before a failure may be nothing
+    choices = choices_of(response)
     details = [_response_details(choice) for choice in choices]
     operation.finish_reasons = providers.finish_reasons_of(map(_finish_reason, details), cut=cut)
-    if response.llm_output:
-        details.append(providers.as_mapping(response.llm_output))
+    if output := mapping(attribute(response, "llm_output")):
+        details.append(output)
     for found in details:
         operation.response_model = operation.response_model or _response_model(found)
-        operation.response_id = operation.response_id or text(found.get("id"))
+        operation.response_id = operation.response_id or word(found.get("id"))
         if operation.provider == "openai":
             operation.response_service_tier = operation.response_service_tier or providers.unrepeated(
                 found.get("service_tier")
@@ -171,39 +188,49 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
         ]
 
 
+def choices_of(response: Any) -> list[Generation]:
+    """The answers in a response, of which there may be several to one prompt."""
+    if not is_a(response, LLMResult):
+        return []
+    rows = map(items, items(attribute(response, "generations"))[:_MAX_CHOICES])
+    return [choice for row in rows for choice in row[:_MAX_CHOICES] if is_a(choice, Generation)]
+
+
 def _message(choice: Generation) -> AIMessage | None:
-    message = getattr(choice, "message", None)
-    return message if isinstance(message, AIMessage) else None
+    message = attribute(choice, "message")
+    return message if is_a(message, AIMessage) else None
 
 
 def _response_details(choice: Generation) -> Mapping[str, Any]:
     """What the provider said about a choice, in one mapping."""
     message = _message(choice)
-    details = dict(choice.generation_info or {})
+    details = dict(mapping(attribute(choice, "generation_info")))
     if message is not None:
-        details.update(message.response_metadata)
-        if "id" not in details and message.id is not None and message.id.startswith("resp_"):
-            details["id"] = message.id  # the Responses API's; any other message id is LangChain's own
+        details.update(mapping(attribute(message, "response_metadata")))
+        own_id = word(attribute(message, "id"))
+        if "id" not in details and own_id is not None and own_id.startswith("resp_"):
+            details["id"] = own_id  # the Responses API's; any other message id is LangChain's own
     return details
 
 
 def _response_model(found: Mapping[str, Any]) -> str | None:
-    return providers.unrepeated(_first_text(found, _RESPONSE_MODEL_KEYS))
+    return providers.unrepeated(_first_word(found, _RESPONSE_MODEL_KEYS))
 
 
 def _finish_reason(found: Mapping[str, Any]) -> str | None:
     """Why the model stopped; of the Responses API only the status is known."""
-    reason = _first_text(found, _FINISH_KEYS)
-    if reason is None and found.get("object") == "response":
+    reason = _first_word(found, _FINISH_KEYS)
+    if reason is None and word(found.get("object")) == "response":
         incomplete = providers.as_mapping(found.get("incomplete_details"))
-        reason = text(incomplete.get("reason")) or {"completed": "stop"}.get(str(found.get("status")))
+        completed = "stop" if word(found.get("status")) == "completed" else None
+        reason = word(incomplete.get("reason")) or completed
     return reason
 
 
 def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -> Usage | None:
     """The usage of the call: LangChain's normal form first, then what the provider left elsewhere."""
     for message in answers:
-        if usage := providers.usage_of(message.usage_metadata):
+        if usage := providers.usage_of(attribute(message, "usage_metadata")):
             return usage
     for found in details:
         for key in ("token_usage", "usage", "usage_metadata"):
@@ -221,19 +248,17 @@ def _reported_usd(details: Sequence[Mapping[str, Any]]) -> Decimal | None:
 
 def _is_cache_hit(message: AIMessage) -> bool:
     """LangChain marks an answer from its own cache by a total cost of zero."""
-    usage: Mapping[str, Any] = providers.as_mapping(message.usage_metadata)
-    return usage.get("total_cost") == 0
+    usage = mapping(attribute(message, "usage_metadata"))
+    return number(usage.get("total_cost")) == 0
 
 
-def tool(
-    serialized: Mapping[str, Any] | None, name: str | None, call_id: Any, metadata: Metadata
-) -> ToolExecution:
+def tool(serialized: Any, name: Any, call_id: Any, metadata: Metadata) -> ToolExecution:
     """A tool that starts."""
-    described = serialized or {}
+    described = mapping(serialized)
     return ToolExecution(
-        name=text(described.get("name")) or name or "tool",
-        description=text(described.get("description")),
-        call_id=text(call_id),
+        name=word(described.get("name")) or word(name) or "tool",
+        description=word(described.get("description"), MOST_DESCRIPTION),
+        call_id=word(call_id),
         conversation_id=conversation_id(metadata),
     )
 
@@ -241,79 +266,45 @@ def tool(
 @guarded
 def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) -> Failure | None:
     """Completes a tool with its result; a result that says it is an error is a failure."""
-    result = output.content if isinstance(output, ToolMessage) else output
+    of_message = is_a(output, ToolMessage)
+    result = attribute(output, "content") if of_message else output
     operation.result_size = _size(result)
     if with_content:
         operation.result = result
-    if isinstance(output, ToolMessage) and output.status == "error":
-        return Failure("tool_error", result if isinstance(result, str) else None)
+    if of_message and word(attribute(output, "status")) == "error":
+        return Failure("tool_error", text(result))
     return None
 
 
 def _size(result: Any) -> int | None:
-    """Characters of a text, or of the texts in a list of content blocks."""
-    if isinstance(result, str):
-        return len(result)
-    if isinstance(result, list):
-        return sum(len(text) for text in _block_texts(result))
-    return None
+    """Characters of a text, or of the texts in a list of content blocks; of a longer list nobody counts them."""
+    if is_a(result, str):
+        return len(text(result) or "")
+    if not is_a(result, list) or len(blocks := items(result)) > _MAX_BLOCKS:
+        return None
+    return sum(len(text(mapping(block).get("text")) or text(block) or "") for block in blocks)
 
 
-def _block_texts(blocks: Sequence[Any]) -> Iterator[str]:
-    for block in blocks:
-        text = block.get("text") if isinstance(block, Mapping) else block
-        if isinstance(text, str):
-            yield text
-
-
-def attribute(of: Any, names: Sequence[str]) -> str | None:
+def first_attribute(of: Any, names: Sequence[str]) -> str | None:
     """The first of an object's attributes that is a text."""
-    return next((found for name in names if (found := text(getattr(of, name, None)))), None)
+    return next((found for name in names if (found := word(attribute(of, name)))), None)
 
 
-def text(value: Any) -> str | None:
-    """A text that is not empty."""
-    return value if isinstance(value, str) and value else None
-
-
-def _first_text(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    for key in keys:
-        value = found.get(key)
-        if value and isinstance(value, str):
-            return value
-    return None
-
-
-def _texts(value: Any) -> tuple[str, ...] | None:
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list | tuple):
-        return None
-    return tuple(text for text in values if isinstance(text, str)) or None
-
-
-def number(value: Any) -> float | None:
-    """A number as a float, also one of numpy's."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Real):
-        return None
-    return float(value)
-
-
-def integer(value: Any) -> int | None:
-    """A whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _first_word(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    return next((given for key in keys if (given := word(found.get(key)))), None)
 
 
 _PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "n": ("choice_count", lambda value: None if value == 1 else integer(value)),
+    "n": ("choice_count", lambda value: None if (several := integer(value)) == 1 else several),
     "frequency_penalty": ("frequency_penalty", number),
     "presence_penalty": ("presence_penalty", number),
-    "previous_response_id": ("previous_response_id", text),
-    "reasoning_effort": ("reasoning_level", text),
-    "reasoning": ("reasoning_level", lambda value: text(providers.as_mapping(value).get("effort"))),
+    "previous_response_id": ("previous_response_id", word),
+    "reasoning_effort": ("reasoning_level", word),
+    "reasoning": ("reasoning_level", lambda value: word(providers.as_mapping(value).get("effort"))),
     "response_format": ("output_type", _output_type),
     "seed": ("seed", integer),
-    "service_tier": ("request_service_tier", text),
-    "stop": ("stop_sequences", _texts),
+    "service_tier": ("request_service_tier", word),
+    "stop": ("stop_sequences", words),
     "stream": ("stream", lambda value: True if value is True else None),
     "temperature": ("temperature", number),
     "top_k": ("top_k", integer),

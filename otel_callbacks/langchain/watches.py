@@ -23,8 +23,8 @@ from otel_callbacks.langchain.observe import (
     unwatch_object,
     watch_object,
 )
-from otel_callbacks.langchain.translate import integer
 from otel_callbacks.operations import Embedding, Rerank, Retrieval
+from otel_callbacks.reading import integer
 
 Arguments = Sequence[Any]
 Keywords = Mapping[str, Any]

@@ -235,8 +235,8 @@ class Client:
                 recorder.finish(ending, semconv.INTERRUPTED)
             elif isinstance(error, WorkflowCancelledByUser):
                 recorder.finish(ending, semconv.CANCELLED)
-            elif error is not None or failure is not None:
-                recorder.fail(ending, error or failure)
+            elif (broken := failure if error is None else error) is not None:
+                recorder.fail(ending, broken)
             else:
                 recorder.finish(ending, shown.outcome)
 
@@ -250,6 +250,7 @@ class Client:
         """Forgets all reports; the dispatcher was shut down."""
         for shown in list(self.shown.values()):
             self._end(shown, GeneratorExit())
+        self.shown.clear()
 
 
 def _workflow_of(above: Shown | None, parent_id: str | None) -> Any:

@@ -1,6 +1,7 @@
 """LlamaIndex's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -8,6 +9,7 @@ from llama_index.core.base.llms.types import (
     ChatMessage,
     DocumentBlock,
     ImageBlock,
+    MessageRole,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -27,15 +29,29 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
 )
+from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
 
+_MOST_BLOCKS = 500
+_MEDIA: tuple[tuple[type, str, str, str], ...] = (
+    (ImageBlock, "image", "image_mimetype", "image"),
+    (AudioBlock, "audio", "format", "audio"),
+    (VideoBlock, "video", "video_mimetype", "video"),
+    (DocumentBlock, "document", "document_mimetype", "data"),
+)
 _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 
 
 def conversation(chat: Any) -> list[Message] | None:
-    """The messages of a chat."""
-    if not isinstance(chat, Iterable):
+    """The messages of a chat; of a very long one the first and the newest."""
+    if not is_list(chat):
         return None
-    return [_message(message) for message in chat if isinstance(message, ChatMessage)]
+    given = items(chat)
+    skipped = max(0, len(given) - MOST)
+    read = [_message(message) for message in given[skipped:] if is_a(message, ChatMessage)]
+    if not skipped:
+        return read
+    first = [_message(message) for message in given[:1] if is_a(message, ChatMessage)]
+    return [*first, *(replace(message, skipped=skipped - 1) for message in read[:1]), *read[1:]]
 
 
 def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
@@ -45,31 +61,28 @@ def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights
 
 def _key(message: ChatMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
-    said = tuple(map(_block_key, message.blocks))
-    beside = message.additional_kwargs
-    if not beside:
-        return hash((message.role, said))
-    return hash((message.role, said, beside.get("tool_call_id"), str(beside.get("tool_calls"))))
+    said = tuple(map(_block_key, items(attribute(message, "blocks"))[:_MOST_BLOCKS]))
+    beside = mapping(attribute(message, "additional_kwargs"))
+    calls = tuple(call.id or str(call) for call in _older_tool_calls(beside.get("tool_calls")))
+    return hash((_role(message), said, word(beside.get("tool_call_id")), calls))
 
 
 def _block_key(block: Any) -> Hashable:
-    match block:
-        case TextBlock():
-            return block.text
-        case ToolCallBlock():
-            return block.tool_call_id or str(block.tool_kwargs)
-        case ThinkingBlock():
-            return block.content
-    return str(block.block_type)
+    if is_a(block, ToolCallBlock):
+        return word(attribute(block, "tool_call_id")) or word(attribute(block, "tool_name"))
+    part = _part(block)
+    return part.content if isinstance(part, Text | Reasoning) else type(block).__name__
 
 
-def text(role: str, value: Any) -> list[Message] | None:
+def text_message(role: str, value: Any) -> list[Message] | None:
     """One message of a text or another value; None where there is nothing to show."""
-    if value is None or (isinstance(value, str) and not value):
+    if value is None:
         return None
-    if isinstance(value, ChatMessage):
+    if is_a(value, ChatMessage):
         return [_message(value)]
-    return [Message(role, (Text(value) if isinstance(value, str) else Data(value),))]
+    if not is_a(value, str):
+        return [Message(role, (Data(value),))]
+    return [Message(role, (Text(said),))] if (said := text(value)) else None
 
 
 def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Message]:
@@ -78,9 +91,9 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
     `streamed` is what came in pieces, for a model whose last chunk does not repeat the whole.
     """
     reason = providers.finish_reason(finish_reason)
-    message = getattr(response, "message", None)
-    if not isinstance(message, ChatMessage):
-        said = getattr(response, "text", None) or ""
+    message = attribute(response, "message")
+    if not is_a(message, ChatMessage):
+        said = text(attribute(response, "text")) or ""
         return [Message("assistant", (Text(max(said, streamed, key=len)),), finish_reason=reason)]
     parts = tuple(_parts(message))
     said = "".join(part.content for part in parts if isinstance(part, Text))
@@ -89,62 +102,74 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
     return [Message("assistant", parts, finish_reason=reason)]
 
 
+def text_in(holder: Any) -> str | None:
+    """The text in the blocks of a message or of a tool's output."""
+    blocks = items(attribute(holder, "blocks"))[:_MOST_BLOCKS]
+    texts = (text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock))
+    return "\n".join(filter(None, texts)) or None
+
+
+def _role(message: ChatMessage) -> str:
+    given = attribute(message, "role")
+    role = word(given.value if is_a(given, MessageRole) else given) or "unknown"
+    return _ROLES.get(role, role)
+
+
 def _message(message: ChatMessage) -> Message:
-    role = str(getattr(message.role, "value", message.role))
-    role = _ROLES.get(role, role)
+    role = _role(message)
     if role == "tool":
-        call_id = message.additional_kwargs.get("tool_call_id")
-        return Message(role, (ToolCallResponse(message.content, call_id),))
+        call_id = word(mapping(attribute(message, "additional_kwargs")).get("tool_call_id"))
+        return Message(role, (ToolCallResponse(text_in(message), call_id),))
     return Message(role, tuple(_parts(message)))
 
 
 def _parts(message: ChatMessage) -> Iterator[Part]:
     called = False
-    for block in message.blocks:
+    for block in items(attribute(message, "blocks"))[:_MOST_BLOCKS]:
         part = _part(block)
         if part is not None:
             called = called or isinstance(part, ToolCall)
             yield part
     if not called:
-        yield from _older_tool_calls(message.additional_kwargs.get("tool_calls"))
+        yield from _older_tool_calls(mapping(attribute(message, "additional_kwargs")).get("tool_calls"))
 
 
 def _part(block: Any) -> Part | None:
-    match block:
-        case TextBlock():
-            return Text(block.text) if block.text else None
-        case ThinkingBlock():
-            return Reasoning(block.content or "")
-        case ToolCallBlock():
-            return ToolCall(block.tool_name, block.tool_call_id, block.tool_kwargs)
-        case ImageBlock():
-            return _media("image", block.image_mimetype, block.image, block)
-        case AudioBlock():
-            return _media("audio", block.format and f"audio/{block.format}", block.audio, block)
-        case VideoBlock():
-            return _media("video", block.video_mimetype, block.video, block)
-        case DocumentBlock():
-            return _media("document", block.document_mimetype, block.data, block)
+    kind = type(block)
+    if issubclass(kind, TextBlock):
+        return Text(said) if (said := text(attribute(block, "text"))) else None
+    if issubclass(kind, ThinkingBlock):
+        return Reasoning(text(attribute(block, "content")) or "")
+    if issubclass(kind, ToolCallBlock):
+        name, call_id = word(attribute(block, "tool_name")), word(attribute(block, "tool_call_id"))
+        return ToolCall(name or "", call_id, attribute(block, "tool_kwargs"))
+    for each, modality, mime_type, data in _MEDIA:
+        if issubclass(kind, each):
+            return _media(modality, word(attribute(block, mime_type)), attribute(block, data), block)
     return None
 
 
 def _media(modality: str, mime_type: str | None, data: Any, block: Any) -> Media:
     """Where the content of a block is; LlamaIndex keeps bytes in base64."""
-    if isinstance(data, bytes):
-        return Media(modality, mime_type, content=data.decode("ascii", "replace"))
-    place = getattr(block, "url", None) or getattr(block, "path", None)
-    return Media(modality, mime_type, uri=str(place) if place is not None else None)
+    if mime_type is not None and "/" not in mime_type:
+        mime_type = f"{modality}/{mime_type}"
+    if is_a(data, bytes):
+        return Media(modality, mime_type, content=bytes.decode(data, "ascii", "replace"))
+    url, path = attribute(block, "url"), attribute(block, "path")
+    return Media(modality, mime_type, uri=_place(url) or _place(path))
+
+
+def _place(place: Any) -> str | None:
+    """A URL of pydantic's or a path, as text."""
+    if type(place).__module__.partition(".")[0] in ("pydantic", "pydantic_core", "pathlib"):
+        return str(place)
+    return text(place)
 
 
 def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
     """Tool calls as integrations put them beside the content: OpenAI's objects, or mappings like them."""
-    for call in calls if isinstance(calls, list | tuple) else ():
-        function = _field(call, "function") or call
-        name = _field(function, "name")
-        if isinstance(name, str):
-            arguments = _field(function, "arguments") or _field(function, "input")
-            yield ToolCall(name, _field(call, "id"), arguments)
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    for call in map(providers.as_mapping, items(calls)[:MOST]):
+        function = providers.as_mapping(call.get("function")) or call
+        if (name := word(function.get("name"))) is not None:
+            arguments = function.get("arguments", function.get("input"))
+            yield ToolCall(name, word(call.get("id")), arguments)

@@ -24,6 +24,7 @@ from workflows.runtime.types.step_function import SpanCancelledEvent
 from otel_callbacks import fork
 from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index.dispatch import RecorderFor, Shown, client
+from otel_callbacks.reading import attribute, is_a, text
 from otel_callbacks.recorder import Recorder
 
 
@@ -42,7 +43,7 @@ def _chunk(event: Any, shown: Shown) -> None:
     recorder: Recorder = shown.run.recorder
     recorder.chunk(shown.run)
     if shown.received is not None:
-        shown.received.add(event.response, with_content=recorder.wants_content(shown.run))
+        shown.received.add(attribute(event, "response"), with_content=recorder.wants_content(shown.run))
 
 
 @_note.register(LLMChatEndEvent)
@@ -57,7 +58,8 @@ def _answered(event: Any, shown: Shown) -> None:
 @guarded
 def _broken(event: ExceptionEvent, shown: Shown) -> None:
     if shown.run.inside is not None:
-        client.end_stream(shown, event.exception)
+        error = attribute(event, "exception")
+        client.end_stream(shown, error if is_a(error, BaseException) else None)
 
 
 @_note.register(SpanCancelledEvent)
@@ -113,9 +115,10 @@ class _EventHandler(BaseEventHandler):
     """What the dispatcher calls for every event."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        shown = client.shown.get(event.span_id)
+        span_id = text(attribute(event, "span_id"))
+        shown = client.shown.get(span_id)
         # what comes after the end is ignored, and what comes from a method in between
-        if shown is not None and (shown.id == event.span_id or event.span_id in shown.repeated):
+        if shown is not None and (shown.id == span_id or span_id in shown.repeated):
             _note(event, shown)
 
 

@@ -3,7 +3,7 @@
 With `inference` and `messages`, the only place that digs in LlamaIndex's objects.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from inspect import BoundArguments
 from typing import Any, get_args, get_type_hints
@@ -14,7 +14,7 @@ from llama_index.core.agent.workflow.base_agent import (
     DEFAULT_AGENT_NAME,
     BaseWorkflowAgent,
 )
-from llama_index.core.agent.workflow.workflow_events import ToolCall, ToolCallResult
+from llama_index.core.agent.workflow.workflow_events import AgentOutput, ToolCall, ToolCallResult
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -31,14 +31,15 @@ from llama_index.core.multi_modal_llms import MultiModalLLM
 from llama_index.core.node_parser import NodeParser
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.response_synthesizers import BaseSynthesizer
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 from llama_index.core.tools import ToolOutput
 from llama_index.core.tools.types import BaseTool
+from llama_index.core.workflow import Event
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
+from otel_callbacks import providers
 from otel_callbacks.documents import rescored
 from otel_callbacks.llama_index import inference, messages
-from otel_callbacks.llama_index.inference import integer, text
 from otel_callbacks.operations import (
     AgentInvocation,
     Document,
@@ -51,10 +52,25 @@ from otel_callbacks.operations import (
     ToolExecution,
     Workflow,
 )
+from otel_callbacks.reading import (
+    MOST_DESCRIPTION,
+    attribute,
+    integer,
+    is_a,
+    is_list,
+    items,
+    mapping,
+    name,
+    number,
+    text,
+    word,
+)
 
 Describe = Callable[[Any, BoundArguments, bool], Operation | None]
 
 _AGENT_PLUMBING = {"init_run", "setup_agent", "parse_agent_output", "aggregate_tool_results"}
+_ANSWERS = (Response, PydanticResponse, AgentChatResponse, AgentOutput)
+_MAX_DOCUMENTS = 10_000
 _TOOL_OF_PROGRAM = "llama_index.core.program.function_program"
 
 
@@ -67,19 +83,19 @@ def _query(engine: Any, arguments: BoundArguments, with_content: bool) -> Workfl
 
 def _chat(engine: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
     operation = _workflow("chat_engine", engine, arguments, with_content)
-    operation.conversation_id = _conversation_id(getattr(engine, "_memory", None))
+    operation.conversation_id = _conversation_id(attribute(engine, "_memory"))
     return operation
 
 
 def _ingestion(pipeline: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
-    own_name = pipeline.name if pipeline.name != DEFAULT_PIPELINE_NAME else None
-    return Workflow(name=own_name or "ingestion_pipeline")
+    own_name = word(attribute(pipeline, "name"))
+    return Workflow(name=own_name if own_name not in (None, DEFAULT_PIPELINE_NAME) else "ingestion_pipeline")
 
 
 def _workflow(kind: str, engine: Any, arguments: BoundArguments, with_content: bool) -> Workflow:
     operation = Workflow(name=_own_name(engine) or kind)
     if with_content and arguments.args:
-        operation.input_messages = messages.text("user", _question(arguments.args[0]))
+        operation.input_messages = messages.text_message("user", _question(arguments.args[0]))
     return operation
 
 
@@ -92,23 +108,27 @@ def _own_name(instance: Any) -> str | None:
 def _run(workflow: Any, arguments: BoundArguments, with_content: bool) -> Workflow | AgentInvocation:
     """A run of a workflow: of an agent, or of steps that the application wrote."""
     start = arguments.arguments.get("start_event")
-    field = getattr(start, "get", lambda name, default=None: default)
-    conversation = _conversation_id(field("memory", None))
+    conversation = _conversation_id(_field(start, "memory"))
     operation: Workflow | AgentInvocation
     if isinstance(workflow, BaseWorkflowAgent):
         operation = agent(workflow)
         operation.conversation_id = conversation
     else:
-        own_name = getattr(workflow, "_workflow_name", None) or _own_name(workflow)
+        own_name = word(attribute(workflow, "_workflow_name")) or _own_name(workflow)
         operation = Workflow(name=own_name, conversation_id=conversation)
     if with_content:
-        operation.input_messages = messages.text("user", field("user_msg", None))
+        operation.input_messages = messages.text_message("user", _field(start, "user_msg"))
     return operation
+
+
+def _field(event: Any, name: str) -> Any:
+    """A field of an event, which may be declared or not."""
+    return event.get(name, None) if is_a(event, Event) else None
 
 
 def agent(of: Any) -> AgentInvocation:
     """An agent, by the name that the application gave it."""
-    name, description = text(of.name), text(of.description)
+    name, description = word(attribute(of, "name")), word(attribute(of, "description"), MOST_DESCRIPTION)
     return AgentInvocation(
         name=name if name != DEFAULT_AGENT_NAME else None,
         description=description if description != DEFAULT_AGENT_DESCRIPTION else None,
@@ -117,7 +137,8 @@ def agent(of: Any) -> AgentInvocation:
 
 def _conversation_id(memory: Any) -> str | None:
     """The key of the conversation in its store, unless it is the one that all have by default."""
-    key = text(getattr(memory, "session_id", None)) or text(getattr(memory, "chat_store_key", None))
+    known = providers.as_mapping(memory)
+    key = word(known.get("session_id")) or word(known.get("chat_store_key"))
     return None if key == DEFAULT_CHAT_STORE_KEY else key
 
 
@@ -129,15 +150,15 @@ def step(
     The step of an agent that calls a tool is the tool.
     """
     event = event_of(arguments)
-    if isinstance(event, ToolCall) and name == "call_tool":
+    if is_a(event, ToolCall) and name == "call_tool":
         return ToolExecution(
-            name=event.tool_name,
-            call_id=text(event.tool_id),
-            arguments=event.tool_kwargs if with_content else None,
+            name=word(attribute(event, "tool_name")) or "tool",
+            call_id=word(attribute(event, "tool_id")),
+            arguments=attribute(event, "tool_kwargs") if with_content else None,
         )
     if name in _AGENT_PLUMBING and isinstance(workflow, AgentWorkflow | BaseWorkflowAgent):
         return None
-    return Step(name=name)
+    return Step(name=word(name))
 
 
 def event_of(arguments: BoundArguments) -> Any:
@@ -149,12 +170,12 @@ def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
     """The agent of an AgentWorkflow that a step works for, where its event tells."""
     if not isinstance(workflow, AgentWorkflow):
         return None
-    return workflow.agents.get(getattr(event_of(arguments), "current_agent_name", ""))
+    return mapping(workflow.agents).get(word(attribute(event_of(arguments), "current_agent_name")) or "")
 
 
 def waits(workflow: Any, name: str, result: Any) -> bool:
     """Whether a step ended only to wait for an event: with nothing, which it does not say it returns."""
-    step = getattr(workflow, name, None)
+    step = attribute(workflow, name)
     return result is None and step is not None and _returns_always(getattr(step, "__func__", step))
 
 
@@ -184,7 +205,7 @@ def _node_parsing(parser: Any, arguments: BoundArguments, with_content: bool) ->
 
 
 def _retrieval(retriever: Any, arguments: BoundArguments, with_content: bool) -> Retrieval:
-    fields = getattr(retriever, "__dict__", {})
+    fields = mapping(attribute(retriever, "__dict__"))
     store, model = fields.get("_vector_store"), fields.get("_embed_model")
     top_k = next(
         (
@@ -214,13 +235,13 @@ def _embedding(model: Any, arguments: BoundArguments, with_content: bool) -> Emb
         provider=provider,
         server_address=address,
         server_port=port,
-        count=1 if isinstance(given, str) else len(given) if isinstance(given, Sequence) else None,
+        count=1 if is_a(given, str) else len(items(given)) if is_list(given) else None,
     )
 
 
 def _rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -> Rerank | None:
     """A postprocessor that gives new scores; others, which only choose or rewrite, have no span."""
-    fields = getattr(postprocessor, "__dict__", {})
+    fields = mapping(attribute(postprocessor, "__dict__"))
     if "top_n" not in fields and not any(
         "rerank" in kind.__name__.lower() for kind in type(postprocessor).__mro__
     ):
@@ -239,32 +260,47 @@ def _rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -
 
 def _tool(tool: Any, arguments: BoundArguments, with_content: bool) -> ToolExecution | None:
     """A tool; not the pretended one by which a program has a model fill in a class."""
-    if (
-        getattr(getattr(tool, "_real_fn", None) or getattr(tool, "_fn", None), "__module__", "")
-        == _TOOL_OF_PROGRAM
-    ):
+    function = attribute(tool, "_real_fn") or attribute(tool, "_fn")
+    if attribute(function, "__module__") == _TOOL_OF_PROGRAM:
         return None
-    metadata = tool.metadata
-    operation = ToolExecution(name=metadata.name or "tool", description=text(metadata.description))
+    metadata = attribute(tool, "metadata")
+    operation = ToolExecution(
+        name=word(attribute(metadata, "name")) or "tool",
+        description=word(attribute(metadata, "description"), MOST_DESCRIPTION),
+    )
     if with_content:
         operation.arguments = arguments.kwargs or list(arguments.args)
     return operation
 
 
 def _question(query: Any) -> str | None:
-    return query.query_str if isinstance(query, QueryBundle) else text(query)
+    return text(attribute(query, "query_str") if is_a(query, QueryBundle) else query)
 
 
 def _documents(nodes: Any) -> list[Document] | None:
-    if not isinstance(nodes, Sequence):
+    if not is_list(nodes):
         return None
-    return [_document(node) for node in nodes if isinstance(node, NodeWithScore)]
+    return [_document(node) for node in items(nodes)[:_MAX_DOCUMENTS] if is_a(node, NodeWithScore)]
 
 
 def _document(found: NodeWithScore) -> Document:
-    node = found.node
-    score = None if found.score is None else float(found.score)
-    return Document(id=node.node_id, score=score, content=node.get_content(), metadata=node.metadata)
+    node, score = attribute(found, "node"), number(attribute(found, "score"))
+    if not is_a(node, BaseNode):  # type: ignore[type-abstract]
+        return Document(score=score)
+    return Document(
+        id=name(attribute(node, "node_id")),
+        score=score,
+        content=_content_of(node),
+        metadata=mapping(attribute(node, "metadata")),
+    )
+
+
+def _content_of(node: Any) -> str | None:
+    try:
+        content = node.get_content()
+    except Exception:  # a node of the application's own kind; a new kind of LlamaIndex's may have no text
+        return None
+    return str.__str__(content) if is_a(content, str) else None
 
 
 # --- the table ---------------------------------------------------------------------------------------------------
@@ -321,34 +357,34 @@ def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure 
             kept = _documents(result)
             operation.documents = kept and rescored(kept, operation.candidates or ())
         case Embedding():
-            vector = result[0] if isinstance(result, list) and result else None
-            vector = vector if isinstance(vector, list) else result
-            if isinstance(vector, list) and vector and not isinstance(vector[0], dict):
+            first = next(iter(items(result)), None)
+            vector = items(first) if is_list(first) else items(result)
+            if vector and not is_a(vector[0], dict):
                 operation.dimension_count = len(vector)
         case ToolExecution():
             return _finish_tool(operation, result, with_content)
         case Workflow() | AgentInvocation() if with_content:
-            operation.output_messages = messages.text("assistant", _said(result))
+            operation.output_messages = messages.text_message("assistant", _said(result))
     return None
 
 
 def _finish_tool(operation: ToolExecution, result: Any, with_content: bool) -> Failure | None:
-    output = result.tool_output if isinstance(result, ToolCallResult) else result
-    if not isinstance(output, ToolOutput):
+    output = attribute(result, "tool_output") if is_a(result, ToolCallResult) else result
+    if not is_a(output, ToolOutput):
         return None
-    content = output.content
-    operation.result_size = len(content)
+    content = messages.text_in(output)
+    operation.result_size = len(content or "")
     if with_content:
         operation.result = content
-    if not output.is_error:
+    if attribute(output, "is_error") is not True:
         return None
-    error = getattr(output, "exception", None)
-    return Failure.of(error) if isinstance(error, BaseException) else Failure("tool_error", content)
+    error = attribute(output, "exception")
+    return Failure.of(error) if is_a(error, BaseException) else Failure("tool_error", content)
 
 
 def _said(result: Any) -> Any:
     """The answer of a workflow: of an engine, of an agent, of a stream, or whatever the last event carries."""
-    if isinstance(result, Response | PydanticResponse | AgentChatResponse):
-        return result.response
-    answer = getattr(result, "result", result)
-    return getattr(answer, "response", answer)
+    kind = type(result)
+    carried = issubclass(kind, Event) and not issubclass(kind, AgentOutput)
+    answer = attribute(result, "result") if carried else result
+    return attribute(answer, "response") if issubclass(type(answer), _ANSWERS) else answer

@@ -116,7 +116,7 @@ SECRETS = (
     Pattern(
         "key",
         re.compile(rf"[-_.](?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"),
-        ("-", "_", "."),
+        _PREFIXES,
         _is_key,
     ),
     Pattern("key", re.compile(r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}"), ("AKIA", "ASIA", "AIza")),
@@ -142,7 +142,9 @@ PERSONAL = {
     "emails": (
         Pattern("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), ("@",)),
     ),
-    "cards": (Pattern("card", re.compile(r"[2-6](?:[ -]?[0-9]){12,18}"), tuple("23456"), _is_card),),
+    "cards": (
+        Pattern("card", re.compile(r"[2-6](?<![\w+-][2-6])(?:[ -]?[0-9]){12,18}"), tuple("23456"), _is_card),
+    ),
     "phones": (
         _phone(r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)|\d{1,4})(?:[ .-]?\d{2,4}){1,4}", "+"),
         _phone(r"\(\d{3}\) ?\d{3}[-. ]\d{4}", "("),

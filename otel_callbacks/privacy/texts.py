@@ -9,10 +9,11 @@ from json.encoder import encode_basestring
 from math import inf
 
 from otel_callbacks.privacy.redaction import REACH
+from otel_callbacks.reading import well_formed
 
 _SEPARATOR = 4  # characters of JSON around an item: quotes or brackets, comma, space
 _MARK = 48  # the room that the mark of something cut needs
-_MAX_ITEMS = 2_000
+_MAX_ITEMS = 1_000
 _MAX_HASHED = 600_000  # characters: what can be found, decoded and hashed within 5 ms
 _MAX_SCANNED = 4_000_000
 _BLOB_HEAD = 1_024
@@ -100,17 +101,6 @@ def _cut(text: str, end: int) -> str:
             break
         end -= 1
     return text[:end]
-
-
-def well_formed(text: str) -> str:
-    """The text without lone surrogates, which no exporter could encode; pairs of them become their character."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def without_blobs(text: str) -> str:

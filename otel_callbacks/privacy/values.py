@@ -21,13 +21,13 @@ from uuid import UUID
 
 from otel_callbacks.privacy.redaction import REDACTED, Redactor
 from otel_callbacks.privacy.texts import Room, shorten, told
+from otel_callbacks.reading import INT64
 
 _MAX_DEPTH = 12
 _MAX_KEY = 256
 _MAX_HASHED = 1_000_000  # bytes
 _MAX_PARSED = 100_000  # characters
 _VECTOR = 16  # a list of more numbers than this is an embedding, not something to read
-_INT64 = range(-(2**63), 2**63)  # the whole numbers that OTLP can carry
 
 
 class Plain:
@@ -116,7 +116,13 @@ def _key(key: Any) -> str:
     kind = type(key)
     if issubclass(kind, str):
         return str.__str__(key)[:_MAX_KEY]
+    if kind is int and key not in INT64:
+        return _large(key)
     return str(key) if kind in (int, float, bool, type(None)) else _placeholder(key)
+
+
+def _large(number: int) -> str:
+    return f"<int of {number.bit_length()} bits>"
 
 
 def _is_harmless(item: Any, hidden: str) -> bool:
@@ -161,7 +167,7 @@ def _float(plain: Plain, value: float, depth: int) -> Any:
 
 def _int(plain: Plain, value: int, depth: int) -> Any:
     number = int.__int__(value)
-    return plain.note(number if number in _INT64 else f"<int of {number.bit_length()} bits>")
+    return plain.note(number if number in INT64 else _large(number))
 
 
 def _bytes(plain: Plain, value: bytes | bytearray, depth: int) -> Any:

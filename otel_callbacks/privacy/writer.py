@@ -28,7 +28,8 @@ _KIND_OF_ROLE: dict[str, Kind] = {
     "assistant": "answers",
     "tool": "tool_results",
 }
-_MAX_HASHED = 1_000_000  # characters
+_MAX_HASHED = 1_000_000  # characters of a text
+_MAX_HASHED_JSON = 65_536  # of anything else, which takes longer to read
 _SHARES = (
     0.8,
     0.4,
@@ -82,8 +83,9 @@ class Writer:
         newest: list[dict[str, Any] | None] = []
         while rest and len(shown) + len(newest) < most and room.for_one_more():
             newest.append(self._message(rest.pop(), room))
-        self.left_out += len(rest)
-        room.cut = room.cut or bool(rest)
+        left_out = len(rest) + sum(message.skipped for message in conversation)
+        self.left_out += left_out
+        room.cut = room.cut or bool(left_out)
         self._close(attribute, room)
         return [message for message in (*shown, *reversed(newest)) if message is not None] or None
 
@@ -126,7 +128,8 @@ class Writer:
 
     def _hash(self, value: Any) -> str:
         """What tells equal values from others, and nothing else but their size."""
-        text = value if type(value) is str else to_json(Plain(self._policy.redactor, Room()).of(value))
+        plain = Plain(self._policy.redactor, Room(_MAX_HASHED_JSON))
+        text = value if type(value) is str else to_json(plain.of(value))
         seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()

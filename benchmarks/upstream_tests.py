@@ -1,0 +1,161 @@
+"""langchain-core's own unit tests, with our handler in every call of them and with an empty one: no test may differ.
+
+    python benchmarks/upstream_tests.py [--folder /tmp/upstream] [-- pytest arguments]
+
+Downloads the source distribution of the installed langchain-core, which carries the tests, and installs what they
+need into an environment of its own. Takes some minutes, and the network. This module is also the plugin of the two
+runs, and what it imports of ours and of pytest's is only there.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import venv
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parent.parent
+RUN = "UPSTREAM_TESTS_RUN"
+REPORT = "UPSTREAM_TESTS_REPORT"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "upstream-tests")
+    parser.add_argument("arguments", nargs="*", help="for pytest")
+    given = parser.parse_args()
+    python, tests = _installed(given.folder)
+    reports = {run: _run(python, tests, run, given.arguments) for run in ("empty", "ours")}
+    for run, report in reports.items():
+        print(run, {outcome: list(report["tests"].values()).count(outcome) for outcome in OUTCOMES})
+    empty, ours = reports["empty"]["tests"], reports["ours"]["tests"]
+    different = [test for test in sorted(empty | ours) if empty.get(test) != ours.get(test)]
+    print("ours", reports["ours"]["told"])
+    print(f"{len(different)} tests differ")
+    for test in different:
+        print(f"  {test}: {empty.get(test)} with an empty handler, {ours.get(test)} with ours")
+    return 1 if different or reports["ours"]["told"]["faults"] else 0
+
+
+def _installed(folder: Path) -> tuple[Path, Path]:
+    """The interpreter of the environment, and the folder of the tests; both are made if they are not there."""
+    core = version("langchain-core")
+    source = folder / f"langchain_core-{core}"
+    python = folder / "environment" / "bin" / "python"
+    if not source.exists():
+        archive = folder / f"{source.name}.tar.gz"
+        subprocess.run(
+            (
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder)),
+                *("--no-binary", "langchain-core", f"langchain-core=={core}"),
+            ),
+            check=True,
+        )
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+    if not python.exists():
+        venv.create(folder / "environment", with_pip=True)
+        needed = tomllib.loads((source / "pyproject.toml").read_text())["dependency-groups"]["test"]
+        subprocess.run(
+            (
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                f"{REPOSITORY}[cost]",
+                f"langchain-core=={core}",
+                *needed,
+            ),
+            check=True,
+        )
+    return python, source
+
+
+def _run(python: Path, tests: Path, run: str, arguments: list[str]) -> Any:
+    report = tests.parent / f"{run}.json"
+    paths = os.pathsep.join((str(REPOSITORY), str(Path(__file__).parent)))
+    subprocess.run(
+        (
+            *(python, "-m", "pytest", "-q", "-p", "upstream_tests", "-p", "no:cacheprovider"),
+            *("--disable-socket", "--allow-unix-socket", "tests/unit_tests", *arguments),
+        ),
+        cwd=tests,
+        env={**os.environ, RUN: run, REPORT: str(report), "PYTHONPATH": paths},
+        stdout=(tests.parent / f"{run}.log").open("w"),
+        check=False,
+    )
+    return json.loads(report.read_text())
+
+
+# --- the plugin ----------------------------------------------------------------------------------------------------
+
+OUTCOMES = ("passed", "failed", "skipped")
+_outcomes: dict[str, str] = {}
+
+
+def pytest_configure(config: Any) -> None:
+    from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.tracers.context import register_configure_hook
+
+    if os.environ[RUN] == "ours":
+        config.upstream_tests = Ours()
+        return
+
+    class Empty(BaseCallbackHandler):
+        run_inline = True
+
+    class Slot:
+        handler = Empty()
+
+        def get(self) -> Empty:
+            return self.handler
+
+    register_configure_hook(Slot(), True, Empty)  # type: ignore[arg-type]
+
+
+class Ours:
+    """Our handler, in charge of everything, with all content, and what it makes of it."""
+
+    def __init__(self) -> None:
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import TracerProvider
+
+        from otel_callbacks.langchain import instrument
+
+        self.handler = instrument(
+            tracer_provider=TracerProvider(),
+            meter_provider=MeterProvider([InMemoryMetricReader()]),
+            logger_provider=LoggerProvider(),
+            content="both",
+        )
+
+    def told(self) -> dict[str, int]:
+        from otel_callbacks.guard import faults
+
+        counts = self.handler._recorder.counts
+        still_open = len(set(self.handler._recorder.runs.values()))
+        return {"started": counts.started, "ended": counts.ended, "open": still_open, "faults": faults.count}
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        _outcomes[report.nodeid] = report.outcome
+
+
+def pytest_sessionfinish(session: Any) -> None:
+    ours = getattr(session.config, "upstream_tests", None)
+    found = {"tests": _outcomes, "told": ours.told() if ours is not None else {}}
+    Path(os.environ[REPORT]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
