@@ -1,8 +1,8 @@
 """What of a notebook is the same whenever it runs: its outputs without what the clock and chance decide.
 
-Left out are durations and dates, ids of traces, spans and tool calls, the port of the local server, what process
-wrote a file, and where bars stand in a picture and how long they are. Everything else has to be the same: words, numbers of
-tokens, costs, scores, documents, the spans and their order, the size and the colours of each picture.
+Left out are durations, ids of traces, the port of a local server, and where bars stand in a
+picture and how long they are. Everything else has to be the same: words, numbers of tokens, costs, scores, documents,
+the spans and their order, the size and the colours of each picture.
 """
 
 import re
@@ -19,12 +19,9 @@ _CHANCE = [
     (re.compile(expression), stands_for)
     for expression, stands_for in (
         (r"\b(?:\d+ h \d+ min|\d+ min \d+ s|\d[\d,.]* (?:µs|ms|s))\b", "<time>"),
-        (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?", "<date>"),
-        (r"(?:trace )?\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b", "<id>"),
+        (r"(?:trace )?\b[0-9a-f]{32}\b", "<id>"),
         (r"(?m)(?<=· )(?:trace )?[0-9a-f]+…$", "<id>"),  # cut off at the end of a line of text
-        (r"\bcall_[0-9a-f]{24}\b", "<id>"),
         (r"127\.0\.0\.1:\d+", "<server>"),
-        (r"traces-\d+\.jsonl", "traces-<process>.jsonl"),
         (r"<time> → <time>", "<time>"),  # a difference says a time once if both traces took it
         (r"[+−]<time>", ""),  # and nothing of how it changed
         (r"\s+", " "),
