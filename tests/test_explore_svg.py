@@ -205,6 +205,12 @@ def test_the_header_sums_up():
     ]
 
 
+def test_embeddings_without_a_price_do_not_stand_out():
+    lookup = span(1, "embeddings x", 0, 1, **usage(9))
+    assert "#9a6700" not in render_svg(tree(span(0, "rag", 0, 9), lookup))
+    assert "#9a6700" in render_svg(tree(span(0, "rag", 0, 9), lookup, span(1, "chat x", 0, 1, **usage(9))))
+
+
 def test_a_trace_of_one_span_without_duration_is_drawn():
     assert texts(parsed(tree(span(0, "retrieval", 0, 0, **found(3, 0.5)))))[2] == "0 µs"
 

@@ -85,7 +85,8 @@ def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool
     if start:
         click.echo(f"{file}: going on at byte {start:,}")
     sent: list[Sent] = []
-    with click.progressbar(length=text_size(file), label=file.name, file=sys.stderr) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=text_size(file), label=file.name, hidden=hidden, file=sys.stderr) as bar:
         bar.update(start)
         for progress in replay_file(file, send, max_bytes=max_bytes, start=start):
             bookmark.move(progress.position)

@@ -56,7 +56,7 @@ def _counts(trace: Trace, spans: Sequence[SpanRecord], counted: Collection[str])
     """How many of `spans` began to fail, and how many calls that are `counted` have no price."""
     if errors := sum(map(trace.began_failing_at, spans)):
         yield f"✗ {plural(errors, 'error')}"
-    if missing := sum(_lacks_a_price(span) and span.span_id in counted for span in spans):
+    if missing := sum(lacks_a_price(span) and span.span_id in counted for span in spans):
         yield f"{missing:,} unpriced"
 
 
@@ -82,11 +82,11 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
     costs = [span.cost for span in calls if span.cost is not None]
     if costs:
         return format_cost(fsum(costs))
-    return "unpriced" if any(map(_lacks_a_price, calls)) else ""
+    return "unpriced" if any(map(lacks_a_price, calls)) else ""
 
 
-def _lacks_a_price(span: SpanRecord) -> bool:
-    """Whether a row must say so: embeddings and reranks cost little, and are only in the count of the header."""
+def lacks_a_price(span: SpanRecord) -> bool:
+    """Whether that is to be noticed: embeddings and reranks cost little, and are only in the count of the header."""
     return span.cost_status == "unpriced" and kind_of(span.attributes) == "inference"
 
 

@@ -13,7 +13,7 @@ from otel_callbacks.explore.pictures.columns import fit
 from otel_callbacks.explore.pictures.links import links_of
 from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.pictures.wording import plural, printable
-from otel_callbacks.explore.spans.captured import Said, input_messages, objects, output_messages
+from otel_callbacks.explore.spans.captured import Said, input_messages, named_objects, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
 from otel_callbacks.explore.spans.trace import Trace
 
@@ -164,11 +164,11 @@ def _same(before: Sequence[Said], now: Sequence[Said]) -> int:
 def _tools(trace: Trace) -> Iterator[str]:
     """How many tokens went into the results of tools, by agent."""
     for span in trace.spans:
-        if used := objects(span, semconv.ROLLUP_TOOLS):
-            heads = list(dict.fromkeys(name for tool in used for name in tool))
-            rows = [[_cell(tool.get(name)) for name in heads] for tool in used]
-            yield markup.line(f"<b>{markup.words(span.name)}</b> · tokens spent on tools")
-            yield markup.table([[_cell(name.replace("_", " ")) for name in heads], *rows])
+        if used := named_objects(span, semconv.ROLLUP_TOOLS):
+            heads = list(dict.fromkeys(name for use in used.values() for name in use))
+            rows = [[_cell(tool), *(_cell(use.get(name)) for name in heads)] for tool, use in used.items()]
+            yield markup.line(f"<b>{markup.words(span.name)}</b> · input tokens spent on tools")
+            yield markup.table([["tool", *(_cell(name.replace("_", " ")) for name in heads)], *rows])
 
 
 def _cell(value: object) -> str:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from otel_callbacks.explore.pictures.axis import Axis
-from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title, unpriced
+from otel_callbacks.explore.pictures.cells import (
+    attribution,
+    failure,
+    lacks_a_price,
+    summary,
+    title,
+    unpriced,
+)
 from otel_callbacks.explore.pictures.colours import (
     AMBER,
     BORDER,
@@ -110,7 +117,8 @@ def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
         yield format_cost(trace.cost), "cost", INK
     if trace.unpriced:
         count, why = unpriced(trace)
-        yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), AMBER
+        colour = AMBER if any(map(lacks_a_price, trace.unpriced)) else MUTED
+        yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), colour
     if trace.errors:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
 

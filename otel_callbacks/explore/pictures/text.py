@@ -51,17 +51,12 @@ def _document(document: RetrievedDocument) -> str:
 
 
 def _header(trace: Trace, width: int) -> str:
-    """Name and totals: with as much of the trace id, of the reasons and then of the name as there is room for."""
+    """Name and totals; when there is too little room, without reasons, then with less of the id, then of the name."""
     name, trace_id = title(trace), trace.trace_id
     remark = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
     remarks = [fit(remark, width // 2)] if remark else []
-    short_id = f"{trace_id[:_ID_DIGITS]}…"
-    for shown_id, reasons in (
-        (f"trace {trace_id}", True),
-        (trace_id, True),
-        (short_id, True),
-        (short_id, False),
-    ):
+    whole_id, short_id = f"trace {trace_id}", f"{trace_id[:_ID_DIGITS]}…"
+    for shown_id, reasons in ((whole_id, True), (whole_id, False), (trace_id, False), (short_id, False)):
         rest = " · ".join(("", *summary(trace, reasons=reasons), *remarks, shown_id))
         if width_of(name + rest) <= width:
             return name + rest

@@ -67,12 +67,18 @@ def number(value: Any) -> float | None:
 
 def items(value: Any) -> Sequence[Any] | None:
     """What a list holds, or JSON text of one; None for anything else, such as JSON cut off by a limit."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:  # an attribute length limit cut it off
-            return None
+    value = parsed(value)
     return value if isinstance(value, list | tuple) else None
+
+
+def parsed(value: Any) -> Any:
+    """What JSON text stands for; None if it is none. Anything but a text is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:  # an attribute length limit cut it off
+        return None
 
 
 def attributes_to_json(attributes: Attributes) -> str:

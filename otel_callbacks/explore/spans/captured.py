@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.spans.attributes import items
+from otel_callbacks.explore.spans.attributes import items, parsed
 from otel_callbacks.explore.spans.records import SpanRecord
 
 
@@ -37,6 +37,13 @@ def query_of(span: SpanRecord) -> str | None:
 def objects(span: SpanRecord, name: str) -> list[Mapping[str, Any]]:
     """The objects of a JSON list in an attribute; none of damaged JSON."""
     return [item for item in items(span.attributes.get(name)) or () if isinstance(item, Mapping)]
+
+
+def named_objects(span: SpanRecord, name: str) -> dict[str, Mapping[str, Any]]:
+    """The objects of a JSON object in an attribute, by their keys; none of damaged JSON."""
+    value = parsed(span.attributes.get(name))
+    named = value.items() if isinstance(value, Mapping) else ()
+    return {key: item for key, item in named if isinstance(item, Mapping)}
 
 
 def _messages(span: SpanRecord, name: str) -> tuple[Said, ...]:
