@@ -293,3 +293,15 @@ def test_a_chain_of_the_old_kind(captured: Captured) -> None:
 
     (RunnableLambda(lambda item: {"item": item}) | Old(name="old")).batch(ITEMS, scene.config)
     scene.check()
+
+
+def test_the_ids_of_hidden_runs_are_bounded(captured: Captured) -> None:
+    runs = OTelCallbackHandler(**captured.providers)._recorder.runs
+    known: list[int] = []
+
+    def many(question: str) -> None:
+        for _ in range(1_100):
+            RunnableLambda(lambda _: known.append(len(runs))).invoke("q")
+
+    RunnableLambda(many).invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers)]})
+    assert (known[0], known[999], known[1_099], len(runs)) == (2, 1_001, 1_001, 0)
