@@ -56,12 +56,16 @@ def well_formed(text: str) -> str:
 
 def word(value: Any, most: int = 256) -> str | None:
     """A text that is a name, an id or the like, of so many characters at most; well formed, not empty."""
+    if type(value) is str and len(value) <= most and value.isascii():  # nearly all are
+        return value or None
     found = text(value)
     return None if found is None else well_formed(found[:most])
 
 
 def words(value: Any) -> tuple[str, ...] | None:
     """The words in a list, or the one there is; None if there are none."""
+    if value is None:
+        return None
     given = (value,) if is_a(value, str) else items(value)[:MOST]
     return tuple(found for item in given if (found := word(item)) is not None) or None
 
@@ -78,7 +82,7 @@ def name(value: Any) -> str | None:
 
 def integer(value: Any) -> int | None:
     """A whole number that OTLP can carry."""
-    if type(value) is bool or not is_a(value, int):
+    if value is None or type(value) is bool or not is_a(value, int):
         return None
     number = int.__int__(value)
     return number if number in INT64 else None
@@ -86,7 +90,7 @@ def integer(value: Any) -> int | None:
 
 def number(value: Any) -> float | None:
     """A finite number as a float, also one of numpy's."""
-    if type(value) is bool or not is_a(value, Real):  # type: ignore[type-abstract]
+    if value is None or type(value) is bool or not is_a(value, Real):  # type: ignore[type-abstract]
         return None
     try:
         found = int.__float__(value) if is_a(value, int) else float(value)

@@ -15,6 +15,7 @@ from otel_callbacks import providers, semconv
 from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
+from otel_callbacks.langchain.inline import is_better_inline
 from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
@@ -37,10 +38,13 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
     """
 
-    run_inline = True
-
     def __init__(self, **options: Unpack[Options]) -> None:
         self._recorder = recorder(**options)
+
+    @property
+    def run_inline(self) -> bool:  # type: ignore[override]
+        """LangChain's switch for being called in the task and context of the caller."""
+        return is_better_inline(OTelCallbackHandler)
 
     @property
     def raise_error(self) -> bool:  # type: ignore[override]
