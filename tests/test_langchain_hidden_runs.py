@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from itertools import count
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -52,6 +53,7 @@ class Bodies:
         self._tracer = UserSpans(captured.tracer_provider).tracer
         self.shown: dict[str, Any] = {}
         self._failed: set[str] = set()
+        self._numbers = count()
 
         async def in_async(item: str) -> str:
             return self.mark("async", item)
@@ -86,7 +88,7 @@ class Bodies:
         """Opens the spans, in the body of the run that LangChain says it is or that is given."""
         config: Any = ensure_config()
         run = self._runs[run_id or config["callbacks"].parent_run_id]
-        name = f"{kind} {item} {len(self.shown)}"
+        name = f"{kind} {item} {next(self._numbers)}"
         self.shown[name] = run.span.get_span_context()
         with self._tracer.start_as_current_span(name):
             pass
