@@ -107,7 +107,7 @@ _APART = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadIn
 _TIERS = ("priority_", "flex_")
 _MAX_USD = 1_000_000
 _MAX_FIELDS = 200  # of a report or the details in it
-_MAX_TOOLS = 1_000
+_MAX_TOOLS = 200
 _MAX_REPEATED = 4_096  # characters
 
 

@@ -94,9 +94,7 @@ def number(value: Any) -> float | None:
         return None
     try:
         found = int.__float__(value) if is_a(value, int) else float(value)
-    except (
-        Exception
-    ):  # an integer past what a float holds; or a number of the application's own kind, which may fail
+    except Exception:  # an integer that no float can hold, or a number of the application's own kind
         return None
     return found if math.isfinite(found) else None
 

@@ -327,7 +327,7 @@ class Recorder:
             if outcome == semconv.INTERRUPTED:
                 self._table.remember_interrupted(run)
             self._closing.describe(run, ended, failure, outcome)
-        except Exception:
+        except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise
         finally:

@@ -15,6 +15,7 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
 )
+from otel_callbacks.reading import integer, is_a, is_list, items, mapping, name, number, text, word
 
 _M = TypeVar("_M")
 
@@ -22,6 +23,10 @@ _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in 
 _MEDIA = ("image", "audio", "video", "file", "media", "document")
 _TOOL_ROLES = ("tool", "function")
 _MAX_MESSAGES = 4_096
+_MAX_TOOLS = 200
+_MAX_ITEMS = 1_000  # of one value
+_MAX_DEPTH = 12
+_MAX_TEXT = 100_000  # characters
 
 
 class PromptWeights:
@@ -64,11 +69,7 @@ class PromptWeights:
 
     def definitions(self, offered: Any) -> Sequence[PromptPart]:
         """The tools that the model was offered; within an agent, the same names stand for the same definitions."""
-        tools = (
-            [tool for tool in offered if isinstance(tool, Mapping)]
-            if isinstance(offered, list | tuple)
-            else ()
-        )
+        tools = [tool for tool in map(mapping, items(offered)[:_MAX_TOOLS]) if tool]
         names = tuple(map(_name, tools))
         known = self._parts.get(names)
         if known is None:
@@ -101,19 +102,49 @@ class PromptWeights:
 
 
 def weight(value: Any) -> float:
-    """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes."""
-    if value is None:
+    """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes.
+
+    Of what has very many items only the first are looked at, and stand for the others.
+    """
+    return _weight(value, [_MAX_ITEMS], _MAX_DEPTH)
+
+
+def _weight(value: Any, left: list[int], depth: int) -> float:
+    """The tokens of a value, with so many items `left` to be looked at."""
+    if value is None or depth == 0:
         return 0.0
-    if isinstance(value, str):
-        return estimate(value)
-    if isinstance(value, list | tuple):
-        return sum(map(weight, value))
-    if isinstance(value, Mapping) and str(value.get("type", "")).startswith(_MEDIA):
+    if is_a(value, str):
+        return estimate(text(value) or "")
+    if is_list(value):
+        listed = items(value)
+        head = _taken(listed, left)
+        return sum(_weight(item, left, depth - 1) for item in head) * len(listed) / max(1, len(head))
+    known = mapping(value)
+    if (text(known.get("type")) or "").startswith(_MEDIA):
         return _MEDIA_TOKENS
-    return estimate(json.dumps(value, ensure_ascii=False, default=str))
+    shown = _shown(value, left, depth)
+    share = len(shown) / len(known) if known else 1.0
+    return estimate(json.dumps(shown, ensure_ascii=False)) / share
+
+
+def _shown(value: Any, left: list[int], depth: int) -> Any:
+    """As much of a value as JSON can hold and as there are items left."""
+    if is_list(value):
+        return [_shown(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
+    if depth and (known := mapping(value)):
+        return {str(name(key)): _shown(known[key], left, depth - 1) for key in _taken(tuple(known), left)}
+    for read in (text, integer, number):
+        if (found := read(value)) is not None:
+            return found[:_MAX_TEXT] if isinstance(found, str) else found
+    return type(value).__name__
+
+
+def _taken(listed: Sequence[Any], left: list[int]) -> Sequence[Any]:
+    head = listed[: max(1, left[0])]
+    left[0] -= len(head)
+    return head
 
 
 def _name(tool: Mapping[str, Any]) -> str | None:
     described = tool.get("function")
-    name = (described if isinstance(described, Mapping) else tool).get("name")
-    return name if isinstance(name, str) else None
+    return word((mapping(described) or tool).get("name"))

@@ -165,7 +165,7 @@ def _report_failures(
     """Tell the model of a failure instead of ending the run, so that it may try again."""
     try:
         return handler(request)
-    except Exception as error:
+    except Exception as error:  # whatever the tool raises, the model is to know
         call = request.tool_call
         text = f"Error: {type(error).__name__}: {error}"
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")

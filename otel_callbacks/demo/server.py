@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._route(self.path.partition("?")[0], body)
         except APIError as error:
             self._refuse(error)
-        except Exception:
+        except Exception:  # a fault of the server's is told to its client, as by any other
             _logger.exception("%s %s failed", self.command, self.path)
             self._refuse(APIError("The server had an error while processing your request", status=500))
         else:

@@ -31,6 +31,7 @@ _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
 _MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
 _MOST_BLOCKS = 500
+_MOST_FIELDS = 50  # of a message in such a form
 _MOST_SHORT = 200  # messages in LangChain's short forms, which it takes long to make messages of
 
 
@@ -143,8 +144,11 @@ def _coerced(chat: Sequence[Any]) -> Sequence[Any] | None:
 
     if all(is_a(message, BaseMessage) for message in chat[:MOST]):
         return chat
+    short = list(chat[-_MOST_SHORT:])
+    if any(len(mapping(message)) > _MOST_FIELDS for message in short):
+        return None
     try:
-        return convert_to_messages(list(chat[-_MOST_SHORT:]))
+        return convert_to_messages(short)
     except Exception:  # the application means something else by the word
         return None
 

@@ -123,7 +123,7 @@ def _observe_function(method: Method, watch: Watch) -> Callable[..., Any]:
             return function(component, *arguments, **keywords)
         try:
             result = function(component, *arguments, **keywords)
-        except BaseException as error:
+        except BaseException as error:  # only passing through
             call.failed(error)
             raise
         call.returned(result)
@@ -142,7 +142,7 @@ def _observe_coroutine(method: Method, watch: Watch) -> Callable[..., Any]:
             return await function(component, *arguments, **keywords)
         try:
             result = await function(component, *arguments, **keywords)
-        except BaseException as error:
+        except BaseException as error:  # only passing through
             call.failed(error)
             raise
         call.returned(result)

@@ -135,7 +135,7 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _Tokens) 
             if tokens.said is not None and isinstance(token, str):
                 tokens.said.append(token)
             yield token
-    except BaseException as raised:
+    except BaseException as raised:  # only passing through
         error = raised
         raise
     finally:
@@ -157,7 +157,7 @@ async def _aread(
             if tokens.said is not None and isinstance(token, str):
                 tokens.said.append(token)
             yield token
-    except BaseException as raised:
+    except BaseException as raised:  # only passing through
         error = raised
         raise
     finally:
@@ -178,7 +178,7 @@ def _run_in(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generato
             return stop.value
         try:
             resume, value = steps.send, (yield waiting)
-        except BaseException as error:
+        except BaseException as error:  # thrown in by the event loop, for the awaited to handle
             resume, value = steps.throw, error
 
 

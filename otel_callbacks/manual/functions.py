@@ -194,7 +194,7 @@ def _generator(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any
             try:
                 value = yield item
                 resume = source.send
-            except BaseException as thrown:
+            except BaseException as thrown:  # by the consumer, for the generator to handle
                 body.closing = isinstance(thrown, GeneratorExit)
                 resume, value = source.throw, thrown
 
@@ -220,7 +220,7 @@ def _asynchronous_generator(function: Callable[..., Any], calls: _Calls) -> Call
             try:
                 value = yield item
                 resume = source.asend
-            except BaseException as thrown:
+            except BaseException as thrown:  # by the consumer, for the generator to handle
                 body.closing = isinstance(thrown, GeneratorExit)
                 resume, value = source.athrow, thrown
 

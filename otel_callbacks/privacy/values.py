@@ -115,7 +115,7 @@ def to_json(value: Any) -> str:
 def _key(key: Any) -> str:
     kind = type(key)
     if issubclass(kind, str):
-        return str.__str__(key)[:_MAX_KEY]
+        return str.__str__(key)[:_MAX_KEY] or "<empty>"  # OpenTelemetry takes no empty key
     if kind is int and key not in INT64:
         return _large(key)
     return str(key) if kind in (int, float, bool, type(None)) else _placeholder(key)

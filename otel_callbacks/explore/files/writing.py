@@ -79,7 +79,7 @@ class JsonLinesSpanExporter(SpanExporter):
             self._broken = True
             _logger.warning("cannot write traces to %s, and will not try again: %s", self.path, error)
             return SpanExportResult.FAILURE
-        except Exception:
+        except Exception:  # a foreign span that cannot be encoded must not end the export of others
             if not self._complained:
                 self._complained = True
                 _logger.exception("cannot encode %d spans for %s", len(spans), self.path)
