@@ -2,8 +2,8 @@
 
     python benchmarks/beside_others.py [--folder /tmp/beside-others]
 
-Installs OpenInference's and OpenLLMetry's from PyPI into an environment of its own. Runs the shapes of
-`tests/shapes_langchain.py` with each, alone and with ours, and compares their spans: name, status, attributes, parent.
+Installs OpenInference's and OpenLLMetry's from PyPI into an environment of its own, runs the shapes of
+`tests/shapes_langchain.py` with each, alone and with ours, and compares the spans: name, status, attributes, parent.
 """
 
 import argparse

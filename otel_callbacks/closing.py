@@ -90,7 +90,7 @@ class Closing:
             self._spend(run.span, run.labels, run.started, charge)
         if not run.span.is_recording():
             return
-        attributes = mapping.end_attributes(operation)
+        attributes = mapping.end_attributes(operation, run.content.label)
         make_safe(attributes)
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
@@ -101,7 +101,9 @@ class Closing:
             disclosure.disclose_content(run, attributes, self._events, ended)
         if charge is not None:
             attributes.update(charges.attributes(charge))
-        attributes.update(lineage.told(run))
+        told = lineage.told(run)
+        make_safe(told, run.content.label)
+        attributes.update(told)
         if totals is not None:
             _put_totals(attributes, run, totals)
             if late:
@@ -121,7 +123,7 @@ class Closing:
         call.usage = _sensible(call.usage)
         attributes = mapping.start_attributes(call)
         del attributes[semconv.OPERATION_NAME]
-        attributes.update(mapping.end_attributes(call))
+        attributes.update(mapping.end_attributes(call, safe_name))
         make_safe(attributes)
         if charge is not None:
             attributes.update(charges.attributes(charge))

@@ -10,7 +10,7 @@ the tokens are.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
@@ -19,6 +19,8 @@ from typing import Any
 
 from otel_callbacks.operations import Document, ScoreKind
 from otel_callbacks.reading import INT64, text, well_formed
+
+Clean = Callable[[str], str]
 
 _MAX_DOCUMENTS = 100
 _MAX_TEXT = 256
@@ -34,17 +36,18 @@ _CREDENTIALS = re.compile(r"(?<=//)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 
 
-def retrieved(found: Sequence[Document], kind: ScoreKind | None) -> str:
-    """The documents of a retrieval, whose scores are of this kind."""
-    entries = [_described(document, rank, kind) for rank, document in enumerate(found[:_MAX_DOCUMENTS], 1)]
+def retrieved(found: Sequence[Document], kind: ScoreKind | None, clean: Clean = str) -> str:
+    """The documents of a retrieval, whose scores are of this kind; `clean` takes out what may not be shown."""
+    shown = enumerate(found[:_MAX_DOCUMENTS], 1)
+    entries = [_described(document, rank, kind, clean) for rank, document in shown]
     return f"[{{{'},{'.join(entries)}}}]" if entries else "[]"
 
 
-def reranked(kept: Sequence[Document], candidates: Sequence[Document]) -> str:
+def reranked(kept: Sequence[Document], candidates: Sequence[Document], clean: Clean = str) -> str:
     """The documents that a reranker kept, with their place and score among those it was given."""
     entries = []
     for rank, (document, before) in enumerate(zip(kept, ranks_before(kept, candidates), strict=True), 1):
-        entry = _described(document, rank, "relevance")
+        entry = _described(document, rank, "relevance", clean)
         if before is not None:
             entry += f',"rank_before":{before}'
             score_before = candidates[before - 1].score
@@ -79,22 +82,22 @@ def ranks_before(kept: Sequence[Document], candidates: Sequence[Document]) -> li
     return [by_id.get(document.id) or by_text.get(document.content) for document in kept]
 
 
-def _described(document: Document, rank: int, kind: ScoreKind | None) -> str:
+def _described(document: Document, rank: int, kind: ScoreKind | None, clean: Clean) -> str:
     """The members of one JSON object. Written out by hand: this runs at every retrieval, and is twice as fast."""
     written = f'"rank":{rank}'
     if document.id:
-        written += f',"id":{_quoted(document.id[:_MAX_TEXT])}'
+        written += f',"id":{_quoted(clean(document.id[:_MAX_TEXT]))}'
     score = document.score
     if score is not None and isfinite(score):
         written += f',"score":{score}' if kind is None else f',"score":{score},"score_kind":"{kind}"'
     if len(document.metadata) > _FEW or not _ANY_KEY.isdisjoint(document.metadata):
-        written += _origin(document.metadata)
+        written += _origin(document.metadata, clean)
     if document.content is not None:
         written += f',"size":{len(document.content)}'
     return written
 
 
-def _origin(metadata: Mapping[str, Any]) -> str:
+def _origin(metadata: Mapping[str, Any], clean: Clean) -> str:
     for key in _SOURCE_KEYS:
         if (source := text(metadata.get(key))) is not None:
             break
@@ -112,7 +115,8 @@ def _origin(metadata: Mapping[str, Any]) -> str:
         chunk = None
     if source is not None and len(source) > _MAX_TEXT:
         source = _without_secrets(source)
-    return _origin_members(source, page, chunk)
+    page, chunk = (clean(each[:_MAX_TEXT]) if isinstance(each, str) else each for each in (page, chunk))
+    return _origin_members(None if source is None else clean(source), page, chunk)
 
 
 @lru_cache(maxsize=1024)

@@ -182,8 +182,8 @@ def start_attributes(operation: operations.Operation) -> Attributes:
     return attributes
 
 
-def end_attributes(operation: operations.Operation) -> Attributes:
-    """What is known when the work has ended, without content."""
+def end_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
+    """What is known when the work has ended, without content; `clean` is for what tells documents apart."""
     read = _END.get(type(operation))
     attributes = read(operation) if read is not None else {}
     match operation:
@@ -197,7 +197,9 @@ def end_attributes(operation: operations.Operation) -> Attributes:
                 attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
-            attributes[semconv.RAG_DOCUMENTS] = documents.retrieved(operation.documents, operation.score_kind)
+            attributes[semconv.RAG_DOCUMENTS] = documents.retrieved(
+                operation.documents, operation.score_kind, clean
+            )
             _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
         case operations.Rerank():
             if operation.candidates is not None:
@@ -205,7 +207,7 @@ def end_attributes(operation: operations.Operation) -> Attributes:
             if operation.documents is not None:
                 attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents)
                 attributes[semconv.RAG_DOCUMENTS] = documents.reranked(
-                    operation.documents, operation.candidates or ()
+                    operation.documents, operation.candidates or (), clean
                 )
                 _put_top_score(attributes, operation.documents)
     return attributes

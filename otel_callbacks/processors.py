@@ -5,7 +5,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.attribution import labels_in
+from otel_callbacks.cost.attribution import Labels, labels_in
+from otel_callbacks.settings import recorder_in_charge
 
 
 class AttributionSpanProcessor(SpanProcessor):
@@ -21,4 +22,10 @@ class AttributionSpanProcessor(SpanProcessor):
         if scope is None or scope.name != semconv.SCOPE:
             labels = labels_in(context_api.get_current() if parent_context is None else parent_context)
             if labels:
-                span.set_attributes(labels)
+                span.set_attributes(_redacted(labels))
+
+
+def _redacted(labels: Labels) -> Labels:
+    """Where no run is around, the policy of the process-wide handler holds."""
+    recorder = recorder_in_charge()
+    return labels if recorder is None else recorder.content.labels(labels)

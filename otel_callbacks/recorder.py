@@ -150,7 +150,7 @@ class Recorder:
         run.content = policy_in(run.scope, self.content)
         self._make_safe(run)
         run.asked = attribution.asked(tags)
-        run.labels = self._attribution.of_run(parent, context, run.asked)
+        run.labels = run.content.labels(self._attribution.of_run(parent, context, run.asked))
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._table.drops_below:
             run.span = without_span(parent_span)
@@ -372,6 +372,8 @@ class Recorder:
 
         `explanation` holds those attributes that are content.
         """
+        attributes = dict(attributes)
+        make_safe(attributes)
         now, about = time.time_ns(), attributes[semconv.EVALUATION_NAME]
         context = context_api.get_current()
         policy = policy_in(scope_in(context), self.content)
@@ -380,11 +382,10 @@ class Recorder:
         content = {name: text for name, text in said.items() if text is not None}
         in_event = {**attributes, **content} if policy.events else attributes
         on_span = {**attributes, **content} if policy.spans else attributes
-        labels = attribution.labels_in(context)
         span = self._tracer.start_span(
             f"evaluation {about}",
             Context(),
-            attributes={**labels, **on_span},
+            attributes={**policy.labels(attribution.labels_in(context)), **on_span},
             links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
             start_time=now,
         )

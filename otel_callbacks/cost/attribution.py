@@ -7,6 +7,8 @@ They come from, each overriding what stands before it:
 3. `with attribution(...)`, the inner scope over the outer one;
 4. the framework's call: LangChain's `config["metadata"]`, LlamaIndex's `instrument_tags`.
 
+Credentials are taken out of them as they come in, personal data by the content policy of each run.
+
 What is opened further in counts more: a scope inside a tool overrides the metadata of the call around it.
 """
 
@@ -24,6 +26,7 @@ from opentelemetry.context import Context
 from otel_callbacks import reading, scope, semconv
 from otel_callbacks.current import Run, enclosing_run
 from otel_callbacks.guard import guarded
+from otel_callbacks.privacy.redaction import safe_name
 
 Labels = Mapping[str, str]
 """Values by the attribute that carries them."""
@@ -35,8 +38,6 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 NONE: Final[Labels] = {}
-_MAX_LENGTH = 256
-
 NAMES: Final = {
     "tenant": semconv.APP_TENANT_ID,
     "feature": semconv.APP_FEATURE,
@@ -98,8 +99,10 @@ def asked(tags: Mapping[str, Any] | None) -> Labels:
 
 
 def _text(value: object) -> str | None:
-    found = "" if type(value) is str and not value else reading.name(value)
-    return None if found is None else found[:_MAX_LENGTH]
+    if type(value) is str and not value:
+        return ""
+    found = reading.name(value)
+    return None if found is None else safe_name(found)
 
 
 class _Scope(NamedTuple):
@@ -175,8 +178,10 @@ class attribution:  # it reads as a statement: `with attribution(tenant="acme"):
 
 
 def labels_in(context: Context) -> Labels:
-    """The labels that hold where `context` is current."""
-    return _labels(context, enclosing_run(context))
+    """The labels that hold where `context` is current, as the policy of the run around lets them be seen."""
+    run = enclosing_run(context)
+    labels = _labels(context, run)
+    return labels if run is None else run.content.labels(labels)
 
 
 def _labels(context: Context, run: Run | None) -> Labels:

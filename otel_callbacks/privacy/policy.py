@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, TypeVar, cast, get_args
@@ -115,6 +115,10 @@ class ContentPolicy:
     def label(self, text: str) -> str:
         """An attribution label, or another name that a user may have given, without what is to be removed."""
         return self.redactor.label(text)
+
+    def labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Attribution labels without what is to be removed; credentials are never in them."""
+        return {name: self.label(text) for name, text in labels.items()} if self.redact else labels
 
     @classmethod
     def parse(cls, value: "ContentPolicy | str | None") -> "ContentPolicy":

@@ -53,14 +53,14 @@ def safe_name(name: str) -> str:
     return without_secrets(name)
 
 
-def make_safe(attributes: MutableMapping[str, Any]) -> None:
-    """Takes credentials out of attributes that hold names and numbers, not content."""
+def make_safe(attributes: MutableMapping[str, Any], clean: Callable[[str], str] = safe_name) -> None:
+    """Takes credentials, or what else `clean` removes, out of attributes that hold names and numbers, not content."""
     for name, value in attributes.items():
         if type(value) is str:
-            if name not in _GENERATED and safe_name(same := _UUID.sub("", value)) != same:
-                attributes[name] = safe_name(value)
+            if name not in _GENERATED and clean(same := _UUID.sub("", value)) != same:
+                attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
-            attributes[name] = [safe_name(item) if type(item) is str else item for item in value]
+            attributes[name] = [clean(item) if type(item) is str else item for item in value]
 
 
 class Redactor:
