@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test lint types check bench notebooks clean
 
 demo: .venv/ready ## real applications, traced, against a model that runs here
 	$(BIN)/otel-callbacks demo
@@ -20,6 +20,9 @@ check: lint types test ## everything that has to hold before a change lands
 
 bench: .venv/ready ## what tracing costs, beside an empty handler and the bare SDK
 	$(BIN)/python benchmarks/overhead.py
+
+notebooks: .venv/ready ## run the notebooks, and rewrite those whose outputs have changed
+	$(BIN)/python notebooks/execute.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

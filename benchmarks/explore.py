@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_callbacks.explore import JsonLinesSpanExporter, Traces, render_text
-from otel_callbacks.explore.ring import Ring
+from otel_callbacks.explore.index.ring import Ring
 
 _BATCH = 512
 _PER_TRACE = 10

@@ -82,7 +82,7 @@ _HOMES = {
     "inference": "otel_callbacks.manual",
     "content": "otel_callbacks.privacy.scope",
     "instrument": "otel_callbacks.handler",
-    "load_ipython_extension": "otel_callbacks.explore.notebook",
+    "load_ipython_extension": "otel_callbacks.extension",
     "record_feedback": "otel_callbacks.feedback",
     "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",
@@ -94,7 +94,7 @@ _HOMES = {
     "trace_reranker": "otel_callbacks.langchain",
     "trace_retriever": "otel_callbacks.langchain",
     "uninstrument": "otel_callbacks.handler",
-    "unload_ipython_extension": "otel_callbacks.explore.notebook",
+    "unload_ipython_extension": "otel_callbacks.extension",
     "workflow": "otel_callbacks.manual",
 }
 

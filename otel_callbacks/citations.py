@@ -23,6 +23,7 @@ _MARK = re.compile(
     | \b(?:sources?|references?|citations?):([^()\[\]【】\n]{1,400})""",
     re.IGNORECASE | re.VERBOSE,
 )
+_HINTS = "[【:"  # without one of these, an answer has no mark
 _BETWEEN = re.compile(r"[,;†]")
 _LABEL = re.compile(
     r"(?:source|document|doc|chunk|ref|reference|citation|id)s?(?::\s*|\s+)|\^|#", re.IGNORECASE
@@ -33,6 +34,8 @@ _NAMES = ("source", "file_name", "filename", "file_path", "path", "url", "title"
 
 def cited(documents: Sequence[Document], answer: str) -> list[bool]:
     """Whether the answer cites each document; `documents` are in the order in which the prompt numbers them."""
+    if not any(hint in answer for hint in _HINTS):
+        return [False] * len(documents)
     names = _names(documents)
     numbered = not any(name.isdigit() for name in names)
     found: set[int] = set()

@@ -9,6 +9,7 @@ run is open, and afterwards with whatever was current outside.
 import asyncio
 import threading
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
 
-_RUN_KEY = context_api.create_key("otel_callbacks-run")
+_STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
+_MAX_HIDDEN = 1_000
 _NO_LABELS: Mapping[str, str] = {}
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
 _SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
@@ -58,13 +60,14 @@ class Run:
         labels: who pays, by attribute; those that this run's call asked for are also in `asked`.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
+        stand_in: stands for the span in the context.
+        hidden: the ids of runs below without a span of their own, for which this one stands; of those that go on in
+            a context where it was not current, with what was put there.
         found: of an outermost run, the documents of its trace; `prompt`, of a model call, and `prompts`, of an agent,
             what was sent; see `lineage`.
     """
 
     __slots__ = (
-        "_context",
-        "_outer_context",
         "added_up",
         "asked",
         "children",
@@ -90,6 +93,7 @@ class Run:
         "recorder",
         "scope",
         "span",
+        "stand_in",
         "started",
         "table",
         "totals",
@@ -115,7 +119,7 @@ class Run:
         self.may_vanish = False
         self.interrupted = False
         self.children: set[Run] | None = None
-        self.hidden: list[Any] | None = None
+        self.hidden: OrderedDict[Any, CurrentSpan | None] | None = None
         self.totals: Any = None
         self.found: Any = None
         self.prompt: Any = None
@@ -126,8 +130,7 @@ class Run:
         self.last_chunk = 0
         self.gaps: array[float] | None = None
         self.watch: Callable[[Any], None] | None = None
-        self._context: Context | None = None
-        self._outer_context: Context | None = None
+        self.stand_in: CurrentSpan | None = None
 
     def is_current(self) -> bool:
         """Whether the run is open and the caller is in its body."""
@@ -142,29 +145,52 @@ class Run:
             run = run.parent
         return False
 
-    def attach(self, outer: Span, outer_run: "Run | None", context: Context) -> None:
-        """Makes the run current on top of `context`, in which `outer` is the live span."""
-        self._outer_context = context
-        beside: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
-        if beside is not None and beside is not outer_run and beside._context is context:
-            self._outer_context = beside._outer_context  # a sibling in a batch, which may end before us
-        stand_in = trace.set_span_in_context(CurrentSpan(self, outer, outer_run), context)
-        self._context = context_api.set_value(_RUN_KEY, self, stand_in)
-        context_api.attach(self._context)
+    def stand_for(self, key: Any, inside: Callable[[], bool] | None) -> None:
+        """Lets a run without a span be found as this one, the nearest above it that has one.
+
+        This one becomes current if it is not: the hidden body may run in another context, or where a sibling is
+        current.
+
+        Args:
+            key: the framework's id of the hidden run; all that is kept if this run has ended.
+            inside: of the hidden run, see `Run`.
+        """
+        hidden = self.hidden = OrderedDict() if self.hidden is None else self.hidden
+        hidden[key] = None
+        if len(hidden) > _MAX_HIDDEN:
+            self.table.pop(hidden.popitem(last=False)[0], None)
+        self.table[key] = self
+        if self.table.get(self.key) is not self:  # perhaps it ended in another thread just now
+            self.table.pop(key, None)
+            return
+        around = surroundings(self, self.table)
+        if not around.are_within(self):
+            stand_in = hidden[key] = CurrentSpan(self, around.outer, around.beneath, inside)
+            stand_in.attach(around.context)
+
+    def stands_for(self, key: Any) -> bool:
+        """Whether `key` is the id of this run or of a hidden one below it."""
+        return self.key == key or (self.hidden is not None and key in self.hidden)
+
+    def end_hidden(self, key: Any) -> None:
+        """Notes that a hidden run below is over; its id is kept, for those that come late."""
+        if self.hidden is not None and (stand_in := self.hidden.get(key)) is not None:
+            self.hidden[key] = None
+            stand_in.close()
 
     def close(self) -> None:
-        """Ends the stand-in's answer, and puts the context back if nothing else was attached since.
+        """Leaves the context to what is outside.
 
         Drops everything but the run's identity: contexts of long-lived tasks may hold the run for a while.
         """
         self.open = False
-        if self._context is not None and context_api.get_current() is self._context:
-            assert self._outer_context is not None
-            context_api.attach(self._outer_context)
-        self._context = self._outer_context = None
+        for key in list(self.hidden or ()):
+            self.end_hidden(key)
+        if self.stand_in is not None:
+            self.stand_in.close()
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
         self.operation = _ENDED
-        self.inside = self.children = self.hidden = self.totals = self.recorded_error = self.watch = None
+        self.stand_in = self.inside = self.children = self.totals = self.recorded_error = self.watch = None
         self.found = self.prompt = self.prompts = None
         self.place = None
 
@@ -173,17 +199,54 @@ _ENDED = Operation()
 
 
 class CurrentSpan(Span):
-    """Stands in the context for the span of a run, and for the span outside once the run has ended."""
+    """Stands in the context for the span of a run, and for the span outside once the run has ended.
 
-    def __init__(self, run: Run, outer: Span, outer_run: Run | None) -> None:
+    Args:
+        run: the run.
+        outer: the live span outside.
+        beneath: stands for the run outside, which `outer` is the span of or within.
+        inside: as of a run; given for a hidden run, which is over when this is closed.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        outer: Span,
+        beneath: "CurrentSpan | None",
+        inside: Callable[[], bool] | None = None,
+    ) -> None:
         self._run = run
         self._outer = outer
-        self._outer_run = outer_run
+        self._beneath = beneath
+        self._inside = inside
+        self._open = True
+        self._attached: Context | None = None
+        self._outside: Context | None = None
+
+    def attach(self, context: Context) -> None:
+        """Becomes current, on top of `context`."""
+        self._outside = context
+        beside: CurrentSpan | None = context.get(_STAND_IN_KEY)  # type: ignore[assignment]
+        if beside is not None and beside is not self._beneath and beside._attached is context:
+            self._outside = beside._outside  # a sibling in a batch, which may end before us
+        self._attached = context_api.set_value(_STAND_IN_KEY, self, trace.set_span_in_context(self, context))
+        context_api.attach(self._attached)
+
+    def close(self) -> None:
+        """Answers for the span outside from now on, and puts the context back if nothing was attached since."""
+        self._open = False
+        if self._attached is not None and context_api.get_current() is self._attached:
+            assert self._outside is not None
+            context_api.attach(self._outside)
+        self._attached = self._outside = self._inside = None
+
+    def _is_current(self) -> bool:
+        return self._open and self._run.is_current() and (self._inside is None or self._inside())
 
     def _live(self) -> Span:
         span: Span = self
         while isinstance(span, CurrentSpan):
-            span = span._run.span if span._run.is_current() else span._outer
+            span = span._run.span if span._is_current() else span._outer
         return span
 
     def __getattr__(self, name: str) -> Any:
@@ -240,74 +303,74 @@ class CurrentSpan(Span):
 class Surroundings(NamedTuple):
     """What a new run finds around it: the context, the live span in it, and the run that span is in.
 
-    `outer` is that span as it stands in the context: a stand-in, which heals when its run ends before ours.
+    `outer` is that span as it stands in the context, and `beneath` stands for the run: stand-ins, which heal when
+    their run ends before ours.
     """
 
     context: Context
     span: Span
     outer: Span
-    run: Run | None
+    beneath: CurrentSpan | None
     vanished: Sequence[Run]
+
+    @property
+    def run(self) -> Run | None:
+        """The run that the span is in."""
+        return self.beneath._run if self.beneath is not None else None
+
+    def are_within(self, run: Run) -> bool:
+        """Whether all this is in the body of `run`."""
+        return self.beneath is not None and self.beneath._run.is_within(run)
 
 
 def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
     """Looks through the stand-ins in the current context for the innermost live span.
 
     Passed over are runs that have ended or that we are not inside of, runs of another table, and runs that are
-    found by id, except `base`, the one that was named. `vanished` are the runs that turn out to be over although
-    nobody said so.
+    found by id, except `base`, the one that was named. A user's span is in the innermost of the others, or in the
+    base even if that has ended: work that outlives its parent. `vanished` are the runs that turn out to be over
+    although nobody said so.
     """
     context = context_api.get_current()
     span = trace.get_current_span(context)
-    run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
+    beneath: CurrentSpan | None = context.get(_STAND_IN_KEY)  # type: ignore[assignment]
     vanished: list[Run] = []
     while isinstance(span, CurrentSpan):
-        candidate = span._run
-        usable = candidate.table is table and (not candidate.found_by_id or candidate is base)
-        if usable and candidate.is_current():
-            return Surroundings(context, candidate.span, span, candidate, vanished)
-        if usable and candidate.open and candidate.may_vanish and candidate.place == here():
-            vanished.append(candidate)
-        run, span = span._outer_run, span._outer
-    while run is not None and run.table is not table:
-        run = run.parent
-    return Surroundings(context, span, span, run, vanished)
+        run = span._run
+        if run.table is table and (not run.found_by_id or run is base):
+            if span._is_current():
+                return Surroundings(context, run.span, span, span, vanished)
+            if run.open and run.may_vanish and run.place == here() and not run.is_current():
+                vanished.append(run)
+        beneath, span = span._beneath, span._outer
+    return Surroundings(context, span, span, _enclosing(beneath, table, base), vanished)
 
 
-def last_run() -> Run | None:
-    """The run that was last made current here, whether it is still open or not."""
-    run: Run | None = context_api.get_current().get(_RUN_KEY)  # type: ignore[assignment]
-    return run
+def enclosing_run(context: Context, table: dict[Any, Run] | None = None) -> Run | None:
+    """The innermost run, of `table` if one is given, in whose body `context` is; the user's spans may be within."""
+    found = _enclosing(context.get(_STAND_IN_KEY), table, None)  # type: ignore[arg-type]
+    return found._run if found is not None else None
 
 
-def enclosing_run(context: Context) -> Run | None:
-    """The innermost run that is current where `context` is, of whatever table; there may be the user's spans within."""
-    span = trace.get_current_span(context)
-    run: Run | None = context.get(_RUN_KEY)  # type: ignore[assignment]
-    while isinstance(span, CurrentSpan) and not span._run.is_current():
-        run, span = span._outer_run, span._outer
-    while run is not None and not run.is_current():
-        run = run.parent
-    return run
+def _enclosing(
+    stand_in: CurrentSpan | None, table: dict[Any, Run] | None, base: Run | None
+) -> CurrentSpan | None:
+    """The first stand-in from this one down whose run we are in; or that of `base`, be that over or not."""
+    while stand_in is not None:
+        run = stand_in._run
+        if (table is None or run.table is table) and (run is base or stand_in._is_current()):
+            return stand_in
+        stand_in = stand_in._beneath
+    return None
 
 
-def closed_run(key: Any) -> Run | None:
-    """The run that was last current here, if it is the one called `key` and has ended.
+def ended_run() -> Run | None:
+    """The run that was last made current here, if it has ended.
 
     Work that outlives its parent (a background task) still belongs to the parent's trace.
     """
-    run = last_run()
-    return run if run is not None and run.key == key and not run.open else None
-
-
-def live_run(table: dict[Any, Run]) -> Run | None:
-    """The run of `table` whose body this code is in, as a span that the application opens here would see it."""
-    span = trace.get_current_span()
-    while isinstance(span, CurrentSpan):
-        if span._run.is_current() and span._run.table is table:
-            return span._run
-        span = span._outer
-    return None
+    stand_in: CurrentSpan | None = context_api.get_current().get(_STAND_IN_KEY)  # type: ignore[assignment]
+    return stand_in._run if stand_in is not None and not stand_in._run.open else None
 
 
 def inherit(operation: Operation, base: Run | None) -> None:

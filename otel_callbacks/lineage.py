@@ -145,8 +145,7 @@ def read_messages(
 ) -> None:
     """Fills in what is asked for of a prompt whose messages are in the conventions' shape."""
     if prompt.weights is not None:
-        weighed = (prompt.weights.weigh(_key(message), message) for message in asked or ())
-        prompt.parts = [part for parts in weighed for part in parts]
+        prompt.parts = prompt.weights.parts(asked or (), None, _key, lambda message: message)
     if prompt.found is not None:
         prompt.text, prompt.answer = _text(asked), _text(answered)
 
@@ -163,10 +162,11 @@ def _text(messages: Sequence[Message] | None) -> str:
 
 def note_documents(run: Run) -> None:
     """Has the outermost run hold the documents that a run has found or kept."""
-    operation, root = run.operation, outermost(run)
-    if root is run or not isinstance(operation, operations.Retrieval | operations.Rerank):
+    operation = run.operation
+    if not isinstance(operation, operations.Retrieval | operations.Rerank) or operation.documents is None:
         return
-    if operation.documents is None:
+    root = outermost(run)
+    if root is run:
         return
     root.found = root.found or Found()
     if isinstance(operation, operations.Retrieval):
@@ -194,8 +194,10 @@ def told(run: Run) -> Attributes:
 
 def hand_on(run: Run) -> None:
     """Adds what an agent spent on its tools to the agent that called it."""
+    if run.prompts is None:
+        return
     above = _agent_above(run)
-    if run.prompts is not None and above is not None:
+    if above is not None:
         above.prompts = above.prompts or AgentPrompts()
         above.prompts.tools.merge(run.prompts.tools)
 

@@ -238,8 +238,11 @@ def finish_reason(word: str | None) -> str:
 def unrepeated(value: Any) -> str | None:
     """A string that may have been repeated when chunks were merged; None for what is no text."""
     found = word(value, _MAX_REPEATED)
-    if found is None:
-        return None
+    return None if found is None else _unrepeated(found)
+
+
+@lru_cache(maxsize=1_024)
+def _unrepeated(found: str) -> str:
     # a text that is k copies of a shorter one is found in itself, doubled, before its end
     at = (found + found).find(found, 1)
     return found[:at] if 0 < at < len(found) else found

@@ -10,7 +10,6 @@ import functools
 import time
 import weakref
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal, get_args
@@ -20,9 +19,9 @@ from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, SpanContext, TracerProvider
+from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
-from otel_callbacks import fork, lineage, mapping, operations, semconv
+from otel_callbacks import lineage, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
@@ -35,35 +34,15 @@ from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.scope import policy_in, scope_in
 from otel_callbacks.privacy.writer import Writer
+from otel_callbacks.sampling import is_dropped, without_span
 from otel_callbacks.spending import LabelRules
+from otel_callbacks.table import Table, table_of
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 _MAX_OPEN = 100_000
-_MAX_HIDDEN = 1_000
-_MAX_INTERRUPTED = 1_024
-_MAX_ROOTS = 4_096
 _MAX_GAPS = 100_000  # between the chunks of one stream
-
-
-class Table:
-    """What all recorders of one tracer provider share, so that two handlers in one call make one span per run.
-
-    Attributes:
-        runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
-            a span.
-        interrupted: the root spans of conversations that wait for somebody, the newest last.
-        roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
-    """
-
-    def __init__(self) -> None:
-        self.runs: dict[Any, Run] = {}
-        self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
-        self.roots: OrderedDict[Any, int] = OrderedDict()
-
-
-_tables: "weakref.WeakKeyDictionary[TracerProvider, Table]" = weakref.WeakKeyDictionary()
 
 
 class Recorder:
@@ -107,19 +86,23 @@ class Recorder:
         self._events = Events(logger_provider)
         self._closing = Closing(self._metrics, self._events, charges, budgets, metric_labels)
         self._shared: tuple[TracerProvider, Table] | None = None
+        self._last_outermost: SpanContext | None = None
         _recorders.add(self)
 
     @property
     def _table(self) -> Table:
         provider = self._provider or trace.get_tracer_provider()
         if self._shared is None or self._shared[0] is not provider:
-            self._shared = (provider, _tables.setdefault(provider, Table()))
+            self._shared = (provider, table_of(provider))
             _sweep_at_exit()
         return self._shared[1]
 
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, see `Table`."""
+        shared = self._shared
+        if shared is not None and shared[0] is self._provider:
+            return shared[1].runs  # as `_table`, which is asked at every event
         return self._table.runs
 
     def start(
@@ -156,7 +139,7 @@ class Recorder:
             return None
         for vanished in around.vanished:
             self._sweep(vanished, semconv.CANCELLED)
-        if base is None or (around.run is not None and around.run.is_within(base)):
+        if base is None or around.are_within(base):
             parent_span, parent = around.span, around.run
         else:
             parent_span, parent = base.span, base
@@ -169,23 +152,31 @@ class Recorder:
         run.asked = attribution.asked(tags)
         run.labels = run.content.labels(self._attribution.of_run(parent, context, run.asked))
         run.started = time.time_ns()
-        attributes = mapping.start_attributes(operation)
-        make_safe(attributes)
-        attributes.update(run.labels)
-        run.span = self._tracer.start_span(
-            mapping.span_name(operation),
-            trace.set_span_in_context(parent_span, context),
-            mapping.span_kind(operation),
-            attributes,
-            self._links(operation) if resumes else (),
-            run.started,
-        )
+        if is_dropped(parent_span) and self._table.drops_below:
+            run.span = without_span(parent_span)
+        else:
+            links = self._links(operation) if resumes else ()
+            run.span = self._span(run, trace.set_span_in_context(parent_span, context), links)
         self._enter(run)
         if base is None:
-            _remember(self._table.roots, key, run.span.get_span_context().trace_id, _MAX_ROOTS)
+            self._table.remember_root(run)
         if attach:
-            run.attach(around.outer, around.run, context)
+            run.stand_in = CurrentSpan(run, around.outer, around.beneath)
+            run.stand_in.attach(context)
         return run
+
+    def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
+        attributes = mapping.start_attributes(run.operation)
+        make_safe(attributes)
+        attributes.update(run.labels)
+        return self._tracer.start_span(
+            mapping.span_name(run.operation),
+            context,
+            mapping.span_kind(run.operation),
+            attributes,
+            links,
+            run.started,
+        )
 
     @staticmethod
     def _make_safe(run: Run) -> None:
@@ -246,17 +237,6 @@ class Recorder:
         """Names the span again, after its operation has learned its key, such as the model."""
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
-
-    def hide(self, key: Any, shown: Run) -> None:
-        """Lets a run without a span be found as `shown`, the nearest run above it that has one."""
-        if not shown.open:
-            return
-        if shown.hidden is None:
-            shown.hidden = []
-        shown.table[key] = shown
-        shown.hidden.append(key)
-        if len(shown.hidden) > _MAX_HIDDEN:
-            shown.table.pop(shown.hidden.pop(0), None)
 
     def chunk(self, run: Run) -> None:
         """Notes that a piece of the answer arrived."""
@@ -344,8 +324,8 @@ class Recorder:
         span, parent = run.span, run.parent
         try:
             self._leave(run)
-            if outcome == semconv.INTERRUPTED and run.operation.conversation_id:
-                self._remember_interrupted(run.operation.conversation_id, run)
+            if outcome == semconv.INTERRUPTED:
+                self._table.remember_interrupted(run)
             self._closing.describe(run, ended, failure, outcome)
         except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
@@ -357,10 +337,11 @@ class Recorder:
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
+            run.recorder._remember_outermost(run)
 
     def _leave(self, run: Run) -> None:
         """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
-        for key in run.hidden or ():
+        for key in list(run.hidden or ()):
             run.table.pop(key, None)
         if run.watch is not None and run.place is not None and run.place.task is not None:
             run.place.task.remove_done_callback(run.watch)
@@ -370,9 +351,19 @@ class Recorder:
 
     def trace_id(self, key: Any) -> str | None:
         """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
-        run = self.runs.get(key)
-        found = self._table.roots.get(key) if run is None else run.span.get_span_context().trace_id
-        return trace.format_trace_id(found) if found else None
+        return self._table.trace_id(key)
+
+    def _remember_outermost(self, run: Run) -> None:
+        if run.parent is None or run.parent.recorder is not self:
+            context = run.span.get_span_context()
+            if context.trace_flags.sampled:
+                self._last_outermost = context
+
+    @property
+    def last_trace_id(self) -> str | None:
+        """The trace, in hex, of the sampled run without one of this recorder's above it that ended last."""
+        context = self._last_outermost
+        return trace.format_trace_id(context.trace_id) if context else None
 
     def evaluated(
         self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]
@@ -401,20 +392,9 @@ class Recorder:
         self._events.evaluation(subject, in_event, now)
         span.end(now)
 
-    def _remember_interrupted(self, conversation: str, run: Run) -> None:
-        if run.parent is None:
-            waiting = self._table.interrupted
-            _remember(waiting, conversation, run.span.get_span_context(), _MAX_INTERRUPTED)
-
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
         interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
-
-
-def _remember(remembered: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    remembered[key] = value
-    if len(remembered) > most:
-        remembered.popitem(last=False)
 
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
@@ -435,14 +415,3 @@ def sweep_all() -> None:
     recorders: Iterable[Recorder] = list(_recorders)
     for recorder in recorders:
         guarded(recorder.sweep)()
-
-
-def _disown() -> None:
-    """Leaves the runs that are open at a fork to the parent process: in the child they are only there to be parents."""
-    for table in _tables.values():
-        for run in table.runs.values():
-            run.span = trace.NonRecordingSpan(run.span.get_span_context())
-            run.recorder = None
-
-
-fork.in_child(_disown)

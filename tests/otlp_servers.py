@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from otel_callbacks.explore import SpanRecord
-from otel_callbacks.explore.files import spans_of_line
-from otel_callbacks.explore.otlp import to_document
+from otel_callbacks.explore.files.protobuf import to_document
+from otel_callbacks.explore.files.reading import spans_of_line
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from receivers import GRPC, HTTP, receiver
 
-from otel_callbacks.explore.store import read_jsonl
+from otel_callbacks.explore.files.writing import read_jsonl
 from otel_callbacks.export.otlp import Otlp
 from otel_callbacks.export.outbox import Limits
 from otel_callbacks.export.signals import SpanDelivery

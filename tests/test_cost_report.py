@@ -265,12 +265,12 @@ def test_spans_of_the_sdk() -> None:
 # How it is shown.
 
 TABLE = """\
-tenant          calls  input  output  cached  reasoning  cost USD    share  p50 s  p95 s  unpriced  cache hits
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-acme                2  2,000     200       0          0  0.203500  100.0 %   1.00   1.00
-(unattributed)      1  1,000     100       0          0  0.000000    0.0 %   1.00   1.00         1           1
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-total               3  3,000     300       0          0  0.203500  100.0 %   1.00   1.00         1           1
+tenant          calls  input  output  cost USD    share  p50 s  p95 s  unpriced  cache hits
+───────────────────────────────────────────────────────────────────────────────────────────
+acme                2  2,000     200  0.203500  100.0 %   1.00   1.00
+(unattributed)      1  1,000     100                      1.00   1.00         1           1
+───────────────────────────────────────────────────────────────────────────────────────────
+total               3  3,000     300  0.203500  100.0 %   1.00   1.00         1           1
 Costs are estimates from the tokens that were counted and the prices that were known, not an invoice.
 Without a price, and so not in the costs: 1 calls (1 no_usage).
 From the application's own cache: 1 answers, which saved 0.003500 USD."""
@@ -294,6 +294,7 @@ def test_a_label_cannot_break_the_table() -> None:
 def test_in_a_notebook() -> None:
     bundle = report([call("1", tenant="<b>&")], by=["tenant"])._repr_mimebundle_()
     assert bundle["text/plain"].startswith("tenant")
+    assert "<table><tr><td><b>tenant</b></td>" in bundle["text/html"]
     assert "<td>&lt;b&gt;&amp;</td>" in bundle["text/html"]
     assert "style" not in bundle["text/html"] and "<script" not in bundle["text/html"]
 

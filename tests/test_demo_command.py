@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -102,6 +103,10 @@ def receiving() -> Iterator[Receiver]:
             thread.join()
 
 
+HEADER = re.compile(r"\S.* · [\d.]+ m?s · ")
+"""What the first line of a trace looks like."""
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a run of the command left behind."""
@@ -112,7 +117,8 @@ class Ran:
 
     def parts(self) -> dict[str, str]:
         """What was printed of each job, by its title."""
-        cut = [part.partition(" ─") for part in self.output.split("── ")[1:]]
+        jobs = self.output.partition("━━ ")[0]
+        cut = [part.partition(" ─") for part in jobs.split("── ")[1:]]
         return {title: text for title, _, text in cut}
 
 
@@ -137,7 +143,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ran, 
 def test_shows_the_traces_of_every_job_and_no_others(everything: tuple[Ran, Receiver]) -> None:
     ran, _ = everything
     shown = {
-        title: [line.partition(" · ")[0] for line in text.splitlines() if " · trace " in line]
+        title: [line.partition(" · ")[0] for line in text.splitlines() if HEADER.match(line)]
         for title, text in ran.parts().items()
     }
     assert shown == ROOTS
@@ -146,7 +152,10 @@ def test_shows_the_traces_of_every_job_and_no_others(everything: tuple[Ran, Rece
 
 def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> None:
     ran, receiver = everything
-    assert ran.errors == ""
+    assert ran.errors.startswith(
+        "calls of hashed-tfidf-256 (openai, 127.0.0.1) have no price (local_endpoint)"
+    )
+    assert len(ran.errors.splitlines()) == 1
     assert ran.output.startswith("Model:  extractive-1 at http://127.0.0.1:")
     assert "120 indexed" in ran.output
     assert max(map(len, ran.output.splitlines())) <= 110
@@ -154,6 +163,17 @@ def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> 
         "The traces are in .otel_callbacks/demo.jsonl (OTLP JSON Lines).\n"
         f"They were sent to {receiver.url} as well.\n"
     )
+
+
+def test_shows_what_it_cost_who_pays_and_what_tools_took(everything: tuple[Ran, Receiver]) -> None:
+    _, _, shown = everything[0].output.partition("━━ What it cost, and who pays ")
+    costs, _, tools = shown.partition("━━ What tools took of the agents' input tokens (estimated) ")
+    rows = {line[:20].strip(): line for line in costs.splitlines()}
+    assert "$" not in costs and "USD" in rows["tenant  feature"]
+    assert {"acme    agent", "globex  supervisor", "extractive-1", "hashed-tfidf-256"} <= rows.keys()
+    assert "%" in rows["extractive-1"] and "%" not in rows["hashed-tfidf-256"]
+    assert "invoke_agent librarian: " in tools
+    assert "  search_docs " in tools and "sent again" in tools
 
 
 def test_traces_conform(everything: tuple[Ran, Receiver]) -> None:

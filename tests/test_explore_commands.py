@@ -14,6 +14,7 @@ from opentelemetry.trace import set_span_in_context
 
 from otel_callbacks.cli import main
 from otel_callbacks.explore import JsonLinesSpanExporter, Traces, page, render_svg, render_text
+from otel_callbacks.explore.commands import terminal
 
 SECOND = 10**9
 NOON = 1_700_000_000 * SECOND
@@ -105,13 +106,28 @@ def test_what_cannot_be_read_is_said_with_status_2(file, monkeypatch, arguments,
 
 
 def test_top_lists_traces(file):
-    rag, agent = (trace.trace_id[:12] for trace in Traces.open(file))
+    rag, agent = (trace.trace_id[:8] for trace in Traces.open(file))
     assert run("top", file).stdout.splitlines() == [
-        "              start  name   time    tokens     cost  unpriced  errors  trace",
-        f"2023-11-14 22:13:20  rag    1.50 s   1,010  $0.2500                    {rag}",
-        f"2023-11-14 22:14:20  agent  750 ms                          1       1  {agent}",
+        "         start  name   time    tokens     cost  unpriced  errors  trace",
+        f"11-14 22:13:20  rag    1.50 s   1,010  $0.2500                    {rag}",
+        f"11-14 22:14:20  agent  750 ms                          1       1  {agent}",
     ]
     assert run("top", file, "--sort", "errors", "-n", 1).stdout.splitlines()[1].endswith(agent)
+
+
+def test_names_give_way_to_what_stands_beside_them(tmp_path):
+    path = tmp_path / "t.jsonl"
+    tracer(path).start_span("invoke_workflow " + "long" * 20).end()
+    heads, row = run("top", path).stdout.splitlines()
+    assert (len(heads) < 100, len(row), row[16:36]) == (True, 100, "invoke_workflow long")
+    assert "… " in row
+
+
+def test_a_terminal_cuts_lines_off_instead_of_breaking_them(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "_is_rich", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal.show("chat gpt-4o costs $0.0001 too much")
+    assert capsys.readouterr().out == "chat gpt-4o costs $…\n"
 
 
 def test_top_adds_up_steps(file):

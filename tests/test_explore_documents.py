@@ -2,7 +2,7 @@ import json
 
 from span_trees import span, tree
 
-from otel_callbacks.explore.documents import documents
+from otel_callbacks.explore.spans.documents import documents
 
 
 def found(name, *ids, start=0, **attributes):

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from span_trees import span, tree
 
-from otel_callbacks.explore.folding import rows
+from otel_callbacks.explore.pictures.folding import rows
 
 NAMES = st.sampled_from(["chat a", "chat b", "execute_tool t", "step"])
 SPANS = st.lists(

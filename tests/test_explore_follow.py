@@ -1,8 +1,8 @@
 from records import span
 
 from otel_callbacks.explore import Traces
-from otel_callbacks.explore.follow import Follower
-from otel_callbacks.explore.index import Index
+from otel_callbacks.explore.commands.follow import Follower
+from otel_callbacks.explore.index.database import Index
 
 
 def following(*spans):

@@ -69,6 +69,13 @@ def test_without_content_there_are_costs_and_times_all_the_same():
     assert (row["question"], row["contexts"], row["answer"], row["latency"]) == (None, [], None, 1.42)
 
 
+def test_gaps_leave_whole_numbers_and_truth_values_what_they_are():
+    tokens = spans_frame([RAG])["input_tokens"]
+    assert tokens.isna().any() and tokens.dropna().map(type).eq(int).all()
+    found = documents_frame([CAPTURED, RAG])
+    assert found["kept"].isna().any() and len(found[found["kept"]]) == found["kept"].sum() > 0
+
+
 @pytest.mark.parametrize("frame", [spans_frame, documents_frame, rag_frame])
 def test_frames_of_nothing_have_their_columns(frame):
     assert frame([]).empty

@@ -6,9 +6,10 @@ from nbconvert.filters.strings import clean_html
 from span_trees import AGENT, RAG, SUPERVISOR, span, tree, usage
 from test_explore_svg import DEEP, FAN, NASTY
 
-from otel_callbacks.explore.documents import RetrievedDocument
-from otel_callbacks.explore.html import page, render_html, score_bar
-from otel_callbacks.explore.links import set_links
+from otel_callbacks.cost.tools import ToolTokens, ToolUse
+from otel_callbacks.explore.pictures.html import page, render_html, score_bar
+from otel_callbacks.explore.pictures.links import set_links
+from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 
 def messages(*said):
@@ -109,7 +110,7 @@ def test_everything_is_escaped(content):
         span(
             *(1, f"chat {content}", 0, 9),
             gen_ai__input__messages=messages((content, content)),
-            otel_callbacks__rollup__tools=json.dumps([{"tool": content, content: 1}]),
+            otel_callbacks__rollup__tools=json.dumps({content: {content: 1}}),
         ),
     )
     html = render_html(trace)
@@ -145,13 +146,14 @@ def test_a_link_that_cannot_work_is_refused(template):
 
 
 def test_the_tool_table():
-    used = [{"tool": "search", "sent_once": 1200, "resent": 4800}, {"tool": "add", "sent_once": 3}]
-    trace = tree(span(0, "invoke_agent a", 0, 9, otel_callbacks__rollup__tools=json.dumps(used)))
+    uses = {"search": ToolUse(calls=2, sent_once=1200, resent=4800), "add": ToolUse(calls=1, sent_once=3)}
+    used = ToolTokens(uses=uses).to_json()
+    trace = tree(span(0, "invoke_agent a", 0, 9, otel_callbacks__rollup__tools=used))
     table = re.search("<pre><code>(.*?)</code></pre>", render_html(trace), re.DOTALL)
     assert table.group(1).splitlines() == [
-        "<b>tool    sent once  resent</b>",
-        "search      1,200   4,800",
-        "add             3",
+        "<b>tool    calls  sent once  resent  cached  definition  call</b>",
+        "search      2      1,200   4,800       0           0     0",
+        "add         1          3       0       0           0     0",
     ]
 
 

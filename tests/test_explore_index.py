@@ -8,8 +8,8 @@ import pytest
 from records import call, span
 
 from otel_callbacks.explore import EventRecord, LinkRecord, Traces, read_jsonl
-from otel_callbacks.explore.index import Index
-from otel_callbacks.explore.trace_files import TraceFiles
+from otel_callbacks.explore.index.database import Index
+from otel_callbacks.explore.index.trace_files import TraceFiles
 
 
 def line(trace_id="a", span_id="1", name="one", **more):

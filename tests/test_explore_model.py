@@ -2,7 +2,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_callbacks.explore import SpanRecord, Trace, group
-from otel_callbacks.explore.model import EventRecord
+from otel_callbacks.explore.spans.records import EventRecord
 
 
 def span(span_id, parent_id=None, *, start=0, end=1, trace_id="a", status="UNSET", events=(), **attributes):

@@ -8,9 +8,9 @@ from nbconvert import HTMLExporter, MarkdownExporter
 from span_trees import AGENT
 from test_explore_html import CAPTURED
 
-from otel_callbacks.explore.html import render_html
 from otel_callbacks.explore.notebook import as_line_magic
-from otel_callbacks.explore.svg import render_svg
+from otel_callbacks.explore.pictures.html import render_html
+from otel_callbacks.explore.pictures.svg import render_svg
 
 TESTS = Path(__file__).parent
 SETUP = f"""
@@ -26,8 +26,7 @@ class Collection(list):
     def since(self, mark):
         return self[mark:]
 
-import otel_callbacks
-collected = otel_callbacks.traces = Collection([SUPERVISOR])
+collected = Collection([SUPERVISOR])
 for _ in range(5):
     install(get_ipython(), collected)
 """
@@ -41,8 +40,10 @@ CELLS = {
     "failing": "%%trace\ncollected.append(RAG)\nraise ValueError('of the user')",
     "many": "%%trace\ncollected.extend([RAG, RAG, AGENT, AGENT, AGENT])",
     "argument": "%%trace verbose\n1",
-    "reloaded": "%load_ext otel_callbacks\n%reload_ext otel_callbacks",
-    "magic of the extension": "%%trace\ncollected.append(RAG)",
+    "reloaded": "import os\nos.environ['OTEL_TRACES_EXPORTER'] = 'none'\n%load_ext otel_callbacks\n"
+    + "%reload_ext otel_callbacks\n" * 4,
+    "magic of the extension": "%%trace\nfrom otel_callbacks import traces, workflow\nwith workflow('w'):\n    pass",
+    "traces of the extension": "[trace.name for trace in traces]",
     "unloaded": "%unload_ext otel_callbacks\nget_ipython().find_line_magic('trace') is None",
     "diff": "CAPTURED.diff(RAG)",
     "in a list": "[CAPTURED]",
@@ -107,7 +108,8 @@ def test_the_magic_takes_no_arguments(outputs):
 
 
 def test_the_extension_brings_the_magic_and_takes_it_away(outputs):
-    assert [shown(outputs["reloaded"]), shown(outputs["magic of the extension"])] == [[], [PICTURE, REST]]
+    assert shown(outputs["magic of the extension"]) == [PICTURE, REST]
+    assert outputs["traces of the extension"][0].data["text/plain"] == "['invoke_workflow w']"
     assert outputs["unloaded"][0].data["text/plain"] == "True"
 
 

@@ -4,7 +4,7 @@ import pytest
 from span_trees import AGENT, RAG, SUPERVISOR, span, tree, usage
 
 from otel_callbacks.explore import render_text
-from otel_callbacks.explore.wording import format_cost, format_duration
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration
 
 
 def check(trace, expected, width=100):
@@ -32,15 +32,15 @@ def test_an_agent_with_a_failing_tool():
         """
 invoke_agent support · 6.21 s · 6,010 tokens · $0.0156 · 1 error · 4bf92f3577b34da6a3ce929d0e0e4736
 ├─ model                         1.20 s
-│  └─ chat gpt-4o                1.18 s    812 → 41 tok  $0.0024  tool_calls
+│  └─ chat gpt-4o                1.18 s    812 → 41 tok  $0.0024
 ├─ tools                          40 ms
 │  └─ execute_tool lookup_order   31 ms
 ├─ model                         1.23 s
-│  └─ chat gpt-4o                1.22 s  1,232 → 54 tok  $0.0034  tool_calls · 768 cached
+│  └─ chat gpt-4o                1.22 s  1,232 → 54 tok  $0.0034  768 cached
 ├─ tools                         220 ms  ✗ ValueError
 │  └─ execute_tool lookup_order  210 ms  ✗ ValueError: order 'A-1002' not found
 ├─ model                         1.26 s
-│  └─ chat gpt-4o                1.25 s  1,652 → 67 tok  $0.0044  tool_calls · 768 cached
+│  └─ chat gpt-4o                1.25 s  1,652 → 67 tok  $0.0044  768 cached
 ├─ tools                         130 ms
 │  ├─ execute_tool refund        120 ms
 │  └─ execute_tool lookup_order   31 ms
@@ -56,10 +56,10 @@ def test_a_supervisor_with_agents_below_it():
         """
 invoke_workflow report · 21.4 s · 24,860 tokens · $0.0690 · 1 unpriced · 1 error · 4bf92f35…
 └─ invoke_agent supervisor                    21.4 s
-   ├─ chat gpt-4o                             910 ms     640 →    28 tok   $0.0019  tool_calls
+   ├─ chat gpt-4o                             910 ms     640 →    28 tok   $0.0019
    ├─ execute_tool transfer_to_researcher     9.00 s
    │  └─ invoke_agent researcher              8.99 s
-   │     ├─ chat claude-sonnet-4-5            1.89 s   1,502 →   211 tok   $0.0077  tool_use
+   │     ├─ chat claude-sonnet-4-5            1.89 s   1,502 →   211 tok   $0.0077
    │     ├─ execute_tool web_search           380 ms
    │     ├─ execute_tool web_search           380 ms
    │     ├─ execute_tool web_search           380 ms
@@ -68,7 +68,7 @@ invoke_workflow report · 21.4 s · 24,860 tokens · $0.0690 · 1 unpriced · 1 
    │     ├─ execute_tool web_search           402 ms  ✗ ReadTimeout: timed out
    │     └─ chat claude-sonnet-4-5            1.59 s  14,203 →   842 tok   $0.0552  1,400 cached
    ├─ invoke_agent writer                     10.9 s
-   │  └─ chat acme-7b                         10.9 s   4,120 → 1,830 tok  unpriced  (unknown_model)…
+   │  └─ chat acme-7b                         10.9 s   4,120 → 1,830 tok  unpriced  length
    └─ chat gpt-4o                             480 ms   1,420 →    64 tok   $0.0042  abandoned
 """,
     )
@@ -156,6 +156,28 @@ def test_a_folded_row_sums_up_what_is_below_it():
     ]
     text = render_text(tree(span(0, "agent", 0, 6), *turns))
     assert text.splitlines()[-1] == "└─ … 2 more turn  2 ms  20 → 2 tok  unpriced  ✗ 2 errors · 2 unpriced"
+
+
+def test_calls_without_a_price_are_counted_and_only_models_that_generate_say_so_in_their_row():
+    reason = {"otel_callbacks__cost__unpriced_reason": "unknown_model"}
+    lookups = [
+        part
+        for n in range(3)
+        for part in (span(1, f"retrieval {n}", n, 1), span(2, "embeddings x", n, 1, **usage(9), **reason))
+    ]
+    check(
+        tree(span(0, "rag", 0, 9), *lookups, span(1, "chat x", 5, 1, **usage(7))),
+        """
+rag · 9 ms · 34 tokens · 4 unpriced (3 unknown_model) · trace 4bf92f3577b34da6a3ce929d0e0e4736
+├─ retrieval 0      1 ms
+│  └─ embeddings x  1 ms  9 tok
+├─ retrieval 1      1 ms
+│  └─ embeddings x  1 ms  9 tok
+├─ retrieval 2      1 ms
+│  └─ embeddings x  1 ms  9 tok
+└─ chat x           1 ms  7 tok  unpriced
+""",
+    )
 
 
 @pytest.mark.parametrize(

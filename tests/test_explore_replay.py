@@ -58,6 +58,7 @@ def test_what_is_received_is_what_was_recorded(file, receiving, protocol):
     with receiving() as server:
         ran = replay(file, "--to", server.url, "--protocol", protocol)
         assert (ran.exit_code, ran.stdout) == (0, f"{file}: 6 spans sent to {server.url}\n")
+        assert ran.stderr == ""  # the progress bar is for terminals
         assert server.spans() == list(read_jsonl(file))
     assert list(file.parent.iterdir()) == [file]
 

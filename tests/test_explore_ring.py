@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from processes import run_script
 
 from otel_callbacks.explore import Traces
-from otel_callbacks.explore.ring import Ring
+from otel_callbacks.explore.index.ring import Ring
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_forked_child_that_inherits_a_held_lock_goes_on(tmp_path):
     script = """
         import os
         from opentelemetry.sdk.trace import TracerProvider
-        from otel_callbacks.explore.ring import Ring
+        from otel_callbacks.explore.index.ring import Ring
 
         ring, provider = Ring(), TracerProvider()
         provider.add_span_processor(ring)

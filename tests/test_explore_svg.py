@@ -7,7 +7,7 @@ import pytest
 from span_trees import AGENT, RAG, SUPERVISOR, found, span, tree, usage
 
 from otel_callbacks.explore import Trace
-from otel_callbacks.explore.svg import render_svg
+from otel_callbacks.explore.pictures.svg import render_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 TAGS = {"svg", "g", "title", "rect", "line", "text", "tspan"}
@@ -200,8 +200,15 @@ def test_the_header_sums_up():
     shown = texts(parsed(SUPERVISOR))
     assert shown[:10] == [
         *("invoke_workflow report", "trace 4bf92f3577b34da6a3ce929d0e0e4736", "21.4 s", "23 spans"),
-        *("24,860", "tokens: 21,885 in, 2,975 out", "$0.0690", "cost", "1 unpriced", "of 5 model calls"),
+        *("24,860", "tokens: 21,885 in, 2,975 out", "$0.0690", "cost"),
+        *("1 unpriced", "of 5 model calls (unknown_model)"),
     ]
+
+
+def test_embeddings_without_a_price_do_not_stand_out():
+    lookup = span(1, "embeddings x", 0, 1, **usage(9))
+    assert "#9a6700" not in render_svg(tree(span(0, "rag", 0, 9), lookup))
+    assert "#9a6700" in render_svg(tree(span(0, "rag", 0, 9), lookup, span(1, "chat x", 0, 1, **usage(9))))
 
 
 def test_a_trace_of_one_span_without_duration_is_drawn():

@@ -432,9 +432,36 @@ def test_the_applications_provider_is_kept_flushed_and_not_shut_down(tmp_path: P
     assert configured(script, tmp_path) == "True 1 1\nTrue 2 2\n3\n"
 
 
+def test_what_a_second_call_asks_for_in_vain_is_told(tmp_path: Path) -> None:
+    script = """
+    import logging, sys
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    for _ in range(2):
+        configure(file="a", local=True)
+    configure(local=True)
+    configure("shop", headers={"api-key": "secret"}, file="a")
+    """
+    assert configured(script, tmp_path) == (
+        "configure() was called before, and service_name, headers has no effect;"
+        " replace=True replaces what was set up\n"
+    )
+
+
+def test_a_file_is_written_soon(tmp_path: Path) -> None:
+    script = """
+    import pathlib, time
+    configure(file="a.jsonl").tracer_provider.get_tracer("t").start_span("one").end()
+    latest = time.monotonic() + 4
+    while not pathlib.Path("a.jsonl").exists() and time.monotonic() < latest:
+        time.sleep(0.01)
+    print(pathlib.Path("a.jsonl").exists())
+    """
+    assert configured(script, tmp_path) == "True\n"
+
+
 def test_replace_replaces(tmp_path: Path) -> None:
     script = """
-    first, again = configure(file="a"), configure(file="b")
+    first, again = configure(file="a"), configure(file="a")
     second = configure(file="c", replace=True)
     trace.get_tracer("t").start_span("one").end()
     print(first is again, trace.get_tracer_provider() is second.tracer_provider)

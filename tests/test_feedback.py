@@ -17,7 +17,6 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from otel_callbacks import recorder
 from otel_callbacks.conformance import check_spans
 from otel_callbacks.explore import SpanRecord, group
 from otel_callbacks.feedback import current_trace_id, record_feedback
@@ -198,7 +197,7 @@ def test_unknown_runs(captured: Captured) -> None:
 
 
 def test_only_so_many_calls_are_remembered(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "_MAX_ROOTS", 2)
+    monkeypatch.setattr("otel_callbacks.table._MAX_ROOTS", 2)
     handler, ids = OTelCallbackHandler(**captured.providers), [uuid.uuid4() for _ in range(3)]
     for run_id in ids:
         fakes.ScriptedModel().invoke("q", {"callbacks": [handler], "run_id": run_id})

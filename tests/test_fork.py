@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from receivers import receiver
 
-from otel_callbacks.explore.store import read_jsonl
+from otel_callbacks.explore.files.writing import read_jsonl
 
 SETUP = """
 import logging, os, sys, multiprocessing, threading

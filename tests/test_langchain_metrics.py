@@ -86,6 +86,7 @@ UNITS = {
     "gen_ai.tokens.total": "{token}",
     "gen_ai.cost.usd": "USD",
     "otel_callbacks.cost.unpriced": "{call}",
+    "otel_callbacks.tool.attributed_tokens": "{token}",
     "gen_ai.client.inference.duration": "s",
     "gen_ai.client.inference.time_to_first_chunk": "s",
     "gen_ai.client.inference.time_per_output_chunk": "s",

@@ -19,9 +19,11 @@ MAY_IMPORT = {
     "operations": "semconv",
     "documents": "reading operations",
     "scope": "",
-    "privacy": "guard reading operations documents scope",
+    "privacy": "semconv guard reading operations documents scope",
     "providers": "operations reading",
     "current": "operations",
+    "sampling": "",
+    "table": "fork current sampling",
     "cost": "semconv guard fork reading privacy operations providers scope current",
     "prompted": "operations cost",
     "citations": "operations",
@@ -34,25 +36,28 @@ MAY_IMPORT = {
     "disclosure": "semconv guard operations privacy mapping current events",
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",
-    "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing",
+    "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing"
+    " sampling table",
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",
-    "langchain": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
-    " settings",
-    "llama_index": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
-    " settings",
-    "handler": "langchain llama_index",
     "explore": "semconv guard cost",
+    "lookback": "recorder explore",
+    "langchain": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
+    " settings lookback",
+    "llama_index": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
+    " settings lookback",
+    "handler": "langchain llama_index",
     "cost/reporting/command": "cost explore",
     "processors": "semconv cost settings",
     "testing": "processors settings",
     "conformance": "",
     "export": "guard fork metrics recorder explore processors",
-    "demo": "export explore handler langchain llama_index",
+    "extension": "explore export",
+    "demo": "semconv cost export explore handler langchain llama_index",
     "cli": "conformance cost demo explore",
     "__main__": "cli",
-    "__init__": "cost explore export feedback handler langchain manual privacy processors",
+    "__init__": "cost explore export extension feedback handler langchain manual privacy processors",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -62,16 +67,20 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": ("export/", "processors.py", "explore/store.py", "explore/ring.py", "testing.py"),
-    "opentelemetry.exporter": ("export/", "explore/store.py"),
+    "opentelemetry.sdk": (
+        *("export/", "processors.py", "explore/files/writing.py", "explore/index/ring.py", "testing.py"),
+    ),
+    "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": (),
-    "grpc": ("explore/senders.py",),
-    "requests": ("explore/senders.py",),
+    "grpc": ("explore/files/senders.py",),
+    "requests": ("explore/files/senders.py",),
     "rich": ("explore/commands/",),
-    "pandas": ("explore/", "cost/reporting/"),
-    "IPython": ("explore/",),
+    "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
+    "IPython": ("explore/notebook.py",),
     "click": ("cli.py", "demo/", "conformance/command.py", "cost/reporting/command.py", "explore/commands/"),
 }
+# The rooms of `explore`, likewise: each may import these. What stands beside them in the folder may import them all.
+ROOMS = {"spans": "", "files": "spans", "index": "spans files", "pictures": "spans"}
 # Types for annotations; and the names of outcomes and events, which a handler passes to the recorder.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}
 
@@ -99,6 +108,18 @@ def test_arrows_point_down(module: str) -> None:
     allowed = {part, *MAY_IMPORT[part].split()}
     used = {name.split(".")[1] for name in imports(module) if within(name, "otel_callbacks") and "." in name}
     assert used <= allowed, f"{module} may not import {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_point_down_among_the_rooms_of_explore(room: str) -> None:
+    """Imports within functions are left out: a trace that shows itself loads what looks at traces."""
+    used = {
+        node.module.removeprefix("otel_callbacks.explore.").partition(".")[0]
+        for path in (PACKAGE / "explore" / room).glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("otel_callbacks.explore")
+    }
+    assert used <= {room, *ROOMS[room].split()}
 
 
 @pytest.mark.parametrize("module", MODULES)

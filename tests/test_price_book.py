@@ -28,6 +28,11 @@ tiers = [{ above = 200_000, input = 0.2 }]
 """
 
 
+def test_a_mapping_is_no_entries() -> None:
+    with pytest.raises(PriceBookError, match=r"entries is a mapping; PriceBook\.of\(\.\.\.\) reads one"):
+        PriceBook({"prices": {}})  # type: ignore[arg-type]
+
+
 def test_toml_json_and_mapping_say_the_same(tmp_path) -> None:
     entry = {"model": "house-*", "aliases": ["chat"], "host": "*.gpu.example", "provider": "azure"} | {
         "service_tier": "*",

@@ -2,6 +2,9 @@
 
 A trace file is the collector's file format: one `{"resourceSpans": [...]}`, `{"resourceMetrics": [...]}` or
 `{"resourceLogs": [...]}` per line; ids in hex, times in nanoseconds since 1970, enums as numbers or names.
+
+`otel_callbacks.explore` reads such files too, spans only and leniently. An auditor that shared its decoder with what
+it audits would be blind to that decoder's faults, and would forgive what a rule has to see.
 """
 
 import base64

@@ -56,6 +56,9 @@ class Budget:
     is called, once per period. With `enforce` the next model call raises `BudgetExceeded` before anything is sent;
     a call under way always ends, so the budget is overdrawn by what was under way.
 
+    In LlamaIndex a call is stopped through the callback manager of its model, where the handler has to be (`Settings`
+    puts it there); with `instrument()` alone the budget only observes.
+
     The count is this process's own and starts at 0 with it. Calls without a price cost nothing here either.
 
     Args:

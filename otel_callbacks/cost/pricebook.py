@@ -148,6 +148,10 @@ class PriceBook:
     hosts: tuple[tuple[Pattern, str], ...] = ()
     version: str | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.entries, Mapping):
+            raise PriceBookError("entries is a mapping; PriceBook.of(...) reads one")
+
     @classmethod
     def of(cls, book: Mapping[str, Any]) -> "PriceBook":
         """Reads a mapping of the documented shape.

@@ -1,8 +1,8 @@
 """What the parts of a prompt weigh, in estimated tokens; a message is weighed once per agent, however often sent."""
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from otel_callbacks.cost.tokens import estimate
 from otel_callbacks.operations import (
@@ -16,6 +16,8 @@ from otel_callbacks.operations import (
     ToolCallResponse,
 )
 from otel_callbacks.reading import integer, is_a, is_list, items, mapping, name, number, text, word
+
+_M = TypeVar("_M")
 
 _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
 _MEDIA = ("image", "audio", "video", "file", "media", "document")
@@ -36,6 +38,23 @@ class PromptWeights:
     def __init__(self) -> None:
         self._parts: dict[Hashable, Sequence[PromptPart]] = {}
         self._tools: dict[str, str] = {}  # the name of the tool that a call's id stands for
+
+    def parts(
+        self,
+        chat: Iterable[_M],
+        tools: Any,
+        key: Callable[[_M], Hashable],
+        read: Callable[[_M], Message],
+    ) -> list[PromptPart]:
+        """What is sent to a model: the definitions of tools, then messages in the framework's form.
+
+        `key` tells whether a message was sent before, `read` turns one that was not into the conventions' form.
+        """
+        parts = list(self.definitions(tools))
+        for message in chat:
+            known = key(message)
+            parts += self.known(known) or self.weigh(known, read(message))
+        return parts
 
     def known(self, key: Hashable) -> Sequence[PromptPart] | None:
         """The parts of a message that was weighed before."""

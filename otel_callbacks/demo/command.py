@@ -1,19 +1,25 @@
 """The `demo` command: real applications, traced, against a model that runs right here."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from inspect import signature
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 
 import click
 
+from otel_callbacks import semconv
+from otel_callbacks.cost.attribution import attribution
 from otel_callbacks.demo.corpus import Doc, load
 from otel_callbacks.demo.endpoint import Endpoint
+from otel_callbacks.demo.extractive import CHAT_MODEL
 from otel_callbacks.demo.server import LocalModelServer
+from otel_callbacks.explore import SpanRecord
 
 Jobs = Mapping[str, Callable[[], str]]
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
@@ -23,10 +29,12 @@ Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs
 def _langchain(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator[Jobs]:
     """The jobs in LangChain, which are handed the handler."""
     from otel_callbacks.demo import langchain_runs
-    from otel_callbacks.langchain import OTelCallbackHandler
+    from otel_callbacks.langchain import OTelCallbackHandler, trace_embeddings, trace_retriever
 
-    store = langchain_runs.index(corpus, langchain_runs.embedding_model(endpoint), docs)
-    handler = OTelCallbackHandler()
+    embeddings = trace_embeddings(langchain_runs.embedding_model(endpoint))
+    store = langchain_runs.index(corpus, embeddings, docs)
+    trace_retriever(store)
+    handler = OTelCallbackHandler(prices=PRICES)
     yield {name: partial(run, endpoint, store, [handler]) for name, run in langchain_runs.RUNS.items()}
 
 
@@ -42,12 +50,18 @@ def _llama_index(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterat
     # Before the handler is there, so that the first trace shown is of the first job.
     index = llama_index_runs.index(corpus, llama_index_runs.embedding_model(endpoint), docs)
     before = Settings.callback_manager
-    Settings.callback_manager = CallbackManager([OTelCallbackHandler()])
+    Settings.callback_manager = CallbackManager([OTelCallbackHandler(prices=PRICES)])
     try:
         yield {name: partial(run, endpoint, index) for name, run in llama_index_runs.RUNS.items()}
     finally:
         Settings.callback_manager = before
 
+
+PRICES = {"prices": {CHAT_MODEL: {"input": 0.15, "output": 0.60}}, "version": "demo"}
+"""USD per million tokens of the local chat model. The embedding model is left without a price, to show what then is."""
+
+TENANTS = ("acme", "globex")
+"""Whom the jobs are done for, in turn."""
 
 _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
     "langchain": ("LangChain", _langchain),
@@ -102,6 +116,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
             except ModuleNotFoundError as missing:
                 raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
     telemetry.shutdown()
+    click.echo(_spent(file))
     click.echo(f"The traces are in {file} (OTLP JSON Lines).")
     if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         click.echo(f"They were sent to {address} as well.")
@@ -117,13 +132,43 @@ def _introduction(endpoint: Endpoint, is_local: bool, documents: int, indexed: i
 
 def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
     """Run the jobs, and print the question, the answer and the traces of each."""
-    for name, job in jobs.items():
-        answer = job().strip()
+    for (name, job), tenant in zip(jobs.items(), cycle(TENANTS), strict=False):
+        with attribution(tenant=tenant, feature=name.replace("_", " ")):
+            answer = job().strip()
         click.echo(f"── {framework}: {name.replace('_', ' ')} ".ljust(_width(), "─"))
         if question := signature(job).parameters.get("question"):
             answer = f"> {question.default}\n{answer}"
         click.echo("\n".join(fill(line, _width()) for line in answer.splitlines()) + "\n")
         show_new()
+
+
+def _spent(file: Path) -> str:
+    """What all of it cost and who pays, and what the agents' tools took of it."""
+    from otel_callbacks.cost import report
+    from otel_callbacks.explore import read_jsonl
+
+    spans = list(read_jsonl(file))
+    return "\n".join(
+        [
+            "━━ What it cost, and who pays ".ljust(_width(), "━"),
+            f"{report(spans, by=('tenant', 'feature'))}\n",
+            f"{report(spans, by=('model',))}\n",
+            "━━ What tools took of the agents' input tokens (estimated) ".ljust(_width(), "━"),
+            *(line for span in spans for line in _tools(span)),
+            "",
+        ]
+    )
+
+
+def _tools(span: SpanRecord) -> Iterator[str]:
+    share, told = (
+        span.attributes.get(name) for name in (semconv.ROLLUP_TOOL_TOKEN_SHARE, semconv.ROLLUP_TOOLS)
+    )
+    if isinstance(share, float) and isinstance(told, str):
+        yield f"{span.name}: {share:.0%} were results of tools"
+        for tool, use in json.loads(told).items():
+            once, again = use["sent_once"], use["resent"]
+            yield f"  {tool:20} {use['calls']:3} calls {once:7,} tokens, {again:7,} sent again"
 
 
 def _shower(file: Path, flush: Callable[[], object]) -> Callable[[], None]:

@@ -2,15 +2,15 @@
 
 from otel_callbacks.explore.collection import Traces, traces
 from otel_callbacks.explore.diff import Diff
-from otel_callbacks.explore.documents import RetrievedDocument
-from otel_callbacks.explore.files import read_jsonl
-from otel_callbacks.explore.html import page, render_html
-from otel_callbacks.explore.links import set_links
-from otel_callbacks.explore.model import EventRecord, LinkRecord, SpanRecord
-from otel_callbacks.explore.render import render_text
-from otel_callbacks.explore.store import JsonLinesSpanExporter
-from otel_callbacks.explore.svg import render_svg
-from otel_callbacks.explore.trace import Trace, group
+from otel_callbacks.explore.files.reading import read_jsonl
+from otel_callbacks.explore.files.writing import JsonLinesSpanExporter
+from otel_callbacks.explore.pictures.html import page, render_html
+from otel_callbacks.explore.pictures.links import set_links
+from otel_callbacks.explore.pictures.svg import render_svg
+from otel_callbacks.explore.pictures.text import render_text
+from otel_callbacks.explore.spans.documents import RetrievedDocument
+from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
+from otel_callbacks.explore.spans.trace import Trace, group
 
 __all__ = [
     "Diff",

@@ -7,20 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
-from otel_callbacks.explore.files import StrPath, trace_files
-from otel_callbacks.explore.filters import Filters, condition
-from otel_callbacks.explore.index import Index
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.ring import process_ring
-from otel_callbacks.explore.store import LOCAL_FOLDER
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.trace_files import TraceFiles
+from otel_callbacks.explore.files.reading import StrPath, trace_files
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.index.database import Index
+from otel_callbacks.explore.index.filters import Filters, condition
+from otel_callbacks.explore.index.ring import process_ring
+from otel_callbacks.explore.index.trace_files import TraceFiles
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
     from otel_callbacks.cost.reporting.reports import Report
-    from otel_callbacks.explore.documents import RetrievedDocument
+    from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 
 class Traces(Sequence[Trace]):
@@ -122,7 +122,7 @@ class Traces(Sequence[Trace]):
         return self.find(since=mark)
 
     def sql(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query; the tables are described in `otel_callbacks.explore.schema`.
+        """The rows of a query; the tables are described in `otel_callbacks.explore.index.schema`.
 
         It is about all traces there are, also where `find` chose some of them.
 
@@ -133,7 +133,7 @@ class Traces(Sequence[Trace]):
 
     def documents(self) -> "list[RetrievedDocument]":
         """Every document that was retrieved or reranked."""
-        from otel_callbacks.explore.documents import documents
+        from otel_callbacks.explore.spans.documents import documents
 
         return [document for trace in self for document in documents(trace)]
 

@@ -5,17 +5,18 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from otel_callbacks.explore import columns, markup
-from otel_callbacks.explore.columns import fit
-from otel_callbacks.explore.documents import documents
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import format_cost, format_duration, plural, printable, title
+from otel_callbacks.explore.pictures import columns, markup
+from otel_callbacks.explore.pictures.cells import title
+from otel_callbacks.explore.pictures.columns import fit
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.spans.documents import documents
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 _MOST_ROWS = 60  # shown; `steps` has all of them
 _MOST_IDS = 3  # of documents, in one cell
-_STEP_WIDTH = 44
-_HEADS = ("", "step", "time", "prompt", "output", "cost", "documents")
+_STEP_WIDTH = 36
+_HEADS = ("", "step", "time", "prompt", "output", "cost")
 
 _Keyed: TypeAlias = dict[Hashable, SpanRecord]
 _Worded: TypeAlias = Callable[[float], str]
@@ -59,7 +60,9 @@ class Diff:
 
     def __str__(self) -> str:
         sides = (f"{side}: {title(trace)} · {trace.trace_id}" for side, trace in self._sides())
-        totals, steps = columns.table(_totals(self)), columns.table(_step_rows(self))
+        documents = ("documents", *map(_documents_cell, self.steps[:_MOST_ROWS]))
+        rows = [(*row, cell) for row, cell in zip(_step_rows(self), documents, strict=True)]
+        totals, steps = columns.table(_totals(self)), columns.table(rows)
         return "\n".join((*sides, "", *totals, "", *steps, *_more(self)))
 
     def __repr__(self) -> str:
@@ -72,7 +75,8 @@ class Diff:
             )
             for side, trace in self._sides()
         ]
-        tables = markup.table(_totals(self)), markup.table(_step_rows(self))
+        below = list(map(_documents_cell, self.steps[:_MOST_ROWS]))  # as a column they would make lines wrap
+        tables = markup.table(_totals(self)), markup.table(_step_rows(self), below)
         parts = (*sides, *tables, *map(markup.line, _more(self)))
         return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}
 
@@ -202,7 +206,10 @@ def _step_cells(step: StepDiff) -> Iterator[str]:
     yield both(lambda span: span.input_tokens, "{:,}".format, own=True)
     yield both(lambda span: span.output_tokens, "{:,}".format, own=True)
     yield both(lambda span: span.cost, format_cost, own=True)
-    yield "  ".join(filter(None, (_ids("+", step.gained), _ids("−", step.lost))))
+
+
+def _documents_cell(step: StepDiff) -> str:
+    return "  ".join(filter(None, (_ids("+", step.gained), _ids("−", step.lost))))
 
 
 def _word(value: float | None, worded: _Worded) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.captured import Said, input_messages, output_messages
-from otel_callbacks.explore.documents import RetrievedDocument, documents
-from otel_callbacks.explore.model import SpanRecord
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.spans.captured import Said, input_messages, output_messages
+from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -45,6 +45,11 @@ _RAG_COLUMNS = (
     "output_tokens",
 )
 
+# pandas would make floats of whole numbers with gaps, and objects of truth values with gaps
+_SPAN_TYPES = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens"), "Int64")
+_DOCUMENT_TYPES = dict.fromkeys(("kept", "in_prompt", "cited"), "boolean")
+_DOCUMENT_TYPES |= dict.fromkeys(("size", "rank_before"), "Int64")
+
 
 def to_dicts(traces: Iterable[Trace]) -> list[dict[str, Any]]:
     """One dictionary per span, its attributes under `attributes`; durations in seconds, cost in US dollars."""
@@ -66,7 +71,7 @@ def spans_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
     attributes = sorted({name for row in rows for name in row} - {*_SPAN_COLUMNS})
     frame = pd.DataFrame(rows, columns=[*_SPAN_COLUMNS, *attributes])
     frame["start_ns"] = pd.to_datetime(frame["start_ns"], unit="ns", utc=True)
-    return frame.rename(columns={"start_ns": "start"})
+    return frame.astype(_SPAN_TYPES).rename(columns={"start_ns": "start"})
 
 
 def documents_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
@@ -80,7 +85,7 @@ def documents_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
         for trace in traces
         for document in documents(trace)
     ]
-    return _pandas().DataFrame(rows, columns=list(_DOCUMENT_COLUMNS))
+    return _pandas().DataFrame(rows, columns=list(_DOCUMENT_COLUMNS)).astype(_DOCUMENT_TYPES)
 
 
 def rag_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":

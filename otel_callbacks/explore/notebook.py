@@ -6,12 +6,12 @@ Nothing appears unasked.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from otel_callbacks.explore.documents import documents
-from otel_callbacks.explore.html import render_html
-from otel_callbacks.explore.render import render_text
-from otel_callbacks.explore.svg import render_svg
-from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.wording import plural
+from otel_callbacks.explore.pictures.html import render_html
+from otel_callbacks.explore.pictures.svg import render_svg
+from otel_callbacks.explore.pictures.text import documents_text, render_text
+from otel_callbacks.explore.pictures.wording import plural
+from otel_callbacks.explore.spans.documents import documents
+from otel_callbacks.explore.spans.trace import Trace
 
 _MAGIC = "%%trace"
 _MOST_TRACES = 3
@@ -38,7 +38,7 @@ def display(trace: Trace) -> None:
     from IPython.display import display as publish
 
     picture = {"image/svg+xml": render_svg(trace), "text/plain": render_text(trace)}
-    rest = {"text/html": render_html(trace), "text/plain": "\n".join(map(str, documents(trace)))}
+    rest = {"text/html": render_html(trace), "text/plain": documents_text(documents(trace))}
     publish(picture, raw=True)  # type: ignore[no-untyped-call]
     publish(rest, raw=True)  # type: ignore[no-untyped-call]
 
@@ -71,18 +71,6 @@ class TraceMagic:
             print("%%trace: this cell made no trace")  # noqa: T201 - the output of a cell
         elif len(found) > _MOST_TRACES:
             print(f"%%trace: {plural(len(found) - _MOST_TRACES, 'earlier trace')} not shown")  # noqa: T201
-
-
-def load_ipython_extension(shell: Any) -> None:
-    """Adds `%%trace` over the traces of this process: `%load_ext otel_callbacks`."""
-    import otel_callbacks
-
-    install(shell, otel_callbacks.traces)
-
-
-def unload_ipython_extension(shell: Any) -> None:
-    """Takes `%%trace` away again."""
-    uninstall(shell)
 
 
 def install(shell: Any, collection: TraceCollection) -> None:

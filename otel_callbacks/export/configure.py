@@ -1,5 +1,6 @@
 """Builds the OpenTelemetry SDK for applications that have none: the only place that does."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,21 +17,26 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
 from otel_callbacks import fork
-from otel_callbacks.explore.links import set_links
-from otel_callbacks.explore.ring import keep_traces
-from otel_callbacks.explore.store import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.explore.index.ring import keep_traces
+from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp, Protocol, Signal
 from otel_callbacks.export.outbox import Limits, Outbox
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.guard import logger
 from otel_callbacks.processors import AttributionSpanProcessor
 
 Makers = list[tuple[str, Callable[[], Any]]]
 """Destinations, and what makes an exporter to each."""
 
+_FILE_DELAY = 0.5
+"""Seconds: a file costs nobody a request, and whoever follows it wants to see what is happening."""
+
 _lock = fork.lock()
 _configured: Telemetry | None = None
+_asked: Mapping[str, Any] = {}
 
 
 def configure(
@@ -55,7 +61,8 @@ def configure(
     Back ends that are down, slow or hostile never hold the application up; `Telemetry.stats` counts what was lost.
 
     A tracer provider that the application has set is kept: what is asked for here is added to it, and what the
-    environment asks for is left to the application. Called again, it returns what the first call set up.
+    environment asks for is left to the application. Called again, it returns what the first call set up, and warns
+    of arguments that the first call did not have.
 
     Args:
         service_name: names the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES do.
@@ -74,11 +81,18 @@ def configure(
         ValueError: an endpoint is no http(s) address, or a protocol or exporter, also one that the environment
             names, is not known.
     """
-    global _configured
+    global _configured, _asked
     addresses = [_checked(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)]
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
     places = [Otlp(address, protocol, headers) for address in addresses]
+    asked = {
+        "service_name": service_name,
+        "endpoints": addresses,
+        "protocol": protocol,
+        "headers": headers,
+        "file": file,
+    }
     with _lock:
         if _configured is None or replace:
             existing = trace.get_tracer_provider()
@@ -87,6 +101,12 @@ def configure(
             else:
                 _configured = _build(service_name, places, Otlp(None, protocol, headers), file)
                 _install(_configured, again=replace)
+            _asked = asked
+        elif late := [name for name, value in asked.items() if value and value != _asked[name]]:
+            logger.warning(
+                "configure() was called before, and %s has no effect; replace=True replaces what was set up",
+                ", ".join(late),
+            )
         if local:
             keep_traces(_configured.tracer_provider)
         if links is not None:
@@ -156,12 +176,13 @@ def _deliver(
     makers: Makers, file: str | os.PathLike[str] | None
 ) -> tuple[Sequence[SpanDelivery], Path | None]:
     """What takes spans to each destination, and to a file; and which file that is."""
-    written = None
-    if file is not None:
-        written = JsonLinesSpanExporter(file).path
-        makers = [*makers, (str(file), partial(JsonLinesSpanExporter, file))]
     limits = environment.limits("OTEL_BSP")
-    return [SpanDelivery(destination, make, limits) for destination, make in makers], written
+    deliveries = [SpanDelivery(destination, make, limits) for destination, make in makers]
+    if file is None:
+        return deliveries, None
+    soon = dataclasses.replace(limits, delay=min(limits.delay, _FILE_DELAY))
+    deliveries.append(SpanDelivery(str(file), partial(JsonLinesSpanExporter, file), soon))
+    return deliveries, JsonLinesSpanExporter(file).path
 
 
 def _readers(makers: Makers) -> tuple[Sequence[MetricDelivery], Sequence[MetricReader]]:

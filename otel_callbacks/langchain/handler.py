@@ -16,16 +16,16 @@ from otel_callbacks.current import Run
 from otel_callbacks.guard import faults, guarded
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.langchain.inline import is_better_inline
+from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.privacy.redaction import safe_name
 from otel_callbacks.reading import integer, items, mapping, word
-from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
 
 _NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
-class OTelCallbackHandler(BaseCallbackHandler):
+class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
@@ -37,8 +37,6 @@ class OTelCallbackHandler(BaseCallbackHandler):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
     """
-
-    _recorder: Recorder
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._recorder = recorder(**options)
@@ -93,12 +91,13 @@ class OTelCallbackHandler(BaseCallbackHandler):
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
         parent = parents.named_parent(runs, parent_run_id)
         is_node = graphs.is_node(known, tags)
-        frame = None if run_type or translate.is_runnable(name) else parents.caller()
+        frame = parents.caller()
+        inside = parents.inside_chain(runs, run_id, frame)
         graph = None if is_node else graphs.graph_of(frame)
         if graph is None and recorder.detail != "everything":
             plumbing = not is_node and translate.is_plumbing(name, run_type)
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(run_id, parent)
+                parent.stand_for(run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
@@ -107,13 +106,11 @@ class OTelCallbackHandler(BaseCallbackHandler):
             if is_node
             else translate.chain(name, known, graph, outermost=parent is None and run_type is None)
         )
-        frame = frame or parents.caller()
-        streams = frame is not None and parents.is_generator(frame)
         run = recorder.start(
             run_id,
             operation,
             parent,
-            inside=parents.inside_by_config(runs, run_id) if streams else None,
+            inside=inside,
             found_by_id=True,
             resumes=graph is not None and graphs.resumes(inputs),
             tags=metadata,
@@ -124,7 +121,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a chain run."""
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is None:
             return
         if self._recorder.wants_content(run) and isinstance(run.operation, Workflow | AgentInvocation):
@@ -245,7 +242,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a model call."""
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is not None:
             self._complete_model(run, response)
             self._recorder.finish(run)
@@ -253,7 +250,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a model call, with what had come back until then."""
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is not None:
             self._complete_model(run, kwargs.get("response"), cut=True)
             self._fail(run_id, error)
@@ -302,7 +299,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a tool, or fails it if its message says so."""
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is None or not isinstance(run.operation, ToolExecution):
             return
         failure = translate.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
@@ -345,7 +342,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a retrieval."""
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
             above = run.parent.operation if run.parent is not None else None
             retrieval.finish_retrieval(run.operation, documents, above)
@@ -374,13 +371,16 @@ class OTelCallbackHandler(BaseCallbackHandler):
             known = word(name) or ""
             run.span.add_event(safe_name(known) if _NAME.fullmatch(known) else semconv.EVENT_CUSTOM)
 
-    def _open(self, run_id: UUID) -> Run | None:
-        """The open run with this id; None for a hidden or unknown one."""
+    def _ending(self, run_id: UUID) -> Run | None:
+        """The run with this id, to be ended; None if it is unknown, or a hidden one, which this ends."""
         run = self._recorder.runs.get(run_id)
-        return run if run is not None and run.key == run_id else None
+        if run is None or run.key == run_id:
+            return run
+        run.end_hidden(run_id)
+        return None
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
-        run = self._open(run_id)
+        run = self._ending(run_id)
         if run is None:
             return
         signal = graphs.control_flow(error)

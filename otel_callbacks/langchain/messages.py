@@ -86,11 +86,7 @@ def _block_text(block: Any) -> str | None:
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
     """What an agent sends to its model: the definitions of its tools, then the messages."""
-    parts = list(weights.definitions(tools))
-    for message in chat:
-        key = _key(message)
-        parts += weights.known(key) or weights.weigh(key, _message(message) or Message("unknown", ()))
-    return parts
+    return weights.parts(chat, tools, _key, _said_by)
 
 
 def _key(message: BaseMessage) -> int:
@@ -176,6 +172,10 @@ def _message(message: Any) -> Message | None:
     if role == "tool":
         return Message(role, (ToolCallResponse(content, word(known.get("tool_call_id"))),), name)
     return Message(role, tuple(_parts(known)), name)
+
+
+def _said_by(message: BaseMessage) -> Message:
+    return _message(message) or Message("unknown", ())
 
 
 def _parts(known: Mapping[str, Any]) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from otel_callbacks.current import Run, closed_run, here
+from otel_callbacks.current import Run, ended_run, here
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 _MAX_FRAMES = 40
@@ -37,9 +37,19 @@ def named_parent(runs: dict[Any, Run], parent_run_id: UUID | None) -> Run | None
     ambient = runs.get(ambient_id) if ambient_id is not None else None
     if ambient is not None and (named is None or ambient.is_within(named)):
         return ambient
-    if named is None and (parent_run_id or ambient_id) is not None:
-        return closed_run(parent_run_id or ambient_id)
+    wanted = parent_run_id or ambient_id
+    if named is None and wanted is not None:
+        ended = ended_run()
+        return ended if ended is not None and ended.stands_for(wanted) else None
     return named
+
+
+def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
+    """Tells whether code is inside the chain called `key`, started in `frame`; None if it is while the chain is open.
+
+    The frame of a stream is left between the chunks.
+    """
+    return inside_by_config(runs, key) if frame is not None and is_generator(frame) else None
 
 
 def inside_by_config(runs: dict[Any, Run], key: UUID) -> Callable[[], bool]:

@@ -59,11 +59,6 @@ def is_plumbing(name: str | None, run_type: str | None) -> bool:
     return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
 
 
-def is_runnable(name: str | None) -> bool:
-    """Whether a chain has the name of one of LangChain's own runnables, as no graph has."""
-    return name is not None and name.startswith("Runnable")
-
-
 def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) -> Operation:
     """A chain run: an agent, a graph node, the outermost chain or an application's sub-graph, or a step.
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
+from opentelemetry.context import get_current
 from workflows.errors import WorkflowCancelledByUser
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
-from otel_callbacks.current import Run, inherit, last_run, live_run
+from otel_callbacks.current import Run, enclosing_run, ended_run, inherit
 from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index import inference, streams, translate
 from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
@@ -106,8 +107,8 @@ class Client:
             return recorder
         found = self.recorder_for(instance)
         if found is None and parent_id is not None and self._used:
-            late = last_run()
-            found = late.recorder if late is not None and not late.open else None
+            ended = ended_run()
+            found = ended.recorder if ended is not None else None
         return found
 
     def _base(
@@ -121,10 +122,10 @@ class Client:
         """The run that encloses a new one, whatever the context says."""
         if above is not None:
             return self._take_turn(above, workflow, arguments) or above.run
-        around = live_run(recorder.runs)
+        around = enclosing_run(get_current(), recorder.runs)
         if around is None and parent_id is not None:  # work that outlives what started it
-            late = last_run()
-            return late if late is not None and late.table is recorder.runs else None
+            ended = ended_run()
+            return ended if ended is not None and ended.table is recorder.runs else None
         return around
 
     def _take_turn(self, above: Shown, workflow: Any, arguments: BoundArguments) -> Run | None:
@@ -147,7 +148,7 @@ class Client:
         while nothing above is open but the stream itself.
         """
         if self._streaming and isinstance(operation, Inference):
-            around = live_run(recorder.runs)
+            around = enclosing_run(get_current(), recorder.runs)
             above = self.shown.get(around.key, above) if around is not None else above
         if above is None or type(above.run.operation) is not type(operation):
             return False

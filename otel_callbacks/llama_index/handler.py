@@ -20,6 +20,7 @@ from opentelemetry.context import get_current
 from otel_callbacks.current import enclosing_run
 from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index.registration import register
+from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import Inference
 from otel_callbacks.recorder import Recorder
 from otel_callbacks.settings import Options, recorder
@@ -27,7 +28,7 @@ from otel_callbacks.settings import Options, recorder
 _MAX_REMEMBERED = 64
 
 
-class OTelCallbackHandler(LegacyBaseCallbackHandler):
+class OTelCallbackHandler(LooksBack, LegacyBaseCallbackHandler):
     """Traces LlamaIndex with OpenTelemetry.
 
     Put it in `Settings.callback_manager = CallbackManager([OTelCallbackHandler()])` or set
@@ -40,8 +41,6 @@ class OTelCallbackHandler(LegacyBaseCallbackHandler):
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.
     """
-
-    _recorder: Recorder
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._join(recorder(**options))

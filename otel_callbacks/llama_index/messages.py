@@ -56,11 +56,7 @@ def conversation(chat: Any) -> list[Message] | None:
 
 def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
     """What an agent sends to its model: the definitions of its tools, then the messages."""
-    parts = list(weights.definitions(tools))
-    for message in chat:
-        key = _key(message)
-        parts += weights.known(key) or weights.weigh(key, _message(message))
-    return parts
+    return weights.parts(chat, tools, _key, _message)
 
 
 def _key(message: ChatMessage) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from otel_callbacks import semconv
 from otel_callbacks.guard import faults
 from otel_callbacks.privacy.patterns import PERSONAL, without, without_secrets
 
@@ -39,6 +40,13 @@ def hides(key: str) -> str | None:
     return None
 
 
+_GENERATED = frozenset((semconv.OPERATION_NAME, semconv.RESPONSE_ID, semconv.TOOL_CALL_ID))
+"""Attributes that providers make up, each a new one, so that looking them through would never be cached."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What makes LangGraph's names of tasks differ from each other."""
+
+
 @lru_cache(maxsize=4096)
 def safe_name(name: str) -> str:
     """A name, address or other short text of the application's, without credentials; cached, because names repeat."""
@@ -49,7 +57,8 @@ def make_safe(attributes: MutableMapping[str, Any], clean: Callable[[str], str] 
     """Takes credentials, or what else `clean` removes, out of attributes that hold names and numbers, not content."""
     for name, value in attributes.items():
         if type(value) is str:
-            attributes[name] = clean(value)
+            if name not in _GENERATED and clean(same := _UUID.sub("", value)) != same:
+                attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
             attributes[name] = [clean(item) if type(item) is str else item for item in value]
 

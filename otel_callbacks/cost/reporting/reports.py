@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from itertools import compress
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -154,12 +155,16 @@ class Report:
 
     def _table(self) -> Table:
         headings = ("calls", "input", "output", "cached", "reasoning", "cost USD", "share", "p50 s", "p95 s")
-        columns = (*self.by, *headings, "unpriced", "cache hits")
+        cells = {row.key: _cells(row) for row in self.rows}
+        total = _cells(self.total)
+        # a column in which nobody has anything to say only takes room
+        told = [any(column) for column in zip(total, *cells.values(), strict=True)]
+        columns = (*self.by, *compress((*headings, "unpriced", "cache hits"), told))
         return Table(
             columns,
             range(len(self.by), len(columns)),
-            [[*names_of(self.by, row.key), *_cells(row)] for row in self.rows],
-            ["total", *[""] * (len(self.by) - 1), *_cells(self.total)],
+            [[*names_of(self.by, key), *compress(row, told)] for key, row in cells.items()],
+            ["total", *[""] * (len(self.by) - 1), *compress(total, told)],
             list(_notes(self.total)),
         )
 
@@ -300,10 +305,17 @@ def _numbers(row: Row) -> dict[str, Any]:
 
 
 def _cells(row: Row) -> list[str]:
-    tokens = (row.calls, row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens)
+    """The numbers of a row as they are shown: nothing for what is none, and no cost where none is known."""
+    tokens = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens)
     times = ("" if seconds is None else f"{seconds:.2f}" for seconds in (row.p50, row.p95))
-    others = (f"{number:,}" if number else "" for number in (row.unpriced_calls, row.cached_calls))
-    return [*(f"{number:,}" for number in tokens), dollars(row.cost_usd), percent(row.share), *times, *others]
+    others = (row.unpriced_calls, row.cached_calls)
+    is_known = row.unpriced_calls < row.calls or not row.calls
+    cost = (dollars(row.cost_usd), percent(row.share)) if is_known else ("", "")
+    return [f"{row.calls:,}", *map(_count, tokens), *cost, *times, *map(_count, others)]
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
 
 
 def _notes(total: Row) -> Iterable[str]:

@@ -44,12 +44,12 @@ class Table:
         return "\n".join((*lines, *self.notes))
 
     def html(self) -> str:
-        """Plain tags, without style or script, as a notebook shows them."""
-        head = _html_row("th", self.columns)
-        body = "".join(_html_row("td", row) for row in self.rows)
-        foot = f"<tfoot>{_html_row('th', self.total)}</tfoot>" if self.total is not None else ""
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody>{foot}</table>{notes}"
+        """Rows and cells alone, without style or script: more of a table does not survive nbconvert's sanitiser."""
+        rows = [_html_row(self.columns, bold=True), *map(_html_row, self.rows)]
+        if self.total is not None:
+            rows.append(_html_row(self.total, bold=True))
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        return f"<table>{''.join(rows)}</table>{notes}"
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [
@@ -98,5 +98,6 @@ def _printable(cell: str) -> str:
     return cell if cell.isprintable() else ascii(cell)[1:-1]
 
 
-def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _html_row(cells: Iterable[str], *, bold: bool = False) -> str:
+    shown = (f"<b>{escape(cell)}</b>" if bold else escape(cell) for cell in cells)
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in shown) + "</tr>"

@@ -9,10 +9,10 @@ import click
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import reading
-from otel_callbacks.explore.files import text_size, trace_files
-from otel_callbacks.explore.replay import Bookmark, Sent
-from otel_callbacks.explore.replay import replay as replay_file
-from otel_callbacks.explore.senders import Protocol, Send, SendError, sender
+from otel_callbacks.explore.files.reading import text_size, trace_files
+from otel_callbacks.explore.files.replay import Bookmark, Sent
+from otel_callbacks.explore.files.replay import replay as replay_file
+from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
 
@@ -85,7 +85,8 @@ def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool
     if start:
         click.echo(f"{file}: going on at byte {start:,}")
     sent: list[Sent] = []
-    with click.progressbar(length=text_size(file), label=file.name, file=sys.stderr) as bar:
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=text_size(file), label=file.name, hidden=hidden, file=sys.stderr) as bar:
         bar.update(start)
         for progress in replay_file(file, send, max_bytes=max_bytes, start=start):
             bookmark.move(progress.position)

@@ -16,6 +16,8 @@ _STYLES = {
     r"unpriced": "yellow",
     r"<?\$[\d.,]+": "green",
 }
+# Said to the text and to whoever prints it: a console joins texts, and forgets what they were told.
+_CUT_OFF: Any = {"no_wrap": True, "overflow": "ellipsis"}
 
 
 class Screen(Protocol):
@@ -38,7 +40,7 @@ def show(text: str) -> None:
     if _is_rich():
         from rich.console import Console
 
-        Console().print(_styled(text))
+        Console().print(_styled(text), **_CUT_OFF)
     else:
         click.echo(text)
 
@@ -68,7 +70,7 @@ class _LiveScreen:
         self._live = live
 
     def add(self, text: str) -> None:
-        self._live.console.print(_styled(text), end="\n\n")
+        self._live.console.print(_styled(text), end="\n\n", **_CUT_OFF)
 
     def replace(self, texts: Iterable[str]) -> None:
         from rich.console import Group
@@ -83,7 +85,7 @@ def _is_rich() -> bool:
 def _styled(text: str) -> Any:
     from rich.text import Text
 
-    styled = Text(text, no_wrap=True, overflow="ellipsis")
+    styled = Text(text, **_CUT_OFF)
     for pattern, style in _STYLES.items():
         styled.highlight_regex(pattern, style)
     return styled

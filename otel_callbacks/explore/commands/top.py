@@ -6,18 +6,19 @@ from typing import Any
 import click
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.columns import fit, table
 from otel_callbacks.explore.commands.errors import reading
-from otel_callbacks.explore.commands.terminal import show
-from otel_callbacks.explore.store import LOCAL_FOLDER
-from otel_callbacks.explore.wording import format_cost, format_duration, printable
+from otel_callbacks.explore.commands.terminal import show, width
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.pictures.columns import fit, table
+from otel_callbacks.explore.pictures.columns import width as width_of
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, printable
 
-_LONGEST = 50  # columns for a name
-_ID_DIGITS = 12
+_LEAST_NAME = 16  # columns
+_ID_DIGITS = 8  # a beginning is enough for `view --trace`
 
 # Columns have the names of what `--sort` takes; times of steps are inclusive, so that they do not add up.
 _TRACES = """
-SELECT replace(substr(start, 1, 19), 'T', ' ') AS start, name, duration AS time, tokens, cost, unpriced, errors,
+SELECT replace(substr(start, 6, 14), 'T', ' ') AS start, name, duration AS time, tokens, cost, unpriced, errors,
     trace_id AS trace
 FROM traces ORDER BY {sort} DESC NULLS LAST LIMIT {count}
 """
@@ -58,8 +59,19 @@ def top(path: Path, by: str, sort: str, count: int) -> None:
             raise LookupError(
                 f"{path} holds no traces" if by == "trace" else f"{path} holds no span with a {by}"
             )
-    lines = table([list(rows[0]), *([_cell(name, value) for name, value in row.items()] for row in rows)])
-    show("\n".join(lines))
+    cells = [[_cell(name, value) for name, value in row.items()] for row in rows]
+    show("\n".join(_fitting([list(rows[0]), *cells], width())))
+
+
+def _fitting(rows: list[list[str]], columns: int) -> list[str]:
+    """The table in so many columns, if names can be made short enough for that."""
+    named = 1 if rows[0][0] == "start" else 0
+    widest = max(width_of(row[named]) for row in rows)
+    excess = max(map(width_of, table(rows))) - columns
+    if excess > 0:
+        for row in rows:
+            row[named] = fit(row[named], max(_LEAST_NAME, widest - excess))
+    return table(rows)
 
 
 def _cell(column: str, value: Any) -> str:
@@ -73,4 +85,4 @@ def _cell(column: str, value: Any) -> str:
         case "trace":
             return str(value)[:_ID_DIGITS]
         case _:
-            return fit(printable(value), _LONGEST)
+            return printable(value)

@@ -8,11 +8,11 @@ import click
 
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
-from otel_callbacks.explore.follow import Follower
-from otel_callbacks.explore.render import render_text
-from otel_callbacks.explore.store import LOCAL_FOLDER
-from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.pictures.text import render_text
+from otel_callbacks.explore.spans.trace import Trace
 
 _PAUSE = 0.5  # seconds between two looks at growing files
 
@@ -48,8 +48,8 @@ def view(
 
 
 def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
-    from otel_callbacks.explore.html import page
-    from otel_callbacks.explore.svg import render_svg
+    from otel_callbacks.explore.pictures.html import page
+    from otel_callbacks.explore.pictures.svg import render_svg
 
     wanted: list[tuple[Path | None, Callable[[Trace], str]]] = [(svg, render_svg), (html, page)]
     for path, render in wanted:

@@ -1,0 +1,158 @@
+"""How spans are stored in SQLite.
+
+`spans` has a row for each span, `traces` the totals of each trace, `resources` what spans of one process share.
+Times are nanoseconds since the epoch (`start_ns`) and ISO 8601 in UTC (`start`), durations seconds, costs US
+dollars. Attributes are JSON, to be asked for as `attributes ->> '$."gen_ai.tool.name"'`.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from otel_callbacks.explore.spans.attributes import Attributes, attributes_from_json, attributes_to_json
+from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
+from otel_callbacks.explore.spans.trace import Trace
+
+VERSION = 1  # to be raised with every change of what is stored, so that older indexes are built anew
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+DROP TABLE IF EXISTS spans;
+DROP TABLE IF EXISTS traces;
+DROP TABLE IF EXISTS resources;
+DROP TABLE IF EXISTS files;
+CREATE TABLE spans (
+    trace_id TEXT, span_id TEXT, parent_id TEXT,
+    name TEXT, operation TEXT, kind TEXT,
+    start_ns INTEGER, end_ns INTEGER,
+    start TEXT AS (strftime('%Y-%m-%dT%H:%M:%fZ', start_ns / 1e9, 'unixepoch')),
+    duration REAL AS (max(0, end_ns - start_ns) / 1e9),
+    status TEXT, status_message TEXT, failed INTEGER, error_type TEXT,
+    model TEXT, provider TEXT, input_tokens INTEGER, output_tokens INTEGER,
+    tokens INTEGER AS (coalesce(input_tokens + output_tokens, input_tokens, output_tokens)),
+    cost REAL, cost_status TEXT,
+    counted INTEGER, -- 1 where tokens and cost are the span's own, and add up to those of the trace
+    tenant TEXT, feature TEXT, user TEXT, session TEXT,
+    scope TEXT, file INTEGER, resource INTEGER REFERENCES resources (id),
+    attributes TEXT, events TEXT, links TEXT,
+    PRIMARY KEY (trace_id, span_id)
+);
+CREATE TABLE traces (
+    trace_id TEXT PRIMARY KEY, name TEXT,
+    start_ns INTEGER,
+    start TEXT AS (strftime('%Y-%m-%dT%H:%M:%fZ', start_ns / 1e9, 'unixepoch')),
+    duration REAL, spans INTEGER, errors INTEGER,
+    input_tokens INTEGER, output_tokens INTEGER, tokens INTEGER AS (input_tokens + output_tokens),
+    cost REAL, unpriced INTEGER
+);
+CREATE INDEX traces_by_start ON traces (start_ns);
+CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT UNIQUE);
+CREATE TABLE files (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER);
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+_COLUMNS = (
+    "trace_id", "span_id", "parent_id", "name", "operation", "kind", "start_ns", "end_ns", "status",
+    "status_message", "failed", "error_type", "model", "provider", "input_tokens", "output_tokens", "cost",
+    "cost_status", "counted", "tenant", "feature", "user", "session", "scope", "file", "resource",
+    "attributes", "events", "links",
+)  # fmt: skip
+INSERT_SPAN = (
+    f"INSERT OR REPLACE INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+SELECT_SPANS = """
+SELECT trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope,
+    spans.attributes, events, links, resources.attributes
+FROM spans JOIN resources ON resources.id = resource WHERE trace_id = ?
+"""
+INSERT_TRACE = """
+INSERT OR REPLACE INTO traces
+    (trace_id, name, start_ns, duration, spans, errors, input_tokens, output_tokens, cost, unpriced)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def trace_row(trace: Trace) -> tuple[Any, ...]:
+    """The values `INSERT_TRACE` takes."""
+    return (
+        trace.trace_id,
+        trace.name,
+        trace.start_ns,
+        trace.duration,
+        len(trace.spans),
+        len(trace.errors),
+        trace.input_tokens,
+        trace.output_tokens,
+        trace.cost,
+        len(trace.unpriced),
+    )
+
+
+def span_row(span: SpanRecord, counted: bool, file: int | None, resource: int) -> tuple[Any, ...]:
+    """The values `INSERT_SPAN` takes."""
+    events = [(event.name, event.time_ns, attributes_to_json(event.attributes)) for event in span.events]
+    links = [(link.trace_id, link.span_id, attributes_to_json(link.attributes)) for link in span.links]
+    return (
+        span.trace_id,
+        span.span_id,
+        span.parent_id,
+        span.name,
+        span.operation,
+        span.kind,
+        span.start_ns,
+        span.end_ns,
+        span.status,
+        span.status_message,
+        span.failed,
+        span.error_type,
+        span.model,
+        span.provider,
+        span.input_tokens,
+        span.output_tokens,
+        span.cost,
+        span.cost_status,
+        counted,
+        span.tenant,
+        span.feature,
+        span.user,
+        span.session,
+        span.scope,
+        file,
+        resource,
+        attributes_to_json(span.attributes),
+        json.dumps(events) if events else "[]",
+        json.dumps(links) if links else "[]",
+    )
+
+
+def span_record(row: Sequence[Any]) -> SpanRecord:
+    """The record of a row that `SELECT_SPANS` gave."""
+    *plain, attributes, events, links, resource = row
+    trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope = plain
+    return SpanRecord(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_id=parent_id,
+        name=name,
+        kind=kind,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        attributes=attributes_from_json(attributes),
+        events=tuple(
+            EventRecord(name, time, attributes_from_json(text)) for name, time, text in json.loads(events)
+        ),
+        links=tuple(
+            LinkRecord(trace, span, attributes_from_json(text)) for trace, span, text in json.loads(links)
+        ),
+        status=status,
+        status_message=status_message,
+        scope=scope,
+        resource=_resource(resource),
+    )
+
+
+@lru_cache(maxsize=100)
+def _resource(text: str) -> Attributes:
+    """The attributes of a resource, which many spans share."""
+    return attributes_from_json(text)

@@ -1,0 +1,1 @@
+"""One trace for people to look at: as text, as a picture, as plain HTML."""

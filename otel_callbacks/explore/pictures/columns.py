@@ -1,0 +1,49 @@
+"""Text in the columns of a terminal, where some characters take two and some none."""
+
+import unicodedata
+from collections.abc import Sequence
+
+_GAP = "  "
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives `text`."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def fit(text: str, columns: int) -> str:
+    """`text`, cut off with `…` when it is wider than `columns`."""
+    if width(text) <= columns:
+        return text
+    used, kept = 1, []
+    for character in text:
+        used += _character_width(character)
+        if used > columns:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def pad(text: str, columns: int) -> str:
+    """`text` with blanks after it."""
+    return text + " " * (columns - width(text))
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """`rows`, the first of which are the heads, as lines; numbers to the right, columns without any content out."""
+    columns = [_column(column) for column in zip(*rows, strict=True) if any(column[1:])]
+    return [_GAP.join(cells).rstrip() for cells in zip(*columns, strict=True)]
+
+
+def _column(cells: Sequence[str]) -> list[str]:
+    widest = max(map(width, cells))
+    numbers = all(cell[-1:].isdigit() and not any(map(str.isalpha, cell)) for cell in cells[1:] if cell)
+    return [" " * (widest - width(cell)) + cell if numbers else pad(cell, widest) for cell in cells]
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,183 @@
+"""A trace as a picture: header, and the waterfall of its spans on one time axis.
+
+Static SVG that survives being shown in other places: presentation attributes only, no style sheet, script, id,
+font or image from elsewhere, and a card of its own under it, so that it looks the same in light and dark.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from otel_callbacks.explore.pictures.axis import Axis
+from otel_callbacks.explore.pictures.cells import (
+    attribution,
+    failure,
+    lacks_a_price,
+    summary,
+    title,
+    unpriced,
+)
+from otel_callbacks.explore.pictures.colours import (
+    AMBER,
+    BORDER,
+    CARD,
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    RED,
+    RED_PAPER,
+    kind_of,
+)
+from otel_callbacks.explore.pictures.drawing import FONT, clip, element, line, rect, text, width_of
+from otel_callbacks.explore.pictures.folding import Row, rows
+from otel_callbacks.explore.pictures.waterfall import (
+    HEADING,
+    ROW_HEIGHT,
+    Columns,
+    cells_of,
+    draw_row,
+    guides,
+    quiet_verb,
+)
+from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.spans.trace import Trace
+
+_MOST_ROWS = 40
+_MOST_ERRORS = 3  # said in full under the header; every failed bar is red anyway
+
+_WIDTH = 900.0
+_LEFT, _RIGHT = 20.0, 880.0
+_FIGURES = 78.0  # the lower edge of the header without errors
+_ERROR_LINE = 22.0
+
+
+def render_svg(trace: Trace) -> str:
+    """`trace` as an SVG document, 900 pixels wide and as high as its rows ask for.
+
+    Big traces are folded, not shrunk: `… 38 more chat gpt-4o` stands for siblings, `+14` for what is below.
+    """
+    shown = rows(trace, _MOST_ROWS)
+    cells = [cells_of(trace, row) for row in shown]
+    columns = Columns.of(shown, cells, _LEFT, _RIGHT)
+    axis = Axis.of(trace, columns.bars, columns.bars_end)
+    errors = _error_lines(trace)
+    top = _FIGURES + 36 + _ERROR_LINE * len(errors)
+    bottom = top + ROW_HEIGHT * len(shown)
+    height = bottom + 38
+    drawn = [
+        rect(0.5, 0.5, _WIDTH - 1, height - 1, CARD, rx=8, stroke=BORDER),
+        *_header(trace),
+        *_errors(errors),
+        *_headings(columns, top - 10),
+        *_grid(axis, top, bottom),
+        *guides(shown, _LEFT, top, BORDER),
+        *(
+            draw_row(trace, row, cell, axis, columns, top + ROW_HEIGHT * number)
+            for number, (row, cell) in enumerate(zip(shown, cells, strict=True))
+        ),
+        *_legend(trace, shown, bottom + 24),
+    ]
+    return element(
+        "svg",
+        *drawn,
+        xmlns="http://www.w3.org/2000/svg",
+        width=_WIDTH,
+        height=height,
+        viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
+        font_family=FONT,
+        role="img",
+        aria_label=" · ".join((title(trace)[:200], *summary(trace))),
+    )
+
+
+def _header(trace: Trace) -> Iterator[str]:
+    shown_id = f"trace {printable(trace.trace_id)}"
+    room = _RIGHT - _LEFT - width_of(shown_id, 10) - 20
+    name = quiet_verb(trace.roots[0], clip(title(trace), room, 17))
+    yield element("text", name, x=_LEFT, y=32, font_size=17, fill=INK, font_weight="600")
+    yield text(shown_id, _RIGHT, 30, 10, FAINT, text_anchor="end")
+    x = _LEFT
+    for figure, label, colour in _figures(trace):
+        yield text(figure, x, 60, 15, colour, font_weight="600")
+        yield text(label, x, 75, 10, MUTED)
+        x += max(width_of(figure, 15), width_of(label, 10)) + 28
+    if labels := attribution(trace):
+        words = " · ".join(f"{name} {value}" for name, value in labels)
+        yield text(clip(words, _RIGHT - x, 11), _RIGHT, 60, 11, MUTED, text_anchor="end")
+
+
+def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
+    """The numbers of the header, each with its label and colour."""
+    yield format_duration(trace.duration), plural(len(trace.spans), "span"), INK
+    if trace.total_tokens:
+        label = f"tokens: {trace.input_tokens:,} in, {trace.output_tokens:,} out"
+        yield f"{trace.total_tokens:,}", label, INK
+    if trace.cost is not None:
+        yield format_cost(trace.cost), "cost", INK
+    if trace.unpriced:
+        count, why = unpriced(trace)
+        colour = AMBER if any(map(lacks_a_price, trace.unpriced)) else MUTED
+        yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), colour
+    if trace.errors:
+        yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
+
+
+def _error_lines(trace: Trace) -> list[tuple[str, str]]:
+    """What failed and where, the same failures together, as many as there is room for."""
+    lines = Counter((failure(span, at_origin=True), printable(span.name)) for span in trace.errors)
+    said = [
+        (what, f"{where} ×{count:,}" if count > 1 else where)
+        for (what, where), count in lines.most_common(_MOST_ERRORS)
+    ]
+    if more := len(lines) - len(said):
+        said.append((f"… and {plural(more, 'other failure')}", ""))
+    return said
+
+
+def _errors(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if lines:
+        yield rect(_LEFT, _FIGURES + 8, _RIGHT - _LEFT, _ERROR_LINE * len(lines) - 2, RED_PAPER, rx=4)
+    for number, (what, where) in enumerate(lines):
+        shown_where = clip(where, 300, 11)
+        shown = clip(what, _RIGHT - _LEFT - 34 - width_of(shown_where, 11), 11)
+        place = element("tspan", escape(shown_where), fill=MUTED, dx=10)
+        y = _FIGURES + 22 + _ERROR_LINE * number
+        yield element("text", escape(shown), place, x=_LEFT + 10, y=y, font_size=11, fill=RED)
+
+
+def _headings(columns: Columns, y: float) -> Iterator[str]:
+    def heading(words: str, x: float) -> str:
+        return text(words, x, y, HEADING, FAINT, text_anchor="end")
+
+    yield heading("time", columns.duration)
+    if columns.tokens_in:
+        yield heading("tokens in", columns.tokens_in)
+    if columns.tokens_out:
+        yield heading("out", columns.tokens_out)
+    if columns.cost:
+        yield heading("cost", columns.cost)
+
+
+def _grid(axis: Axis, top: float, bottom: float) -> Iterator[str]:
+    yield line(_LEFT, top - 3, _RIGHT, top - 3, GRID)
+    for x, label in axis.ticks():
+        yield line(x, top - 3, x, bottom, GRID)
+        yield text(label, x, top - 10, 10, FAINT, text_anchor="middle")
+
+
+def _legend(trace: Trace, shown: Sequence[Row], y: float) -> Iterator[str]:
+    """The kinds that occur, in the order in which they first do, and the marks that need a word."""
+    spans = [span for row in shown for span in row.spans]
+    x = _LEFT
+    for kind in dict.fromkeys(map(kind_of, spans)):
+        yield rect(x, y - 8, 8, 8, kind.colour, rx=2)
+        yield text(kind.name, x + 13, y, 10, MUTED)
+        x += 13 + width_of(kind.name, 10) + 16
+    if any(span.time_to_first_chunk is not None for span in spans):
+        yield line(x + 4, y - 10, x + 4, y + 2, INK, stroke_width=1.5)
+        yield text("first token", x + 12, y, 10, MUTED)
+        x += 12 + width_of("first token", 10) + 16
+    if any(span.cost_status == "cached" for span in spans):
+        yield rect(x, y - 8, 8, 8, CARD, rx=2, stroke=MUTED)
+        yield text("from cache", x + 13, y, 10, MUTED)

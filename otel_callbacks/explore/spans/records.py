@@ -1,0 +1,323 @@
+"""Finished spans as plain data.
+
+Two doors lead in, a span of the OpenTelemetry SDK and a span of an OTLP JSON document, and both give the same
+record. Nothing here imports the SDK or a framework, so a file can be read where neither is installed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from otel_callbacks import semconv
+from otel_callbacks.cost.counting import COSTS, kind_of
+from otel_callbacks.explore.spans.attributes import (
+    Attributes,
+    integer,
+    items,
+    number,
+    otlp_attributes,
+    plain_attributes,
+)
+
+_KINDS = (
+    "INTERNAL",
+    "INTERNAL",
+    "SERVER",
+    "CLIENT",
+    "PRODUCER",
+    "CONSUMER",
+)  # OTLP 0, unspecified, is internal
+_STATUS_CODES = ("UNSET", "OK", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened during a span; `time_ns` is nanoseconds since the epoch."""
+
+    name: str
+    time_ns: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """A pointer from a span to one it is not the child of; ids are lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRecord:
+    """One finished span.
+
+    Ids are lower-case hex (32 and 16 digits), times nanoseconds since the epoch (`end_ns` is 0 while unknown,
+    as in OTLP). `kind` is `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER` or `CONSUMER`; `status` is `UNSET`, `OK`
+    or `ERROR`. Arrays among the attributes are tuples. The properties read attributes leniently: what is
+    absent or of another type than the conventions ask for is None.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    attributes: Attributes = field(hash=False)
+    events: tuple[EventRecord, ...] = field(default=(), hash=False)
+    links: tuple[LinkRecord, ...] = field(default=(), hash=False)
+    status: str = "UNSET"
+    status_message: str = ""
+    scope: str = ""
+    resource: Attributes = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_readable(cls, span: Any) -> Self:
+        """The record of a `ReadableSpan` of the OpenTelemetry SDK."""
+        context = span.get_span_context()
+        return cls(
+            trace_id=f"{context.trace_id:032x}",
+            span_id=f"{context.span_id:016x}",
+            parent_id=f"{span.parent.span_id:016x}" if span.parent else None,
+            name=span.name,
+            kind=span.kind.name,
+            start_ns=span.start_time or 0,
+            end_ns=span.end_time or 0,
+            attributes=plain_attributes(span.attributes),
+            events=tuple(
+                EventRecord(event.name, event.timestamp, plain_attributes(event.attributes))
+                for event in span.events
+            ),
+            links=tuple(
+                LinkRecord(
+                    f"{link.context.trace_id:032x}",
+                    f"{link.context.span_id:016x}",
+                    plain_attributes(link.attributes),
+                )
+                for link in span.links
+            ),
+            status=span.status.status_code.name,
+            status_message=span.status.description or "",
+            scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
+            resource=plain_attributes(span.resource.attributes),
+        )
+
+    @classmethod
+    def from_otlp(cls, resource: Attributes, scope: Mapping[str, Any], span: Mapping[str, Any]) -> Self:
+        """The record of one span of an OTLP JSON document.
+
+        `resource` are the attributes of the resource it stands under, `scope` is that part of the document.
+
+        Raises:
+            KeyError: The span has no id.
+            ValueError: A time is not a number, or an enum has a name or number OTLP does not know.
+        """
+        status = span.get("status") or {}
+        return cls(
+            trace_id=span["traceId"].lower(),
+            span_id=span["spanId"].lower(),
+            parent_id=_parent_id(span.get("parentSpanId")),
+            name=span.get("name") or "",
+            kind=_enum(span.get("kind") or 0, "SPAN_KIND_", _KINDS),
+            start_ns=int(span.get("startTimeUnixNano") or 0),
+            end_ns=int(span.get("endTimeUnixNano") or 0),
+            attributes=otlp_attributes(span),
+            events=tuple(
+                EventRecord(
+                    event.get("name") or "", int(event.get("timeUnixNano") or 0), otlp_attributes(event)
+                )
+                for event in span.get("events") or ()
+            ),
+            links=tuple(
+                LinkRecord(link["traceId"].lower(), link["spanId"].lower(), otlp_attributes(link))
+                for link in span.get("links") or ()
+            ),
+            status=_enum(status.get("code") or 0, "STATUS_CODE_", _STATUS_CODES),
+            status_message=status.get("message") or "",
+            scope=scope.get("name") or "",
+            resource=resource,
+        )
+
+    @property
+    def duration(self) -> float:
+        """Seconds from start to end; 0 when the end is unknown."""
+        return max(0, self.end_ns - self.start_ns) / 1e9
+
+    @property
+    def operation(self) -> str | None:
+        """`chat`, `execute_tool`, `retrieval`, ...; None for a plain step."""
+        return self._text(semconv.OPERATION_NAME)
+
+    @property
+    def is_model_call(self) -> bool:
+        """Whether the span's usage and cost are its own, not a repetition of what is below it."""
+        return kind_of(self.attributes) is not None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answered, else the one that was asked for."""
+        return self._text(semconv.RESPONSE_MODEL) or self._text(semconv.REQUEST_MODEL)
+
+    @property
+    def provider(self) -> str | None:
+        """Who runs the model."""
+        return self._text(semconv.PROVIDER_NAME)
+
+    @property
+    def tenant(self) -> str | None:
+        """The customer it is attributed to."""
+        return self._text(semconv.APP_TENANT_ID)
+
+    @property
+    def feature(self) -> str | None:
+        """The part of the application it is attributed to."""
+        return self._text(semconv.APP_FEATURE)
+
+    @property
+    def user(self) -> str | None:
+        """The user it is attributed to."""
+        return self._text(semconv.USER_ID)
+
+    @property
+    def session(self) -> str | None:
+        """The session it belongs to, else the conversation."""
+        return self._text(semconv.SESSION_ID) or self._text(semconv.CONVERSATION_ID)
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Tokens in, those read from and written to the provider's cache included."""
+        return self._integer(semconv.USAGE_INPUT_TOKENS)
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Tokens out, reasoning included."""
+        return self._integer(semconv.USAGE_OUTPUT_TOKENS)
+
+    @property
+    def cache_read_tokens(self) -> int | None:
+        """The part of the input the provider had cached."""
+        return self._integer(semconv.USAGE_CACHE_READ_INPUT_TOKENS)
+
+    @property
+    def cost(self) -> float | None:
+        """Own cost in US dollars; None when the span carries no price, which is not the same as 0."""
+        return next((cost for name in COSTS if (cost := self._number(name)) is not None), None)
+
+    @property
+    def cost_status(self) -> str | None:
+        """`priced`, `reported`, `cached` or `unpriced`."""
+        return self._text(semconv.COST_STATUS)
+
+    @property
+    def unpriced_reason(self) -> str | None:
+        """Why there is no price."""
+        return self._text(semconv.COST_UNPRICED_REASON)
+
+    @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why the model stopped, one per choice."""
+        reasons = self.attributes.get(semconv.RESPONSE_FINISH_REASONS)
+        return tuple(map(str, reasons)) if isinstance(reasons, tuple) else ()
+
+    @property
+    def time_to_first_chunk(self) -> float | None:
+        """Seconds until the first chunk of a stream."""
+        return self._number(semconv.RESPONSE_TIME_TO_FIRST_CHUNK)
+
+    @property
+    def tool_name(self) -> str | None:
+        """The tool that was executed."""
+        return self._text(semconv.TOOL_NAME)
+
+    @property
+    def agent_name(self) -> str | None:
+        """The agent that was invoked."""
+        return self._text(semconv.AGENT_NAME)
+
+    @property
+    def documents_count(self) -> int | None:
+        """Documents a retrieval returned or a rerank kept."""
+        counts = map(self._integer, (semconv.RAG_RESULTS_COUNT, semconv.RAG_RERANKED_COUNT))
+        count = next((count for count in counts if count is not None), None)
+        return self._recorded_documents_count() if count is None else count
+
+    @property
+    def candidates_count(self) -> int | None:
+        """Documents a rerank was given."""
+        return self._integer(semconv.RAG_CANDIDATE_COUNT)
+
+    @property
+    def top_score(self) -> float | None:
+        """The best document's score, in the unit of whoever scored it."""
+        return self._number(semconv.RAG_TOP_SCORE)
+
+    @property
+    def outcome(self) -> str | None:
+        """`abandoned`, `cancelled`, `interrupted` or `unfinished`; None when it just ended."""
+        return self._text(semconv.OUTCOME)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in an error, its own or one from below."""
+        return self.status == "ERROR" or semconv.ERROR_TYPE in self.attributes
+
+    @property
+    def error_type(self) -> str | None:
+        """Class or code of the failure; None on success and when nobody said."""
+        if not self.failed:
+            return None
+        recorded = self._exception().get(semconv.EXCEPTION_TYPE)
+        return self._text(semconv.ERROR_TYPE) or (recorded if isinstance(recorded, str) else None)
+
+    @property
+    def error_message(self) -> str:
+        """What the failure said, without its type; empty on success and when nobody said."""
+        if not self.failed:
+            return ""
+        recorded = self._exception().get(semconv.EXCEPTION_MESSAGE)
+        if isinstance(recorded, str):
+            return recorded
+        error_type = self.error_type or ""
+        # The SDK describes a failure as "Type: message", without the type's module.
+        for prefix in (error_type, error_type.rpartition(".")[2]):
+            if self.status_message.startswith(f"{prefix}: "):
+                return self.status_message[len(prefix) + 2 :]
+        return self.status_message
+
+    def _exception(self) -> Attributes:
+        """Attributes of the last recorded exception."""
+        return next((event.attributes for event in reversed(self.events) if event.name == "exception"), {})
+
+    def _recorded_documents_count(self) -> int | None:
+        documents = items(self.attributes.get(semconv.RETRIEVAL_DOCUMENTS))
+        return None if documents is None else len(documents)
+
+    def _text(self, name: str) -> str | None:
+        value = self.attributes.get(name)
+        return value if isinstance(value, str) else None
+
+    def _integer(self, name: str) -> int | None:
+        return integer(self.attributes.get(name))
+
+    def _number(self, name: str) -> float | None:
+        return number(self.attributes.get(name))
+
+
+def _parent_id(text: str | None) -> str | None:
+    return text.lower() if text and text.strip("0") else None
+
+
+def _enum(value: int | str, prefix: str, names: tuple[str, ...]) -> str:
+    """The name of an OTLP enum, which writers give as its number or as its prefixed name."""
+    if isinstance(value, str):
+        name = value.removeprefix(prefix)
+        if name == "UNSPECIFIED":
+            return names[0]
+        if name not in names:
+            raise ValueError(f"unknown {prefix.rstrip('_').lower()} {value!r}")
+        return name
+    if not 0 <= value < len(names):
+        raise ValueError(f"unknown {prefix.rstrip('_').lower()} {value!r}")
+    return names[value]

@@ -1,0 +1,172 @@
+"""The tree that the spans of one trace form, and its totals."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from otel_callbacks.cost.counting import claim, count_once
+from otel_callbacks.explore.spans.records import SpanRecord
+
+if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
+    from otel_callbacks.explore.diff import Diff
+    from otel_callbacks.explore.spans.documents import RetrievedDocument
+
+_Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trace:
+    """The spans of one trace as a tree; build it with `Trace.of` or `group`.
+
+    `spans`, `roots` and children are in start order. A span whose parent is not here is a root. `model_calls`
+    are the spans whose usage and cost add up to the totals, each call once.
+    """
+
+    trace_id: str
+    spans: tuple[SpanRecord, ...]
+    roots: tuple[SpanRecord, ...]
+    model_calls: tuple[SpanRecord, ...]
+    _children: _Children = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, spans: Iterable[SpanRecord]) -> Self:
+        """The tree of `spans`, which share a trace id; of a span recorded twice the later record counts.
+
+        Raises:
+            ValueError: There are no spans.
+        """
+        by_id = {span.span_id: span for span in spans}
+        if not by_id:
+            raise ValueError("a trace has at least one span")
+        ordered = tuple(sorted(by_id.values(), key=lambda span: (span.start_ns, -span.end_ns)))
+        roots, children = _tree(ordered)
+        model_calls = tuple(_model_calls(roots, children))
+        return cls(ordered[0].trace_id, ordered, tuple(roots), model_calls, children)
+
+    @property
+    def name(self) -> str:
+        """Name of the first root."""
+        return self.roots[0].name
+
+    @property
+    def start_ns(self) -> int:
+        """When the first span started."""
+        return self.spans[0].start_ns
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first start to the last end."""
+        end_ns = max(max(span.start_ns, span.end_ns) for span in self.spans)
+        return (end_ns - self.start_ns) / 1e9
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens in, over all model calls."""
+        return sum(span.input_tokens or 0 for span in self.model_calls)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens out, over all model calls."""
+        return sum(span.output_tokens or 0 for span in self.model_calls)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in and out."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars over all model calls that carry a cost; None when none does."""
+        costs = [span.cost for span in self.model_calls if span.cost is not None]
+        return math.fsum(costs) if costs else None
+
+    @property
+    def unpriced(self) -> tuple[SpanRecord, ...]:
+        """Model calls that say they have no price, so that `cost` is too low by them."""
+        return tuple(span for span in self.model_calls if span.cost_status == "unpriced")
+
+    @property
+    def errors(self) -> tuple[SpanRecord, ...]:
+        """Failures where they began: a span failing with what failed below it is not counted again."""
+        return tuple(filter(self.began_failing_at, self.spans))
+
+    def began_failing_at(self, span: SpanRecord) -> bool:
+        """Whether `span` failed, and not because of what failed below it."""
+        return span.failed and all(
+            not child.failed or child.error_type != span.error_type for child in self.children_of(span)
+        )
+
+    def children_of(self, span: SpanRecord) -> Sequence[SpanRecord]:
+        """The spans directly below `span`."""
+        return self._children.get(span.span_id, ())
+
+    def walk(self, *spans: SpanRecord) -> Iterator[SpanRecord]:
+        """Each of `spans` (all roots if none is given) and what is below it, parents first."""
+        return _walk(spans or self.roots, self._children)
+
+    def documents(self) -> "list[RetrievedDocument]":
+        """The documents of every retrieval and rerank, in start order and then by rank."""
+        from otel_callbacks.explore.spans.documents import documents
+
+        return documents(self)
+
+    def diff(self, other: "Trace") -> "Diff":
+        """What is different in `other`: steps, documents, prompt size, time and cost."""
+        from otel_callbacks.explore.diff import diff
+
+        return diff(self, other)
+
+    def __str__(self) -> str:
+        from otel_callbacks.explore.pictures.text import render_text
+
+        return render_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Trace {str(self).splitlines()[0]}>"
+
+    def _ipython_display_(self) -> None:
+        from otel_callbacks.explore.notebook import display
+
+        display(self)
+
+
+def group(spans: Iterable[SpanRecord]) -> list[Trace]:
+    """The traces `spans` belong to, in start order."""
+    by_trace: dict[str, list[SpanRecord]] = defaultdict(list)
+    for span in spans:
+        by_trace[span.trace_id].append(span)
+    return sorted((Trace.of(own) for own in by_trace.values()), key=lambda trace: trace.start_ns)
+
+
+def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:
+    ids = {span.span_id for span in spans}
+    roots: list[SpanRecord] = []
+    children: dict[str, list[SpanRecord]] = defaultdict(list)
+    for span in spans:
+        siblings = children[span.parent_id] if span.parent_id in ids else roots
+        siblings.append(span)
+    reached = {span.span_id for span in _walk(roots, children)}
+    for span in spans:  # A file may hold spans that are their own ancestors. Cut each such circle open once.
+        if span.span_id not in reached and span.parent_id is not None:
+            children[span.parent_id].remove(span)
+            roots.append(span)
+            reached.update(below.span_id for below in _walk([span], children))
+    return roots, children
+
+
+def _walk(spans: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
+    waiting = list(spans)[::-1]  # a stack, not recursion: a trace may be deeper than Python's limit
+    while waiting:
+        span = waiting.pop()
+        yield span
+        waiting.extend(reversed(children.get(span.span_id, ())))
+
+
+def _model_calls(roots: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
+    ordered = list(_walk(roots, children))
+    parents = {child.span_id: parent for parent, below in children.items() for child in below}
+    claims = {span.span_id: made for span in ordered if (made := claim(span.attributes)) is not None}
+    counted = count_once(claims, parents)
+    return (span for span in ordered if span.span_id in counted)

@@ -1,0 +1,91 @@
+"""`handler.last_trace`: the trace that ended last, of those that this handler traced."""
+
+from typing import Any
+
+import fakes
+import llama_fakes
+import pytest
+from llama_fakes import untouched_settings  # noqa: F401 - a fixture
+from llama_index.core import Settings
+from llama_index.core.callbacks import CallbackManager
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+import otel_callbacks.langchain
+import otel_callbacks.llama_index
+from otel_callbacks.explore.index import ring
+from otel_callbacks.handler import OTelCallbackHandler
+from otel_callbacks.manual import workflow
+from otel_callbacks.testing import Captured, capture
+
+pytestmark = llama_fakes.IGNORED
+
+
+@pytest.fixture
+def kept(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Captured:
+    """Telemetry that the ring keeps, one of this test's own."""
+    monkeypatch.setattr(ring, "_of_process", None)
+    ring.keep_traces(captured.tracer_provider)
+    return captured
+
+
+def ask(handler: Any, text: str = "q") -> None:
+    fakes.ScriptedModel().invoke(text, {"callbacks": [handler]})
+
+
+@pytest.mark.parametrize("kind", [otel_callbacks.langchain.OTelCallbackHandler, OTelCallbackHandler])
+def test_a_langchain_call(kind: Any, kept: Captured) -> None:
+    handler = kind(**kept.providers)
+    ask(handler)
+    ask(handler)
+    assert (handler.last_trace.trace_id, handler.last_trace.name) == (f"{2:032x}", "chat scripted-1")
+
+
+@pytest.mark.parametrize("kind", [otel_callbacks.llama_index.OTelCallbackHandler, OTelCallbackHandler])
+def test_a_llama_index_call(kind: Any, kept: Captured) -> None:
+    handler = kind(**kept.providers)
+    Settings.callback_manager = CallbackManager([handler])
+    llama_fakes.ScriptedModel().complete("q")
+    assert handler.last_trace.name == "chat scripted-1"
+
+
+def test_what_ended_last_counts_and_not_what_began_last(kept: Captured) -> None:
+    handler = OTelCallbackHandler(**kept.providers)
+    slow = fakes.ScriptedModel(script=["a b"]).stream("q", {"callbacks": [handler]})
+    next(slow)
+    ask(handler)
+    assert handler.last_trace.trace_id == f"{2:032x}"
+    list(slow)
+    assert handler.last_trace.trace_id == f"{1:032x}"
+
+
+def test_the_calls_of_another_handler_do_not_count(kept: Captured) -> None:
+    mine, other = OTelCallbackHandler(**kept.providers), OTelCallbackHandler(**kept.providers)
+    ask(mine)
+    ask(other)
+    assert [each.last_trace.trace_id for each in (mine, other)] == [f"{1:032x}", f"{2:032x}"]
+
+
+def test_a_call_within_an_operation_by_hand(kept: Captured) -> None:
+    handler = OTelCallbackHandler(**kept.providers)
+    with workflow("w"):
+        ask(handler)
+    assert handler.last_trace.name == "invoke_workflow w"
+
+
+def test_what_is_not_there_is_an_error_that_says_why(kept: Captured) -> None:
+    handler = OTelCallbackHandler(**kept.providers)
+    with pytest.raises(LookupError, match="this handler has traced no call to its end yet"):
+        _ = handler.last_trace
+    with capture() as elsewhere:
+        stranger = OTelCallbackHandler(**elsewhere.providers)
+        ask(stranger)
+    with pytest.raises(LookupError, match=r"trace 0+1 is not kept here; configure\(local=True\) keeps"):
+        _ = stranger.last_trace
+
+
+def test_what_was_not_sampled_does_not_count(kept: Captured) -> None:
+    with capture(ALWAYS_OFF) as unsampled:
+        handler = OTelCallbackHandler(**unsampled.providers)
+        ask(handler)
+    with pytest.raises(LookupError, match="no call to its end yet"):
+        _ = handler.last_trace
