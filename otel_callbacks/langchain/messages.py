@@ -39,6 +39,7 @@ _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
 _MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
 _MOST_BLOCKS = 500
+_MOST_CALLS = 200
 
 
 def conversation(chat: Any) -> list[Message]:
@@ -189,7 +190,7 @@ def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
 
 def _tool_calls(known: Mapping[str, Any]) -> Iterator[ToolCall]:
     """The calls of a message: LangChain's, or in a short form the provider's."""
-    for call in map(mapping, items(known.get("tool_calls"))[:MOST]):
+    for call in map(mapping, items(known.get("tool_calls"))[:_MOST_CALLS]):
         called = mapping(call.get("function")) or call
         arguments = called.get("args", called.get("arguments"))
         yield ToolCall(word(called.get("name")) or "", word(call.get("id")), arguments)

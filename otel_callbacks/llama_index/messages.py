@@ -32,6 +32,7 @@ from otel_callbacks.operations import (
 from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
 
 _MOST_BLOCKS = 500
+_MOST_CALLS = 200
 _MEDIA: tuple[tuple[type, str, str, str], ...] = (
     (ImageBlock, "image", "image_mimetype", "image"),
     (AudioBlock, "audio", "format", "audio"),
@@ -170,7 +171,7 @@ def _place(place: Any) -> str | None:
 
 def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
     """Tool calls as integrations put them beside the content: OpenAI's objects, or mappings like them."""
-    for call in map(providers.as_mapping, items(calls)[:MOST]):
+    for call in map(providers.as_mapping, items(calls)[:_MOST_CALLS]):
         function = providers.as_mapping(call.get("function")) or call
         if (name := word(function.get("name"))) is not None:
             arguments = function.get("arguments", function.get("input"))
