@@ -1,5 +1,6 @@
 """Whatever is handed to callbacks, in whatever order: applications do not notice, and the telemetry is valid."""
 
+import contextvars
 import json
 import logging
 import re
@@ -132,6 +133,19 @@ def test_a_run_that_has_ended_does_not_end_another_of_its_id(captured: Captured)
     assert recorder.runs == {"id": second}
     recorder.finish(second)
     assert [span.name for span in captured.spans] == ["first", "second"]
+
+
+def test_a_run_that_is_named_as_its_own_parent_after_its_end(captured: Captured) -> None:
+    handler = OTelCallbackHandler(**captured.providers)
+
+    def work() -> None:
+        handler.on_chain_start(None, {}, run_id="id", name="first")
+        contextvars.copy_context().run(handler.on_chain_end, {}, run_id="id")
+        handler.on_chain_start(None, {}, run_id="id", parent_run_id="id", run_type="prompt")
+
+    contextvars.copy_context().run(work)
+    assert handler._recorder.runs == {}
+    assert len(captured.spans) == 1
 
 
 @pytest.mark.parametrize("application", [of_langchain, of_llama_index])
