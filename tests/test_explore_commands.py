@@ -151,6 +151,9 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
             stdout=output,
             stderr=subprocess.PIPE,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # tests in the background ignore it
         )
         started.append(process)
         assert process.stderr is not None

@@ -162,8 +162,8 @@ def step(
 
 
 def event_of(arguments: BoundArguments) -> Any:
-    """The event that a workflow step was given."""
-    return arguments.arguments.get("ev")
+    """The event that a workflow step was given, if it is one."""
+    return event if is_a(event := arguments.arguments.get("ev"), Event) else None
 
 
 def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
