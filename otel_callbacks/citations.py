@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from otel_callbacks.operations import Document
+from otel_callbacks.reading import text
 
 _MAX_ANSWER = 100_000
 
@@ -64,8 +65,7 @@ def _names(documents: Sequence[Document]) -> Mapping[str, set[int]]:
     names: dict[str, set[int]] = {}
     for at, document in enumerate(documents):
         given = [document.id, *(document.metadata.get(key) for key in _NAMES)]
-        for name in given:
-            if isinstance(name, str) and name:
-                for form in {name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]}:
-                    names.setdefault(form.casefold(), set()).add(at)
+        for name in filter(None, map(text, given)):
+            for form in {name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]}:
+                names.setdefault(form.casefold(), set()).add(at)
     return names

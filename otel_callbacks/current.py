@@ -155,6 +155,8 @@ class Run:
             key: the framework's id of the hidden run; all that is kept if this run has ended.
             inside: of the hidden run, see `Run`.
         """
+        if key == self.key:
+            return  # the same id again, after the end, and as its own parent
         hidden = self.hidden = OrderedDict() if self.hidden is None else self.hidden
         hidden[key] = None
         if len(hidden) > _MAX_HIDDEN:

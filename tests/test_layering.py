@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "table": "fork current sampling",
     "cost": "semconv guard fork reading privacy operations providers scope current",
     "prompted": "operations cost",
-    "citations": "operations",
+    "citations": "reading operations",
     "mapping": "semconv operations documents privacy",
     "events": "semconv",
     "sums": "fork cost",

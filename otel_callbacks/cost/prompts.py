@@ -24,7 +24,7 @@ _MEDIA = ("image", "audio", "video", "file", "media", "document")
 _TOOL_ROLES = ("tool", "function")
 _MAX_MESSAGES = 4_096
 _MAX_TOOLS = 200
-_MAX_ITEMS = 1_000  # of one value
+_MAX_ITEMS = 200  # of one value
 _MAX_DEPTH = 12
 _MAX_TEXT = 100_000  # characters
 

@@ -157,7 +157,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         self._start_model(
             run_id,
             parent_run_id,
-            _inference(serialized, metadata, kwargs, text_completion=False),
+            translate.inference(serialized, metadata, kwargs, text_completion=False),
             lambda: messages.conversation(sent),
             sent,
             kwargs,
@@ -181,7 +181,7 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
         self._start_model(
             run_id,
             parent_run_id,
-            _inference(serialized, metadata, kwargs, text_completion=True),
+            translate.inference(serialized, metadata, kwargs, text_completion=True),
             lambda: messages.prompts(prompts),
             prompts,
             kwargs,
@@ -390,22 +390,6 @@ class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
             self._recorder.interrupt(run)
         else:
             self._recorder.finish(run)
-
-
-def _inference(
-    serialized: Mapping[str, Any] | None,
-    metadata: dict[str, Any] | None,
-    kwargs: Mapping[str, Any],
-    *,
-    text_completion: bool,
-) -> Inference:
-    return translate.inference(
-        serialized,
-        mapping(metadata),
-        mapping(kwargs.get("invocation_params")),
-        mapping(kwargs.get("options")),
-        text_completion=text_completion,
-    )
 
 
 def _agent_above(run: Run | None) -> str | None:

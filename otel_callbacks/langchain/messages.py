@@ -4,11 +4,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
 from otel_callbacks import providers
-from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.cost.prompts import PromptWeights, weight
 from otel_callbacks.guard import guarded
 from otel_callbacks.lineage import Prompt
 from otel_callbacks.operations import (
@@ -24,26 +24,33 @@ from otel_callbacks.operations import (
 )
 from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
 
-_ROLES = {"human": "user", "ai": "assistant"}
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "HumanMessageChunk": "user",
+    "SystemMessageChunk": "system",
+    "ToolMessageChunk": "tool",
+}
+_SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
 _MODALITIES = ("image", "audio", "video", "document")
 _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
 _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
 _MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
 _MOST_BLOCKS = 500
-_MOST_FIELDS = 50  # of a message in such a form
-_MOST_SHORT = 200  # messages in LangChain's short forms, which it takes long to make messages of
+_MOST_CALLS = 200
 
 
 def conversation(chat: Any) -> list[Message]:
     """The messages of a chat; of a very long one the first and the newest."""
     given = items(chat)
-    skipped = max(0, len(given) - MOST)
-    read = [_message(message) for message in given[skipped:] if is_a(message, BaseMessage)]
-    if not skipped:
-        return read
-    first = [_message(message) for message in given[:1] if is_a(message, BaseMessage)]
-    return [*first, *(replace(message, skipped=skipped - 1) for message in read[:1]), *read[1:]]
+    skipped = len(given) - MOST
+    if skipped <= 0:
+        return list(filter(None, map(_message, given)))
+    newest = list(filter(None, map(_message, given[skipped:])))
+    first = filter(None, map(_message, given[:1]))
+    return [*first, *(replace(message, skipped=skipped - 1) for message in newest[:1]), *newest[1:]]
 
 
 def prompts(texts: Any) -> list[Message]:
@@ -80,16 +87,23 @@ def _block_text(block: Any) -> str | None:
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
     """What an agent sends to its model: the definitions of its tools, then the messages."""
-    return weights.parts(chat, tools, _key, _message)
+    return weights.parts(chat, tools, _key, _said_by)
 
 
 def _key(message: BaseMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
-    content = attribute(message, "content")
+    known = _fields(message)
+    content = known.get("content")
     said = text(content) or tuple(map(_block_key, items(content)[:MOST]))
     if is_a(message, ToolMessage):
-        return hash((type(message), said, word(attribute(message, "tool_call_id"))))
-    return hash((type(message), said, *(call.id or str(call) for call in _tool_calls(message))))
+        return hash((type(message), said, word(known.get("tool_call_id"))))
+    return hash(
+        (
+            type(message),
+            said,
+            *(call.id or (call.name, weight(call.arguments)) for call in _tool_calls(known)),
+        )
+    )
 
 
 def _block_key(block: Any) -> Hashable:
@@ -101,29 +115,20 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     reason = providers.finish_reason(finish_reason)
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
-        return Message("assistant", tuple(_parts(message)), finish_reason=reason)
+        return Message("assistant", tuple(_parts(_fields(message))), finish_reason=reason)
     return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
 @guarded  # what cannot be read must not cost the span its end
 def state(value: Any, role: str) -> list[Message] | None:
     """What goes into or comes out of a chain or graph, as messages; None where there is nothing to show."""
-    chat = _chat(value)
-    if chat is not None:
+    held = value if is_a(value, BaseMessage) else mapping(value).get("messages")
+    chat = items(held) if is_list(held) else [held]
+    if chat and all(_fields(message) for message in chat[-MOST:]):
         return conversation(chat) or None
     if is_a(value, str):
         return [Message(role, (Text(said),))] if (said := text(value)) else None
     return None if value is None or _is_empty_input(value) else [Message(role, (Data(value),))]
-
-
-def _chat(value: Any) -> Sequence[Any] | None:
-    """The messages that a state holds or is."""
-    if is_a(value, BaseMessage):
-        return [value]
-    held = mapping(value).get("messages")
-    if is_a(held, BaseMessage):
-        return [held]
-    return _coerced([held] if is_a(held, str) else items(held)) if is_a(held, str) or is_list(held) else None
 
 
 def _is_empty_input(value: Any) -> bool:
@@ -138,44 +143,57 @@ def result(value: Any) -> list[Message] | None:
     return shown[asked + 1 :] or None
 
 
-def _coerced(chat: Sequence[Any]) -> Sequence[Any] | None:
-    """Messages, also in LangChain's short forms: pairs of role and text, and mappings; None if they are none."""
-    from langchain_core.messages import convert_to_messages
+def _fields(message: Any) -> Mapping[str, Any]:
+    """What a message holds, also one in LangChain's short forms: a text, a pair of role and content, a mapping.
 
-    if all(is_a(message, BaseMessage) for message in chat[:MOST]):
-        return chat
-    short = list(chat[-_MOST_SHORT:])
-    if any(len(mapping(message)) > _MOST_FIELDS for message in short):
+    Read here and not by LangChain, which makes messages of them: it may iterate over what is in them.
+    """
+    if is_a(message, BaseMessage):
+        return providers.as_mapping(message)
+    if is_a(message, str):
+        return {"role": "user", "content": message}
+    if is_list(message):
+        pair = items(message)
+        known: Mapping[str, Any] = {"role": pair[0], "content": pair[1]} if len(pair) == 2 else {}
+    else:
+        known = mapping(message)
+    return known if "content" in known and _role(known) in _SHORT_ROLES else {}
+
+
+def _role(known: Mapping[str, Any]) -> str:
+    role = word(known.get("role")) or word(known.get("type")) or "unknown"
+    return _ROLES.get(role, role)
+
+
+def _message(message: Any) -> Message | None:
+    known = _fields(message)
+    if not known:
         return None
-    try:
-        return convert_to_messages(short)
-    except Exception:  # the application means something else by the word
-        return None
+    role, name, content = _role(known), word(known.get("name")), known.get("content")
+    if role == "tool":
+        return Message(role, (ToolCallResponse(content, word(known.get("tool_call_id"))),), name)
+    return Message(role, tuple(_parts(known)), name)
 
 
-def _message(message: BaseMessage) -> Message:
-    kind = word(attribute(message, "type")) or "unknown"
-    role = word(attribute(message, "role")) or _ROLES.get(kind, kind)
-    name = word(attribute(message, "name"))
-    if is_a(message, ToolMessage):
-        response = ToolCallResponse(attribute(message, "content"), word(attribute(message, "tool_call_id")))
-        return Message(role, (response,), name)
-    return Message(role, tuple(_parts(message)), name)
+def _said_by(message: BaseMessage) -> Message:
+    return _message(message) or Message("unknown", ())
 
 
-def _parts(message: BaseMessage) -> Iterator[Part]:
-    content = attribute(message, "content")
+def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
+    content = known.get("content")
     for block in (content,) if is_a(content, str) else items(content)[:_MOST_BLOCKS]:
         part = _part(block)
         if part is not None:
             yield part
-    yield from _tool_calls(message)
+    yield from _tool_calls(known)
 
 
-def _tool_calls(message: BaseMessage) -> Iterator[ToolCall]:
-    calls = items(attribute(message, "tool_calls")) if is_a(message, AIMessage) else ()
-    for call in map(mapping, calls[:MOST]):
-        yield ToolCall(word(call.get("name")) or "", word(call.get("id")), call.get("args"))
+def _tool_calls(known: Mapping[str, Any]) -> Iterator[ToolCall]:
+    """The calls of a message: LangChain's, or in a short form the provider's."""
+    for call in map(mapping, items(known.get("tool_calls"))[:_MOST_CALLS]):
+        called = mapping(call.get("function")) or call
+        arguments = called.get("args", called.get("arguments"))
+        yield ToolCall(word(called.get("name")) or "", word(call.get("id")), arguments)
 
 
 def _part(block: Any) -> Part | None:

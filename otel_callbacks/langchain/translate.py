@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
@@ -51,6 +52,7 @@ MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment
 _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
 _MAX_CHOICES = 128  # as many as the providers give
 _MAX_BLOCKS = 1_000
+_MAX_DETAILS = 1_000
 _FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
@@ -85,23 +87,18 @@ def conversation_id(metadata: Metadata) -> str | None:
     return next((given for key in _CONVERSATION_KEYS if (given := reading.name(metadata.get(key)))), None)
 
 
-def inference(
-    serialized: Any,
-    metadata: Metadata,
-    parameters: Mapping[str, Any],
-    options: Mapping[str, Any],
-    *,
-    text_completion: bool,
-) -> Inference:
+def inference(serialized: Any, told: Any, extra: Mapping[str, Any], *, text_completion: bool) -> Inference:
     """A model call that starts.
 
     Args:
         serialized: the model as LangChain describes it; only its address is read, the rest may hold secrets.
-        metadata: the run's metadata, with the `ls_` keys of the model.
-        parameters: `invocation_params`, what the integration is going to send.
-        options: what the caller passed to this call.
+        told: the run's metadata, with the `ls_` keys of the model.
+        extra: with the `invocation_params`, what the integration is going to send, and the `options`, what the
+            caller passed to this call.
         text_completion: the model completes text rather than a conversation.
     """
+    metadata, options = mapping(told), mapping(extra.get("options"))
+    parameters = mapping(extra.get("invocation_params"))
     provider = providers.provider_name(word(metadata.get("ls_provider")))
     address, port = _endpoint(provider, serialized)
     operation = Inference(
@@ -204,9 +201,9 @@ def _message(choice: Generation) -> AIMessage | None:
 def _response_details(choice: Generation) -> Mapping[str, Any]:
     """What the provider said about a choice, in one mapping."""
     message = _message(choice)
-    details = dict(mapping(attribute(choice, "generation_info")))
+    details = dict(islice(mapping(attribute(choice, "generation_info")).items(), _MAX_DETAILS))
     if message is not None:
-        details.update(mapping(attribute(message, "response_metadata")))
+        details.update(islice(mapping(attribute(message, "response_metadata")).items(), _MAX_DETAILS))
         own_id = word(attribute(message, "id"))
         if "id" not in details and own_id is not None and own_id.startswith("resp_"):
             details["id"] = own_id  # the Responses API's; any other message id is LangChain's own

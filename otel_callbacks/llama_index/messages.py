@@ -17,7 +17,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from otel_callbacks import providers
-from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.cost.prompts import PromptWeights, weight
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -32,6 +32,7 @@ from otel_callbacks.operations import (
 from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
 
 _MOST_BLOCKS = 500
+_MOST_CALLS = 200
 _MEDIA: tuple[tuple[type, str, str, str], ...] = (
     (ImageBlock, "image", "image_mimetype", "image"),
     (AudioBlock, "audio", "format", "audio"),
@@ -63,7 +64,9 @@ def _key(message: ChatMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
     said = tuple(map(_block_key, items(attribute(message, "blocks"))[:_MOST_BLOCKS]))
     beside = mapping(attribute(message, "additional_kwargs"))
-    calls = tuple(call.id or str(call) for call in _older_tool_calls(beside.get("tool_calls")))
+    calls = tuple(
+        call.id or (call.name, weight(call.arguments)) for call in _older_tool_calls(beside.get("tool_calls"))
+    )
     return hash((_role(message), said, word(beside.get("tool_call_id")), calls))
 
 
@@ -168,7 +171,7 @@ def _place(place: Any) -> str | None:
 
 def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
     """Tool calls as integrations put them beside the content: OpenAI's objects, or mappings like them."""
-    for call in map(providers.as_mapping, items(calls)[:MOST]):
+    for call in map(providers.as_mapping, items(calls)[:_MOST_CALLS]):
         function = providers.as_mapping(call.get("function")) or call
         if (name := word(function.get("name"))) is not None:
             arguments = function.get("arguments", function.get("input"))

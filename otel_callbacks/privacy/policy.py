@@ -63,7 +63,8 @@ class ContentPolicy:
             `OTEL_CALLBACKS_CONTENT_HASH_KEY`.
         cap: characters that one attribute may take as JSON; None is no limit.
         span_cap: the same for all content of a span.
-        max_messages: of a longer conversation only the first system message and the newest are kept.
+        max_messages: of a longer conversation only the first system message and the newest are kept; None keeps
+            as many as are read, the newest 1,000.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message names it and what would be right.
