@@ -66,7 +66,7 @@ class Closing:
             outcome: how it ended, if it did not just end.
         """
         operation = run.operation
-        _make_safe(operation)
+        mapping.clean_names(operation)
         failed = failure is not None or outcome is not None
         if isinstance(operation, operations.Inference):
             self._complete_inference(run, operation, failed)
@@ -91,7 +91,6 @@ class Closing:
         if not run.span.is_recording():
             return
         attributes = mapping.end_attributes(operation, run.content.label)
-        make_safe(attributes)
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
@@ -118,13 +117,12 @@ class Closing:
         The span is the application's: it keeps its name, and has no operation.
         """
         started = time.time_ns()
-        _make_safe(call)
+        mapping.clean_names(call)
         charge = self._charges.of(call, started, failed=False)
         call.usage = _sensible(call.usage)
         attributes = mapping.start_attributes(call)
         del attributes[semconv.OPERATION_NAME]
         attributes.update(mapping.end_attributes(call, safe_name))
-        make_safe(attributes)
         if charge is not None:
             attributes.update(charges.attributes(charge))
         span.set_attributes(attributes)
@@ -194,13 +192,6 @@ class Closing:
         self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
-
-
-def _make_safe(operation: operations.Operation) -> None:
-    """Takes credentials out of the names that metrics and the warnings about prices repeat."""
-    for field_ in ("name", "provider", "response_model"):
-        if (name := getattr(operation, field_, None)) is not None:
-            setattr(operation, field_, safe_name(name))
 
 
 def _sensible(usage: operations.Usage | None) -> operations.Usage | None:

@@ -1,6 +1,10 @@
-"""What a run says of its content when it ends: on its span, and as events."""
+"""What is said of content, as the policy allows: on spans, and as events."""
 
-from opentelemetry.trace import StatusCode
+import time
+from collections.abc import Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanContext, StatusCode, Tracer
 
 from otel_callbacks import mapping, operations, semconv
 from otel_callbacks.current import Run
@@ -20,9 +24,7 @@ def disclose_content(run: Run, attributes: mapping.Attributes, events: Events, e
     found = mapping.content_attributes(run.operation, writer)
     attributes.update(mapping.content_remarks(writer))
     if policy.events and isinstance(run.operation, operations.Inference):
-        started = mapping.start_attributes(run.operation)
-        make_safe(started)
-        events.details(run.span, {**started, **attributes, **found}, ended)
+        events.details(run.span, {**mapping.start_attributes(run.operation), **attributes, **found}, ended)
     if policy.spans:
         for name, value in found.items():
             attributes[name] = value if isinstance(value, str) else to_json(value)
@@ -50,6 +52,31 @@ def disclose_failure(run: Run, failure: operations.Failure, events: Events, ende
         )
     if run.parent is not None and run.parent.open:
         run.parent.recorded_error = error
+
+
+def disclose_evaluation(
+    subject: SpanContext,
+    attributes: mapping.Attributes,
+    explanation: Mapping[str, str],
+    labels: Mapping[str, str],
+    policy: ContentPolicy,
+    tracer: Tracer,
+    events: Events,
+) -> None:
+    """Tells what somebody thinks of a span: as an event in its context, and as a span that links to it."""
+    make_safe(attributes)
+    now, about = time.time_ns(), str(attributes[semconv.EVALUATION_NAME])
+    writer = Writer(policy)
+    said = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
+    content = {name: text for name, text in said.items() if text is not None}
+    events.evaluation(subject, {**attributes, **content} if policy.events else attributes, now)
+    tracer.start_span(
+        f"evaluation {about}",
+        Context(),
+        attributes={**labels, **attributes, **(content if policy.spans else {})},
+        links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
+        start_time=now,
+    ).end(now)
 
 
 def _said(failure: operations.Failure, policy: ContentPolicy) -> dict[str, str]:

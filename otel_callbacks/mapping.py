@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from otel_callbacks import documents, operations, semconv
+from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.writer import Writer
 
 Attributes = dict[str, AttributeValue]
@@ -67,10 +68,8 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
 _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.Embedding: _reader(
         (
-            (
-                "provider",
-                semconv.PROVIDER_NAME,
-            ),  # also at the end: an inner model may know what the outer did not
+            # what the start says as well: an inner model may know what the outer one did not
+            ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
             ("response_model", semconv.RESPONSE_MODEL),
@@ -88,17 +87,14 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     ),
     operations.Rerank: _reader(
         (
-            ("provider", semconv.PROVIDER_NAME),  # as for embeddings
+            ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("top_n", semconv.RETRIEVAL_TOP_K),
         )
     ),
     operations.Retrieval: _reader(
         (
-            (
-                "provider",
-                semconv.PROVIDER_NAME,
-            ),  # also at the end: the store may tell what the retriever did not
+            ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.DATA_SOURCE_ID),
             ("top_k", semconv.RETRIEVAL_TOP_K),
             ("embedding_model", semconv.REQUEST_MODEL),
@@ -173,9 +169,17 @@ def span_name(operation: operations.Operation) -> str:
     return f"{verb} {operation.name}" if operation.name else verb
 
 
+def clean_names(operation: operations.Operation) -> None:
+    """Takes credentials out of the names that spans, metrics and the warnings about prices repeat."""
+    for field in ("name", "provider", "response_model"):
+        if (name := getattr(operation, field, None)) is not None:
+            setattr(operation, field, safe_name(name))
+
+
 def start_attributes(operation: operations.Operation) -> Attributes:
-    """What is known when the work starts; samplers see these."""
+    """What is known when the work starts, without credentials; samplers see these."""
     attributes = _START[type(operation)](operation)
+    make_safe(attributes)
     verb = operation_name(operation)
     if verb is not None:
         attributes[semconv.OPERATION_NAME] = verb
@@ -183,9 +187,13 @@ def start_attributes(operation: operations.Operation) -> Attributes:
 
 
 def end_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
-    """What is known when the work has ended, without content; `clean` is for what tells documents apart."""
+    """What is known when the work has ended, without content and credentials.
+
+    `clean` is for what tells documents apart.
+    """
     read = _END.get(type(operation))
     attributes = read(operation) if read is not None else {}
+    make_safe(attributes)
     match operation:
         case operations.Inference():
             if not operation.duplicate:

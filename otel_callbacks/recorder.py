@@ -21,7 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
-from otel_callbacks import lineage, mapping, operations, semconv
+from otel_callbacks import disclosure, lineage, mapping, operations, semconv
 from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
@@ -31,9 +31,7 @@ from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.privacy.redaction import make_safe, safe_name
 from otel_callbacks.privacy.scope import policy_in, scope_in
-from otel_callbacks.privacy.writer import Writer
 from otel_callbacks.sampling import is_dropped, without_span
 from otel_callbacks.spending import LabelRules
 from otel_callbacks.table import Table, table_of
@@ -148,7 +146,9 @@ class Recorder:
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
         run.scope = scope_in(context, parent.scope if parent is not None else None)
         run.content = policy_in(run.scope, self.content)
-        self._make_safe(run)
+        mapping.clean_names(operation)
+        if operation.conversation_id is not None:
+            operation.conversation_id = run.content.label(operation.conversation_id)
         run.asked = attribution.asked(tags)
         run.labels = run.content.labels(self._attribution.of_run(parent, context, run.asked))
         run.started = time.time_ns()
@@ -167,7 +167,6 @@ class Recorder:
 
     def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
         attributes = mapping.start_attributes(run.operation)
-        make_safe(attributes)
         attributes.update(run.labels)
         return self._tracer.start_span(
             mapping.span_name(run.operation),
@@ -177,15 +176,6 @@ class Recorder:
             links,
             run.started,
         )
-
-    @staticmethod
-    def _make_safe(run: Run) -> None:
-        """Takes out of the names what may not be shown, before spans, metrics and other runs read them."""
-        operation = run.operation
-        if operation.name is not None:
-            operation.name = safe_name(operation.name)
-        if operation.conversation_id is not None:
-            operation.conversation_id = run.content.label(operation.conversation_id)
 
     def _enter(self, run: Run) -> None:
         """Puts the run in the table, under its parent, and under watch if its end may not be told."""
@@ -235,6 +225,7 @@ class Recorder:
 
     def rename(self, run: Run) -> None:
         """Names the span again, after its operation has learned its key, such as the model."""
+        mapping.clean_names(run.operation)
         run.span.update_name(mapping.span_name(run.operation))
         run.span.set_attributes(mapping.start_attributes(run.operation))
 
@@ -366,31 +357,15 @@ class Recorder:
         return trace.format_trace_id(context.trace_id) if context else None
 
     def evaluated(
-        self, subject: SpanContext, attributes: Mapping[str, Any], explanation: Mapping[str, Any]
+        self, subject: SpanContext, attributes: mapping.Attributes, explanation: Mapping[str, str]
     ) -> None:
-        """Records what somebody thinks of a span: as an event in its context, and as a span that links to it.
-
-        `explanation` holds those attributes that are content.
-        """
-        attributes = dict(attributes)
-        make_safe(attributes)
-        now, about = time.time_ns(), attributes[semconv.EVALUATION_NAME]
+        """Records what somebody thinks of a span; `explanation` holds those attributes that are content."""
         context = context_api.get_current()
         policy = policy_in(scope_in(context), self.content)
-        writer = Writer(policy)
-        said = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
-        content = {name: text for name, text in said.items() if text is not None}
-        in_event = {**attributes, **content} if policy.events else attributes
-        on_span = {**attributes, **content} if policy.spans else attributes
-        span = self._tracer.start_span(
-            f"evaluation {about}",
-            Context(),
-            attributes={**policy.labels(attribution.labels_in(context)), **on_span},
-            links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
-            start_time=now,
+        labels = policy.labels(attribution.labels_in(context))
+        disclosure.disclose_evaluation(
+            subject, attributes, explanation, labels, policy, self._tracer, self._events
         )
-        self._events.evaluation(subject, in_event, now)
-        span.end(now)
 
     def _links(self, operation: operations.Operation) -> Sequence[Link]:
         interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)

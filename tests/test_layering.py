@@ -36,8 +36,8 @@ MAY_IMPORT = {
     "disclosure": "semconv guard operations privacy mapping current events",
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",
-    "recorder": "semconv guard fork operations privacy mapping cost current events lineage metrics spending closing"
-    " sampling table",
+    "recorder": "semconv guard fork operations privacy mapping cost current events disclosure lineage metrics spending"
+    " closing sampling table",
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",

@@ -248,6 +248,15 @@ def test_a_model_that_comes_later(captured: Captured) -> None:
     }
 
 
+def test_a_key_in_a_model_that_comes_later(captured: Captured) -> None:
+    """For instance a URL that a gateway takes as the name of a model."""
+    with inference() as span:
+        span.model("https://gateway/v1?api_key=sk-abcdefghijklmnopqrstuvwxyz0123456789")
+    (found,) = captured.spans
+    assert "abcdefghijkl" not in found.to_json()
+    assert found.name.startswith("chat https://gateway/v1")
+
+
 def test_a_model_among_the_arguments(captured: Captured) -> None:
     @inference
     def generate(prompt: str, *, model: str = "m", temperature: float = 0.5, max_tokens: Any = "many") -> str:

@@ -46,6 +46,8 @@ _GENERATED = frozenset((semconv.OPERATION_NAME, semconv.RESPONSE_ID, semconv.TOO
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What makes LangGraph's names of tasks differ from each other."""
 
+_UUID_LENGTH = 36
+
 
 @lru_cache(maxsize=4096)
 def safe_name(name: str) -> str:
@@ -57,7 +59,8 @@ def make_safe(attributes: MutableMapping[str, Any], clean: Callable[[str], str] 
     """Takes credentials, or what else `clean` removes, out of attributes that hold names and numbers, not content."""
     for name, value in attributes.items():
         if type(value) is str:
-            if name not in _GENERATED and clean(same := _UUID.sub("", value)) != same:
+            same = value if len(value) < _UUID_LENGTH else _UUID.sub("", value)
+            if name not in _GENERATED and clean(same) != same:
                 attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
             attributes[name] = [clean(item) if type(item) is str else item for item in value]
