@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
 
 from otel_callbacks.conformance import check_spans
 from otel_callbacks.cost.prices import LIST_PRICES
@@ -20,6 +22,12 @@ def faults_raise() -> Iterator[None]:
     faults.strict = True
     yield
     faults.strict = False
+
+
+@pytest.fixture(autouse=True)
+def empty_context() -> None:
+    """No test starts in what an earlier one left, such as the stand-in of a run that ended in another context."""
+    context_api.attach(Context())
 
 
 @pytest.fixture(autouse=True)
