@@ -72,20 +72,21 @@ class Closing:
             self._complete_inference(run, operation, failed)
         charge = self._charges.of(operation, run.started, failed=failed)
         totals, late, tool_tokens = self._add_up(run, charge)
-        self._metrics.ended(
-            Ended(
-                operation,
-                (ended - run.started) / 1e9,
-                failure.type if failure else None,
-                totals,
-                run.span.get_span_context(),
-                charge,
-                run.labels,
-                self._label_rules,
-                run.gaps or (),
-                tool_tokens,
+        if not isinstance(operation, operations.Step):  # of which nothing is measured
+            self._metrics.ended(
+                Ended(
+                    operation,
+                    (ended - run.started) / 1e9,
+                    failure.type if failure else None,
+                    totals,
+                    run.span.get_span_context(),
+                    charge,
+                    run.labels,
+                    self._label_rules,
+                    run.gaps or (),
+                    tool_tokens,
+                )
             )
-        )
         if isinstance(charge, Cost):
             self._spend(run.span, run.labels, run.started, charge)
         if not run.span.is_recording():
@@ -100,9 +101,9 @@ class Closing:
             disclosure.disclose_content(run, attributes, self._events, ended)
         if charge is not None:
             attributes.update(charges.attributes(charge))
-        told = lineage.told(run)
-        make_safe(told, run.content.label)
-        attributes.update(told)
+        if told := lineage.told(run):
+            make_safe(told, run.content.label)
+            attributes.update(told)
         if totals is not None:
             _put_totals(attributes, run, totals)
             if late:

@@ -231,7 +231,7 @@ class CurrentSpan(Span):
         beside: CurrentSpan | None = context.get(_STAND_IN_KEY)  # type: ignore[assignment]
         if beside is not None and beside is not self._beneath and beside._attached is context:
             self._outside = beside._outside  # a sibling in a batch, which may end before us
-        self._attached = context_api.set_value(_STAND_IN_KEY, self, trace.set_span_in_context(self, context))
+        self._attached = trace.set_span_in_context(self, Context({**context, _STAND_IN_KEY: self}))
         context_api.attach(self._attached)
 
     def close(self) -> None:

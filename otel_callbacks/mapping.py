@@ -5,6 +5,7 @@ in the start tables; the rest is written once, at the end.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
@@ -169,10 +170,16 @@ def span_name(operation: operations.Operation) -> str:
     return f"{verb} {operation.name}" if operation.name else verb
 
 
+_NAMES = {
+    kind: [each.name for each in fields(kind) if each.name in ("name", "provider", "response_model")]
+    for kind in _START
+}
+
+
 def clean_names(operation: operations.Operation) -> None:
     """Takes credentials out of the names that spans, metrics and the warnings about prices repeat."""
-    for field in ("name", "provider", "response_model"):
-        if (name := getattr(operation, field, None)) is not None:
+    for field in _NAMES[type(operation)]:
+        if (name := getattr(operation, field)) is not None:
             setattr(operation, field, safe_name(name))
 
 
@@ -192,14 +199,13 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
     `clean` is for what tells documents apart.
     """
     read = _END.get(type(operation))
-    attributes = read(operation) if read is not None else {}
+    if read is None:
+        return {}
+    attributes = read(operation)
     make_safe(attributes)
     match operation:
         case operations.Inference():
-            if not operation.duplicate:
-                attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
-            if operation.usage is not None:
-                attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
+            _put_usage(attributes, operation)
         case operations.Embedding() if operation.usage is not None:
             if operation.usage.input_tokens is not None:
                 attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
@@ -219,6 +225,13 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
                 )
                 _put_top_score(attributes, operation.documents)
     return attributes
+
+
+def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
+    if not operation.duplicate:
+        attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
+    if operation.usage is not None:
+        attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
 
 
 def _put_top_score(

@@ -70,7 +70,12 @@ class Charges:
         )
 
 
+_CHARGED = (operations.Inference, operations.Embedding, operations.Rerank)
+
+
 def _call(operation: operations.Operation, started: int, failed: bool) -> Call | None:
+    if not isinstance(operation, _CHARGED):
+        return None
     match operation:
         case operations.Inference():
             if operation.duplicate or (failed and operation.usage is None):
