@@ -150,7 +150,7 @@ class Recorder:
         run.content = policy_in(run.scope, self.content)
         self._make_safe(run)
         run.asked = attribution.asked(tags)
-        run.labels = run.content.labels(self._attribution.of_run(parent, context, run.asked))
+        run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._table.drops_below:
             run.span = without_span(parent_span)
@@ -168,7 +168,7 @@ class Recorder:
     def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
         attributes = mapping.start_attributes(run.operation)
         make_safe(attributes)
-        attributes.update(run.labels)
+        attributes.update(run.content.labels(run.labels))
         return self._tracer.start_span(
             mapping.span_name(run.operation),
             context,
@@ -293,8 +293,9 @@ class Recorder:
             if below is not None:
                 self.finish(below)
         else:
-            labels = run.labels if run is not None else attribution.labels_in(context)
-            self._closing.account(span, run, labels, call)
+            scope = scope_in(context, run.scope if run is not None else None)
+            labels = self._attribution.of_run(run, context, attribution.NONE)
+            self._closing.account(span, run, policy_in(scope, self.content), labels, call)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
@@ -385,7 +386,7 @@ class Recorder:
         span = self._tracer.start_span(
             f"evaluation {about}",
             Context(),
-            attributes={**policy.labels(attribution.labels_in(context)), **on_span},
+            attributes={**attribution.labels_in(context, policy), **on_span},
             links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
             start_time=now,
         )
