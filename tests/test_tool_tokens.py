@@ -209,6 +209,11 @@ def test_a_result_of_an_unknown_tool_is_counted() -> None:
     assert spent.table() == {UNKNOWN: ToolUse(calls=1, sent_once=10)}
 
 
+def test_a_value_weighs_what_its_json_does() -> None:
+    arguments = {"query": "", "exact": True, "limit": None, "near": [False, 3, 0.5, {"a": None}]}
+    assert weight(arguments) == estimate(json.dumps(arguments))
+
+
 def test_definitions_weigh_what_they_say_whoever_offered_some_of_that_name_before() -> None:
     def offered(description: object) -> list[float]:
         tool = {"name": "search", "description": description}

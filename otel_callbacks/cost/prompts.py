@@ -154,8 +154,10 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
 
 def _shown(value: Any, left: list[int], depth: int) -> Any:
     """As much of a value as JSON can hold and as there are items left."""
-    if type(value) is str and value:  # nearly all are
+    if type(value) is str:  # nearly all are
         return value[:_MAX_TEXT]
+    if value is None or type(value) is bool:
+        return value
     if is_list(value):
         return [_shown(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):
