@@ -16,7 +16,8 @@ from otel_callbacks.current import Run
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import Ended, Metrics
-from otel_callbacks.privacy.redaction import make_safe, safe_name
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.redaction import make_safe
 from otel_callbacks.spending import LabelRules
 
 _LEAVES = (
@@ -81,14 +82,14 @@ class Closing:
                     totals,
                     run.span.get_span_context(),
                     charge,
-                    run.labels,
+                    run.content.labels(run.labels),
                     self._label_rules,
                     run.gaps or (),
                     tool_tokens,
                 )
             )
         if isinstance(charge, Cost):
-            self._spend(run.span, run.labels, run.started, charge)
+            self._spend(run.span, run.content, run.labels, run.started, charge)
         if not run.span.is_recording():
             return
         attributes = mapping.end_attributes(operation, run.content.label)
@@ -111,7 +112,12 @@ class Closing:
         run.span.set_attributes(attributes)
 
     def account(
-        self, span: Span, run: Run | None, labels: Mapping[str, str], call: operations.Inference
+        self,
+        span: Span,
+        run: Run | None,
+        content: ContentPolicy,
+        labels: Mapping[str, str],
+        call: operations.Inference,
     ) -> None:
         """Puts a model call that has no run on a span, into the metrics, and into the totals of the run around it.
 
@@ -121,9 +127,11 @@ class Closing:
         mapping.clean_names(call)
         charge = self._charges.of(call, started, failed=False)
         call.usage = _sensible(call.usage)
-        attributes = mapping.start_attributes(call)
+        attributes = mapping.start_attributes(call, content.label)
         del attributes[semconv.OPERATION_NAME]
-        attributes.update(mapping.end_attributes(call, safe_name))
+        attributes.update(mapping.end_attributes(call, content.label))
+        shown = content.labels(labels)
+        attributes.update(shown)
         if charge is not None:
             attributes.update(charges.attributes(charge))
         span.set_attributes(attributes)
@@ -133,9 +141,9 @@ class Closing:
                 above.totals = above.totals or Totals()
                 above.totals.count(call, charge)
         identity = span.get_span_context()
-        self._metrics.ended(Ended(call, None, None, None, identity, charge, labels, self._label_rules))
+        self._metrics.ended(Ended(call, None, None, None, identity, charge, shown, self._label_rules))
         if isinstance(charge, Cost):
-            self._spend(span, labels, started, charge)
+            self._spend(span, content, labels, started, charge)
 
     def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
         """Fills in what the run knows of a model call: its stream, how it ended, and whether it is the real one."""
@@ -173,18 +181,21 @@ class Closing:
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
         return totals, above is None and run.parent is not None, tools
 
-    def _spend(self, span: Span, labels: Mapping[str, str], started: int, charge: Cost) -> None:
+    def _spend(
+        self, span: Span, content: ContentPolicy, labels: Mapping[str, str], started: int, charge: Cost
+    ) -> None:
+        # budgets go by the labels as given: a redactor makes one of many people
         for crossing in self._budgets.spend(charge.total, labels, started):
-            self._tell(span, crossing)
+            self._tell(span, content, crossing._replace(labels=content.labels(crossing.labels)))
 
     @guarded
-    def _tell(self, span: Span, crossing: Crossing) -> None:
+    def _tell(self, span: Span, content: ContentPolicy, crossing: Crossing) -> None:
         """Tells of a budget that is exceeded: the span, the metric, and the application last."""
         budget = crossing.budget
         span.add_event(
             semconv.EVENT_BUDGET_EXCEEDED,
             {
-                **budget.labels,
+                **content.labels(budget.labels),
                 semconv.BUDGET_USD: float(budget.usd),
                 semconv.BUDGET_SPENT_USD: float(crossing.spent),
                 semconv.BUDGET_PER: budget.per,

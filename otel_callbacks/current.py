@@ -57,7 +57,7 @@ class Run:
         found_by_id: children of this run name it by id, so that being current does not make it a parent. In
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
-        labels: who pays, by attribute; those that this run's call asked for are also in `asked`.
+        labels: who pays, by attribute, as given; those that this run's call asked for are also in `asked`.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
         stand_in: stands for the span in the context.

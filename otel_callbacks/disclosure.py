@@ -24,7 +24,8 @@ def disclose_content(run: Run, attributes: mapping.Attributes, events: Events, e
     found = mapping.content_attributes(run.operation, writer)
     attributes.update(mapping.content_remarks(writer))
     if policy.events and isinstance(run.operation, operations.Inference):
-        events.details(run.span, {**mapping.start_attributes(run.operation), **attributes, **found}, ended)
+        started = mapping.start_attributes(run.operation, policy.label)
+        events.details(run.span, {**started, **attributes, **found}, ended)
     if policy.spans:
         for name, value in found.items():
             attributes[name] = value if isinstance(value, str) else to_json(value)

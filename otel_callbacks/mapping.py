@@ -183,10 +183,15 @@ def clean_names(operation: operations.Operation) -> None:
             setattr(operation, field, safe_name(name))
 
 
-def start_attributes(operation: operations.Operation) -> Attributes:
-    """What is known when the work starts, without credentials; samplers see these."""
+def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
+    """What is known when the work starts, without credentials; samplers see these.
+
+    `clean` is for the conversation's id, which may be anything of the application's.
+    """
     attributes = _START[type(operation)](operation)
     make_safe(attributes)
+    if semconv.CONVERSATION_ID in attributes and operation.conversation_id is not None:
+        attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
     verb = operation_name(operation)
     if verb is not None:
         attributes[semconv.OPERATION_NAME] = verb

@@ -5,7 +5,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.attribution import Labels, labels_in
+from otel_callbacks.cost.attribution import labels_in
 from otel_callbacks.settings import recorder_in_charge
 
 
@@ -20,12 +20,6 @@ class AttributionSpanProcessor(SpanProcessor):
         """Labels a span that starts."""
         scope = span.instrumentation_scope
         if scope is None or scope.name != semconv.SCOPE:
-            labels = labels_in(context_api.get_current() if parent_context is None else parent_context)
-            if labels:
-                span.set_attributes(_redacted(labels))
-
-
-def _redacted(labels: Labels) -> Labels:
-    """Where no run is around, the policy of the process-wide handler holds."""
-    recorder = recorder_in_charge()
-    return labels if recorder is None else recorder.content.labels(labels)
+            context = context_api.get_current() if parent_context is None else parent_context
+            recorder = recorder_in_charge()
+            span.set_attributes(labels_in(context, recorder.content if recorder is not None else None))

@@ -72,6 +72,8 @@ def words(value: Any) -> tuple[str, ...] | None:
 
 def name(value: Any) -> str | None:
     """What an application may call something: a word, a whole number or a UUID."""
+    if type(value) is str:
+        return word(value)
     if type(value) is UUID:
         return str(value)
     if type(value) is bool or not is_a(value, int):

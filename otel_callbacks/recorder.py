@@ -147,10 +147,8 @@ class Recorder:
         run.scope = scope_in(context, parent.scope if parent is not None else None)
         run.content = policy_in(run.scope, self.content)
         mapping.clean_names(operation)
-        if operation.conversation_id is not None:
-            operation.conversation_id = run.content.label(operation.conversation_id)
         run.asked = attribution.asked(tags)
-        run.labels = run.content.labels(self._attribution.of_run(parent, context, run.asked))
+        run.labels = self._attribution.of_run(parent, context, run.asked)
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._table.drops_below:
             run.span = without_span(parent_span)
@@ -166,8 +164,8 @@ class Recorder:
         return run
 
     def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
-        attributes = mapping.start_attributes(run.operation)
-        attributes.update(run.labels)
+        attributes = mapping.start_attributes(run.operation, run.content.label)
+        attributes.update(run.content.labels(run.labels))
         return self._tracer.start_span(
             mapping.span_name(run.operation),
             context,
@@ -227,7 +225,7 @@ class Recorder:
         """Names the span again, after its operation has learned its key, such as the model."""
         mapping.clean_names(run.operation)
         run.span.update_name(mapping.span_name(run.operation))
-        run.span.set_attributes(mapping.start_attributes(run.operation))
+        run.span.set_attributes(mapping.start_attributes(run.operation, run.content.label))
 
     def chunk(self, run: Run) -> None:
         """Notes that a piece of the answer arrived."""
@@ -284,8 +282,9 @@ class Recorder:
             if below is not None:
                 self.finish(below)
         else:
-            labels = run.labels if run is not None else attribution.labels_in(context)
-            self._closing.account(span, run, labels, call)
+            scope = scope_in(context, run.scope if run is not None else None)
+            labels = self._attribution.of_run(run, context, attribution.NONE)
+            self._closing.account(span, run, policy_in(scope, self.content), labels, call)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
@@ -362,7 +361,7 @@ class Recorder:
         """Records what somebody thinks of a span; `explanation` holds those attributes that are content."""
         context = context_api.get_current()
         policy = policy_in(scope_in(context), self.content)
-        labels = policy.labels(attribution.labels_in(context))
+        labels = attribution.labels_in(context, policy)
         disclosure.disclose_evaluation(
             subject, attributes, explanation, labels, policy, self._tracer, self._events
         )

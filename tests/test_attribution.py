@@ -22,7 +22,7 @@ from opentelemetry import context as context_api
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from otel_callbacks import OTelCallbackHandler, attribution, baggage_headers
+from otel_callbacks import ContentPolicy, OTelCallbackHandler, attribution, baggage_headers
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -177,6 +177,13 @@ def test_a_resolver_that_fails_costs_the_labels_and_not_the_span(captured: Captu
     faults.strict = False
     ScriptedModel().invoke("q", {"callbacks": [handler(captured, attribution=broken)]})
     assert all_labels(captured) == [{}]
+
+
+def test_a_redactor_sees_a_label_once_however_deep_the_run_and_whosever_the_span(captured: Captured) -> None:
+    shared = handler(captured, content=ContentPolicy(redact=("emails", lambda text: f"alias of {text}")))
+    with attribution(user="ann@example.com"):
+        rag(captured).invoke("q", {"callbacks": [shared]})
+    assert all_labels(captured) == [{"user.id": "alias of [redacted:email]"}] * 5
 
 
 def test_llama_index_scopes_tags_and_the_applications_spans(

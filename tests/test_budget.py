@@ -1,6 +1,7 @@
 """Budgets watch by default, and stop the next model call when they are told to."""
 
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import llama_fakes
@@ -8,13 +9,15 @@ import pytest
 from fakes import ScriptedModel, call
 from langchain.agents import create_agent
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.instrumentation.dispatcher import instrument_tags
 
-from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
+from otel_callbacks import Budget, BudgetExceeded, ContentPolicy, OTelCallbackHandler, attribution
 from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED
@@ -52,6 +55,64 @@ def test_crossing_the_line_is_told_once(captured: Captured) -> None:
     ]
     (point,) = captured.metrics()["otel_callbacks.budget.exceeded"]
     assert (point.value, point.attributes["app.tenant_id"]) == (1, "acme")
+
+
+REDACTING = [
+    ContentPolicy(redact=("emails",)),
+    ContentPolicy("spans", redact=(lambda text: sha256(text.encode()).hexdigest(),)),
+]
+
+
+@pytest.mark.parametrize("content", REDACTING, ids=["redacted", "pseudonyms"])
+def test_it_knows_whose_calls_count_though_no_telemetry_says_so(
+    content: ContentPolicy, captured: Captured
+) -> None:
+    crossings: list[Any] = []
+    budget = Budget(user="alice@example.com", usd="0.0001", on_exceeded=crossings.append)
+    handler = OTelCallbackHandler(
+        **captured.providers, prices=PRICES, budgets=[budget], content=content, metric_labels=("team",)
+    )
+    chain = (RunnableLambda(lambda asked: asked) | ScriptedModel()).with_config(run_name="chain")
+    for user in ("bob@example.com", "alice@example.com"):
+        with attribution(user=user, team=user):
+            chain.invoke("q", {"callbacks": [handler]})
+    (crossing,) = crossings
+    shown = content.label("alice@example.com")
+    assert crossing.labels == {"user.id": shown, "app.team": shown}
+    (event,) = [event for span in captured.spans for event in span.events]
+    assert (event.attributes or {})["user.id"] == shown
+    assert [(span.attributes or {})["user.id"] for span in captured.spans[-2:]] == [shown] * 2
+    told = [span.to_json() for span in captured.spans] + [str(captured.metrics())]
+    assert not [each for each in told if "example.com" in each]
+
+
+@pytest.mark.parametrize("content", REDACTING, ids=["redacted", "pseudonyms"])
+def test_langchain_redactors_do_not_lift_it(content: ContentPolicy, captured: Captured) -> None:
+    budget = Budget(user="alice@example.com", usd="0.0001", enforce=True)
+    handler = OTelCallbackHandler(**captured.providers, prices=PRICES, budgets=[budget], content=content)
+    for user in ("alice@example.com", "bob@example.com", "bob@example.com"):
+        ScriptedModel().invoke("q", {"callbacks": [handler], "metadata": {"user_id": user}})
+    with pytest.raises(BudgetExceeded):
+        ScriptedModel().invoke("q", {"callbacks": [handler], "metadata": {"user_id": "alice@example.com"}})
+    assert not [span for span in captured.spans if "example.com" in span.to_json()]
+
+
+@pytest.mark.parametrize("content", REDACTING, ids=["redacted", "pseudonyms"])
+def test_llama_index_redactors_do_not_lift_it(
+    content: ContentPolicy,
+    captured: Captured,
+    untouched_settings: None,  # noqa: F811
+) -> None:
+    budget = Budget(user="alice@example.com", usd="0.0001", enforce=True)
+    handler = OTelCallbackHandler(**captured.providers, prices=PRICES, budgets=[budget], content=content)
+    Settings.callback_manager = CallbackManager([handler])
+    llm = llama_fakes.ScriptedModel()
+    for user in ("alice@example.com", "bob@example.com", "bob@example.com"):
+        with instrument_tags({"user": user}):
+            llm.complete("q")
+    with pytest.raises(BudgetExceeded), instrument_tags({"user": "alice@example.com"}):
+        llm.complete("q")
+    assert not [span for span in captured.spans if "example.com" in span.to_json()]
 
 
 def test_a_period_has_its_own_count() -> None:

@@ -32,6 +32,8 @@ from otel_callbacks.cost.budget import Budget, BudgetExceeded
 from otel_callbacks.feedback import record_feedback
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.manual import agent, inference, retrieval, step, tool, workflow
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.scope import content
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = llama_fakes.IGNORED
@@ -224,6 +226,14 @@ async def test_in_a_tool_of_an_agent(captured: Captured) -> None:
         await FunctionAgent(name="librarian", tools=[look_up], llm=model, streaming=False).run("go")
     assert captured.tree().startswith("invoke_workflow mine\n  invoke_agent librarian")
     assert "execute_tool look_up\n      between\n        chat scripted-1\n      look" in captured.tree()
+
+
+def test_a_conversation_is_redacted_once_however_far_down(captured: Captured) -> None:
+    policy = ContentPolicy("none", redact=(lambda text: f"hidden {text}",))
+    with content(policy), workflow("chat", conversation_id="c1"), step("s"), inference("m"):
+        pass
+    for name in ("chat m", "invoke_workflow chat"):
+        assert (captured.span(name).attributes or {})["gen_ai.conversation.id"] == "hidden c1"
 
 
 def test_a_conversation_is_handed_down(captured: Captured) -> None:

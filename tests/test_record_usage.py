@@ -8,7 +8,7 @@ from fakes import ScriptedModel
 from langchain_core.language_models import LLM
 from langchain_core.tools import tool
 
-from otel_callbacks import OTelCallbackHandler, attribution, record_usage
+from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, record_usage
 from otel_callbacks.cost import report
 from otel_callbacks.settings import put_in_charge, recorder
 from otel_callbacks.testing import Captured
@@ -56,6 +56,38 @@ def test_on_the_applications_own_span(captured: Captured) -> None:
     assert spent(captured) == [(0.0004, "acme")]
     row = report(captured.spans, by=["tenant"]).rows[0]
     assert (row.key, row.calls, row.cost_usd) == (("acme",), 1, Decimal("0.0004"))
+
+
+def test_it_is_labelled_as_a_run_would_be_that_starts_there(captured: Captured) -> None:
+    crossings: list[Any] = []
+    content = ContentPolicy(redact=("emails",))
+    by_hand = recorder(
+        **captured.providers,
+        prices=PRICES,
+        content=content,
+        attribution={"tenant": "ann@example.com"},
+        budgets=[Budget(tenant="ann@example.com", usd="0.0001", on_exceeded=crossings.append)],
+    )
+    put_in_charge(in_charge, lambda: by_hand)
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(**USED)
+    assert (captured.spans[0].attributes or {})["app.tenant_id"] == "[redacted:email]"
+    assert spent(captured) == [(0.0004, "[redacted:email]")]
+    assert len(crossings) == 1
+
+
+def test_a_scope_in_a_tool_counts_more_than_what_the_tool_has(captured: Captured) -> None:
+    @tool
+    def ask(question: str) -> str:
+        """Asks."""
+        tracer = captured.tracer_provider.get_tracer("application")
+        with attribution(tenant="globex"), tracer.start_as_current_span("http"):
+            record_usage(**USED)
+        return "answer"
+
+    with attribution(tenant="acme"):
+        ask.invoke({"question": "q"}, {"callbacks": [handler(captured)]})
+    assert spent(captured) == [(0.0004, "globex")]
 
 
 def test_a_second_call_on_the_same_span_gets_one_of_its_own(captured: Captured) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock, ToolCallBlock
 
-from otel_callbacks.cost.prompts import PromptWeights
+from otel_callbacks.cost import prompts
+from otel_callbacks.cost.prompts import PromptWeights, weight
 from otel_callbacks.cost.tokens import estimate
 from otel_callbacks.cost.tools import OTHERS, UNKNOWN, ToolTokens, ToolUse
 from otel_callbacks.langchain import messages as langchain
@@ -205,6 +207,27 @@ def test_a_result_of_an_unknown_tool_is_counted() -> None:
     spent = ToolTokens()
     spent.prompt([PromptPart("result", 1, None, "k")], 10)
     assert spent.table() == {UNKNOWN: ToolUse(calls=1, sent_once=10)}
+
+
+def test_a_value_weighs_what_its_json_does() -> None:
+    arguments = {"query": "", "exact": True, "limit": None, "near": [False, 3, 0.5, {"a": None}]}
+    assert weight(arguments) == estimate(json.dumps(arguments))
+
+
+def test_definitions_weigh_what_they_say_whoever_offered_some_of_that_name_before() -> None:
+    def offered(description: object) -> list[float]:
+        tool = {"name": "search", "description": description}
+        return [part.weight for part in PromptWeights().definitions([tool])]
+
+    short, long, odd = "Searches.", "Searches the library for a word.", Fraction(1, 3)
+    seen = [offered(each) for each in (short, long, odd, short, long, odd)]
+    assert seen == [[weight({"name": "search", "description": each})] for each in (short, long, odd)] * 2
+
+
+def test_sets_of_definitions_that_are_remembered_are_bounded() -> None:
+    for number in range(2_500):
+        PromptWeights().definitions([{"name": "search", "description": str(number)}])
+    assert len(prompts._offered) <= 1_000
 
 
 def test_an_image_does_not_weigh_what_its_bytes_would() -> None:

@@ -7,7 +7,8 @@ They come from, each overriding what stands before it:
 3. `with attribution(...)`, the inner scope over the outer one;
 4. the framework's call: LangChain's `config["metadata"]`, LlamaIndex's `instrument_tags`.
 
-Credentials are taken out of them as they come in, personal data by the content policy of each run.
+Credentials are taken out of them as they come in, personal data by the content policy wherever they are told:
+budgets go by the value that was given.
 
 What is opened further in counts more: a scope inside a tool overrides the metadata of the call around it.
 """
@@ -26,6 +27,7 @@ from opentelemetry.context import Context
 from otel_callbacks import reading, scope, semconv
 from otel_callbacks.current import Run, enclosing_run
 from otel_callbacks.guard import guarded
+from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import safe_name
 
 Labels = Mapping[str, str]
@@ -177,11 +179,15 @@ class attribution:  # it reads as a statement: `with attribution(tenant="acme"):
         return scope.inside(lambda: self, function)
 
 
-def labels_in(context: Context) -> Labels:
-    """The labels that hold where `context` is current, as the policy of the run around lets them be seen."""
+def labels_in(context: Context, otherwise: ContentPolicy | None = None) -> Labels:
+    """The labels that hold where `context` is current, as the policy of the run around lets them be seen.
+
+    `otherwise` is the policy that holds where no run is around.
+    """
     run = enclosing_run(context)
+    policy = run.content if run is not None else otherwise
     labels = _labels(context, run)
-    return labels if run is None else run.content.labels(labels)
+    return labels if policy is None else policy.labels(labels)
 
 
 def _labels(context: Context, run: Run | None) -> Labels:

@@ -40,7 +40,7 @@ class Crossing(NamedTuple):
         budget: the budget.
         spent: USD in the period, the call that crossed the line included.
         period: the period in UTC, such as "2026-11-24"; "" for a budget without one.
-        labels: who pays for that call, by attribute.
+        labels: who pays for that call, by attribute, as its span says it.
     """
 
     budget: "Budget"
@@ -67,6 +67,7 @@ class Budget:
         on_exceeded: called with the `Crossing`; in the thread of the application, so it should be quick.
         enforce: stop model calls when it is spent.
         labels: whose calls count, as in `attribution`: `Budget(tenant="acme", usd=5)`. None: everybody's.
+            They are compared as given, before the content policy's redactors.
 
     Raises:
         ValueError: `usd` is not positive or finite, `per` is not known, or a label is wrong.

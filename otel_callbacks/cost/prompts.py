@@ -1,6 +1,10 @@
-"""What the parts of a prompt weigh, in estimated tokens; a message is weighed once per agent, however often sent."""
+"""What the parts of a prompt weigh, in estimated tokens.
+
+A message is weighed once per agent, however often sent, and the definitions of tools once per process.
+"""
 
 import json
+import marshal
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -24,9 +28,11 @@ _MEDIA = ("image", "audio", "video", "file", "media", "document")
 _TOOL_ROLES = ("tool", "function")
 _MAX_MESSAGES = 4_096
 _MAX_TOOLS = 200
+_MAX_OFFERED = 1_000  # sets of tools
 _MAX_ITEMS = 200  # of one value
 _MAX_DEPTH = 12
 _MAX_TEXT = 100_000  # characters
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder each time
 
 
 class PromptWeights:
@@ -73,9 +79,7 @@ class PromptWeights:
         names = tuple(map(_name, tools))
         known = self._parts.get(names)
         if known is None:
-            known = tuple(
-                PromptPart("definition", weight(tool), name) for tool, name in zip(tools, names, strict=True)
-            )
+            known = _definitions(tools, names)
             self._remember(names, known)
         return known
 
@@ -101,6 +105,27 @@ class PromptWeights:
         self._parts[key] = parts
 
 
+_offered: dict[int | None, Sequence[PromptPart]] = {}
+
+
+def _definitions(tools: list[Any], names: Sequence[str | None]) -> Sequence[PromptPart]:
+    """Weighs definitions; those seen before in the process are known, as every run of an agent offers the same."""
+    try:
+        key = hash(marshal.dumps(tools))  # all of it, quickly, and running nothing that is in it
+    except ValueError:  # there is more in it than plain values
+        key = None
+    known = _offered.get(key)
+    if known is None:
+        known = tuple(
+            PromptPart("definition", weight(tool), name) for tool, name in zip(tools, names, strict=True)
+        )
+        if len(_offered) >= _MAX_OFFERED:
+            _offered.clear()
+        if key is not None:
+            _offered[key] = known
+    return known
+
+
 def weight(value: Any) -> float:
     """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes.
 
@@ -124,11 +149,15 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
         return _MEDIA_TOKENS
     shown = _shown(value, left, depth)
     share = len(shown) / len(known) if known else 1.0
-    return estimate(json.dumps(shown, ensure_ascii=False)) / share
+    return estimate(_to_json(shown)) / share
 
 
 def _shown(value: Any, left: list[int], depth: int) -> Any:
     """As much of a value as JSON can hold and as there are items left."""
+    if type(value) is str:  # nearly all are
+        return value[:_MAX_TEXT]
+    if value is None or type(value) is bool:
+        return value
     if is_list(value):
         return [_shown(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):

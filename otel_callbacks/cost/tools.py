@@ -8,8 +8,9 @@ How wrong the weights can be is told in `tokens`.
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
+from operator import attrgetter
 
 from otel_callbacks.operations import PromptPart
 
@@ -50,8 +51,16 @@ class ToolUse:
 
     def add(self, other: "ToolUse") -> None:
         """Adds what was used elsewhere."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        self.calls += other.calls
+        self.sent_once += other.sent_once
+        self.resent += other.resent
+        self.cached += other.cached
+        self.definition += other.definition
+        self.call += other.call
+
+
+_COLUMNS = tuple(each.name for each in fields(ToolUse))
+_numbers = attrgetter(*_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -83,9 +92,10 @@ class ToolTokens:
         found: defaultdict[tuple[str, str], int] = defaultdict(int)
         nth: defaultdict[Hashable, int] = defaultdict(int)
         sent: list[Hashable] = []
-        for part, tokens, cached in _dealt(parts, input_tokens, cache_read_tokens):
+        for part, start, end in _dealt(parts, input_tokens):
             if part.kind == "other":
                 continue
+            tokens = end - start
             tool = self._row(part.tool or UNKNOWN)
             use = self.uses[tool]
             found[tool, part.kind] += tokens
@@ -94,7 +104,7 @@ class ToolTokens:
             elif part.kind == "call":
                 use.call += tokens
             else:
-                use.cached += cached
+                use.cached += max(0, min(end, cache_read_tokens) - start)
                 nth[part.key] += 1
                 result = part.key, nth[part.key]  # some models give all calls the same id
                 if result in self._sent:
@@ -134,7 +144,8 @@ class ToolTokens:
         for tool, use in self.table().items():
             row = tool if len(told) < _TOLD else OTHERS
             told.setdefault(row, ToolUse()).add(use)
-        return json.dumps({tool: asdict(use) for tool, use in told.items()}, ensure_ascii=False)
+        rows = {tool: dict(zip(_COLUMNS, _numbers(use), strict=True)) for tool, use in told.items()}
+        return json.dumps(rows, ensure_ascii=False)
 
     def _row(self, tool: str) -> str:
         """The row of a tool, which is made if there is room."""
@@ -144,17 +155,14 @@ class ToolTokens:
         return tool
 
 
-def _dealt(parts: Sequence[PromptPart], tokens: int, cached: int) -> Iterator[tuple[PromptPart, int, int]]:
-    """Each part with its tokens and how many of them are cached.
+def _dealt(parts: Sequence[PromptPart], tokens: int) -> Iterator[tuple[PromptPart, int, int]]:
+    """Each part with its borders in the whole prompt: which token is its first, and which the next part's.
 
-    A part gets what lies between its borders, rounded, in the whole prompt: so none is off by a whole token, and
-    all add up.
+    They are rounded, and a part gets what lies between them: so none is off by a whole token, and all add up.
     """
-    ends = list(accumulate(part.weight for part in parts))
-    if not ends or not ends[-1]:
-        return
-    start = 0
-    for part, weight in zip(parts, ends, strict=True):
-        end = round(tokens * (weight / ends[-1]))
-        yield part, end - start, max(0, min(end, cached) - start)
-        start = end
+    weights = list(accumulate([part.weight for part in parts]))
+    whole = weights[-1] if weights else 0.0
+    if not whole:
+        return iter(())
+    ends = [round(tokens * (weight / whole)) for weight in weights]
+    return zip(parts, (0, *ends), ends, strict=False)

@@ -97,13 +97,15 @@ def _key(message: BaseMessage) -> int:
     said = text(content) or tuple(map(_block_key, items(content)[:MOST]))
     if is_a(message, ToolMessage):
         return hash((type(message), said, word(known.get("tool_call_id"))))
-    return hash(
-        (
-            type(message),
-            said,
-            *(call.id or (call.name, weight(call.arguments)) for call in _tool_calls(known)),
-        )
-    )
+    calls = [_call_key(mapping(call)) for call in items(known.get("tool_calls"))[:_MOST_CALLS]]
+    return hash((type(message), said, *calls))
+
+
+def _call_key(call: Mapping[str, Any]) -> Hashable:
+    if identity := word(call.get("id")):
+        return identity
+    read = _tool_call(call)
+    return read.name, weight(read.arguments)
 
 
 def _block_key(block: Any) -> Hashable:
@@ -188,12 +190,15 @@ def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
     yield from _tool_calls(known)
 
 
-def _tool_calls(known: Mapping[str, Any]) -> Iterator[ToolCall]:
+def _tool_calls(known: Mapping[str, Any]) -> list[ToolCall]:
     """The calls of a message: LangChain's, or in a short form the provider's."""
-    for call in map(mapping, items(known.get("tool_calls"))[:_MOST_CALLS]):
-        called = mapping(call.get("function")) or call
-        arguments = called.get("args", called.get("arguments"))
-        yield ToolCall(word(called.get("name")) or "", word(call.get("id")), arguments)
+    return [_tool_call(mapping(call)) for call in items(known.get("tool_calls"))[:_MOST_CALLS]]
+
+
+def _tool_call(call: Mapping[str, Any]) -> ToolCall:
+    called = mapping(call.get("function")) or call
+    arguments = called.get("args", called.get("arguments"))
+    return ToolCall(word(called.get("name")) or "", word(call.get("id")), arguments)
 
 
 def _part(block: Any) -> Part | None:

@@ -121,8 +121,7 @@ class Report:
         return self._table().text()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        table = self._table()
-        return {"text/plain": table.text(), "text/html": table.html()}
+        return self._table().mimebundle()
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as flat dictionaries: the keys of `by`, then the numbers; `unpriced` holds the reasons."""

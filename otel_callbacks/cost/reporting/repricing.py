@@ -59,8 +59,7 @@ class Repricing:
         return self._table().text()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        table = self._table()
-        return {"text/plain": table.text(), "text/html": table.html()}
+        return self._table().mimebundle()
 
     def to_csv(self) -> str:
         """The rows, without the total; amounts with all their digits."""

@@ -51,6 +51,10 @@ class Table:
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         return f"<table>{''.join(rows)}</table>{notes}"
 
+    def mimebundle(self) -> dict[str, str]:
+        """Both, for a notebook to choose from."""
+        return {"text/plain": self.text(), "text/html": self.html()}
+
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [
             cell.rjust(width) if place in self.numbers else cell.ljust(width)
