@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_callbacks.operations import Inference, Usage
-from otel_callbacks.reading import attribute, integer, is_a, items, mapping, number, text, word, words
+from otel_callbacks.reading import attribute, integer, items, mapping, number, text, word, words
 
 _NAMES = {
     "amazon_bedrock": "aws.bedrock",
@@ -327,7 +327,8 @@ def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """A mapping, or the fields of a pydantic or plain object; empty for anything else."""
-    if is_a(value, Mapping):  # type: ignore[type-abstract]
+    kind = type(value)
+    if value is None or kind is dict or issubclass(kind, Mapping):
         return mapping(value)
     fields = attribute(value, "__dict__")
     return fields if type(fields) is dict else {}

@@ -73,15 +73,14 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
         graph: the compiled graph if the run is a graph's.
         outermost: no run of ours encloses it.
     """
-    conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
     if graph is not None and graphs.is_agent(graph):
         given = word(getattr(graph, "name", None))
         return AgentInvocation(
-            name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
+            name=own_name if is_plumbing(given, None) else given, conversation_id=conversation_id(metadata)
         )
     if graph is not None or outermost:
-        return Workflow(name=own_name, conversation_id=conversation)
+        return Workflow(name=own_name, conversation_id=conversation_id(metadata))
     return Step(name=name)
 
 
