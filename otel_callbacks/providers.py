@@ -1,18 +1,18 @@
-"""What we know about model providers: their names, their hosts, and how each spells usage.
+"""What we know about model providers: their names, their hosts, and how each spells parameters and usage.
 
 To add a provider, add its spellings here; both frameworks read them.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from otel_callbacks.operations import Usage
-from otel_callbacks.reading import attribute, is_a, items, mapping, number, text, word
+from otel_callbacks.operations import Inference, Usage
+from otel_callbacks.reading import attribute, integer, items, mapping, number, text, word, words
 
 _NAMES = {
     "amazon_bedrock": "aws.bedrock",
@@ -86,6 +86,9 @@ _DETAILS = {
 }
 """The same for the details within input and output, without the tier that LangChain puts before a name."""
 
+FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+"""Where they say why an answer stopped."""
+
 _FINISH_REASONS = {
     "tool_calls": "tool_call",
     "tool_use": "tool_call",
@@ -131,6 +134,62 @@ def _host_and_port(url: str) -> tuple[str | None, int | None]:
         return parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     except ValueError:  # not an address; what the user configured is not ours to judge
         return None, None
+
+
+Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
+
+
+def set_parameters(operation: Inference, spellings: Parameters, *given: Mapping[str, Any]) -> None:
+    """Takes over what a model is asked for; what is given later counts more.
+
+    The service tier is OpenAI's alone in the conventions, and `auto` is none.
+    """
+    for parameters in filter(None, given):
+        for key, (field, read) in spellings.items():
+            if key in parameters and (value := read(parameters[key])) is not None:
+                setattr(operation, field, value)
+    if operation.provider != "openai" or operation.request_service_tier == "auto":
+        operation.request_service_tier = None
+
+
+def effort(asked: Any) -> str | None:
+    """The reasoning effort in OpenAI's reasoning options."""
+    return word(as_mapping(asked).get("effort"))
+
+
+def _several(asked: Any) -> int | None:
+    """How many choices are asked for; one is what there is anyway."""
+    choices = integer(asked)
+    return None if choices == 1 else choices
+
+
+def _output_type(asked: Any) -> str | None:
+    """The modality that a response format asks for; a schema or JSON mode asks for json."""
+    if asked is None:
+        return None
+    return "text" if word(mapping(asked).get("type")) == "text" else "json"
+
+
+PARAMETERS: Parameters = {
+    "n": ("choice_count", _several),
+    "frequency_penalty": ("frequency_penalty", number),
+    "presence_penalty": ("presence_penalty", number),
+    "previous_response_id": ("previous_response_id", word),
+    "reasoning_effort": ("reasoning_level", word),
+    "reasoning": ("reasoning_level", effort),
+    "response_format": ("output_type", _output_type),
+    "seed": ("seed", integer),
+    "service_tier": ("request_service_tier", word),
+    "stop": ("stop_sequences", words),
+    "temperature": ("temperature", number),
+    "top_k": ("top_k", integer),
+    "top_p": ("top_p", number),
+    **dict.fromkeys(
+        ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict"),
+        ("max_tokens", integer),
+    ),
+}
+"""What the parameters of a request are called in both frameworks: the field, and how its value is read."""
 
 
 def count(value: Any) -> int | None:
@@ -268,7 +327,8 @@ def _tool_definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """A mapping, or the fields of a pydantic or plain object; empty for anything else."""
-    if is_a(value, Mapping):  # type: ignore[type-abstract]
+    kind = type(value)
+    if value is None or kind is dict or issubclass(kind, Mapping):
         return mapping(value)
     fields = attribute(value, "__dict__")
     return fields if type(fields) is dict else {}

@@ -56,6 +56,8 @@ def well_formed(text: str) -> str:
 
 def word(value: Any, most: int = 256) -> str | None:
     """A text that is a name, an id or the like, of so many characters at most; well formed, not empty."""
+    if value is None:
+        return None
     if type(value) is str and len(value) <= most and value.isascii():  # nearly all are
         return value or None
     found = text(value)
@@ -72,11 +74,12 @@ def words(value: Any) -> tuple[str, ...] | None:
 
 def name(value: Any) -> str | None:
     """What an application may call something: a word, a whole number or a UUID."""
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return word(value)
-    if type(value) is UUID:
+    if kind is UUID:
         return str(value)
-    if type(value) is bool or not is_a(value, int):
+    if kind is bool or not issubclass(kind, int):
         return word(value)
     number = int.__int__(value)
     return str(number) if number.bit_length() <= _MAX_BITS else None
@@ -92,6 +95,8 @@ def integer(value: Any) -> int | None:
 
 def number(value: Any) -> float | None:
     """A finite number as a float, also one of numpy's."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if value is None or type(value) is bool or not is_a(value, Real):  # type: ignore[type-abstract]
         return None
     try:
@@ -106,6 +111,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
     kind = type(value)
     if kind is dict or kind is MappingProxyType:
         return value  # type: ignore[no-any-return]
+    if value is None:
+        return {}
     if issubclass(kind, dict):
         return dict(dict.items(value))
     if not issubclass(kind, Mapping):

@@ -27,7 +27,7 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.callbacks import CallbackManager
-from llama_index.core.chat_engine.types import StreamingAgentChatResponse
+from llama_index.core.chat_engine.types import BaseChatEngine, StreamingAgentChatResponse
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import (
     Context,
@@ -277,6 +277,43 @@ def test_an_abandoned_chat_is_written_to_the_end(captured: Captured) -> None:
     next(response.response_gen)
     assert not outcomes(captured)
     assert captured.span("invoke_workflow chat_engine").end_time
+
+
+class DelegatingEngine(BaseChatEngine):
+    """An engine of the application's that has another one answer."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def chat(self, message: str, chat_history: Any = None) -> Any:
+        return self.inner.chat(message, chat_history)
+
+    def stream_chat(self, message: str, chat_history: Any = None) -> Any:
+        return self.inner.stream_chat(message, chat_history)
+
+    async def achat(self, message: str, chat_history: Any = None) -> Any:
+        return await self.inner.achat(message, chat_history)
+
+    async def astream_chat(self, message: str, chat_history: Any = None) -> Any:
+        return await self.inner.astream_chat(message, chat_history)
+
+    def reset(self) -> None:
+        self.inner.reset()
+
+    @property
+    def chat_history(self) -> Any:
+        return self.inner.chat_history
+
+
+async def test_both_engines_end_when_one_streams_the_answer_of_another(captured: Captured) -> None:
+    drain(DelegatingEngine(engine_chat()).stream_chat("q").response_gen)
+    response = await DelegatingEngine(engine_chat()).astream_chat("q")
+    await adrain(response.async_response_gen())
+    await asyncio.sleep(0.05)
+    gc.collect()
+    names = [span.name for span in captured.spans if span.name.startswith("invoke_workflow")]
+    assert sorted(names) == ["invoke_workflow DelegatingEngine"] * 2 + ["invoke_workflow chat_engine"] * 2
+    assert not outcomes(captured)
 
 
 def test_broken_stream_keeps_what_came(captured: Captured) -> None:

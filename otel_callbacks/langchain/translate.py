@@ -1,6 +1,6 @@
 """LangChain's payloads to operations: the only place that digs in LangChain's dictionaries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -53,7 +53,10 @@ _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
 _MAX_CHOICES = 128  # as many as the providers give
 _MAX_BLOCKS = 1_000
 _MAX_DETAILS = 1_000
-_FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+_PARAMETERS: providers.Parameters = {
+    **providers.PARAMETERS,
+    "stream": ("stream", lambda value: True if value is True else None),
+}
 
 
 def is_plumbing(name: str | None, run_type: str | None) -> bool:
@@ -70,15 +73,14 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
         graph: the compiled graph if the run is a graph's.
         outermost: no run of ours encloses it.
     """
-    conversation = conversation_id(metadata)
     own_name = None if is_plumbing(name, None) else name
     if graph is not None and graphs.is_agent(graph):
         given = word(getattr(graph, "name", None))
         return AgentInvocation(
-            name=own_name if is_plumbing(given, None) else given, conversation_id=conversation
+            name=own_name if is_plumbing(given, None) else given, conversation_id=conversation_id(metadata)
         )
     if graph is not None or outermost:
-        return Workflow(name=own_name, conversation_id=conversation)
+        return Workflow(name=own_name, conversation_id=conversation_id(metadata))
     return Step(name=name)
 
 
@@ -113,11 +115,7 @@ def inference(serialized: Any, told: Any, extra: Mapping[str, Any], *, text_comp
         stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
         output_type="json" if "ls_structured_output_format" in options else None,
     )
-    for key, (field, read) in _PARAMETERS.items():
-        if key in parameters and (value := read(parameters[key])) is not None:
-            setattr(operation, field, value)
-    if operation.provider != "openai" or operation.request_service_tier == "auto":
-        operation.request_service_tier = None
+    providers.set_parameters(operation, _PARAMETERS, parameters)
     return operation
 
 
@@ -127,13 +125,6 @@ def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | 
     if not is_a(arguments, Mapping):  # type: ignore[type-abstract]
         return None, None
     return providers.endpoint(provider, _first_word(mapping(arguments), URL_KEYS))
-
-
-def _output_type(asked: Any) -> str | None:
-    """The modality that a response format asks for; a schema or JSON mode asks for json."""
-    if asked is None:
-        return None
-    return "text" if word(mapping(asked).get("type")) == "text" else "json"
 
 
 def is_end_mark(token: Any, chunk: Any) -> bool:
@@ -216,7 +207,7 @@ def _response_model(found: Mapping[str, Any]) -> str | None:
 
 def _finish_reason(found: Mapping[str, Any]) -> str | None:
     """Why the model stopped; of the Responses API only the status is known."""
-    reason = _first_word(found, _FINISH_KEYS)
+    reason = _first_word(found, providers.FINISH_KEYS)
     if reason is None and word(found.get("object")) == "response":
         incomplete = providers.as_mapping(found.get("incomplete_details"))
         completed = "stop" if word(found.get("status")) == "completed" else None
@@ -289,26 +280,3 @@ def first_attribute(of: Any, names: Sequence[str]) -> str | None:
 
 def _first_word(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     return next((given for key in keys if (given := word(found.get(key)))), None)
-
-
-_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "n": ("choice_count", lambda value: None if (several := integer(value)) == 1 else several),
-    "frequency_penalty": ("frequency_penalty", number),
-    "presence_penalty": ("presence_penalty", number),
-    "previous_response_id": ("previous_response_id", word),
-    "reasoning_effort": ("reasoning_level", word),
-    "reasoning": ("reasoning_level", lambda value: word(providers.as_mapping(value).get("effort"))),
-    "response_format": ("output_type", _output_type),
-    "seed": ("seed", integer),
-    "service_tier": ("request_service_tier", word),
-    "stop": ("stop_sequences", words),
-    "stream": ("stream", lambda value: True if value is True else None),
-    "temperature": ("temperature", number),
-    "top_k": ("top_k", integer),
-    "top_p": ("top_p", number),
-    **dict.fromkeys(
-        ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict"),
-        ("max_tokens", integer),
-    ),
-}
-"""What the integrations call the parameters of a request: the field, and how its value is read."""

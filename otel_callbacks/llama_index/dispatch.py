@@ -79,8 +79,10 @@ class Client:
             return
         method = id_[:-_ID_SUFFIX].rpartition(".")[2]
         workflow = _workflow_of(above, parent_id) if instance is None else None
-        with_content = recorder.may_want_content(above.run if above is not None else None)
-        operation = _describe(method, arguments, instance, workflow, with_content)
+        operation = None
+        if (describe := _describer(method, instance, workflow)) is not None:
+            with_content = recorder.may_want_content(above.run if above is not None else None)
+            operation = describe(arguments, with_content)
         if operation is not None and self._repeats(operation, instance, above, recorder):
             _adopt(above, operation)
             operation = None
@@ -260,13 +262,14 @@ def _workflow_of(above: Shown | None, parent_id: str | None) -> Any:
     return above.instance
 
 
-def _describe(
-    method: str, arguments: BoundArguments, instance: Any, workflow: Any, with_content: bool
-) -> Operation | None:
+def _describer(
+    method: str, instance: Any, workflow: Any
+) -> Callable[[BoundArguments, bool], Operation | None] | None:
+    """What makes the operation of a report from its arguments; None if such a report has none."""
     if workflow is not None:
-        return translate.step(workflow, method, arguments, with_content)
-    make = translate.describe(instance.__class__, method)
-    return make(instance, arguments, with_content) if make is not None else None
+        return functools.partial(translate.step, workflow, method)
+    describe = translate.describe(instance.__class__, method)
+    return functools.partial(describe, instance) if describe is not None else None
 
 
 def _adopt(above: Shown | None, repeated: Operation) -> None:

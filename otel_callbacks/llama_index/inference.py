@@ -1,6 +1,6 @@
 """Model calls: what LlamaIndex's models and their answers say, as `Inference`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache, partial
@@ -17,12 +17,10 @@ from otel_callbacks.operations import Inference, Usage
 from otel_callbacks.reading import (
     MOST,
     attribute,
-    integer,
     is_a,
     is_list,
     items,
     mapping,
-    number,
     text,
     word,
     words,
@@ -30,48 +28,15 @@ from otel_callbacks.reading import (
 
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
-_FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 _USAGE_KEYS = ("usage", "usage_metadata", "token_usage")
 _MAX_CHOICES = 128  # as many as the providers give
 _UNKNOWN = "unknown"
 
 
-def _output_type(asked: Any) -> str | None:
-    if asked is None:
-        return None
-    return "text" if word(mapping(asked).get("type")) == "text" else "json"
-
-
-def _choices(value: Any) -> int | None:
-    count = integer(value)
-    return None if count == 1 else count
-
-
-def _effort(value: Any) -> str | None:
-    return word(providers.as_mapping(value).get("effort"))
-
-
-_PARAMETERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "n": ("choice_count", _choices),
-    "frequency_penalty": ("frequency_penalty", number),
-    "max_tokens": ("max_tokens", integer),
-    "max_completion_tokens": ("max_tokens", integer),
-    "max_output_tokens": ("max_tokens", integer),
-    "max_new_tokens": ("max_tokens", integer),
-    "num_predict": ("max_tokens", integer),
-    "presence_penalty": ("presence_penalty", number),
-    "previous_response_id": ("previous_response_id", word),
-    "reasoning": ("reasoning_level", _effort),
-    "reasoning_effort": ("reasoning_level", word),
-    "reasoning_options": ("reasoning_level", _effort),
-    "response_format": ("output_type", _output_type),
-    "seed": ("seed", integer),
-    "stop": ("stop_sequences", words),
+_PARAMETERS: providers.Parameters = {
+    **providers.PARAMETERS,
+    "reasoning_options": ("reasoning_level", providers.effort),
     "stop_sequences": ("stop_sequences", words),
-    "temperature": ("temperature", number),
-    "top_k": ("top_k", integer),
-    "top_p": ("top_p", number),
-    "service_tier": ("request_service_tier", word),
 }
 
 
@@ -152,12 +117,7 @@ def start(
     )
     fields = mapping(attribute(instance, "__dict__"))
     given = arguments.kwargs
-    for parameters in (fields, mapping(fields.get("additional_kwargs")), given):
-        for key, (field, read) in _PARAMETERS.items():
-            if key in parameters and (value := read(parameters[key])) is not None:
-                setattr(operation, field, value)
-    if provider != "openai" or operation.request_service_tier == "auto":
-        operation.request_service_tier = None
+    providers.set_parameters(operation, _PARAMETERS, fields, mapping(fields.get("additional_kwargs")), given)
     if with_content:
         sent = _sent(arguments)
         operation.input_messages = (
@@ -238,7 +198,7 @@ def _finish_reasons(response: Any) -> Iterator[Any]:
         return
     extra = mapping(attribute(_message(response), "additional_kwargs"))
     for found in (raw, extra):
-        for key in _FINISH_KEYS:
+        for key in providers.FINISH_KEYS:
             if reason := _word(found.get(key)):
                 yield reason
                 return

@@ -48,7 +48,8 @@ class _Tokens:
 
 
 _tokens: "weakref.WeakKeyDictionary[Any, _Tokens]" = weakref.WeakKeyDictionary()
-_written: dict[int, End] = {}
+_written: dict[int, list[End]] = {}
+"""The runs that end with the writing of an answer, innermost first: an engine may answer for another."""
 
 
 def follow(result: Any, end: End, *, with_content: bool) -> bool:
@@ -184,7 +185,7 @@ def _run_in(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generato
 
 def _follow_writing(response: StreamingAgentChatResponse, end: End) -> bool:
     key = id(response)
-    _written[key] = end
+    _written.setdefault(key, []).append(end)
     _when_collected(response, functools.partial(_end_writing, key))
     if response.is_done:  # the writer may have ended before this was known to be waiting
         _end_writing(key, None, response.response)
@@ -192,8 +193,7 @@ def _follow_writing(response: StreamingAgentChatResponse, end: End) -> bool:
 
 
 def _end_writing(key: int, error: BaseException | None, said: str | None) -> None:
-    end = _written.pop(key, None)
-    if end is not None:
+    for end in _written.pop(key, ()):
         end(error, said)
 
 
