@@ -133,6 +133,18 @@ def test_with_no_traces_the_last_is_an_error_that_says_how_to_get_some():
         Traces.of([]).last()
 
 
+def test_the_last_of_an_empty_selection_is_an_error_that_says_so(traces):
+    with pytest.raises(LookupError, match="the selection is empty"):
+        traces.find(tenant="nobody").last()
+
+
+def test_a_workflow_agent_or_tool_is_found_by_its_own_name_too():
+    workflow = span("a", "1", name="invoke_workflow rag", gen_ai__operation__name="invoke_workflow")
+    here = Traces.of([workflow])
+    assert len(here.find(name="rag")) == len(here.find(name="invoke_workflow rag")) == 1
+    assert not here.find(name="invoke_workflow")
+
+
 def test_a_missing_file_is_an_error_at_once(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no trace file or folder .*none\.jsonl"):
         Traces.open(tmp_path / "none.jsonl")

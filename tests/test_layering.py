@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",
-    "explore": "semconv guard cost",
+    "explore": "semconv guard fork cost",
     "lookback": "recorder explore",
     "langchain": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
     " settings lookback",

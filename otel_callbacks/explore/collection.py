@@ -90,6 +90,8 @@ class Traces(Sequence[Trace]):
         """
         found = self._select(order="start_ns DESC", limit=1)
         if not found:
+            if self._trace_ids is not None:
+                raise LookupError("the selection is empty: no trace meets what was looked for")
             raise LookupError("no traces yet; configure(local=True) keeps those of this process")
         return found[0]
 

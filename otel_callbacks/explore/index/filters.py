@@ -9,9 +9,10 @@ from typing import Any, TypedDict, get_type_hints
 class Filters(TypedDict, total=False):
     """What `Traces.find` takes.
 
-    The names of span attributes (`tenant` to `error_type`) hold when any span of the trace has that value; the
-    rest is about the trace: US dollars, seconds, when it started. `since` and `until` are a time (without a
-    zone: local), how long ago, or nanoseconds since the epoch; `since` includes it, `until` does not.
+    The names of span attributes (`tenant` to `error_type`) hold when any span of the trace has that value, `name`
+    also without the operation in front; the rest is about the trace: US dollars, seconds, when it started.
+    `since` and `until` are a time (without a zone: local), how long ago, or nanoseconds since the epoch; `since`
+    includes it, `until` does not.
     """
 
     tenant: str
@@ -45,6 +46,8 @@ _OF_TRACE = {
     "since": "start_ns >= ?",
     "until": "start_ns < ?",
 }
+# A span's whole name, or what follows its operation: `rag` of `invoke_workflow rag`.
+_NAMED = "? IN (name, iif(name GLOB operation || ' *', substr(name, length(operation) + 2), name))"
 _TYPES = get_type_hints(Filters)
 
 
@@ -60,7 +63,8 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
         if name in _OF_TRACE:
             terms.append(_OF_TRACE[name])
         else:
-            terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {name} = ?)")
+            matches = _NAMED if name == "name" else f"{name} = ?"
+            terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {matches})")
         parameters.append(_nanoseconds(value) if name in ("since", "until") else value)
     return " AND ".join(terms), parameters
 

@@ -1,8 +1,6 @@
 """The last traces of this process in memory, to be looked at as soon as their spans have ended."""
 
-import os
 import sys
-import threading
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,6 +8,7 @@ from dataclasses import dataclass, field
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+from otel_callbacks import fork
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.guard import guarded
@@ -41,10 +40,7 @@ class Ring(SpanProcessor):
         self._held: dict[int, _Held] = {}  # by trace id
         self._size = 0
         self._index = Index()
-        self._renew_lock()
-        if hasattr(os, "register_at_fork"):
-            renew = weakref.WeakMethod(self._renew_lock)
-            os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        self._lock = fork.lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: only spans that have ended are kept."""
@@ -88,9 +84,6 @@ class Ring(SpanProcessor):
         while self._held and (len(self._held) > most or self._size + size > self._max_bytes):
             self._size -= self._held.pop(next(iter(self._held))).size
 
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()  # in a forked child, the thread that held the old one is gone
-
 
 def _size(span: ReadableSpan) -> int:
     """About how many bytes a span takes in memory."""
@@ -103,7 +96,7 @@ def _size(span: ReadableSpan) -> int:
 
 _of_process: Ring | None = None
 _watched: "weakref.WeakSet[TracerProvider]" = weakref.WeakSet()
-_setup = threading.Lock()
+_setup = fork.lock()
 
 
 def keep_traces(provider: TracerProvider) -> None:
