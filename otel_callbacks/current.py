@@ -7,10 +7,12 @@ run is open, and afterwards with whatever was current outside.
 """
 
 import asyncio
+import sys
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
@@ -41,6 +43,16 @@ def here() -> Place:
     # exception per run is dear.
     loop = asyncio._get_running_loop()
     return Place(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
+
+
+def on_stack(wanted: FrameType) -> bool:
+    """Whether this code was called from a frame."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame is wanted:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Run:
