@@ -1,11 +1,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from otel_callbacks.conformance import check_spans
 from otel_callbacks.cost.prices import LIST_PRICES
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

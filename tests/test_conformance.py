@@ -363,7 +363,7 @@ SCALARS = st.text() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 VALUES = st.recursive(SCALARS, lambda v: st.lists(v) | st.dictionaries(st.text(), v), max_leaves=5)
 
 
-@settings(deadline=None, max_examples=50)  # no deadline: the cores are shared
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
 def test_otlp_attributes_decode_to_what_they_were(values):
     encoded = json.loads(json.dumps(otlp_attributes(values)))
@@ -606,7 +606,6 @@ MESSAGE = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", sorted({a.schema for a in load().attributes.values() if a.schema}))
-@settings(deadline=None)
 @given(value=st.lists(PARTS | MESSAGE | st.none()) | st.text())
 def test_the_validator_agrees_with_jsonschema(name, value):
     root, entry = load().schemas, {"$ref": f"#/$defs/{name}"}

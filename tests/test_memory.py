@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from waiting import cut_short, pause, paused
 
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.testing import Captured
@@ -25,14 +26,10 @@ RUNS = 20_000
 STATUS = Path("/proc/self/statm")
 
 
-reached = asyncio.Event()
-
-
 @tool
 async def slow(word: str) -> str:
     """Takes its time."""
-    reached.set()
-    await asyncio.sleep(5)
+    await pause(5)
     return "never"
 
 
@@ -67,8 +64,7 @@ class Mixed:
             break
         self.model.invoke("q", self.config)
         cancelled = asyncio.create_task(self.endless.ainvoke("q", self.config))
-        await reached.wait()
-        reached.clear()
+        await paused()
         cancelled.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await cancelled
@@ -125,7 +121,7 @@ async def run(kind: str, given: Any, config: Any) -> None:
         for _ in runnable.stream(given, config):
             return
     with contextlib.suppress(ValueError, TimeoutError):
-        async with asyncio.timeout(0.02):
+        async with cut_short():
             await runnable.ainvoke(given, config)
 
 
