@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fakes import ScriptedModel, ScriptedRetriever, call
@@ -379,6 +380,20 @@ async def test_interrupt_and_resume(captured: Captured, config: Config) -> None:
     assert not errors(captured)
 
 
+def test_of_what_waits_the_newest_is_remembered(
+    captured: Captured, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_callbacks.table._MAX_INTERRUPTED", 1)
+    graph = human_graph()
+    threads = [{**config, "configurable": {"thread_id": name}} for name in ("t-1", "t-2")]
+    for threaded in threads:
+        graph.invoke(ASK, threaded)
+    captured.clear()
+    for threaded in threads:
+        graph.invoke(Command(resume="yes"), threaded)
+    assert [len(span.links) for span in captured.spans if span.parent is None] == [0, 1]
+
+
 def test_interrupt_in_a_sub_graph_and_in_a_tool(captured: Captured, config: Config) -> None:
     outer = StateGraph(MessagesState)
     outer.add_node("sub", human_graph_without_memory())
@@ -430,3 +445,18 @@ def test_an_exception_that_only_sounds_like_an_interrupt(captured: Captured, con
     with pytest.raises(GraphInterrupt):
         RunnableLambda(node).invoke("q", config)
     assert len(errors(captured)) == 1
+
+
+# --- ends that nobody tells ----------------------------------------------------------------------------------------
+
+
+def test_what_never_ends_is_unfinished(
+    captured: Captured, handler: OTelCallbackHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_callbacks.recorder._MAX_OPEN", 2)
+    for name in ("one", "two", "three"):
+        handler.on_chain_start({}, {}, run_id=uuid4(), name=name)
+    assert [(span.name, outcome(span)) for span in captured.spans] == [("invoke_workflow one", "unfinished")]
+    handler._recorder.sweep()  # as at the end of the process
+    assert [outcome(span) for span in captured.spans] == ["unfinished"] * 3
+    assert captured.metrics()["otel_callbacks.spans.swept"][0].value == 3

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from waiting import cut_short, pause, paused
 
+from otel_callbacks.current import Run
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.testing import Captured
 
@@ -137,3 +138,16 @@ async def test_an_input_dies_with_its_run(kind: str, captured: Captured) -> None
     assert watched() is None
     ScriptedModel().invoke("ends what vanished", {"callbacks": [handler]})
     assert handler._recorder.runs == {}
+
+
+async def test_a_task_that_lives_on_holds_no_runs(captured: Captured) -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(type(each) is Run for each in gc.get_objects())
+
+    config: Any = {"callbacks": [OTelCallbackHandler(**captured.providers)]}
+    before = held()
+    for _ in range(20):
+        await ScriptedRetriever().ainvoke("q", config)
+        await ScriptedModel().ainvoke("q", config)
+    assert held() - before < 10  # the stand-in of the last one is still in the context
