@@ -170,9 +170,18 @@ BAD = [
     ("span_time", "violation", changed(CHAT_SPAN, endTimeUnixNano=None)),
     ("id_format", "violation", changed(CHAT_SPAN, traceId="CvdlGRbNQ91ESOshHIAxnA==")),
     ("id_format", "violation", changed(CHAT_SPAN, spanId="0" * 16)),
+    ("id_format", "violation", changed(CHAT_SPAN, parentSpanId="qqqqqqqqqqo=")),
     ("parent_missing", "advice", changed(CHAT_SPAN, parentSpanId="b" * 16)),
     ("event_deprecated", "violation", changed(CHAT_SPAN, events=[{"name": "gen_ai.user.message"}])),
     ("event_attributes", "violation", changed(CHAT_SPAN, events=[{"name": "exception"}])),
+    (
+        "attribute_unknown",
+        "violation",
+        changed(
+            CHAT_SPAN,
+            events=[{"name": "exception", "attributes": {"exception.type": "E", "gen_ai.wrong": 1}}],
+        ),
+    ),
     (
         "exception_recorded_twice",
         "violation",
