@@ -242,6 +242,7 @@ def test_a_circle_of_parents_ends():
         changed(CHAT_SPAN, INPUT, OUTPUT, spanId=a * 16, parentSpanId=b * 16) for a, b in ("ab", "bc", "ca")
     ]
     assert rules(*ring, level="violation") == set()
+    assert rules(changed(CHAT_SPAN, spanId="d" * 16, parentSpanId="d" * 16), level="violation") == set()
 
 
 def test_two_spans_with_one_id():
@@ -467,6 +468,7 @@ TOTAL = {"token_type": "input", "app.tenant_id": "acme"}
         ("http.client.duration", "s", histogram({}), set()),
         ("gen_ai.tokens.total", "{token}", counter(TOTAL), set()),
         ("gen_ai.tokens.total", "{token}", counter(TOTAL | {"user.id": "u"}), {"metric_attributes"}),
+        ("gen_ai.tokens.total", "{token}", counter(TOTAL | {"app.user_id": "u"}), {"metric_attributes"}),
     ],
 )
 def test_metrics(path, name, unit, data, expected):
