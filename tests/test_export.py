@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedModel
+from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
-from otel_callbacks.export.outbox import Delivery, Limits, Outbox
+from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
 from otel_callbacks.export.signals import SpanDelivery, portions
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.langchain import OTelCallbackHandler
@@ -83,8 +84,11 @@ def trace_one(to: Telemetry) -> None:
 
 
 def test_what_is_more_than_may_wait_is_dropped_and_counted(gate: Gate) -> None:
-    outbox = Outbox("there", gate.send, NOW)
-    for number in range(7):
+    outbox = Outbox("there", gate.send, FULL)
+    for number in range(2):
+        outbox.put(number)
+    assert gate.reached.wait(SOON)  # what is being sent still waits
+    for number in range(2, 7):
         outbox.put(number)
     assert outbox.delivery() == Delivery("there", waiting=4, exported=0, failed=0, dropped=3)
     gate.opened.set()
@@ -101,6 +105,35 @@ def test_a_flush_of_a_hanging_destination_ends_in_time(gate: Gate) -> None:
     assert time.monotonic() - started < 5
     gate.opened.set()
     assert outbox.flush(SOON)
+
+
+def test_destinations_share_the_time_of_a_flush(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    flush = Outbox.flush
+
+    def noted(outbox: Outbox[int], timeout: float, mark: Any = None) -> bool:
+        given.append(timeout)
+        return flush(outbox, timeout, mark)
+
+    monkeypatch.setattr(Outbox, "flush", noted)
+    hanging = [Outbox[int](name, gate.send, NOW) for name in ("one", "other")]
+    for outbox in hanging:
+        outbox.put(1)
+    assert not flush_all(hanging, 0.2)
+    assert given[1] < 0.1  # the first had the time
+
+
+def test_what_is_sent_is_not_traced_itself() -> None:
+    seen: list[Any] = []
+
+    def send(batch: Sequence[int]) -> int:
+        seen.append(context_api.get_value(context_api._SUPPRESS_INSTRUMENTATION_KEY))
+        return len(batch)
+
+    outbox = Outbox[int]("there", send, NOW)
+    outbox.put(1)
+    assert outbox.flush(SOON)
+    assert seen == [True]
 
 
 def test_a_flush_does_not_wait_for_the_delay(gate: Gate) -> None:
