@@ -16,7 +16,7 @@ from fakes import ScriptedModel
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, StaticSampler
 
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
@@ -253,9 +253,10 @@ def test_shutdown_twice_is_shutdown_once() -> None:
     assert to.stats().exported == 1
 
 
-def test_unsampled_spans_do_not_count() -> None:
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, StaticSampler(Decision.RECORD_ONLY)])
+def test_unsampled_spans_do_not_count(sampler: Sampler) -> None:
     to = telemetry(Kept())
-    to.tracer_provider.sampler = ALWAYS_OFF
+    to.tracer_provider.sampler = sampler
     trace_one(to)
     assert to.flush(SOON)
     assert to.stats().destinations == (Delivery("0", 0, 0, 0, 0),)
