@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
@@ -9,11 +10,22 @@ from otel_callbacks.cost.prices import LIST_PRICES
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
 
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def list_prices() -> None:
     """The list prices are there from the first call on, so that no test depends on how long their import takes."""
     assert LIST_PRICES.ready(60)
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> Iterator[None]:
+    """Runs leave their stand-in for the span in the context; the next test does not see those of the last."""
+    token = context_api.attach(Context())
+    yield
+    context_api.detach(token)
 
 
 @pytest.fixture(autouse=True)

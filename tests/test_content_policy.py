@@ -218,6 +218,15 @@ def test_identity_usage_and_output_survive_the_limit_of_attributes(captured: Cap
     assert {"gen_ai.request.model", "gen_ai.usage.input_tokens", OUTPUT, INPUT} <= set(span.attributes or {})
 
 
+def test_all_content_of_a_span_shares_its_room(captured: Captured) -> None:
+    policy = ContentPolicy("spans", cap=None, span_cap=1_000)
+    ScriptedModel(script=["a" * 800]).invoke("q" * 800, recording(captured, policy))
+    attributes = captured.spans[0].attributes or {}
+    written = [str(attributes[name]) for name in (INPUT, OUTPUT)]
+    assert 800 < sum(map(len, written)) < 1_200  # JSON of the messages around the texts included
+    assert sorted("[cut, 800 characters]" in text for text in written) == [False, True]
+
+
 def test_what_is_wanted_whole_goes_whole(captured: Captured) -> None:
     text = "Retrieval augmented generation. " * 5_000
     config = recording(captured, ContentPolicy("spans", cap=None, span_cap=None, max_messages=None))
