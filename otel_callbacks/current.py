@@ -70,6 +70,7 @@ class Run:
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
         labels: who pays, by attribute, as given; those that this run's call asked for are also in `asked`.
+        disowned: it was open when this process was forked, and is the parent process's to end.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
         stand_in: stands for the span in the context.
@@ -85,6 +86,7 @@ class Run:
         "children",
         "content",
         "first_chunk",
+        "disowned",
         "found",
         "found_by_id",
         "gaps",
@@ -132,6 +134,7 @@ class Run:
         self.interrupted = False
         self.children: set[Run] | None = None
         self.hidden: OrderedDict[Any, CurrentSpan | None] | None = None
+        self.disowned = False
         self.totals: Any = None
         self.found: Any = None
         self.prompt: Any = None

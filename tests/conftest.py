@@ -21,14 +21,6 @@ def list_prices() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers() -> Iterator[None]:
-    """Runs leave their stand-in for the span in the context; the next test does not see those of the last."""
-    token = context_api.attach(Context())
-    yield
-    context_api.detach(token)
-
-
-@pytest.fixture(autouse=True)
 def faults_raise() -> Iterator[None]:
     """A fault of ours fails the test instead of being logged."""
     faults.strict = True
