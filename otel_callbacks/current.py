@@ -85,8 +85,8 @@ class Run:
         "asked",
         "children",
         "content",
-        "first_chunk",
         "disowned",
+        "first_chunk",
         "found",
         "found_by_id",
         "gaps",
@@ -150,6 +150,13 @@ class Run:
     def is_current(self) -> bool:
         """Whether the run is open and the caller is in its body."""
         return self.open and (self.inside is None or self.inside())
+
+    def is_told_of(self) -> bool:
+        """Whether a span is recorded of this run or of one above it."""
+        run: Run | None = self
+        while run is not None and not run.span.is_recording():
+            run = run.parent
+        return run is not None
 
     def is_within(self, other: "Run") -> bool:
         """Whether the run is `other` or below it."""
