@@ -310,8 +310,8 @@ def main() -> int:
     soak = Soak(arguments.threads, arguments.tasks, arguments.loops)
     report = soak.run(arguments.minutes * 60, arguments.warm_up)
     counts, delivery = report.counts, report.delivery
-    fifth = max(len(report.memory) // 5, 1)
-    fifths = [statistics.fmean(report.memory[at : at + fifth]) for at in range(0, len(report.memory), fifth)]
+    count = len(report.memory)
+    quarters = [report.memory[count * at // 4 : count * (at + 1) // 4] for at in range(4)]
     print(
         f"requests {report.requests}, cut short {report.cut_short}, spans more than {GRACE:.0f} s late {report.late}"
     )
@@ -319,7 +319,7 @@ def main() -> int:
     print(
         f"exported {delivery.exported} = ended + {report.user_spans} of the user, dropped {delivery.dropped}"
     )
-    print("resident, by fifths of the time:", *(f"{each:.1f}" for each in fifths), "MiB")
+    print("resident MiB, by quarters of the time:", *(f"{statistics.fmean(each):.1f}" for each in quarters))
     print(f"still open {report.still_open}, wrong {len(report.wrong)}", *report.wrong, sep="\n")
     exact = counts.started == counts.ended == delivery.exported - report.user_spans
     return 0 if exact and not report.wrong and not report.still_open else 1
