@@ -1,98 +1,168 @@
-"""What a back end that is down, slow or hostile adds to a LangChain RAG call, beside no back end at all.
+"""What a back end that is down, slow, full or hostile does to an application: to its answers, its latency, its exit.
 
-    python benchmarks/backend_down.py [--calls 1000] [--latency 20]
+    python benchmarks/backend_down.py [BEHAVIOUR ...] [--seconds 60] [--rate 50] [--latency 30]
 
-Each back end is a process on loopback, each application another one. The application without a back end and the one
-with it are called in turn, some calls at a time, so that what else happens on the machine happens to both. Ratios of
-wall times; the 99th percentile must not grow by more than 5 %. In the first line neither has a back end: it tells
-how much of the ratios is noise.
+Two applications run at the same time, each a process that answers requests at a steady rate with a RAG chain, and
+waits for its model meanwhile: one exports to the back end (a third process, on loopback) as `configure` does, with
+metrics and events; the other is traced in the same way and exports to nobody. What else happens on the machine
+happens to both, and the exporting one is under load whenever it exports. A request takes from when it was due to when
+it was answered.
+
+The 99th percentile must not grow by more than 5 % beside the application that exports to nobody, so that it is not
+only the failure that may cost no more than this, but the exporting and the failure together. `http` and `grpc` are
+back ends that behave, and in the row `none` neither application exports: it tells how much of a ratio is noise. The
+exit status is 1 if an answer differs, the exit takes longer than it may, or what was taken, failed and dropped is not
+what was made. On a busy machine, `chrt -r 1` in front keeps other work out of the tail.
 """
 
 import argparse
 import logging
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
-
-from opentelemetry.sdk.trace import TracerProvider
+from typing import NamedTuple
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from fakes import ScriptedModel, ScriptedRetriever
 from receivers import GRPC, HTTP, receiver
 
-from otel_callbacks.export.otlp import Otlp
-from otel_callbacks.export.outbox import Limits
-from otel_callbacks.export.signals import SpanDelivery
+from otel_callbacks import configure
+from otel_callbacks.export.signals import SHUTDOWN_SECONDS
+from otel_callbacks.export.telemetry import Stats
 from otel_callbacks.langchain import OTelCallbackHandler
 
-AT_A_TIME = 25
+BEHAVIOURS = ("none", "http", *HTTP, "killed", "grpc", *GRPC, "grpc_killed")
+THREADS = 16
+WARM_UP = 50  # calls
+EXIT_SECONDS = SHUTDOWN_SECONDS + 1  # for the rest of what an interpreter does when it ends
 
 
-def application(pipe: Connection, url: str | None, protocol: str, latency: float) -> None:
-    """Makes as many calls as it is told to and says how long each took; a queue of 100 spans is soon full."""
+class Load(NamedTuple):
+    """How many requests come, how many of them in a second, and for how many seconds each waits for its model."""
+
+    requests: int
+    rate: float
+    latency: float
+
+
+class Outcome(NamedTuple):
+    """What an application tells when it ends."""
+
+    seconds: list[float]
+    answers: set[str]
+    stats: Stats
+
+
+def application(pipe: Connection, url: str | None, protocol: str, load: Load) -> None:
     logging.disable(logging.CRITICAL)
-    provider = TracerProvider(shutdown_on_exit=False)
-    if url is not None:
-        make = Otlp(url, protocol).spans  # type: ignore[arg-type]
-        provider.add_span_processor(SpanDelivery("there", make, Limits(queue=100, batch=50, delay=0.2)))
-    chain = ScriptedRetriever() | (lambda found: "text") | ScriptedModel(body=lambda: time.sleep(latency))
-    config = {"callbacks": [OTelCallbackHandler(tracer_provider=provider)]}
-    while calls := pipe.recv():
-        times = []
-        for _ in range(calls):
-            started = time.perf_counter()
-            chain.invoke("what?", config)  # type: ignore[arg-type]
-            times.append(time.perf_counter() - started)
-        pipe.send(times)
+    if url is None:
+        os.environ["OTEL_TRACES_EXPORTER"] = "none"
+    telemetry = configure("app", endpoints=url or (), protocol=protocol)  # type: ignore[arg-type]
+    model = ScriptedModel(body=lambda: time.sleep(load.latency))
+    chain = ScriptedRetriever() | (lambda found: "text") | model
+    config = {"callbacks": [OTelCallbackHandler()]}
+
+    def request(due: float) -> tuple[float, str]:
+        answer = chain.invoke("what?", config)  # type: ignore[arg-type]
+        return time.monotonic() - due, answer.text
+
+    for _ in range(WARM_UP):
+        request(0)
+    pipe.send("ready")
+    start = pipe.recv()
+    with ThreadPoolExecutor(THREADS) as pool:
+        answered = []
+        for number in range(load.requests):
+            due = start + number / load.rate
+            time.sleep(max(due - time.monotonic(), 0))
+            answered.append(pool.submit(request, due))
+    pipe.send("answered")
+    telemetry.shutdown(SHUTDOWN_SECONDS)
+    seconds, answers = zip(*(each.result() for each in answered), strict=True)
+    pipe.send(Outcome(list(seconds), set(answers), telemetry.stats()))
 
 
-def measure(url: str | None, protocol: str, calls: int, latency: float) -> tuple[list[float], list[float]]:
-    """Seconds of each call, without and with the back end."""
-    context = multiprocessing.get_context("spawn")
-    pipes, times = [], ([], [])  # type: ignore[var-annotated]
-    for address in (None, url):
-        here, there = context.Pipe()
-        context.Process(target=application, args=(there, address, protocol, latency), daemon=True).start()
-        pipes.append(here)
-    for number in range(-1, calls // AT_A_TIME):  # the first round warms up
-        for at in (0, 1) if number % 2 else (1, 0):
-            pipes[at].send(AT_A_TIME)
-            spent = pipes[at].recv()
-            times[at].extend(spent if number >= 0 else ())
-    for pipe in pipes:
-        pipe.send(0)
-    return times
+class Application:
+    """An application in a process of its own."""
+
+    def __init__(self, url: str | None, protocol: str, load: Load) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=application, args=(there, url, protocol, load), daemon=True)
+        self._process.start()
+        self._pipe.recv()
+
+    def start(self, at: float) -> None:
+        self._pipe.send(at)
+
+    def ended(self) -> tuple[Outcome, float]:
+        """What it tells, and for how many seconds it ran on after the last answer."""
+        self._pipe.recv()
+        answered = time.monotonic()
+        outcome: Outcome = self._pipe.recv()
+        self._process.join()
+        return outcome, time.monotonic() - answered
 
 
-def main() -> None:
+def measure(behaviour: str, load: Load) -> bool:
+    """Prints a row; whether everything but the latency is as it has to be."""
+    protocol = "grpc" if behaviour.startswith("grpc") else "http/protobuf"
+    is_killed = behaviour.endswith("killed")
+    serves = {"killed": "http", "grpc_killed": "grpc"}.get(behaviour, behaviour)
+    with tempfile.TemporaryDirectory() as folder, receiver(serves, Path(folder)) as back_end:
+        url = None if behaviour == "none" else back_end.url
+        applications = [Application(address, protocol, load) for address in (None, url)]
+        start = time.monotonic() + 0.1
+        for number, each in enumerate(applications):
+            each.start(start + number / load.rate / 2)
+        if is_killed:
+            time.sleep(load.requests / load.rate / 2)
+            back_end.kill()
+        (without, _), (beside, exit_seconds) = (each.ended() for each in applications)
+        arrived = back_end.spans.total()
+    middle, tail = (
+        [statistics.quantiles(outcome.seconds, n=100)[at] for outcome in (without, beside)] for at in (49, 98)
+    )
+    stats = beside.stats
+    print(
+        f"{behaviour:16} {middle[1] * 1e3:8.2f} {tail[1] * 1e3:8.2f} {middle[1] / middle[0]:10.3f}"
+        f" {tail[1] / tail[0]:10.3f} {exit_seconds:7.2f} {stats.ended:6} {stats.exported:6} {stats.dropped:6}"
+        f" {arrived:7}",
+        flush=True,
+    )
+    counted = url is None or stats.exported + stats.dropped == stats.started == stats.ended
+    return (
+        beside.answers == without.answers
+        and exit_seconds < EXIT_SECONDS
+        and counted
+        and (is_killed or arrived >= stats.exported)
+    )
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=1000)
-    parser.add_argument("--latency", type=float, default=20, help="of the model, in milliseconds")
-    arguments = parser.parse_args()
-    print(f"{'back end':18} {'p50 ms':>8} {'p99 ms':>8} {'p50 ratio':>10} {'p99 ratio':>10}")
-    for behaviour in ("none", "http", *HTTP, "grpc", *GRPC):
-        protocol = "grpc" if behaviour.startswith("grpc") else "http/protobuf"
-        with tempfile.TemporaryDirectory() as folder, receiver(behaviour, Path(folder)) as back_end:
-            without, beside = measure(
-                None if behaviour == "none" else back_end.url,
-                protocol,
-                arguments.calls,
-                arguments.latency / 1000,
-            )
-        middle, tail = (
-            [statistics.quantiles(times, n=100)[at] for times in (without, beside)] for at in (49, 98)
-        )
-        print(
-            f"{behaviour:18} {middle[1] * 1e3:8.2f} {tail[1] * 1e3:8.2f} {middle[1] / middle[0]:10.3f}"
-            f" {tail[1] / tail[0]:10.3f}",
-            flush=True,
-        )
+    parser.add_argument("behaviours", nargs="*", metavar="BEHAVIOUR", help=", ".join(BEHAVIOURS))
+    parser.add_argument("--seconds", type=float, default=60, help="of each back end")
+    parser.add_argument("--rate", type=float, default=50, help="of requests to each application, per second")
+    parser.add_argument("--latency", type=float, default=30, help="of the model, in milliseconds")
+    given = parser.parse_args()
+    if unknown := set(given.behaviours) - set(BEHAVIOURS):
+        parser.error(f"no such behaviour: {', '.join(unknown)}")
+    load = Load(int(given.seconds * given.rate), given.rate, given.latency / 1000)
+    print(
+        f"{'back end':16} {'p50 ms':>8} {'p99 ms':>8} {'p50 ratio':>10} {'p99 ratio':>10} {'exit s':>7}"
+        f" {'made':>6} {'taken':>6} {'lost':>6} {'arrived':>7}"
+    )
+    right = [measure(behaviour, load) for behaviour in given.behaviours or BEHAVIOURS]
+    return 0 if all(right) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

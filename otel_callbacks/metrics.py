@@ -1,6 +1,7 @@
 """The conventions' metrics, with exactly their attributes and buckets, and counters of our own doing."""
 
 import functools
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ _CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 _MAX_WAITING = 4_096
 _AT_A_TIME = 32
+_PAUSE_SECONDS = 0.0005
 
 _Attributes = dict[str, str | int]
 
@@ -101,8 +103,13 @@ class Waiting:
 
     @guarded
     def drain(self, most: int | None = None) -> None:
-        """Records what waits, or `most` of it."""
-        for _ in range(len(self._ended) if most is None else most):
+        """Records what waits, or `most` of it.
+
+        All of it may take a tenth of a second, in which the application gets its turns.
+        """
+        for number in range(len(self._ended) if most is None else most):
+            if number and number % _AT_A_TIME == 0:
+                time.sleep(_PAUSE_SECONDS)
             try:
                 ended = self._ended.popleft()
             except IndexError:  # another thread drains too

@@ -26,8 +26,11 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as protocol
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
 LARGEST = 4 * 1024 * 1024  # bytes that a collector takes by gRPC, unless told otherwise
-HTTP = ("refused", "hanging", "half_open", "slow", "429", "500", "413", "garbage", "closing")
-GRPC = ("grpc_refused", "grpc_unavailable", "grpc_exhausted", "grpc_hanging")
+HTTP = ("refused", "hanging", "half_open", "slow", "429", "500", "413", "full", "garbage", "closing")
+GRPC = (
+    *("grpc_refused", "grpc_hanging", "grpc_half_open", "grpc_slow"),
+    *("grpc_unavailable", "grpc_exhausted", "grpc_internal", "grpc_full"),
+)
 
 _FOR_EVER = 600.0
 
@@ -108,7 +111,7 @@ def _answer(handler: BaseHTTPRequestHandler, behaviour: str, file: str) -> None:
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
-    accepted = behaviour != "413" or len(body) <= LARGEST
+    accepted = len(body) <= {"413": LARGEST, "full": 0}.get(behaviour, sys.maxsize)
     if accepted and handler.path == "/v1/traces":
         _keep(body, file)
     handler.send_response(200 if accepted else 413)
@@ -149,6 +152,10 @@ class _Traces(service.TraceServiceServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, "closed today")
             case "grpc_exhausted":
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much")
+            case "grpc_internal":
+                context.abort(grpc.StatusCode.INTERNAL, "broken")
+            case "grpc_slow":
+                time.sleep(0.4)
             case "grpc_hanging":
                 time.sleep(_FOR_EVER)
         _keep(request.SerializeToString(), self._file)
@@ -161,7 +168,8 @@ class _Metrics(metrics_service.MetricsServiceServicer):
 
 
 def _serve_grpc(behaviour: str, file: str) -> None:
-    server = grpc.server(ThreadPoolExecutor(16))
+    largest = 0 if behaviour == "grpc_full" else LARGEST
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", largest)])
     service.add_TraceServiceServicer_to_server(_Traces(behaviour, file), server)
     metrics_service.add_MetricsServiceServicer_to_server(_Metrics(), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -171,7 +179,7 @@ def _serve_grpc(behaviour: str, file: str) -> None:
 
 
 def _serve(behaviour: str, file: str) -> None:
-    if behaviour == "half_open":
+    if behaviour.endswith("half_open"):
         _serve_half_open()
     elif behaviour.startswith("grpc"):
         _serve_grpc(behaviour, file)

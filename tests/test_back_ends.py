@@ -74,7 +74,13 @@ def test_none_of_them_is_noticed_nor_starves_another(
     assert seconds < 5
     assert [sum(delivered) for delivered in told["delivered"]] == [300] * (len(behaviours) + 1)
     exported = dict(zip(behaviours, (each[1] for each in told["delivered"]), strict=False))
-    assert {behaviour for behaviour, count in exported.items() if count} <= {"http", "grpc", "slow", "413"}
+    assert {behaviour for behaviour, count in exported.items() if count} <= {
+        "http",
+        "slow",
+        "413",
+        "grpc",
+        "grpc_slow",
+    }
     assert arrived[behaviours[0]] == 601
     assert Counter(span.name for span in read_jsonl(tmp_path / "kept.jsonl")) == {
         "invoke_workflow rag": 200,

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, Stat
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
 from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
-from otel_callbacks.export.signals import SpanDelivery, portions
+from otel_callbacks.export.signals import SpanDelivery, Unhurried, portions
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.langchain import OTelCallbackHandler
 
@@ -176,13 +176,17 @@ def test_closing_in_time_sends_everything_and_takes_no_more(gate: Gate) -> None:
     assert outbox.delivery() == Delivery("there", waiting=0, exported=5, failed=0, dropped=1)
 
 
-def test_closing_a_hanging_destination_drops_what_waits(gate: Gate) -> None:
+def test_closing_a_hanging_destination_gives_up_what_is_sent_and_what_waits(gate: Gate) -> None:
     outbox = Outbox("there", gate.send, FULL)
     for number in range(4):
         outbox.put(number)
     assert gate.reached.wait(SOON)
     assert not outbox.close(0.05)
-    assert outbox.delivery() == Delivery("there", waiting=2, exported=0, failed=0, dropped=2)
+    assert outbox.delivery() == Delivery("there", waiting=0, exported=0, failed=2, dropped=2)
+    gate.opened.set()
+    assert outbox._worker is not None
+    outbox._worker.join(SOON)
+    assert outbox.delivery() == Delivery("there", waiting=0, exported=0, failed=2, dropped=2)
 
 
 def test_an_outbox_without_a_thread_sends_when_it_is_closed(
@@ -277,6 +281,35 @@ def test_batches_are_cut_to_what_a_collector_takes(
 ) -> None:
     monkeypatch.setattr("otel_callbacks.export.signals._REQUEST_BYTES", 4)
     assert list(portions(sizes, int)) == parts
+
+
+def test_the_application_gets_its_turns_while_a_batch_is_encoded(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("otel_callbacks.export.signals.time.sleep", pauses.append)
+    outbox = Outbox("there", gate.send, Limits(batch=2, delay=0))
+    assert list(Unhurried(range(100), outbox)) == list(range(100))
+    assert len(pauses) == 6
+    for number in range(5):  # in batches of 2: one is being sent, one waits, and more
+        outbox.put(number)
+        gate.reached.wait(SOON)
+    assert outbox.is_behind
+    assert list(Unhurried(range(100), outbox)) == list(range(100))
+    assert len(pauses) == 6
+    gate.opened.set()
+    assert outbox.flush(SOON)
+
+
+def test_who_fails_is_not_behind() -> None:
+    outbox = Outbox[int]("there", lambda batch: 0, Limits(batch=1, delay=0))
+    outbox.put(1)
+    outbox.flush(SOON)
+    assert outbox.delivery().failed == 1
+    with outbox._changed:  # so that nothing is sent meanwhile
+        outbox.put(2)
+        outbox.put(3)
+        assert not outbox.is_behind
 
 
 # --- flushing ------------------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class Outbox(Generic[T]):
         self._accepted = 0
         self._urgent = 0
         self._exported = self._failed = self._dropped = 0
+        self._is_taken = True
         self._worker: threading.Thread | None = None
         self._told = False
 
@@ -113,7 +114,10 @@ class Outbox(Generic[T]):
             return done and self._failed == failed
 
     def close(self, timeout: float, mark: Mark | None = None) -> bool:
-        """As `flush`, and then sends nothing any more: what still waits is dropped, as is what comes later."""
+        """As `flush`, and then sends nothing any more: what still waits is dropped, as is what comes later.
+
+        What is being sent has failed: whether it is taken later, nobody waits to hear.
+        """
         with self._changed:
             if self._closed:
                 return True
@@ -125,8 +129,15 @@ class Outbox(Generic[T]):
         with self._changed:
             self._dropped += len(self._queue)
             self._queue.clear()
+            self._failed += self._sending
+            self._sending = 0
             self._changed.notify_all()
         return sent
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another batch waits already, though the destination takes them."""
+        return self._is_taken and len(self._queue) >= self._limits.batch
 
     def delivery(self) -> Delivery:
         """The counts as they are now."""
@@ -176,9 +187,11 @@ class Outbox(Generic[T]):
 
     def _settle(self, sent: int, taken: int) -> None:
         with self._changed:
-            self._sending = 0
-            self._exported += taken
-            self._failed += sent - taken
+            if self._sending:  # else `close` has given up on it
+                self._sending = 0
+                self._exported += taken
+                self._failed += sent - taken
+            self._is_taken = taken == sent
             self._changed.notify_all()
 
     def _tell(self, what: str) -> None:

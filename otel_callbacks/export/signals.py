@@ -2,6 +2,7 @@
 
 import copy
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,6 +23,9 @@ _REQUEST_BYTES = 2 * 1024 * 1024
 """Collectors refuse requests above 4 MiB by gRPC and 20 MiB by HTTP, all of it; ours are measured roughly."""
 
 _FRAME_BYTES = 500
+
+_AT_A_TIME = 16
+_PAUSE_SECONDS = 0.0005
 
 
 class _Exporter(Protocol):
@@ -57,6 +61,25 @@ class PerProcess(Generic[E]):
             exporter.shutdown()
 
 
+class Unhurried(list[T]):
+    """A batch that lets the application run now and then while it is gone through.
+
+    To encode 512 spans takes some 20 ms of the interpreter, and a thread that wakes up meanwhile would get it only
+    after 5 ms: on top of a call, as often as it waits for something. Items that are put in faster than they leave are
+    not paused for.
+    """
+
+    def __init__(self, items: Iterable[T], outbox: Outbox[T]) -> None:
+        super().__init__(items)
+        self._outbox = outbox
+
+    def __iter__(self) -> Iterator[T]:
+        for at, item in enumerate(super().__iter__(), 1):
+            yield item
+            if at % _AT_A_TIME == 0 and not self._outbox.is_behind:
+                time.sleep(_PAUSE_SECONDS)
+
+
 class SpanDelivery(SpanProcessor):
     """Sends sampled spans when they have ended."""
 
@@ -80,8 +103,10 @@ class SpanDelivery(SpanProcessor):
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
         export = self._exporter().export
-        parts = portions(spans, _span_bytes)
-        return sum(len(part) for part in parts if export(part) is SpanExportResult.SUCCESS)
+        parts = portions(Unhurried(spans, self.outbox), _span_bytes)
+        return sum(
+            len(part) for part in parts if export(Unhurried(part, self.outbox)) is SpanExportResult.SUCCESS
+        )
 
 
 class EventDelivery(LogRecordProcessor):
@@ -111,8 +136,12 @@ class EventDelivery(LogRecordProcessor):
 
     def _send(self, records: Sequence[ReadableLogRecord]) -> int:
         export = self._exporter().export
-        parts = portions(records, _event_bytes)
-        return sum(len(part) for part in parts if export(part) is LogRecordExportResult.SUCCESS)
+        parts = portions(Unhurried(records, self.outbox), _event_bytes)
+        return sum(
+            len(part)
+            for part in parts
+            if export(Unhurried(part, self.outbox)) is LogRecordExportResult.SUCCESS
+        )
 
 
 class MetricDelivery(MetricExporter):
