@@ -19,7 +19,6 @@ from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
     DEFAULT_ON,
-    AlwaysRecordSampler,
     Decision,
     ParentBased,
     Sampler,
@@ -51,6 +50,20 @@ class Witness(Sampler):
 
     def get_description(self) -> str:
         return f"Witness, not {DEFAULT_ON.get_description()}"
+
+
+class AlwaysRecording(Sampler):
+    """Records what another sampler drops, for span processors alone, as the SDK's own from 1.40 on."""
+
+    def __init__(self, root: Sampler) -> None:
+        self._root = root
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        result = self._root.should_sample(*args, **kwargs)
+        return SamplingResult(Decision.RECORD_ONLY) if result.decision is Decision.DROP else result
+
+    def get_description(self) -> str:
+        return f"AlwaysRecording{{{self._root.get_description()}}}"
 
 
 class Recording(SpanProcessor):
@@ -268,7 +281,7 @@ def others() -> Sequence[Sampler]:
     return (
         Witness(ROOT),
         ParentBased(Witness(ROOT), local_parent_not_sampled=ALWAYS_ON),
-        AlwaysRecordSampler(ParentBased(Witness(ROOT))),
+        AlwaysRecording(ParentBased(Witness(ROOT))),
     )
 
 
