@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from opentelemetry import context as context_api
 from opentelemetry._logs import LoggerProvider
@@ -118,6 +118,27 @@ def _list_prices() -> Charges:
 def _warmed(pricer: Pricer) -> Charges:
     pricer.warm()
     return Charges(pricer)
+
+
+_Handler = TypeVar("_Handler")
+
+
+def handler_for(handler: _Handler | None, kind: type[_Handler], options: Mapping[str, Any]) -> _Handler:
+    """The handler that `instrument` was given, else a new one with these options.
+
+    Raises:
+        TypeError: both were given, it is of another kind, or an option is wrong.
+    """
+    if handler is None:
+        return kind(**options)
+    if not isinstance(handler, kind):
+        raise TypeError(f"handler must be an {kind.__module__}.{kind.__name__}, not {handler!r:.100}")
+    if options:
+        raise TypeError(
+            f"instrument() takes a handler or the arguments of a new one, not both; give {', '.join(options)}"
+            f" to the {kind.__name__}"
+        )
+    return handler
 
 
 _lock = fork.lock()
