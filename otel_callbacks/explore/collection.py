@@ -147,7 +147,7 @@ class Traces(Sequence[Trace]):
         """
         from otel_callbacks.cost.reporting.reports import report
 
-        return report((span for trace in self for span in trace.spans), by=by)
+        return report(self, by=by)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per span."""

@@ -11,7 +11,7 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.cost.counting import Calls
+from otel_callbacks.cost.counting import Calls, OfSpans, spans_of
 from otel_callbacks.cost.reporting.drift import TOKEN_TOLERANCE, USD_TOLERANCE, Traced, cause, drift, near
 from otel_callbacks.cost.reporting.finished import EXACT, Charging, recorded
 from otel_callbacks.cost.reporting.invoices import read_invoice
@@ -90,7 +90,9 @@ class Reconciliation:
             )
 
 
-def reconcile(spans: Iterable[Any], *invoices: str | Path, charging: Charging = recorded) -> Reconciliation:
+def reconcile(
+    spans: Iterable[Any] | OfSpans, *invoices: str | Path, charging: Charging = recorded
+) -> Reconciliation:
     """Compares what was traced with what providers charge.
 
     Args:
@@ -104,7 +106,7 @@ def reconcile(spans: Iterable[Any], *invoices: str | Path, charging: Charging = 
     """
     lines = [line for path in invoices for line in read_invoice(path)]
     calls = Calls(lambda span: read_call(span, charging))
-    for span in spans:
+    for span in spans_of(spans):
         calls.add(span)
     with localcontext(EXACT):
         rows, left_out = compared([call for call in calls if call.charge.status != "cached"], lines)
