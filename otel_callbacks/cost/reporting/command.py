@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
+from click.core import ParameterSource
 
 from otel_callbacks.cost.prices import PriceBook, Pricer
 from otel_callbacks.cost.reporting.finished import recorded, repriced
@@ -70,7 +71,9 @@ def cost(
     """
     if prices and not again:
         raise click.UsageError("--prices needs --recompute: without it the costs are those in the files")
-    if again and not invoices and "status" in by:
+    if invoices and click.get_current_context().get_parameter_source("by") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--by has no say in --reconcile: its rows are days, providers and models")
+    if again and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
     try:
         pricer = Pricer(PriceBook.load(prices) if prices else None) if again else None
