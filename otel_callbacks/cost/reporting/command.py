@@ -12,10 +12,7 @@ from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconci
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, checked, report
 from otel_callbacks.cost.reporting.repricing import Repricing, recompute
 from otel_callbacks.explore import SpanRecord, read_jsonl
-
-
-class _UnreadableError(click.ClickException):
-    exit_code = 2
+from otel_callbacks.explore.commands.errors import reading
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -75,11 +72,9 @@ def cost(
         raise click.UsageError("--by has no say in --reconcile: its rows are days, providers and models")
     if again and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    try:
+    with reading():  # a damaged line, a malformed book, no invoice: all say where
         pricer = Pricer(PriceBook.load(prices) if prices else None) if again else None
         outcome = _outcome(_between(read_jsonl(files), since, until), by, pricer, invoices)
-    except (OSError, ValueError) as error:  # a damaged line, a malformed book, no invoice: all say where
-        raise _UnreadableError(str(error)) from error
     shown = {"table": outcome.__str__, "csv": outcome.to_csv, "json": outcome.to_json}[form]()
     click.echo(shown, nl=form != "csv")
     if isinstance(outcome, Reconciliation) and not outcome.agrees:
