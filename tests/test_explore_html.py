@@ -169,7 +169,7 @@ def test_paths_that_begin_alike_can_be_told_apart():
     both = [{"id": f"{base}/chapter-{n}.md", "source": f"{base}/chapter-{n}.md", "page": 7} for n in (1, 2)]
     html = render_html(tree(span(0, "r", 0, 9), retrieval("retrieval x", *both)))
     assert re.findall(r"/srv\S* ?\S* +/srv.*7", html) == [
-        f"/srv/cor…ng/chapter-{n}.md  /srv/corpus/…ering/chapter-{n}.md p. 7" for n in (1, 2)
+        f"/srv/corpus/…hapter-{n}.md  /srv/corpus/compan…chapter-{n}.md p. 7" for n in (1, 2)
     ]
 
 
