@@ -111,10 +111,15 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
         for name in _FRAMEWORKS if framework == "all" else [framework]:
             title, jobs = _FRAMEWORKS[name]
             try:
+                from openai import OpenAIError
+
                 with jobs(endpoint, corpus, docs) as named:
                     _run(title, named, show_new)
             except ModuleNotFoundError as missing:
                 raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
+            except OpenAIError as refusal:
+                service = f"{endpoint.chat_model} at {endpoint.base_url}"
+                raise click.ClickException(f"{service}: {refusal}") from refusal
     telemetry.shutdown()
     click.echo(_spent(file))
     click.echo(f"The traces are in {file} (OTLP JSON Lines).")
