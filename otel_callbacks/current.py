@@ -7,10 +7,12 @@ run is open, and afterwards with whatever was current outside.
 """
 
 import asyncio
+import sys
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
@@ -43,6 +45,16 @@ def here() -> Place:
     return Place(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
 
 
+def on_stack(wanted: FrameType) -> bool:
+    """Whether this code was called from a frame."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame is wanted:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Run:
     """An operation in progress.
 
@@ -58,6 +70,7 @@ class Run:
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
         labels: who pays, by attribute, as given; those that this run's call asked for are also in `asked`.
+        disowned: it was open when this process was forked, and is the parent process's to end.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
         stand_in: stands for the span in the context.
@@ -72,6 +85,7 @@ class Run:
         "asked",
         "children",
         "content",
+        "disowned",
         "first_chunk",
         "found",
         "found_by_id",
@@ -120,6 +134,7 @@ class Run:
         self.interrupted = False
         self.children: set[Run] | None = None
         self.hidden: OrderedDict[Any, CurrentSpan | None] | None = None
+        self.disowned = False
         self.totals: Any = None
         self.found: Any = None
         self.prompt: Any = None
@@ -135,6 +150,13 @@ class Run:
     def is_current(self) -> bool:
         """Whether the run is open and the caller is in its body."""
         return self.open and (self.inside is None or self.inside())
+
+    def is_told_of(self) -> bool:
+        """Whether a span is recorded of this run or of one above it."""
+        run: Run | None = self
+        while run is not None and not run.span.is_recording():
+            run = run.parent
+        return run is not None
 
     def is_within(self, other: "Run") -> bool:
         """Whether the run is `other` or below it."""

@@ -18,12 +18,13 @@ from math import isfinite
 from typing import Any
 
 from otel_callbacks.operations import Document, ScoreKind
-from otel_callbacks.reading import INT64, text, well_formed
+from otel_callbacks.reading import INT64, ends, text, well_formed
 
 Clean = Callable[[str], str]
 
 _MAX_DOCUMENTS = 100
 _MAX_TEXT = 256
+_MAX_COMPARED = 4_096  # characters of a text
 
 _SOURCE_KEYS = ("source", "file_path", "file_name", "filename", "url", "source_url", "uri", "path")
 _PAGE_KEYS = ("page_label", "page", "page_number")
@@ -70,16 +71,21 @@ def rescored(kept: Sequence[Document], candidates: Sequence[Document]) -> list[D
 def ranks_before(kept: Sequence[Document], candidates: Sequence[Document]) -> list[int | None]:
     """The place of each document among the candidates, from 1; None for one that is not among them.
 
-    By id, else by text: many rerankers make new documents and leave the id out.
+    By id, else by text: many rerankers make new documents and leave the id out. Of long texts, length, head and tail.
     """
     by_id: dict[str | None, int] = {}
-    by_text: dict[str | None, int] = {}
+    by_text: dict[tuple[int, str] | None, int] = {}
     for rank, document in enumerate(candidates, 1):
         by_id.setdefault(document.id, rank)
-        by_text.setdefault(document.content, rank)
+        by_text.setdefault(_told_apart(document.content), rank)
     by_id.pop(None, None)
     by_text.pop(None, None)
-    return [by_id.get(document.id) or by_text.get(document.content) for document in kept]
+    return [by_id.get(document.id) or by_text.get(_told_apart(document.content)) for document in kept]
+
+
+def _told_apart(content: str | None) -> tuple[int, str] | None:
+    """What tells texts apart without reading all of a very long one."""
+    return None if content is None else (len(content), ends(content, _MAX_COMPARED))
 
 
 def _described(document: Document, rank: int, kind: ScoreKind | None, clean: Clean) -> str:

@@ -14,6 +14,7 @@ from otel_callbacks.cost.tools import ToolTokens
 from otel_callbacks.current import Run
 from otel_callbacks.operations import Document, Message, PromptPart, Text
 from otel_callbacks.prompted import in_prompt, token_share
+from otel_callbacks.reading import lines
 
 Attributes = dict[str, str | int | float | Sequence[str]]
 
@@ -61,8 +62,8 @@ class Found:
         there = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
         if self._reranked is not None:
-            there += [each for each in self._documents if self._stands_in(each, prompt)]
-        names = [self._name(each) for each in there]
+            there += self._others_in(prompt)
+        names = self._names(there)
         of_answer = [name for name, is_cited in zip(names, cited(there, answer), strict=True) if is_cited]
         names, of_answer = list(dict.fromkeys(names)), list(dict.fromkeys(of_answer))
         self.prompted.update(dict.fromkeys(names))
@@ -76,19 +77,22 @@ class Found:
             attributes[semconv.RAG_CITED_DOCUMENTS] = of_answer
         return attributes
 
-    def _stands_in(self, document: Document, prompt: str) -> bool:
-        text = (document.content or "").strip()
-        known = any(
-            each.id == document.id and each.content == document.content for each in self._reranked or ()
-        )
-        return not known and len(text) >= _LONG_ENOUGH and text in prompt
+    def _others_in(self, prompt: str) -> list[Document]:
+        """The documents that the reranker did not keep, and that are in the prompt nevertheless, as they are."""
+        kept = {(each.id, each.content) for each in self._reranked or ()}
+        others = ((each, (each.content or "").strip()) for each in self._documents)
+        return [
+            each
+            for each, text in others
+            if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in kept and text in prompt
+        ]
 
-    def _name(self, document: Document) -> str:
-        """The document's id, or its rank among those that were found."""
-        if document.id is not None:
-            return document.id
-        texts = [each.content for each in self._documents]
-        return f"#{texts.index(document.content) + 1}" if document.content in texts else "#?"
+    def _names(self, documents: Sequence[Document]) -> list[str]:
+        """The documents' ids, or their ranks among those that were found."""
+        if all(each.id is not None for each in documents):
+            return [each.id or "" for each in documents]
+        ranks = {each.content: rank for rank, each in reversed([*enumerate(self._documents, 1)])}
+        return [f"#{ranks.get(each.content, '?')}" if each.id is None else each.id for each in documents]
 
     def totals(self) -> Attributes:
         """What the outermost run says: found, kept, prompted and cited in one row."""
@@ -157,7 +161,7 @@ def _key(message: Message) -> int:
 def _text(messages: Sequence[Message] | None) -> str:
     parts = [part for message in messages or () for part in message.parts]
     said = [part.content if isinstance(part, Text) else str(getattr(part, "response", "")) for part in parts]
-    return "\n".join(said)
+    return lines(said)
 
 
 def note_documents(run: Run) -> None:

@@ -5,7 +5,7 @@ built-in type that theirs derives from.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, TypeGuard, TypeVar
@@ -18,6 +18,7 @@ MOST_DESCRIPTION = 4_096
 """How many characters of a description are kept."""
 
 _MAX_BITS = 512  # of a whole number that is a name
+_MOST_LINES = 1_000_000
 
 _T = TypeVar("_T")
 
@@ -52,6 +53,18 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def ends(text: str, most: int) -> str:
+    """The text, or as many characters of its head and tail."""
+    return text if len(text) <= most else f"{text[: most // 2]}\n{text[-most // 2 :]}"
+
+
+def lines(texts: Iterable[str]) -> str:
+    """Texts as lines; if they are very long, as much of the head and tail of each."""
+    given = list(texts)
+    size = sum(map(len, given))
+    return "\n".join(given if size <= _MOST_LINES else (ends(t, len(t) * _MOST_LINES // size) for t in given))
 
 
 def word(value: Any, most: int = 256) -> str | None:

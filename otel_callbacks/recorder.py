@@ -289,13 +289,13 @@ class Recorder:
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
         for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
-            if run.recorder is self:
+            if run.recorder is self and not run.disowned:
                 self._sweep(run, semconv.UNFINISHED)
 
     def _sweep(self, run: Run, outcome: str) -> None:
         if run.open:
             self.counts.swept += 1
-            (run.recorder or self).finish(run, outcome)
+            run.recorder.finish(run, outcome)
 
     @guarded
     def _task_ended(self, run: Run, task: "asyncio.Task[Any]") -> None:
@@ -307,8 +307,8 @@ class Recorder:
             if found is not None:
                 run.table[run.key] = found  # the application uses the id again
             return
-        if run.recorder is None:
-            run.close()  # the parent process ends its span
+        if run.disowned:
+            run.close()
             return
         ended = time.time_ns()
         span, parent = run.span, run.parent
@@ -344,7 +344,7 @@ class Recorder:
         return self._table.trace_id(key)
 
     def _remember_outermost(self, run: Run) -> None:
-        if run.parent is None or run.parent.recorder is not self:
+        if run.parent is None or run.parent.disowned or run.parent.recorder is not self:
             context = run.span.get_span_context()
             if context.trace_flags.sampled:
                 self._last_outermost = context

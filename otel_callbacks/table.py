@@ -64,7 +64,7 @@ def _disown() -> None:
     for table in _tables.values():
         for run in table.runs.values():
             run.span = trace.NonRecordingSpan(run.span.get_span_context())
-            run.recorder = None
+            run.disowned = True
 
 
 fork.in_child(_disown)

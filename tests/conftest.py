@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
@@ -8,6 +9,9 @@ from otel_callbacks.conformance import check_spans
 from otel_callbacks.cost.prices import LIST_PRICES
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,5 @@
 """Scripted parts of a LangChain application: no network, no surprises."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.retrievers import BaseRetriever
 from opentelemetry import trace
 from opentelemetry.trace import TracerProvider
+from waiting import pause
 
 USAGE = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
 
@@ -67,7 +67,7 @@ class ScriptedModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **_: Any,
     ) -> ChatResult:
-        await asyncio.sleep(self.delay)
+        await pause(self.delay)
         return ChatResult(generations=[ChatGeneration(message=self._next())])
 
     def _chunks(self) -> Iterator[ChatGenerationChunk]:
@@ -104,7 +104,7 @@ class ScriptedModel(BaseChatModel):
             if run_manager:
                 await run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
             yield chunk
-            await asyncio.sleep(self.delay)
+            await pause(self.delay)
 
 
 class ScriptedRetriever(BaseRetriever):
@@ -119,7 +119,7 @@ class ScriptedRetriever(BaseRetriever):
         return list(self.documents)
 
     async def _aget_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
-        await asyncio.sleep(self.delay)
+        await pause(self.delay)
         return self._get_relevant_documents(query, run_manager=run_manager)
 
 

@@ -1,6 +1,5 @@
 """Scripted parts of a LlamaIndex application: no network, no surprises."""
 
-import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
+from waiting import pause
 
 from otel_callbacks.guard import faults
 from otel_callbacks.llama_index import OTelCallbackHandler
@@ -108,7 +108,7 @@ class ScriptedModel(FunctionCallingLLM):
 
     @llm_chat_callback()
     async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        await asyncio.sleep(self.delay)
+        await pause(self.delay)
         return ChatResponse(message=self._next(), raw=raw(USAGE, "stop"))
 
     @llm_chat_callback()
@@ -124,7 +124,7 @@ class ScriptedModel(FunctionCallingLLM):
     async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
         async def chunks() -> AsyncIterator[ChatResponse]:
             for chunk in self._chunks():
-                await asyncio.sleep(self.delay)
+                await pause(self.delay)
                 yield chunk
 
         return chunks()

@@ -18,6 +18,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.instrumentation.dispatcher import instrument_tags
 
 from otel_callbacks import Budget, BudgetExceeded, ContentPolicy, OTelCallbackHandler, attribution
+from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED
@@ -120,6 +121,31 @@ def test_a_period_has_its_own_count() -> None:
     assert budget.spend(Decimal("1.5"), {}, 0) is not None
     assert budget.spend(Decimal("1"), {}, DAY) is None
     assert [budget.spent(day * DAY) for day in range(3)] == [Decimal("1.5"), Decimal(1), Decimal(0)]
+
+
+@pytest.mark.parametrize(
+    ("per", "later"), [("hour", DAY // 24), ("day", DAY), ("month", 31 * DAY), ("total", None)]
+)
+def test_periods_are_those_of_the_calendar(per: Any, later: int | None) -> None:
+    budget = Budget(usd=1, per=per)
+    budget.spend(Decimal(1), {}, 0)
+    assert budget.spent((later or 10_000 * DAY) - 1) == 1
+    assert later is None or budget.spent(later) == 0
+
+
+def test_only_the_last_periods_are_remembered() -> None:
+    budget = Budget(usd=1, per="day")
+    for day in range(20):
+        budget.spend(Decimal(1), {}, day * DAY)
+    assert (budget.spent(0), budget.spent(19 * DAY)) == (0, 1)
+
+
+def test_at_the_line_it_is_spent_and_beyond_it_is_exceeded() -> None:
+    budgets = Budgets([Budget(usd=1, enforce=True)])
+    assert budgets.refusal({}, 0) is None
+    assert budgets.spend(Decimal(1), {}, 0) == []
+    assert isinstance(budgets.refusal({}, 0), BudgetExceeded)
+    assert [crossing.spent for crossing in budgets.spend(Decimal("0.1"), {}, 0)] == [Decimal("1.1")]
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])

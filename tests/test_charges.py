@@ -8,7 +8,7 @@ from typing import Any
 import llama_fakes
 import pytest
 from fakes import ScriptedModel, call
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
@@ -258,15 +258,21 @@ def test_an_unsampled_call_is_counted(captured: Captured) -> None:
 
 
 async def test_a_child_that_ends_too_late_is_told_and_still_counted(captured: Captured) -> None:
-    tasks = []
+    tasks, over = [], asyncio.Event()
+
+    class Late(ScriptedModel):
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+            await over.wait()
+            return await super()._agenerate(*args, **kwargs)
 
     async def start(question: str) -> str:
-        tasks.append(asyncio.create_task(ScriptedModel(delay=0.02).ainvoke(question)))
+        tasks.append(asyncio.create_task(Late().ainvoke(question)))
         await asyncio.sleep(0)
         return "done"
 
     chain = (RunnableLambda(start) | StrOutputParser()).with_config(run_name="chain")
     await chain.ainvoke("q", {"callbacks": [handler(captured)]})
+    over.set()
     await asyncio.gather(*tasks)
     assert rollup(captured, "invoke_workflow chain", "cost_usd") is None
     assert rollup(captured, "chat scripted-1", "late") is True
@@ -323,7 +329,7 @@ def play(one: Recorder, tree: Any, parent: Any) -> None:
         one.finish(run)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(TREES)
 def test_leaves_root_and_metric_agree(tree: Any) -> None:
     with capture() as captured:

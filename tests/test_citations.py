@@ -54,6 +54,10 @@ def test_not_cited(answer: str) -> None:
     assert cited(DOCUMENTS, answer) == [False] * 4
 
 
+def test_references_at_the_end_of_a_long_answer_are_seen() -> None:
+    assert cited(DOCUMENTS, "Thirty days. " * 10_000 + "\n\nSources: doc-2") == [False, True, False, False]
+
+
 def test_a_number_that_is_an_id_is_no_place() -> None:
     documents = (Document("7"), Document("1"), Document("9"))
     assert cited(documents, "Thirty days [1], [3].") == [False, True, False]

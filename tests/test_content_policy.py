@@ -24,8 +24,10 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from otel_callbacks import ContentPolicy, OTelCallbackHandler, content
 from otel_callbacks.conformance import assert_conformant
+from otel_callbacks.operations import Data, Media, Message, Text
 from otel_callbacks.privacy.policy import EVENT_VARIABLE, HASH_KEY_VARIABLE, KINDS
 from otel_callbacks.privacy.scope import scope_in
+from otel_callbacks.privacy.writer import Writer
 from otel_callbacks.testing import Captured
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -218,6 +220,15 @@ def test_identity_usage_and_output_survive_the_limit_of_attributes(captured: Cap
     assert {"gen_ai.request.model", "gen_ai.usage.input_tokens", OUTPUT, INPUT} <= set(span.attributes or {})
 
 
+def test_all_content_of_a_span_shares_its_room(captured: Captured) -> None:
+    policy = ContentPolicy("spans", cap=None, span_cap=1_000)
+    ScriptedModel(script=["a" * 800]).invoke("q" * 800, recording(captured, policy))
+    attributes = captured.spans[0].attributes or {}
+    written = [str(attributes[name]) for name in (INPUT, OUTPUT)]
+    assert 800 < sum(map(len, written)) < 1_200  # JSON of the messages around the texts included
+    assert sorted("[cut, 800 characters]" in text for text in written) == [False, True]
+
+
 def test_what_is_wanted_whole_goes_whole(captured: Captured) -> None:
     text = "Retrieval augmented generation. " * 5_000
     config = recording(captured, ContentPolicy("spans", cap=None, span_cap=None, max_messages=None))
@@ -399,3 +410,17 @@ def test_events_can_be_taken_away_by_the_environment(
     with caplog.at_level(logging.WARNING, "otel_callbacks"):
         assert ContentPolicy.from_environment().where == where
     assert (EVENT_VARIABLE in caplog.text) == (emit == "no")
+
+
+@pytest.mark.parametrize(
+    ("policy", "part"),
+    [
+        (ContentPolicy("spans", hashed=True, hash_key=KEY), Text("a" * 1_000_000)),
+        (ContentPolicy("spans", hashed=True, hash_key=KEY), Data({"a": ["b" * 1_000] * 1_000})),
+        (ContentPolicy("spans"), Media("image", content="aB3/" * 140_000)),
+    ],
+)
+def test_what_is_hashed_of_a_span_is_bounded(policy: ContentPolicy, part: Any) -> None:
+    shown = Writer(policy).messages(INPUT, [Message("user", (part,))] * 100)
+    assert shown is not None and len(shown) == 100
+    assert shown[-1] != shown[0]  # the newest is read first, and there is no room left for the oldest

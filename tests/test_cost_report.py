@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cost_spans import DAY, DAY_1, call, span
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import otel_callbacks.cost
@@ -227,7 +227,6 @@ def forest(drawn: Iterable[Any]) -> list[SpanRecord]:
     ]
 
 
-@settings(deadline=None)
 @given(TREES, st.randoms(use_true_random=False))
 def test_nothing_is_lost_nor_counted_twice_in_any_order(drawn: Any, shuffle: random.Random) -> None:
     spans = forest(drawn)

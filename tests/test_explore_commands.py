@@ -1,5 +1,6 @@
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -185,7 +186,10 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def read_until(stream: int, wanted: bytes) -> bytes:
     seen = b""
     while wanted not in seen:
-        seen += os.read(stream, 10_000)
+        assert select.select([stream], [], [], 60)[0], seen
+        read = os.read(stream, 10_000)
+        assert read, seen
+        seen += read
     return seen
 
 

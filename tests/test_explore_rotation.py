@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -52,8 +53,17 @@ def test_with_none_kept_there_is_one_file(tmp_path):
 @pytest.mark.parametrize(("hours", "files"), [(1, 1), (25, 2)])
 def test_a_file_whose_first_span_is_too_old_is_set_aside_also_by_a_later_process(tmp_path, hours, files):
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl"), "old", start_ns=time.time_ns() - hours * 3600 * 10**9)
-    write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_age=timedelta(days=1)), "new")
+    write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_age=timedelta(days=1)), "new", "newer")
     assert len(list(tmp_path.iterdir())) == files
+
+
+def test_a_file_that_another_process_has_just_set_aside(tmp_path, monkeypatch):
+    def gone(path, target):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "rename", gone)
+    write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_bytes=10), "a", "b")
+    assert names(tmp_path) == ["a", "b"]
 
 
 def test_files_that_other_processes_left_long_ago_are_deleted(tmp_path):

@@ -13,19 +13,21 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedModel
+from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, StaticSampler
 
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
-from otel_callbacks.export.outbox import Delivery, Limits, Outbox
+from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
 from otel_callbacks.export.signals import SpanDelivery, portions
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.langchain import OTelCallbackHandler
 
-SOON = 5.0
+SOON = 30.0  # seconds; nothing waits as long unless it is broken
 NOW = Limits(queue=4, batch=2, delay=0.001)
+FULL = Limits(queue=4, batch=2, delay=600)  # nothing is sent but full batches, unless somebody flushes
 
 
 class Gate:
@@ -82,8 +84,11 @@ def trace_one(to: Telemetry) -> None:
 
 
 def test_what_is_more_than_may_wait_is_dropped_and_counted(gate: Gate) -> None:
-    outbox = Outbox("there", gate.send, NOW)
-    for number in range(7):
+    outbox = Outbox("there", gate.send, FULL)
+    for number in range(2):
+        outbox.put(number)
+    assert gate.reached.wait(SOON)  # what is being sent still waits
+    for number in range(2, 7):
         outbox.put(number)
     assert outbox.delivery() == Delivery("there", waiting=4, exported=0, failed=0, dropped=3)
     gate.opened.set()
@@ -97,9 +102,38 @@ def test_a_flush_of_a_hanging_destination_ends_in_time(gate: Gate) -> None:
     outbox.put(1)
     started = time.monotonic()
     assert not outbox.flush(0.05)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     gate.opened.set()
     assert outbox.flush(SOON)
+
+
+def test_destinations_share_the_time_of_a_flush(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    flush = Outbox.flush
+
+    def noted(outbox: Outbox[int], timeout: float, mark: Any = None) -> bool:
+        given.append(timeout)
+        return flush(outbox, timeout, mark)
+
+    monkeypatch.setattr(Outbox, "flush", noted)
+    hanging = [Outbox[int](name, gate.send, NOW) for name in ("one", "other")]
+    for outbox in hanging:
+        outbox.put(1)
+    assert not flush_all(hanging, 0.2)
+    assert given[1] < 0.1  # the first had the time
+
+
+def test_what_is_sent_is_not_traced_itself() -> None:
+    seen: list[Any] = []
+
+    def send(batch: Sequence[int]) -> int:
+        seen.append(context_api.get_value(context_api._SUPPRESS_INSTRUMENTATION_KEY))
+        return len(batch)
+
+    outbox = Outbox[int]("there", send, NOW)
+    outbox.put(1)
+    assert outbox.flush(SOON)
+    assert seen == [True]
 
 
 def test_a_flush_does_not_wait_for_the_delay(gate: Gate) -> None:
@@ -112,7 +146,7 @@ def test_a_flush_does_not_wait_for_the_delay(gate: Gate) -> None:
 
 def test_a_full_batch_is_sent_at_once_and_a_small_one_after_the_delay(gate: Gate) -> None:
     gate.opened.set()
-    patient, hasty = (Outbox("there", gate.send, Limits(batch=2, delay=delay)) for delay in (600, 0.001))
+    patient, hasty = (Outbox("there", gate.send, limits) for limits in (FULL, NOW))
     for outbox, items in ((patient, 2), (hasty, 1)):
         gate.reached.clear()
         for item in range(items):
@@ -124,7 +158,7 @@ def test_a_full_batch_is_sent_at_once_and_a_small_one_after_the_delay(gate: Gate
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_what_a_destination_refuses_has_failed(taken: int) -> None:
-    outbox = Outbox[int]("there", lambda batch: taken, NOW)
+    outbox = Outbox[int]("there", lambda batch: taken, Limits(delay=600))
     outbox.put(1)
     outbox.put(2)
     assert outbox.flush(SOON) is (taken == 2)
@@ -143,7 +177,7 @@ def test_closing_in_time_sends_everything_and_takes_no_more(gate: Gate) -> None:
 
 
 def test_closing_a_hanging_destination_drops_what_waits(gate: Gate) -> None:
-    outbox = Outbox("there", gate.send, NOW)
+    outbox = Outbox("there", gate.send, FULL)
     for number in range(4):
         outbox.put(number)
     assert gate.reached.wait(SOON)
@@ -219,9 +253,10 @@ def test_shutdown_twice_is_shutdown_once() -> None:
     assert to.stats().exported == 1
 
 
-def test_unsampled_spans_do_not_count() -> None:
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, StaticSampler(Decision.RECORD_ONLY)])
+def test_unsampled_spans_do_not_count(sampler: Sampler) -> None:
     to = telemetry(Kept())
-    to.tracer_provider.sampler = ALWAYS_OFF
+    to.tracer_provider.sampler = sampler
     trace_one(to)
     assert to.flush(SOON)
     assert to.stats().destinations == (Delivery("0", 0, 0, 0, 0),)

@@ -17,6 +17,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from otel_callbacks import ContentPolicy, attribution, content
 from otel_callbacks.conformance import check_spans
 from otel_callbacks.explore import SpanRecord, group
 from otel_callbacks.feedback import current_trace_id, record_feedback
@@ -74,6 +75,15 @@ def test_the_explanation_is_content(
     assert ("gen_ai.evaluation.explanation" in captured.events[0].attributes) is in_event
 
 
+def test_what_is_said_is_redacted_and_so_is_on_whose_behalf(captured: Captured) -> None:
+    policy = ContentPolicy("both", redact=("emails",))
+    with content(policy), attribution(user="ann@example.org"):
+        record_feedback(PARENT, name="helpful", explanation="ask ann@example.org")
+    on_span, in_event = captured.spans[0].attributes or {}, captured.events[0].attributes
+    assert on_span["user.id"] == "[redacted:email]"
+    assert {told["gen_ai.evaluation.explanation"] for told in (on_span, in_event)} == {"ask [redacted:email]"}
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -84,6 +94,7 @@ def test_the_explanation_is_content(
         ((UNSAMPLED,), (TRACE, SPAN, 0)),
         ((UNSAMPLED, 5), (TRACE, 5, 0)),
         ((TRACE, PARENT), (TRACE, SPAN, 1)),
+        ((TRACE, UNSAMPLED), (TRACE, SPAN, 0)),
         ((SpanContext(TRACE, SPAN, False, TraceFlags(0)),), (TRACE, SPAN, 0)),
     ],
 )

@@ -128,6 +128,30 @@ def test_a_run_that_is_open_at_the_fork_is_the_parents_to_end(tmp_path: Path) ->
     assert root.attributes["otel_callbacks.rollup.inference_calls"] == 1
 
 
+def test_what_is_told_by_hand_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> None:
+    script = """
+    from otel_callbacks import record_feedback, record_usage, tool, workflow
+    from otel_callbacks.guard import faults
+    faults.strict = True
+    with workflow("root"):
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        else:
+            tool("by hand")(ask)("child")
+            record_usage(model="told", input_tokens=1)
+            record_feedback("abc", name="good", score=1)
+    print(telemetry.stats().open)
+    """
+    assert run(script, tmp_path, file=tmp_path / "traces") == "0\n0\n"
+    spans = {span.name: span for span in read_jsonl(tmp_path / "traces")}
+    assert sorted(spans) == [
+        *("chat child", "chat told", "evaluation good", "execute_tool by hand", "invoke_workflow root"),
+    ]
+    root = spans["invoke_workflow root"]
+    assert spans["execute_tool by hand"].parent_id == spans["chat told"].parent_id == root.span_id
+
+
 def test_locks_that_other_threads_hold_do_not_stop_the_child(tmp_path: Path) -> None:
     script = """
     from otel_callbacks.metrics import instruments

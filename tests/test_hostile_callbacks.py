@@ -87,7 +87,6 @@ def test_any_calls_in_any_order(surface: str, content: str, logged: list[str]) -
 
     @settings(
         max_examples=25,
-        deadline=None,
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         database=None,

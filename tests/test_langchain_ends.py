@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fakes import ScriptedModel, ScriptedRetriever, call
@@ -18,6 +19,7 @@ from langgraph.types import Command, interrupt
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
+from waiting import cut_short, pause, until
 
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.testing import Captured
@@ -181,7 +183,7 @@ def test_a_tool_that_returns_an_error_message(captured: Captured, config: Config
 @tool
 async def slow(word: str) -> str:
     """Takes its time."""
-    await asyncio.sleep(5)
+    await pause(5)
     return "never"
 
 
@@ -204,7 +206,8 @@ def slow_input(kind: str) -> Any:
 @pytest.mark.parametrize("kind", SLOW)
 async def test_cancelled(kind: str, captured: Captured, config: Config) -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asyncio.create_task(SLOW[kind]().ainvoke(slow_input(kind), config)), 0.1)
+        async with cut_short():
+            await asyncio.create_task(SLOW[kind]().ainvoke(slow_input(kind), config))
     await asyncio.sleep(0)
     assert captured.spans
     assert {outcome(span) for span in captured.spans if outcome(span)} == {"cancelled"}
@@ -215,7 +218,7 @@ async def test_cancelled(kind: str, captured: Captured, config: Config) -> None:
 @pytest.mark.parametrize("kind", SLOW)
 async def test_cancelled_in_a_task_that_lives_on(kind: str, captured: Captured, config: Config) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
+        async with cut_short():
             await SLOW[kind]().ainvoke(slow_input(kind), config)
     await asyncio.sleep(0)
     assert not trace.get_current_span().get_span_context().is_valid
@@ -226,16 +229,14 @@ async def test_cancelled_in_a_task_that_lives_on(kind: str, captured: Captured, 
     assert not errors(captured)
 
 
-@pytest.mark.parametrize("make", [lambda: ScriptedModel(script=["a b c d"], delay=0.05)])
-async def test_cancelled_stream_keeps_what_came(
-    make: Callable[[], Any], captured: Captured, config: Config
-) -> None:
+async def test_cancelled_stream_keeps_what_came(captured: Captured, config: Config) -> None:
     async def consume() -> None:
-        async for _ in make().astream("q", config):
+        async for _ in ScriptedModel(script=["a b c d"], delay=5).astream("q", config):
             pass
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(consume(), 0.08)
+        async with cut_short():
+            await asyncio.create_task(consume())
     span = captured.span("chat scripted-1")
     assert outcome(span) == "cancelled"
     assert (span.attributes or {})["gen_ai.usage.input_tokens"] == 100
@@ -273,7 +274,9 @@ def test_abandoned_stream(kind: str, leave: str, captured: Captured, config: Con
 
 @pytest.mark.parametrize("kind", ["model", "chain", "agent"])
 @pytest.mark.parametrize("leave", ["break", "aclose", "del"])
-async def test_abandoned_async_stream(kind: str, leave: str, captured: Captured, config: Config) -> None:
+async def test_abandoned_async_stream(
+    kind: str, leave: str, captured: Captured, config: Config, handler: OTelCallbackHandler
+) -> None:
     runnable, value = streams()[kind]
     stream = runnable.astream(value, config, **({"stream_mode": "messages"} if kind == "agent" else {}))
     async for _ in stream:
@@ -281,10 +284,7 @@ async def test_abandoned_async_stream(kind: str, leave: str, captured: Captured,
     if leave == "aclose":
         await stream.aclose()
     del stream
-    gc.collect()
-    await asyncio.sleep(0.05)
-    gc.collect()
-    await asyncio.sleep(0.01)
+    await until(lambda: not handler._recorder.runs)
     assert not errors(captured)
     assert {outcome(span) for span in captured.spans} - {None} <= {"abandoned", "cancelled"}
     assert captured.spans
@@ -380,6 +380,20 @@ async def test_interrupt_and_resume(captured: Captured, config: Config) -> None:
     assert not errors(captured)
 
 
+def test_of_what_waits_the_newest_is_remembered(
+    captured: Captured, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_callbacks.table._MAX_INTERRUPTED", 1)
+    graph = human_graph()
+    threads = [{**config, "configurable": {"thread_id": name}} for name in ("t-1", "t-2")]
+    for threaded in threads:
+        graph.invoke(ASK, threaded)
+    captured.clear()
+    for threaded in threads:
+        graph.invoke(Command(resume="yes"), threaded)
+    assert [len(span.links) for span in captured.spans if span.parent is None] == [0, 1]
+
+
 def test_interrupt_in_a_sub_graph_and_in_a_tool(captured: Captured, config: Config) -> None:
     outer = StateGraph(MessagesState)
     outer.add_node("sub", human_graph_without_memory())
@@ -431,3 +445,18 @@ def test_an_exception_that_only_sounds_like_an_interrupt(captured: Captured, con
     with pytest.raises(GraphInterrupt):
         RunnableLambda(node).invoke("q", config)
     assert len(errors(captured)) == 1
+
+
+# --- ends that nobody tells ----------------------------------------------------------------------------------------
+
+
+def test_what_never_ends_is_unfinished(
+    captured: Captured, handler: OTelCallbackHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_callbacks.recorder._MAX_OPEN", 2)
+    for name in ("one", "two", "three"):
+        handler.on_chain_start({}, {}, run_id=uuid4(), name=name)
+    assert [(span.name, outcome(span)) for span in captured.spans] == [("invoke_workflow one", "unfinished")]
+    handler._recorder.sweep()  # as at the end of the process
+    assert [outcome(span) for span in captured.spans] == ["unfinished"] * 3
+    assert captured.metrics()["otel_callbacks.spans.swept"][0].value == 3

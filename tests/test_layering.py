@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "sums": "fork cost",
     "spending": "semconv fork operations mapping cost",
     "metrics": "semconv guard fork operations mapping cost sums spending",
-    "lineage": "semconv operations citations cost current prompted",
+    "lineage": "semconv reading operations citations cost current prompted",
     "disclosure": "semconv guard operations privacy mapping current events",
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",

@@ -74,6 +74,19 @@ def test_by_hand_too(captured: Captured) -> None:
     assert (captured.spans[0].attributes or {})["rag.cited_documents"] == ("d2", "d5")
 
 
+def test_what_the_reranker_dropped_counts_if_it_is_there_and_not_by_chance(captured: Captured) -> None:
+    with workflow("rag"):
+        with retrieval() as search:
+            texts = [*TEXTS[:3], "42"]
+            search.documents(found := [{"id": f"d{n}", "text": text} for n, text in enumerate(texts)])
+        with rerank("rerank-1") as best:
+            best.documents(found[:1])
+        with inference("scripted-1") as call_:
+            call_.messages(input=f"{TEXTS[0]}\n{TEXTS[2]}\nThe answer may be 42.", output="Who knows?")
+    told = captured.span("chat scripted-1").attributes or {}
+    assert told["rag.prompt_documents"] == ("d0", "d2")
+
+
 def test_no_text_is_kept_or_recorded_for_it(captured: Captured) -> None:
     test_by_hand_too(captured)
     exported = encode_spans(captured.spans).SerializeToString()

@@ -28,6 +28,7 @@ from llama_fakes import (  # noqa: F401 - fixtures
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
+from llama_index.core.workflow import Context as WorkflowContext
 from llama_index.core.workflow import Event, StartEvent, StopEvent, Workflow, step
 from opentelemetry import trace
 from opentelemetry.propagate import inject
@@ -41,6 +42,10 @@ ASK = [ChatMessage(role="user", content="hi")]
 
 class Halfway(Event):
     number: int = 0
+
+
+class Done(Event):
+    pass
 
 
 class Application:
@@ -91,9 +96,13 @@ class Application:
                 return [Halfway(number=number) for number in range(3)]
 
             @step
-            def second(self, ev: Halfway) -> StopEvent:
+            def second(self, ev: Halfway) -> Done:
                 spans.inside("in second")()
-                return StopEvent()
+                return Done()
+
+            @step
+            async def last(self, ctx: WorkflowContext, ev: Done) -> StopEvent | None:
+                return StopEvent() if ctx.collect_events(ev, [Done] * 3) else None  # the first would end it
 
         return Flow()
 

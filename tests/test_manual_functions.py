@@ -136,6 +136,7 @@ def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"name": "others"}, r"takes one name; got 'docs' and 'others'"),
         ({"topk": 5}, "has no argument 'topk'; it takes conversation_id, .*top_k"),
         ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be int, not str"),
         ({"score_kind": "cosine"}, r"is not known; use one of 'similarity', 'distance', 'relevance'"),

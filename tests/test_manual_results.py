@@ -330,7 +330,8 @@ def test_a_large_batch_of_embeddings_leaves_a_small_span(captured: Captured) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "size"), [("found", 5), ({"a": 1}, 8), (12, 2), (None, None), (object(), None)]
+    ("value", "size"),
+    [("found", 5), ({"a": 1}, 8), (12, 2), (None, None), (object(), None), ({(1, 2): 3}, None)],
 )
 def test_the_size_of_a_tools_result(value: Any, size: int | None, captured: Captured) -> None:
     with agent("librarian", conversation_id="c1"):
@@ -348,6 +349,14 @@ def test_the_size_of_a_tools_result(value: Any, size: int | None, captured: Capt
 
 
 # --- content -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("with_content")
+def test_a_result_without_a_size_is_recorded_all_the_same(captured: Captured) -> None:
+    circle: list[Any] = ["found"]
+    circle.append(circle)
+    tool("look_up")(lambda: circle)()
+    assert "found" in attributes(captured, "execute_tool look_up", "")["gen_ai.tool.call.result"]
 
 
 @pytest.mark.usefixtures("with_content")

@@ -17,7 +17,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from waiting import cut_short, pause, paused
 
+from otel_callbacks.current import Run
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.testing import Captured
 
@@ -25,14 +27,10 @@ RUNS = 20_000
 STATUS = Path("/proc/self/statm")
 
 
-reached = asyncio.Event()
-
-
 @tool
 async def slow(word: str) -> str:
     """Takes its time."""
-    reached.set()
-    await asyncio.sleep(5)
+    await pause(5)
     return "never"
 
 
@@ -67,8 +65,7 @@ class Mixed:
             break
         self.model.invoke("q", self.config)
         cancelled = asyncio.create_task(self.endless.ainvoke("q", self.config))
-        await reached.wait()
-        reached.clear()
+        await paused()
         cancelled.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await cancelled
@@ -125,7 +122,7 @@ async def run(kind: str, given: Any, config: Any) -> None:
         for _ in runnable.stream(given, config):
             return
     with contextlib.suppress(ValueError, TimeoutError):
-        async with asyncio.timeout(0.02):
+        async with cut_short():
             await runnable.ainvoke(given, config)
 
 
@@ -141,3 +138,16 @@ async def test_an_input_dies_with_its_run(kind: str, captured: Captured) -> None
     assert watched() is None
     ScriptedModel().invoke("ends what vanished", {"callbacks": [handler]})
     assert handler._recorder.runs == {}
+
+
+async def test_a_task_that_lives_on_holds_no_runs(captured: Captured) -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(type(each) is Run for each in gc.get_objects())
+
+    config: Any = {"callbacks": [OTelCallbackHandler(**captured.providers)]}
+    before = held()
+    for _ in range(20):
+        await ScriptedRetriever().ainvoke("q", config)
+        await ScriptedModel().ainvoke("q", config)
+    assert held() - before < 10  # the stand-in of the last one is still in the context

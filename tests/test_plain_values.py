@@ -258,7 +258,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(values, st.integers(256, 5_000))
 def test_any_value_becomes_valid_json_of_bounded_size(value: Any, room: int) -> None:
     shown = plain(value, room)
@@ -269,7 +269,7 @@ def test_any_value_becomes_valid_json_of_bounded_size(value: Any, room: int) -> 
     _encode_value(shown)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 )

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import pytest
 from golden_prices import BOOK, BOOK_ROWS, GPT, LIST_ROWS, NOW, UNPRICED, Golden, owed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_callbacks.cost import catalogue as listed
@@ -292,14 +292,12 @@ def plus(one: Usage, other: Usage) -> Usage:
 nonzero = usages().filter(lambda usage: bool(usage.input_tokens or usage.output_tokens))
 
 
-@settings(deadline=None)
 @given(prices(), nonzero)
 def test_a_cost_is_the_sum_of_its_parts(price: Price, usage: Usage) -> None:
     cost = priced(price, usage)
     assert Fraction(cost.total) == sum(parts(cost)) and all(part >= 0 for part in parts(cost))
 
 
-@settings(deadline=None)
 @given(prices(tiers=False), nonzero, nonzero)
 def test_costs_add_up_and_never_fall(price: Price, one: Usage, other: Usage) -> None:
     together = priced(price, plus(one, other))
@@ -308,7 +306,6 @@ def test_costs_add_up_and_never_fall(price: Price, one: Usage, other: Usage) -> 
     assert together.total >= max(cost.total for cost in apart)
 
 
-@settings(deadline=None)
 @given(nonzero)
 def test_a_dearer_step_never_makes_a_longer_call_cheaper(usage: Usage) -> None:
     price = Price(

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from canaries import Canaries
 from fakes import ScriptedModel
 from langchain_core.language_models import LLM
 from langchain_core.tools import tool
@@ -46,6 +47,17 @@ def handler(captured: Captured) -> OTelCallbackHandler:
 def spent(captured: Captured) -> list[tuple[float, Any]]:
     points = captured.metrics()["gen_ai.cost.usd"]
     return [(point.value, point.attributes.get("app.tenant_id")) for point in points]
+
+
+def test_credentials_in_what_is_told_are_removed(captured: Captured) -> None:
+    canaries = Canaries()
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(
+            model=canaries.key, response_model=canaries.key, provider="openai", service_tier=canaries.key
+        )
+    left = repr((captured.spans[0].attributes, captured.metrics()))
+    assert "gen_ai.request.model" in left and "openai.response.service_tier" in left
+    assert not [secret for secret in canaries.secrets if secret in left]
 
 
 def test_on_the_applications_own_span(captured: Captured) -> None:

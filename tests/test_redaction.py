@@ -95,6 +95,11 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor(("personal",), ()).clean(text) == text
 
 
+def test_addresses_next_to_each_other() -> None:
+    shown = Redactor(("emails",), ()).clean("to ann@example.com@example.org")
+    assert shown == "to [redacted:email][redacted:email]"
+
+
 @pytest.mark.parametrize("pattern", [*SECRETS, *(each for group in PERSONAL.values() for each in group)])
 def test_no_expression_takes_long_on_repetitive_text(pattern: Any) -> None:
     for unit in ("a", "1", "-", "eyJ", "a@", "1-", "token=", "://", "=", "sk-a", "Bearer ", "+1 "):

@@ -33,6 +33,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
 from opentelemetry.trace import StatusCode
+from waiting import cut_short
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.handler import OTelCallbackHandler
@@ -116,7 +117,8 @@ class LangChain:
         stream.close()
 
     async def cancelled(self, body: Callable[[], None]) -> Any:
-        await asyncio.wait_for(asyncio.create_task(self.model(delay=5).ainvoke("q", self.config)), 0.05)
+        async with cut_short():
+            await asyncio.create_task(self.model(delay=5).ainvoke("q", self.config))
 
     async def model_error(self, body: Callable[[], None]) -> Any:
         return self.model(ConnectionError("no"), body=body).invoke("q", self.config)
@@ -254,7 +256,8 @@ class LlamaIndex:
         stream.close()
 
     async def cancelled(self, body: Callable[[], None]) -> Any:
-        await asyncio.wait_for(asyncio.create_task(self.model(delay=5).achat(self.ask)), 0.05)
+        async with cut_short():
+            await asyncio.create_task(self.model(delay=5).achat(self.ask))
 
     async def model_error(self, body: Callable[[], None]) -> Any:
         return self.model(ConnectionError("no"), body=body).chat(self.ask)

@@ -1,13 +1,18 @@
 """Runs whose spans are not sampled: they count, and are as little work as can be."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 from fakes import ScriptedModel, UserSpans, call
 from langchain.agents import create_agent
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.tools import tool
+from langchain_core.vectorstores import InMemoryVectorStore
 from opentelemetry import trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import (
@@ -24,7 +29,10 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from otel_callbacks import semconv
-from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.langchain import OTelCallbackHandler, trace_retriever
+from otel_callbacks.manual import agent, inference, retrieval, step, workflow
+from otel_callbacks.manual import tool as hand_tool
+from otel_callbacks.privacy.scope import content
 from otel_callbacks.testing import Captured, capture
 
 
@@ -115,12 +123,165 @@ def test_a_sampler_that_follows_the_parent_is_asked_once_and_users_spans_are_in_
     assert seen[0].split("-")[1] == f"{1:032x}"
 
 
+# --- operations by hand --------------------------------------------------------------------------------------------
+
+
+@agent("librarian")
+def by_hand(tracer: trace.Tracer, seen: list[Any]) -> None:
+    """Every way to do something by hand, with and without something further in."""
+
+    @hand_tool
+    def search(word: str) -> list[str]:
+        with tracer.start_as_current_span("mine"):
+            headers: dict[str, str] = {}
+            inject(headers)
+            seen.append(headers["traceparent"])
+            return retrieval("docs")(lambda query: [query])(word)
+
+    @hand_tool
+    async def asked(prompt: str) -> str:
+        with inference("scripted-1") as call:
+            call.usage(input_tokens=100, output_tokens=20)
+        return prompt
+
+    @hand_tool("said", agent_name="another")
+    def said() -> Iterator[str]:
+        yield from "ab"
+
+    @hand_tool
+    async def said_later() -> AsyncIterator[str]:
+        yield "a"
+
+    @workflow("below")
+    def failing() -> None:
+        raise KeyError
+
+    async def all_said_later() -> None:
+        await asked("q")
+        assert [word async for word in said_later()] == ["a"]
+        stream = said_later()
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    before = get_current()
+    assert search("x") == ["x"]
+    assert list(said()) == ["a", "b"]
+    next(said())
+    asyncio.run(all_said_later())
+    with suppress(KeyError):
+        failing()
+    with retrieval("blocks") as found, step("step"):
+        found.documents(["one"])
+    with suppress(KeyboardInterrupt), hand_tool("stopped"):
+        raise KeyboardInterrupt
+    assert get_current() is before
+
+
+@pytest.mark.parametrize("root", [None, "workflow", "user's"])
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(TraceIdRatioBased(0))], ids=["off", "ratio"])
+def test_metrics_by_hand_are_those_of_a_sampled_call(sampler: Sampler, root: str | None) -> None:
+    found = []
+    for sampling in (ALWAYS_ON, sampler):
+        with capture(sampling) as captured, ExitStack() as around:
+            tracer = captured.tracer_provider.get_tracer("application")
+            if root == "user's":
+                around.enter_context(tracer.start_as_current_span("user's"))
+            elif root == "workflow":
+                around.enter_context(workflow("root"))
+            seen: list[str] = []
+            by_hand(tracer, seen)
+            around.close()
+            found.append(counted(captured))
+            assert bool(captured.spans) is (sampling is ALWAYS_ON)
+            assert [header.split("-")[1] for header in seen] == [f"{1:032x}"]
+    sampled, unsampled = found
+    steps = len(captured.spans) or 1  # the step, which counts for nothing but its span
+    for name in (semconv.METRIC_SPANS_STARTED, semconv.METRIC_SPANS_ENDED):
+        ((attributes, value),) = sampled[name]
+        assert unsampled[name] == [(attributes, value - steps)]
+        del sampled[name], unsampled[name]
+    assert unsampled == sampled
+
+
+class Unread:
+    """Must not be looked at."""
+
+    def __repr__(self) -> str:
+        raise AssertionError
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def test_what_no_span_tells_is_not_read() -> None:
+    with capture(ALWAYS_OFF), content("both"):
+        hand_tool("t")(lambda: [Unread()])()
+        hand_tool("t")(lambda: iter([Unread()]))()
+        with retrieval("docs") as found:
+            found.documents([Unread()])
+
+        @retrieval("docs")
+        def find(query: Any) -> list[Any]:
+            return [query]
+
+        @workflow
+        def stream(messages: Any) -> Iterator[Any]:
+            yield messages
+
+        find(Unread())
+        assert len(list(stream([Unread()]))) == 1
+
+
+def test_documents_below_what_is_dropped_are_known_to_the_root() -> None:
+    sampler = ParentBased(ALWAYS_ON, local_parent_sampled=Witness("retrieval docs"))
+    with capture(sampler) as captured, workflow("w"):
+        retrieval("docs")(lambda: ["one", "two"])()
+        with inference("m", input_messages="one") as call:
+            call.messages(input="one", output="so")
+    assert captured.tree() == "invoke_workflow w\n  chat m"
+    assert (captured.span("chat m").attributes or {})[semconv.RAG_DOCUMENTS_IN_PROMPT] == 1
+
+
+def test_what_is_sampled_in_the_body_of_what_is_not() -> None:
+    with capture(ParentBased(Witness("invoke_workflow w"))) as captured:
+        tracer = captured.tracer_provider.get_tracer("application")
+        fresh = tracer.start_as_current_span("fresh", Context())
+        with workflow("w"), hand_tool("counted"), fresh, hand_tool("recorded"):
+            pass
+    assert captured.tree() == "fresh\n  execute_tool recorded"
+
+
+def test_a_store_that_tells_its_scores_finds_the_retrieval_by_hand() -> None:
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=4))
+    store.add_texts(["one"])
+    searched = trace_retriever(store)
+    with capture(ALWAYS_OFF) as captured:
+        with workflow("w"), retrieval("docs"):
+            searched.similarity_search("one", k=1)
+        assert captured.metrics()["gen_ai.client.operation.duration"][0].count == 1
+
+
+# --- other samplers ------------------------------------------------------------------------------------------------
+
+
 def others() -> Sequence[Sampler]:
     return (
         Witness(ROOT),
         ParentBased(Witness(ROOT), local_parent_not_sampled=ALWAYS_ON),
         AlwaysRecordSampler(ParentBased(Witness(ROOT))),
     )
+
+
+@pytest.mark.parametrize("sampler", others(), ids=lambda sampler: type(sampler).__name__)
+def test_any_other_sampler_is_asked_for_every_operation_by_hand(sampler: Sampler) -> None:
+    with capture(sampler) as captured:
+        recording = Recording()
+        captured.tracer_provider.add_span_processor(recording)
+        with agent("librarian"), workflow("w"):
+            hand_tool("t")(retrieval("docs")(list[str].copy))([])
+    assert [name for name in recording.names if name != ROOT] == [
+        *("invoke_workflow w", "execute_tool t", "retrieval docs"),
+    ]
 
 
 @pytest.mark.parametrize("sampler", others(), ids=lambda sampler: type(sampler).__name__)

@@ -22,7 +22,7 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
 )
-from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
+from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, lines, mapping, text, word
 
 _ROLES = {
     "human": "user",
@@ -66,7 +66,7 @@ def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
         chat = [message for message in given if is_a(message, BaseMessage)]
         prompt.parts = prompt_parts(chat, tools, prompt.weights)
     if prompt.found is not None:
-        prompt.text = "\n".join(map(_said, given))
+        prompt.text = lines(map(_said, given))
 
 
 @guarded

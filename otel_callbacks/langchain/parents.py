@@ -15,7 +15,7 @@ from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from otel_callbacks.current import Run, ended_run, here
+from otel_callbacks.current import Run, ended_run, here, on_stack
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 _MAX_FRAMES = 40
@@ -74,18 +74,9 @@ def inside_by_frame(frame: FrameType) -> Callable[[], bool]:
     place = here()
 
     def inside() -> bool:
-        return here() != place or _on_stack(frame)
+        return here() != place or on_stack(frame)
 
     return inside
-
-
-def _on_stack(wanted: FrameType) -> bool:
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame is wanted:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def caller() -> FrameType | None:

@@ -11,7 +11,6 @@ on until the stream is exhausted, closed, broken or collected:
 
 import contextvars
 import functools
-import sys
 import types
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -19,6 +18,8 @@ from typing import Any
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
+
+from otel_callbacks.current import on_stack
 
 End = Callable[[BaseException | None, Any], Any]
 """Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None; and with what
@@ -83,18 +84,9 @@ def running(stream: Any) -> Callable[[], bool]:
 
     def inside() -> bool:
         generator = reference()
-        return getattr(generator, f"{kind}_running", False) and _on_stack(getattr(generator, f"{kind}_frame"))
+        return getattr(generator, f"{kind}_running", False) and on_stack(getattr(generator, f"{kind}_frame"))
 
     return inside
-
-
-def _on_stack(wanted: Any) -> bool:
-    frame: types.FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame is wanted:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _when_collected(stream: Any, end: Callable[..., Any]) -> None:

@@ -32,7 +32,7 @@ from otel_callbacks.operations import (
 from otel_callbacks.recorder import Recorder
 
 _Told = Callable[..., dict[str, Any] | None]
-"""What the arguments tell; `with_content` says whether that includes content."""
+"""What the arguments tell: the fields that hold `content`, or the others."""
 
 _NAMED_BY_FUNCTION = (Workflow, Step, AgentInvocation, ToolExecution)
 
@@ -45,13 +45,17 @@ class Call(OperationSpan):
         self._told: _Told | None = told
         self._kept: list[Any] = []
 
-    def _given(self, recorder: Recorder) -> Mapping[str, Any]:
+    def _given(self) -> Mapping[str, Any]:
         assert self._told is not None
-        # the messages of a model call are also looked at to tell what reached the prompt
-        with_content = issubclass(self._kind, Inference) or recorder.may_want_content(None)
-        told = self._told(with_content=with_content) or {}
+        return {**(self._told(content=False) or {}), **self._fields}
+
+    def _begin(self) -> None:
+        super()._begin()
+        if self._wants_messages() and self._told is not None and (operation := self._operation()) is not None:
+            for field, value in (self._told(content=True) or {}).items():
+                if field not in self._fields:
+                    setattr(operation, field, value)
         self._told = None  # the arguments are not held while a generator waits to be read
-        return {**told, **self._fields}
 
     @guarded
     def yielded(self, item: Any) -> None:
@@ -65,7 +69,8 @@ class Call(OperationSpan):
             recorder.chunk(self._run)
             results.response(operation, item, with_content=False)
             item = results.piece(item)
-        if isinstance(operation, Retrieval | Rerank | ToolExecution) or self._wants_messages():
+        listed = isinstance(operation, Retrieval | Rerank | ToolExecution) and self._is_told_of()
+        if listed or self._wants_messages():
             self._kept.append(item)
 
     @property

@@ -61,6 +61,8 @@ class Kind(Generic[_Fields]):
             raise TypeError(
                 f"{self._word}() takes one argument by position, its name; got {args!r:.100} as well"
             )
+        if isinstance(what, str) and "name" in fields:
+            raise TypeError(f"{self._word}() takes one name; got {what!r:.100} and {fields['name']!r:.100}")
         if what is None or isinstance(what, str):
             named = fields if what is None else {"name": what, **fields}
             return DescribedOperation(self._operation, accept(self._word, self._operation, named))

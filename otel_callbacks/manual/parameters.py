@@ -81,15 +81,15 @@ class Parameters:
         ]
 
     @guarded
-    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, with_content: bool) -> dict[str, Any]:
-        """The fields of the operation that a call's arguments tell."""
+    def read(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, content: bool) -> dict[str, Any]:
+        """The fields of the operation that a call's arguments tell: those that hold content, or the others."""
         found: dict[str, Any] = {}
         for position, name, default, field, read in self._telling:
-            if field not in _CONTENT or with_content:
+            if (field in _CONTENT) is content:
                 value = args[position] if position < len(args) else kwargs.get(name, default)
                 if (known := read(value)) is not None:
                     found.setdefault(field, known)
-        if with_content and issubclass(self._kind, ToolExecution):
+        if content and issubclass(self._kind, ToolExecution):
             given = self._signature.bind_partial(*args, **kwargs).arguments
             found["arguments"] = {name: value for name, value in given.items() if name not in ("self", "cls")}
         return found

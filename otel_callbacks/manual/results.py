@@ -98,9 +98,9 @@ def result(operation: Operation, value: Any, *, with_content: bool) -> None:
         case Embedding():
             _vectors(operation, value)
         case ToolExecution():
-            operation.result_size = _size(value)
             if with_content:
                 operation.result = value
+            operation.result_size = _size(value)
         case Inference():
             response(operation, value, with_content=with_content)
         case Workflow() | AgentInvocation() if with_content:
@@ -110,7 +110,10 @@ def result(operation: Operation, value: Any, *, with_content: bool) -> None:
 def _size(value: Any) -> int | None:
     if isinstance(value, str):
         return len(value)
-    return len(json.dumps(value, ensure_ascii=False, default=repr)) if isinstance(value, _PLAIN) else None
+    try:
+        return len(json.dumps(value, ensure_ascii=False, default=repr)) if isinstance(value, _PLAIN) else None
+    except Exception:  # no JSON: other keys than texts, a circle, or an object that fails to describe itself
+        return None
 
 
 def _vectors(operation: Embedding, value: Any) -> None:

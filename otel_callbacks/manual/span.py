@@ -164,8 +164,9 @@ class OperationSpan:
         length), a provider's response for an inference, the size of what a tool returned; and, if the content
         policy says so, the text.
         """
-        if (operation := self._operation()) is not None:
-            assert self._run is not None
+        operation = self._operation()
+        counts = isinstance(operation, Inference | Embedding)  # its tokens do, whether there is a span or not
+        if operation is not None and (counts or self._is_told_of()):
             results.result(operation, value, with_content=self._wants_messages())
 
     # --- beginning and end -------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ class OperationSpan:
     def _begin(self) -> None:
         around = enclosing_run(context_api.get_current())
         recorder = _recorder(around)
-        operation = self._kind(**self._given(recorder))
+        operation = self._kind(**self._given())
         inherit(operation, around)
         run = recorder.start(object(), operation, around)
         if isinstance(operation, Inference):
@@ -182,7 +183,7 @@ class OperationSpan:
             recorder.prompt_of(run)
         self._run = run
 
-    def _given(self, recorder: Recorder) -> Mapping[str, Any]:
+    def _given(self) -> Mapping[str, Any]:
         """The fields of the operation that are known when it starts."""
         return self._fields
 
@@ -207,6 +208,10 @@ class OperationSpan:
         """The operation, while it goes on."""
         return self._run.operation if self._run is not None and self._run.open else None
 
+    def _is_told_of(self) -> bool:
+        """Whether anybody is told what comes out of it: a span, its own or one above."""
+        return self._run is not None and self._run.open and self._run.is_told_of()
+
     def _only(self, method: str, *kinds: type[Operation]) -> None:
         if not issubclass(self._kind, kinds):
             those = " or ".join(kind.__name__ for kind in kinds)
@@ -214,8 +219,8 @@ class OperationSpan:
 
     @guarded
     def _put(self, field: str, read: Callable[[Any], Any], value: Any) -> None:
-        if (operation := self._operation()) is not None:
-            setattr(operation, field, read(value))
+        if self._is_told_of():
+            setattr(self._operation(), field, read(value))
 
     @guarded
     def _rename(self, name: str) -> None:

@@ -18,12 +18,14 @@ class Pattern:
         regex: finds it; only the group `secret` is replaced where there is one.
         hints: strings of which a text must hold one for the expression to be tried at all, see `without`.
         accept: a last look at a match, for what an expression cannot tell.
+        backwards: finds what stands before and is removed as well, in the text read from its end.
     """
 
     name: str
     regex: re.Pattern[str]
     hints: tuple[str, ...]
     accept: Callable[[re.Match[str]], bool] = lambda match: True
+    backwards: re.Pattern[str] | None = None
 
     def remove_from(self, text: str) -> str:
         """The text without it."""
@@ -32,18 +34,28 @@ class Pattern:
         at = 0
         for match in self.regex.finditer(text):
             start, end = match.span(group)
+            if self.backwards and (
+                before := self.backwards.match(text[max(at, start - _BEFORE) : start][::-1])
+            ):
+                start -= before.end()
             if start >= at and self.accept(match):
                 shown += text[at:start], f"[redacted:{self.name}]"
                 at = end
         return "".join(shown) + text[at:] if shown else text
 
 
+_BEFORE = 64  # characters
 _PREFIXES = (
     *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
     *("sk_", "rk_", "whsec_", "xoxb-", "xoxp-", "xoxa-", "xoxs-", "xapp-", "ya29.", "SG."),  # services
 )
-_AFTER_PREFIX = "|".join(rf"(?<=\b{re.escape(prefix)})" for prefix in _PREFIXES)
+# One look behind for all prefixes of a length, after one at a single letter: a row of hyphens must not take long.
+_LAST_LETTERS = "".join(sorted({prefix[-2] for prefix in _PREFIXES}))
+_AFTER_PREFIX = "|".join(
+    rf"(?<=\b(?:{'|'.join(re.escape(prefix) for prefix in _PREFIXES if len(prefix) == size)}))"
+    for size in sorted({len(prefix) for prefix in _PREFIXES})
+)
 _KEYS = (
     *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "accountkey", "account_key"),
     *("privatekey", "private_key", "secretkey", "secret_key", "subscription-key", "password", "passwd"),
@@ -115,7 +127,9 @@ SECRETS = (
     Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
     Pattern(
         "key",
-        re.compile(rf"[-_.](?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"),
+        re.compile(
+            rf"[-_.](?<=[{_LAST_LETTERS}].)(?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"
+        ),
         _PREFIXES,
         _is_key,
     ),
@@ -140,7 +154,12 @@ SECRETS = (
 
 PERSONAL = {
     "emails": (
-        Pattern("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), ("@",)),
+        Pattern(
+            "email",
+            re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}(?:\.[\w-]{1,63})+"),
+            ("@",),
+            backwards=re.compile(r"[\w.+-]+"),
+        ),
     ),
     "cards": (
         Pattern("card", re.compile(r"[2-6](?<![\w+-][2-6])(?:[ -]?[0-9]){12,18}"), tuple("23456"), _is_card),

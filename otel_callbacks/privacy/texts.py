@@ -17,6 +17,7 @@ _MAX_ITEMS = 1_000
 _MAX_HASHED = 600_000  # characters: what can be found, decoded and hashed within 5 ms
 _MAX_SCANNED = 4_000_000
 _BLOB_HEAD = 1_024
+_MAX_BLOBS = 500  # of one text that are described
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+")
 _DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w.=+-]*)*;base64,(?P<data>[A-Za-z0-9+/_%=-]{64,})")
 _ZERO_WIDTH_JOINER = "\u200d"
@@ -107,7 +108,7 @@ def without_blobs(text: str) -> str:
     """The text with base64 data described instead of repeated."""
     head = text[:_BLOB_HEAD]
     if len(text) <= _MAX_SCANNED:
-        text = _DATA_URL.sub(_described, text) if ";base64," in text else text
+        text = _DATA_URL.sub(_described, text, _MAX_BLOBS) if ";base64," in text else text
     elif head.startswith("data:"):
         return f"<{head[5:].partition(';')[0]}: {told(*describe(text.partition(',')[2]))}>"
     if len(text) >= _BLOB_HEAD and _BASE64.fullmatch(head) and _is_mixed(head):

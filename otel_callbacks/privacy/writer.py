@@ -30,6 +30,8 @@ _KIND_OF_ROLE: dict[str, Kind] = {
 }
 _MAX_HASHED = 1_000_000  # characters of a text
 _MAX_HASHED_JSON = 65_536  # of anything else, which takes longer to read
+_HASHED_OF_SPAN = 4_000_000  # characters of text; the others count more often, as they take longer
+_AS_JSON, _AS_MEDIA = 20, 4
 _SHARES = (
     0.8,
     0.4,
@@ -48,6 +50,7 @@ class Writer:
     def __init__(self, policy: ContentPolicy) -> None:
         self._policy = policy
         self._left = _or_inf(policy.span_cap)
+        self._hashable = _HASHED_OF_SPAN
         self.cut: list[str] = []
         self.left_out = 0
 
@@ -127,10 +130,13 @@ class Writer:
         return Plain(self._policy.redactor, room).of(value)
 
     def _hash(self, value: Any) -> str:
-        """What tells equal values from others, and nothing else but their size."""
+        """What tells equal values from others, and nothing else but their size; nothing after too much of it."""
+        if self._hashable <= 0:
+            return "<not hashed>"
         plain = Plain(self._policy.redactor, Room(_MAX_HASHED_JSON))
         text = value if type(value) is str else to_json(plain.of(value))
         seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
+        self._hashable -= len(seen) * (1 if text is value else _AS_JSON)
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()
         return f"hmac-sha256:{digest[:32]} ({len(text):,} characters)"
@@ -202,7 +208,8 @@ class Writer:
             data = part.uri.partition(",")[2]
         shape: dict[str, Any] = {"modality": part.modality}
         if data is not None:
-            size, digest = describe(data)
+            self._hashable -= len(data) * _AS_MEDIA
+            size, digest = describe(data) if self._hashable > 0 else (len(data) * 3 // 4, None)
             shape |= {"type": "blob", "content": "", "size": size}
             shape |= {} if digest is None else {"sha256": digest}
         elif part.uri is not None:
