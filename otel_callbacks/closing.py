@@ -27,6 +27,7 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
+_COUNTED = (operations.Inference, operations.Embedding)  # what carries token counts
 ToolTokens = Mapping[tuple[str, str], int]
 
 _adding = fork.lock()  # runs below one run end in different threads; held for a few additions only
@@ -71,7 +72,7 @@ class Closing:
         failed = failure is not None or outcome is not None
         if isinstance(operation, operations.Inference):
             self._complete_inference(run, operation, failed)
-        charge = self._charges.of(operation, run.started, failed=failed)
+        charge = self._charge(operation, run.started, failed=failed)
         totals, late, tool_tokens = self._add_up(run, charge)
         if not isinstance(operation, operations.Step):  # of which nothing is measured
             self._metrics.ended(
@@ -125,8 +126,7 @@ class Closing:
         """
         started = time.time_ns()
         mapping.clean_names(call)
-        charge = self._charges.of(call, started, failed=False)
-        call.usage = _sensible(call.usage)
+        charge = self._charge(call, started, failed=False)
         attributes = mapping.start_attributes(call, content.label)
         del attributes[semconv.OPERATION_NAME]
         attributes.update(mapping.end_attributes(call, content.label))
@@ -144,6 +144,14 @@ class Closing:
         self._metrics.ended(Ended(call, None, None, None, identity, charge, shown, self._label_rules))
         if isinstance(charge, Cost):
             self._spend(span, content, labels, started, charge)
+
+    def _charge(self, operation: operations.Operation, started: int, *, failed: bool) -> Charge | None:
+        """What a call cost; of counts that make no sense, none is left to get into sums."""
+        charge = self._charges.of(operation, started, failed=failed)
+        basis = charge.source if isinstance(charge, Cost) else charge and charge.reason
+        if basis in ("reported", "invalid_usage") and isinstance(operation, _COUNTED):
+            operation.usage = _sensible(operation.usage)
+        return charge
 
     def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
         """Fills in what the run knows of a model call: its stream, how it ended, and whether it is the real one."""
@@ -207,7 +215,7 @@ class Closing:
 
 
 def _sensible(usage: operations.Usage | None) -> operations.Usage | None:
-    """A usage without the counts that are none: such a call has no price, and they must not get into sums."""
+    """A usage without the counts that are none."""
     if usage is None:
         return None
     return operations.Usage(*(providers.count(getattr(usage, field.name)) for field in fields(usage)))

@@ -10,6 +10,7 @@ _LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.c
 
 if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     from otel_callbacks import langchain, llama_index
+    from otel_callbacks.settings import handler_for
 
     class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
         """Traces LangChain, LangGraph and LlamaIndex; see the handler of either for its arguments."""
@@ -19,16 +20,21 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
             self._join(self._recorder)
 
     def instrument(
-        *, embeddings: bool = False, rerankers: bool = False, **options: Any
+        handler: OTelCallbackHandler | None = None,
+        *,
+        embeddings: bool = False,
+        rerankers: bool = False,
+        **options: Any,
     ) -> OTelCallbackHandler:
         """Traces every call of the process in both frameworks.
 
         Args:
+            handler: the handler to use; by default a new one.
             embeddings: also trace LangChain's embedding models, which have no callbacks; LlamaIndex's are traced.
             rerankers: also trace LangChain's document compressors; LlamaIndex's rerankers are traced.
-            options: the arguments of the handler.
+            options: the arguments of the new handler.
         """
-        handler = OTelCallbackHandler(**options)
+        handler = handler_for(handler, OTelCallbackHandler, options)
         langchain.instrument(handler, embeddings=embeddings, rerankers=rerankers)
         llama_index.instrument(handler)
         return handler
@@ -45,10 +51,14 @@ elif _LLAMA_INDEX:
     from otel_callbacks.llama_index import OTelCallbackHandler, uninstrument
 
     def instrument(
-        *, embeddings: bool = False, rerankers: bool = False, **options: Any
+        handler: OTelCallbackHandler | None = None,
+        *,
+        embeddings: bool = False,
+        rerankers: bool = False,
+        **options: Any,
     ) -> OTelCallbackHandler:
         """Traces every call of the process, embedding models and rerankers in any case."""
-        return llama_index.instrument(**options)
+        return llama_index.instrument(handler, **options)
 
 else:
     raise ImportError(

@@ -1,9 +1,8 @@
 """The arguments that every handler takes, checked at construction; and who records what no handler sees."""
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from opentelemetry import context as context_api
 from opentelemetry._logs import LoggerProvider
@@ -14,13 +13,11 @@ from otel_callbacks import fork
 from otel_callbacks.cost.attribution import Attribution, Given
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.charges import Charges
-from otel_callbacks.cost.prices import PriceBook, Pricer
+from otel_callbacks.cost.prices import Pricer, Prices, price_book
 from otel_callbacks.current import enclosing_run
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recorder import DETAILS, Detail, Recorder
 from otel_callbacks.spending import LabelRules, MetricLabels
-
-Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 
 
 class Options(TypedDict, total=False):
@@ -99,15 +96,7 @@ def _charges(prices: Prices | None) -> Charges:
     """Prices calls; the list prices are imported meanwhile, in a thread of their own."""
     if prices is None:
         return _list_prices()
-    if isinstance(prices, PriceBook):
-        book = prices
-    elif isinstance(prices, Mapping):
-        book = PriceBook.of(prices)
-    elif isinstance(prices, str | os.PathLike):
-        book = PriceBook.load(os.fspath(prices))
-    else:
-        raise TypeError(f"prices must be a PriceBook, a mapping or the path of one, not {prices!r:.100}")
-    return _warmed(Pricer(book))
+    return _warmed(Pricer(price_book(prices)))
 
 
 @functools.cache
@@ -118,6 +107,27 @@ def _list_prices() -> Charges:
 def _warmed(pricer: Pricer) -> Charges:
     pricer.warm()
     return Charges(pricer)
+
+
+_Handler = TypeVar("_Handler")
+
+
+def handler_for(handler: _Handler | None, kind: type[_Handler], options: Mapping[str, Any]) -> _Handler:
+    """The handler that `instrument` was given, else a new one with these options.
+
+    Raises:
+        TypeError: both were given, it is of another kind, or an option is wrong.
+    """
+    if handler is None:
+        return kind(**options)
+    if not isinstance(handler, kind):
+        raise TypeError(f"handler must be an {kind.__module__}.{kind.__name__}, not {handler!r:.100}")
+    if options:
+        raise TypeError(
+            f"instrument() takes a handler or the arguments of a new one, not both; give {', '.join(options)}"
+            f" to the {kind.__name__}"
+        )
+    return handler
 
 
 _lock = fork.lock()

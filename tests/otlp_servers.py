@@ -89,7 +89,9 @@ def otlp_grpc() -> Iterator[OtlpServer]:
             if status != "OK":
                 context.abort(grpc.StatusCode[str(status)], answer.decode())
             received.requests.append(request)
-            received.headers.append(dict(context.invocation_metadata()))
+            sent = list(context.invocation_metadata())
+            assert len(sent) == len(dict(sent)), f"a header twice: {sent}"
+            received.headers.append(dict(sent))
             return ExportTraceServiceResponse.FromString(answer)
 
     server = grpc.server(ThreadPoolExecutor(2))

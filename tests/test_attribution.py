@@ -22,7 +22,7 @@ from opentelemetry import context as context_api
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
-from otel_callbacks import ContentPolicy, OTelCallbackHandler, attribution, baggage_headers
+from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, baggage_headers
 from otel_callbacks.guard import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -211,6 +211,13 @@ def test_nothing_of_it_leaves_in_headers_unless_asked_for_by_key_and_host() -> N
         assert baggage_headers(theirs, keys=["tenant"], hosts=["*.corp.example"]) == {}
 
 
+def test_a_single_pattern_of_hosts_is_refused_as_its_asterisk_would_be_every_host() -> None:
+    with attribution(tenant="acme"), pytest.raises(TypeError, match="hosts must be a list, not the text"):
+        baggage_headers("https://api.openai.com/v1", keys=["tenant"], hosts="*.corp.example")
+    with pytest.raises(TypeError, match="keys must be a list, not the text 'tenant'"):
+        baggage_headers("https://a.corp.example", keys="tenant", hosts=["*.corp.example"])
+
+
 def seen() -> Any:
     return labels(trace.get_current_span()).get("app.tenant_id")
 
@@ -268,10 +275,15 @@ def test_wrong_labels_are_refused(given: Any, kind: type[Exception], message: st
     ("options", "kind", "message"),
     [
         ({"attribution": 3}, TypeError, "attribution must be labels"),
-        ({"baggage_keys": "tenant"}, TypeError, "baggage_keys must be a list of keys"),
+        ({"baggage_keys": "tenant"}, TypeError, "baggage_keys must be a list, not the text 'tenant'"),
         ({"metric_labels": ("user",)}, ValueError, "metric_labels must not name user.id"),
         ({"metric_labels": {"tenant": 0}}, TypeError, "tenant must have a positive number"),
         ({"budgets": [5]}, TypeError, "budgets must be Budget objects, not 5"),
+        (
+            {"budgets": Budget(usd=5)},
+            TypeError,
+            r"budgets must be a list of Budget objects, not Budget\(usd=5",
+        ),
         ({"prices": 5}, TypeError, "prices must be a PriceBook"),
         ({"price": {}}, TypeError, "price is no argument of a handler"),
     ],

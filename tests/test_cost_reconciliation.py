@@ -390,6 +390,12 @@ def test_a_file_that_is_no_invoice(header: str, invoice: Any) -> None:
         read_invoice(invoice(header))
 
 
+def test_an_invoice_about_something_else_does_not_agree(invoice: Any) -> None:
+    storage = invoice(FOCUS, focus("12.50", "storage", service="Amazon S3", kind="Storage"))
+    with pytest.raises(InvoiceError, match=r"csv: no line is about models; nothing can be compared"):
+        reconcile([call("1")], storage)
+
+
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "latin.csv"
     path.write_bytes(OPENAI_COSTS.encode() + b"\n\xe9\n")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import fakes
@@ -23,7 +24,7 @@ from payloads import RECORDED, ReplayedModel
 from otel_callbacks.cost import recompute, report
 from otel_callbacks.cost.prices import PriceBook, Pricer
 from otel_callbacks.cost.reporting.finished import repriced
-from otel_callbacks.explore import SpanRecord
+from otel_callbacks.explore import SpanRecord, Traces
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaIndexHandler
 from otel_callbacks.testing import Captured
@@ -56,6 +57,25 @@ def test_old_and_new_and_the_difference() -> None:
 def test_a_price_book_comes_before_the_list_prices() -> None:
     assert recompute([call("1")], by=["model"]).total.difference_usd == 0
     assert recompute([call("1")], BOOK, by=["model"]).total.recomputed.cost_usd == Decimal("0.0011")
+
+
+def test_prices_are_given_as_to_a_handler(tmp_path: Path) -> None:
+    mapping = {"prices": {"gpt-4o": {"input": 1, "output": 1}}}
+    file = tmp_path / "book.json"
+    file.write_text(json.dumps(mapping))
+    for prices in (mapping, file, str(file)):
+        assert recompute([call("1")], prices, by=["model"]).total.recomputed.cost_usd == Decimal("0.0011")
+    with pytest.raises(TypeError, match="prices must be a PriceBook, a mapping or the path of one, not 3"):
+        recompute([call("1")], 3)  # type: ignore[arg-type]
+
+
+def test_a_trace_and_traces_will_do_for_spans() -> None:
+    spans = [call("1", trace="a" * 32), call("2", trace="a" * 32), call("3", trace="b" * 32)]
+    traces = Traces.of(spans)
+    assert recompute(traces, BOOK, by=["model"]) == recompute(spans, BOOK, by=["model"])
+    assert recompute(traces[0], BOOK, by=["model"]) == recompute(spans[:2], BOOK, by=["model"])
+    assert report(traces) == report(spans) == traces.cost()
+    assert report(traces.last()) == report(spans[2:])
 
 
 def test_the_day_of_the_call_decides() -> None:

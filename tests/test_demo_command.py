@@ -240,6 +240,22 @@ def test_refuses_another_model_without_credentials(tmp_path: Path, monkeypatch: 
     assert earlier.exists(), "a refused run must not delete the traces of the last one"
 
 
+def test_a_service_that_refuses_is_named(tmp_path: Path) -> None:
+    """Without the pages of what called what, of which the last line is the only one that helps."""
+    environment = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    stopped = subprocess.run(
+        [sys.executable, "-m", "otel_callbacks", "demo", "--model", "gpt-5", "--docs", "3"],
+        cwd=tmp_path,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 1
+    assert stopped.stderr.splitlines()[-1] == "Error: gpt-5 at http://127.0.0.1:1/v1: Connection error."
+    assert "Traceback" not in stopped.stderr
+
+
 def test_leaves_the_settings_of_llama_index_as_they_were() -> None:
     before = Settings.callback_manager
     with (

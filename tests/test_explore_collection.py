@@ -73,6 +73,8 @@ def test_what_was_found_can_be_looked_through_in_turn(traces):
 def test_the_slowest_and_the_dearest_come_first(traces):
     assert ids(traces.slowest(2))[0] == "b"
     assert ids(traces.dearest()) == "bac"
+    with pytest.raises(ValueError, match="count must be a whole number of at least 0, not -1"):
+        traces.slowest(-1)
 
 
 @pytest.mark.parametrize(

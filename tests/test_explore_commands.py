@@ -79,6 +79,21 @@ def test_view_writes_a_picture_and_a_page_of_one_trace(file):
     assert (svg.read_text(), html.read_text()) == (render_svg(rag), page(rag))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--follow", "--svg", "x.svg"], "--follow shows every trace"),
+        (["--follow", "--trace", "ab"], "--follow shows every trace"),
+        (["--last", "3", "--html", "x.html"], "--last shows several traces"),
+        (["--last", "3", "--trace", "ab"], "--last shows several traces"),
+    ],
+)
+def test_options_of_view_that_would_be_ignored_are_refused(file, arguments, message):
+    ran = run("view", file, *arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
 def test_diff_takes_files_and_the_beginnings_of_ids(file):
     rag, agent = Traces.open(file)
     expected = f"{rag.diff(agent)}\n"

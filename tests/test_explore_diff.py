@@ -53,6 +53,11 @@ def test_a_trace_does_not_differ_from_itself():
     assert "→" not in str(difference)
 
 
+def test_only_traces_can_be_compared():
+    with pytest.raises(TypeError, match=r"other must be a Trace, such as traces.get\('4bf9'\) gives"):
+        SUPERVISOR.diff("4bf9")
+
+
 def test_steps_of_the_same_name_correspond_by_their_occurrence():
     def runs(*names):
         return tree(span(0, "r", 0, 9), *(span(1, name, place, 1) for place, name in enumerate(names)))

@@ -164,6 +164,15 @@ def test_of_a_long_prompt_the_notebook_has_the_beginning_and_the_page_more():
     assert "line 299</pre>" in page(trace)
 
 
+def test_paths_that_begin_alike_can_be_told_apart():
+    base = "/srv/corpus/company-handbook/2026/engineering"
+    both = [{"id": f"{base}/chapter-{n}.md", "source": f"{base}/chapter-{n}.md", "page": 7} for n in (1, 2)]
+    html = render_html(tree(span(0, "r", 0, 9), retrieval("retrieval x", *both)))
+    assert re.findall(r"/srv\S* ?\S* +/srv.*7", html) == [
+        f"/srv/corpus/…hapter-{n}.md  /srv/corpus/compan…chapter-{n}.md p. 7" for n in (1, 2)
+    ]
+
+
 def test_long_lists_are_cut_short():
     many = [{"id": f"d{n}", "score": 1 / (n + 1)} for n in range(500)]
     html = render_html(tree(span(0, "r", 0, 9), retrieval("retrieval x", *many)))

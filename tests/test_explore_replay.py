@@ -164,6 +164,15 @@ def test_headers_come_from_options_and_the_environment(file, server):
     assert (sent["a"], sent["b"], sent["x-key"]) == ("1", "3", "s=cret")
 
 
+@pytest.mark.parametrize("receiving", [otlp_http, otlp_grpc])
+def test_an_option_replaces_the_environments_header_however_it_is_spelt(file, receiving):
+    with receiving() as server:
+        protocol = "grpc" if receiving is otlp_grpc else "http/json"
+        options = ("--to", server.url, "--protocol", protocol, "--header", "Authorization=mine")
+        assert replay(file, *options, OTEL_EXPORTER_OTLP_HEADERS="authorization=theirs").exit_code == 0
+    assert server.headers[0]["authorization"] == "mine"
+
+
 def test_a_folder_is_replayed_file_by_file(file, server):
     (file.parent / "old.jsonl.gz").write_bytes(gzip.compress(file.read_bytes()))
     assert replay(file.parent, "--to", server.url).stdout.count("6 spans sent") == 2

@@ -510,7 +510,7 @@ def test_what_a_second_call_asks_for_in_vain_is_told(tmp_path: Path) -> None:
     configure("shop", headers={"api-key": "secret"}, file="a")
     """
     assert configured(script, tmp_path) == (
-        "configure() was called before, and service_name, headers has no effect;"
+        "configure() was called before; without effect: service_name, headers;"
         " replace=True replaces what was set up\n"
     )
 

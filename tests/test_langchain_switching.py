@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 
+import otel_callbacks.llama_index
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
 from otel_callbacks.testing import Captured, capture
@@ -111,6 +112,27 @@ def test_instrument_again_replaces_the_handler(captured: Captured, other: Captur
     chain().invoke("q")
     assert captured.spans == []
     assert other.tree() == CHAIN
+
+
+def test_instrument_with_a_handler_of_ones_own(captured: Captured) -> None:
+    handler = otel_callbacks.OTelCallbackHandler(**captured.providers)
+    assert otel_callbacks.instrument(handler) is handler
+    chain().invoke("q")
+    otel_callbacks.uninstrument()
+    assert captured.tree() == CHAIN
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [otel_callbacks.instrument, otel_callbacks.langchain.instrument, otel_callbacks.llama_index.instrument],
+)
+def test_instrument_says_what_it_would_have_to_ignore(switch: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="not both; give content, detail to the OTelCallbackHandler"):
+        switch(otel_callbacks.OTelCallbackHandler(), content="spans", detail="everything")
+    with pytest.raises(
+        TypeError, match=r"handler must be an otel_callbacks.*OTelCallbackHandler, not 'spans'"
+    ):
+        switch("spans")
 
 
 def test_a_run_that_is_open_when_switched_off_ends(captured: Captured) -> None:

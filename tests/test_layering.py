@@ -47,7 +47,7 @@ MAY_IMPORT = {
     " settings lookback",
     "llama_index": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
     " settings lookback",
-    "handler": "langchain llama_index",
+    "handler": "settings langchain llama_index",
     "cost/reporting/command": "cost explore",
     "processors": "semconv cost settings",
     "testing": "processors settings",

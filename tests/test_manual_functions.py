@@ -137,7 +137,7 @@ def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
     ("arguments", "message"),
     [
         ({"name": "others"}, r"takes one name; got 'docs' and 'others'"),
-        ({"topk": 5}, "has no argument 'topk'; it takes .*top_k"),
+        ({"topk": 5}, "has no argument 'topk'; it takes conversation_id, .*top_k"),
         ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be int, not str"),
         ({"score_kind": "cosine"}, r"is not known; use one of 'similarity', 'distance', 'relevance'"),
         ({"score_kind": 5}, r"must be str, not int"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_callbacks.conformance import check_file
 from otel_callbacks.explore import SpanRecord, read_jsonl
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -36,3 +37,6 @@ def test_a_worked_example(code: str, shown: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, check=True)
     (file,) = (tmp_path / ".otel_callbacks").iterdir()
     assert outline(list(read_jsonl(file))) == shown
+    violations = {finding.message for finding in check_file(file) if finding.level == "violation"}
+    # LlamaIndex's mocks are nobody's, and no provider is made up
+    assert violations <= ({"gen_ai.provider.name is required"} if "MockLLM" in code else set())

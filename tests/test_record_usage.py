@@ -9,8 +9,9 @@ from fakes import ScriptedModel
 from langchain_core.language_models import LLM
 from langchain_core.tools import tool
 
-from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, record_usage
+from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, inference, record_usage
 from otel_callbacks.cost import report
+from otel_callbacks.guard import faults
 from otel_callbacks.settings import put_in_charge, recorder
 from otel_callbacks.testing import Captured
 
@@ -170,16 +171,42 @@ def test_the_providers_own_report_will_do(captured: Captured) -> None:
         {"input_tokens": True, "output_tokens": 3},
         {"input_tokens": float("nan"), "output_tokens": 3},
         {"input_tokens": 10**15, "output_tokens": 3},
-        {"input_tokens": 5, "cache_read_input_tokens": 50, "output_tokens": 3},
+        {"input_tokens": "12", "output_tokens": 3},
     ],
 )
-def test_counts_that_make_no_sense_are_told_and_not_priced(counts: Any, captured: Captured) -> None:
-    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+@pytest.mark.parametrize("where", ["on a span", "nowhere", "in a model"])
+def test_counts_that_make_no_sense_are_told_and_not_priced(
+    where: str, counts: Any, captured: Captured
+) -> None:
+    before = faults.count
+    if where == "on a span":
+        with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+            record_usage(model="scripted-1", **counts)
+    elif where == "in a model":
+        with inference("scripted-1"):
+            record_usage(model="scripted-1", **counts)
+    else:
         record_usage(model="scripted-1", **counts)
     found = captured.spans[0].attributes or {}
     assert found["otel_callbacks.cost.unpriced_reason"] == "invalid_usage"
     assert "gen_ai.usage.cost_usd" not in found
-    assert found.get("gen_ai.usage.input_tokens") in (None, 5)
+    assert "gen_ai.usage.input_tokens" not in found
+    assert faults.count == before
+
+
+def test_counts_that_do_not_fit_together_are_told_and_not_priced(captured: Captured) -> None:
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(model="scripted-1", input_tokens=5, cache_read_input_tokens=50, output_tokens=3)
+    found = captured.spans[0].attributes or {}
+    assert found["otel_callbacks.cost.unpriced_reason"] == "invalid_usage"
+    assert "gen_ai.usage.cost_usd" not in found
+    assert found["gen_ai.usage.input_tokens"] == 5
+
+
+def test_a_reported_cost_does_not_let_counts_through_that_are_none(captured: Captured) -> None:
+    record_usage(model="scripted-1", input_tokens=-5, output_tokens=3, cost_usd=0.01)
+    found = captured.spans[0].attributes or {}
+    assert (found["gen_ai.usage.cost_usd"], found.get("gen_ai.usage.input_tokens")) == (0.01, None)
 
 
 @pytest.mark.parametrize(

@@ -213,8 +213,7 @@ class Attribution:
             raise TypeError(
                 f"attribution must be labels such as {{'feature': 'search'}} or a function, not {given!r:.100}"
             )
-        if isinstance(baggage_keys, str):
-            raise TypeError(f"baggage_keys must be a list of keys, not the text {baggage_keys!r}")
+        _check_list("baggage_keys", baggage_keys)
         self._resolve = given if callable(given) else None
         self._fixed: Labels = NONE if given is None or callable(given) else checked(given)
         self._keys = {key: attribute_of(key) for key in baggage_keys}
@@ -257,7 +256,12 @@ def baggage_headers(url: str, *, keys: Collection[str], hosts: Collection[str]) 
         url: where the request goes.
         keys: the labels to send, by their short names; the header calls them the same.
         hosts: patterns such as "*.corp.example"; for another host the result is empty.
+
+    Raises:
+        TypeError: `keys` or `hosts` is a text, whose letters would each count, `*` for every host.
     """
+    _check_list("keys", keys)
+    _check_list("hosts", hosts)
     host = urlsplit(url).hostname or ""
     if not any(fnmatchcase(host, pattern.lower()) for pattern in hosts):
         return {}
@@ -269,3 +273,8 @@ def baggage_headers(url: str, *, keys: Collection[str], hosts: Collection[str]) 
             context = baggage.set_baggage(key, value, context)
     W3CBaggagePropagator().inject(carrier, context)
     return carrier
+
+
+def _check_list(name: str, value: object) -> None:
+    if isinstance(value, str):
+        raise TypeError(f"{name} must be a list, not the text {value!r:.100}")

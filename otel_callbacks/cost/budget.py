@@ -138,10 +138,12 @@ class Budgets:
     """The budgets of a handler.
 
     Raises:
-        TypeError: one of them is no `Budget`.
+        TypeError: they are no list, or one of them is no `Budget`.
     """
 
     def __init__(self, budgets: Iterable[Budget] = ()) -> None:
+        if not isinstance(budgets, Iterable):
+            raise TypeError(f"budgets must be a list of Budget objects, not {budgets!r:.100}")
         self._budgets: Sequence[Budget] = tuple(budgets)
         for budget in self._budgets:
             if not isinstance(budget, Budget):

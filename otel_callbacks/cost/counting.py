@@ -4,7 +4,7 @@ An agent repeats the usage of its calls, a wrapper reports what the model below 
 instrumentation opens its span within a framework's. Whoever adds up all of them bills the same tokens twice.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -158,6 +158,20 @@ def _outwards(span: Key, within: Mapping[Key, Key]) -> Iterator[Key]:
     while outer is not None:
         yield outer
         outer = within.get(outer)
+
+
+class OfSpans(Protocol):
+    """What consists of spans; `otel_callbacks.explore.Trace` does."""
+
+    @property
+    def spans(self) -> Iterable[Any]:
+        """Its spans."""
+
+
+def spans_of(given: Any) -> Iterator[Any]:
+    """The spans of a trace, or of spans and traces in any order."""
+    for each in getattr(given, "spans", given):
+        yield from getattr(each, "spans", (each,))
 
 
 class Calls(Generic[Value]):

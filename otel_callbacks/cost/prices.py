@@ -8,15 +8,17 @@ Not included, because no usage report that reaches a callback counts it: fees fo
 provider, storage of caches, taxes, discounts of a contract (write those into a `PriceBook`).
 """
 
+import os
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from otel_callbacks.cost.catalogue import Catalogue, Listed, NotLoaded, is_local, same_model
 from otel_callbacks.cost.pricebook import (
@@ -37,10 +39,15 @@ __all__ = [
     "PriceBook",
     "PriceBookError",
     "Pricer",
+    "Prices",
     "Reason",
     "Tier",
     "Unpriced",
+    "price_book",
 ]
+
+Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
+"""A price book, a mapping of its form, or the path of a .toml or .json file."""
 
 LOOKUPS = 2_048
 """How many lookups a pricer remembers, those without a result included."""
@@ -134,6 +141,22 @@ class _Found(NamedTuple):
 
 def _found(source: Source, listed: Listed) -> _Found:
     return _Found(source, listed, tuple(start for start, _ in listed.prices))
+
+
+def price_book(prices: Prices) -> PriceBook:
+    """The price book that an argument stands for.
+
+    Raises:
+        TypeError, PriceBookError: it is none.
+        OSError: the file cannot be read.
+    """
+    if isinstance(prices, PriceBook):
+        return prices
+    if isinstance(prices, Mapping):
+        return PriceBook.of(prices)
+    if isinstance(prices, str | os.PathLike):
+        return PriceBook.load(os.fspath(prices))
+    raise TypeError(f"prices must be a PriceBook, a mapping or the path of one, not {prices!r:.100}")
 
 
 # one for the process: several handlers need not import the list prices several times

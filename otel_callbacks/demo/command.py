@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.extractive import CHAT_MODEL
 from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.explore import SpanRecord
+from otel_callbacks.explore.commands.terminal import width
 
 Jobs = Mapping[str, Callable[[], str]]
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
@@ -111,10 +111,15 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
         for name in _FRAMEWORKS if framework == "all" else [framework]:
             title, jobs = _FRAMEWORKS[name]
             try:
+                from openai import OpenAIError
+
                 with jobs(endpoint, corpus, docs) as named:
                     _run(title, named, show_new)
             except ModuleNotFoundError as missing:
                 raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
+            except OpenAIError as refusal:
+                service = f"{endpoint.chat_model} at {endpoint.base_url}"
+                raise click.ClickException(f"{service}: {refusal}") from refusal
     telemetry.shutdown()
     click.echo(_spent(file))
     click.echo(f"The traces are in {file} (OTLP JSON Lines).")
@@ -135,10 +140,10 @@ def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
     for (name, job), tenant in zip(jobs.items(), cycle(TENANTS), strict=False):
         with attribution(tenant=tenant, feature=name.replace("_", " ")):
             answer = job().strip()
-        click.echo(f"── {framework}: {name.replace('_', ' ')} ".ljust(_width(), "─"))
+        click.echo(f"── {framework}: {name.replace('_', ' ')} ".ljust(width(), "─"))
         if question := signature(job).parameters.get("question"):
             answer = f"> {question.default}\n{answer}"
-        click.echo("\n".join(fill(line, _width()) for line in answer.splitlines()) + "\n")
+        click.echo("\n".join(fill(line, width()) for line in answer.splitlines()) + "\n")
         show_new()
 
 
@@ -150,10 +155,10 @@ def _spent(file: Path) -> str:
     spans = list(read_jsonl(file))
     return "\n".join(
         [
-            "━━ What it cost, and who pays ".ljust(_width(), "━"),
+            "━━ What it cost, and who pays ".ljust(width(), "━"),
             f"{report(spans, by=('tenant', 'feature'))}\n",
             f"{report(spans, by=('model',))}\n",
-            "━━ What tools took of the agents' input tokens (estimated) ".ljust(_width(), "━"),
+            "━━ What tools took of the agents' input tokens (estimated) ".ljust(width(), "━"),
             *(line for span in spans for line in _tools(span)),
             "",
         ]
@@ -182,10 +187,6 @@ def _shower(file: Path, flush: Callable[[], object]) -> Callable[[], None]:
         for trace in group(read_jsonl(file)):
             if trace.trace_id not in shown:
                 shown.add(trace.trace_id)
-                click.echo(f"{render_text(trace, _width())}\n")
+                click.echo(f"{render_text(trace, width())}\n")
 
     return show_new
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size((110, 24)).columns, 140)

@@ -109,11 +109,11 @@ class Traces(Sequence[Trace]):
 
     def slowest(self, count: int = 5) -> Self:
         """The `count` traces that took longest, the slowest first."""
-        return self._select(order="duration DESC", limit=count)
+        return self._first(count, "duration DESC")
 
     def dearest(self, count: int = 5) -> Self:
         """The `count` traces that cost most, the dearest first; those without a cost last."""
-        return self._select(order="cost DESC NULLS LAST", limit=count)
+        return self._first(count, "cost DESC NULLS LAST")
 
     def mark(self) -> int:
         """A mark for `since`, after all that has started by now: nanoseconds since the epoch."""
@@ -147,7 +147,7 @@ class Traces(Sequence[Trace]):
         """
         from otel_callbacks.cost.reporting.reports import report
 
-        return report((span for trace in self for span in trace.spans), by=by)
+        return report(self, by=by)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per span."""
@@ -201,6 +201,11 @@ class Traces(Sequence[Trace]):
         query = f"SELECT trace_id FROM traces WHERE {where} ORDER BY {order} LIMIT ?"
         rows = index.query(query, [*parameters, limit])
         return self._with(index, [row["trace_id"] for row in rows])
+
+    def _first(self, count: int, order: str) -> Self:
+        if not isinstance(count, int) or count < 0:  # less than nothing would be all of them to SQLite
+            raise ValueError(f"count must be a whole number of at least 0, not {count!r:.100}")
+        return self._select(order=order, limit=count)
 
     def _with(self, index: Index, trace_ids: Sequence[str]) -> Self:
         return type(self)(lambda: index, trace_ids)

@@ -104,7 +104,7 @@ def configure(
             _asked = asked
         elif late := [name for name, value in asked.items() if value and value != _asked[name]]:
             logger.warning(
-                "configure() was called before, and %s has no effect; replace=True replaces what was set up",
+                "configure() was called before; without effect: %s; replace=True replaces what was set up",
                 ", ".join(late),
             )
         if local:

@@ -10,7 +10,7 @@ from langchain_core.tracers.context import register_configure_hook
 from otel_callbacks import fork
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
-from otel_callbacks.settings import put_in_charge
+from otel_callbacks.settings import handler_for, put_in_charge
 
 _lock = fork.lock()
 _registered = False
@@ -52,9 +52,12 @@ def instrument(
 
     Returns:
         The handler.
+
+    Raises:
+        TypeError: there is a handler and options, or an option is wrong.
     """
     global _registered
-    handler = handler or OTelCallbackHandler(**options)
+    handler = handler_for(handler, OTelCallbackHandler, options)
     with _lock:
         if not _registered:
             register_configure_hook(_slot, True, OTelCallbackHandler)  # type: ignore[arg-type]

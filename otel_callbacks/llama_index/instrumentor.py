@@ -3,7 +3,7 @@
 from typing import Any
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, _gate
-from otel_callbacks.settings import put_in_charge
+from otel_callbacks.settings import handler_for, put_in_charge
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
@@ -17,8 +17,11 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
 
     Returns:
         The handler.
+
+    Raises:
+        TypeError: there is a handler and options, or an option is wrong.
     """
-    handler = handler or OTelCallbackHandler(**options)
+    handler = handler_for(handler, OTelCallbackHandler, options)
     _gate.instrumented = handler
     put_in_charge(_gate, lambda: handler._recorder)
     return handler

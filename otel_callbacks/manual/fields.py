@@ -1,5 +1,6 @@
 """The fields of an operation as a caller names them: checked, and in their typed form."""
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -32,10 +33,12 @@ def _field(hint: Any) -> _Field:
     )
 
 
-_FIELDS = {
-    kind: {name: _field(hint) for name, hint in get_type_hints(kind).items() if name != "operation"}
-    for kind in Operation.__subclasses__()
-}
+def _fields(kind: type[Operation]) -> dict[str, _Field]:
+    hints = get_type_hints(kind)
+    return {each.name: _field(hints[each.name]) for each in dataclasses.fields(kind)}
+
+
+_FIELDS = {kind: _fields(kind) for kind in Operation.__subclasses__()}
 
 
 def accept(word: str, kind: type[Operation], fields: Mapping[str, Any]) -> dict[str, Any]:

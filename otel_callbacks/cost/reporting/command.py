@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
+from click.core import ParameterSource
 
 from otel_callbacks.cost.prices import PriceBook, Pricer
 from otel_callbacks.cost.reporting.finished import recorded, repriced
@@ -11,10 +12,7 @@ from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconci
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, checked, report
 from otel_callbacks.cost.reporting.repricing import Repricing, recompute
 from otel_callbacks.explore import SpanRecord, read_jsonl
-
-
-class _UnreadableError(click.ClickException):
-    exit_code = 2
+from otel_callbacks.explore.commands.errors import reading
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -70,13 +68,13 @@ def cost(
     """
     if prices and not again:
         raise click.UsageError("--prices needs --recompute: without it the costs are those in the files")
-    if again and not invoices and "status" in by:
+    if invoices and click.get_current_context().get_parameter_source("by") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--by has no say in --reconcile: its rows are days, providers and models")
+    if again and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    try:
+    with reading():  # a damaged line, a malformed book, no invoice: all say where
         pricer = Pricer(PriceBook.load(prices) if prices else None) if again else None
         outcome = _outcome(_between(read_jsonl(files), since, until), by, pricer, invoices)
-    except (OSError, ValueError) as error:  # a damaged line, a malformed book, no invoice: all say where
-        raise _UnreadableError(str(error)) from error
     shown = {"table": outcome.__str__, "csv": outcome.to_csv, "json": outcome.to_json}[form]()
     click.echo(shown, nl=form != "csv")
     if isinstance(outcome, Reconciliation) and not outcome.agrees:

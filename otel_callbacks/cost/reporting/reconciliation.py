@@ -11,10 +11,10 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.cost.counting import Calls
+from otel_callbacks.cost.counting import Calls, OfSpans, spans_of
 from otel_callbacks.cost.reporting.drift import TOKEN_TOLERANCE, USD_TOLERANCE, Traced, cause, drift, near
 from otel_callbacks.cost.reporting.finished import EXACT, Charging, recorded
-from otel_callbacks.cost.reporting.invoices import read_invoice
+from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice
 from otel_callbacks.cost.reporting.matching import Match, compared, read_call, total
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
 
@@ -90,7 +90,9 @@ class Reconciliation:
             )
 
 
-def reconcile(spans: Iterable[Any], *invoices: str | Path, charging: Charging = recorded) -> Reconciliation:
+def reconcile(
+    spans: Iterable[Any] | OfSpans, *invoices: str | Path, charging: Charging = recorded
+) -> Reconciliation:
     """Compares what was traced with what providers charge.
 
     Args:
@@ -99,12 +101,16 @@ def reconcile(spans: Iterable[Any], *invoices: str | Path, charging: Charging = 
         charging: where a call's cost comes from.
 
     Raises:
-        InvoiceError: a file is no invoice, or malformed.
+        InvoiceError: a file is no invoice, or malformed, or none of the files says anything about models.
         OSError: a file cannot be read.
     """
     lines = [line for path in invoices for line in read_invoice(path)]
+    if not lines:
+        raise InvoiceError(
+            f"{', '.join(map(str, invoices))}: no line is about models; nothing can be compared"
+        )
     calls = Calls(lambda span: read_call(span, charging))
-    for span in spans:
+    for span in spans_of(spans):
         calls.add(span)
     with localcontext(EXACT):
         rows, left_out = compared([call for call in calls if call.charge.status != "cached"], lines)

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import Calls, Span
+from otel_callbacks.cost.counting import Calls, OfSpans, Span, spans_of
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.cost.reporting.finished import (
     EXACT,
@@ -168,11 +168,14 @@ class Report:
         )
 
 
-def report(spans: Iterable[Any], by: Sequence[str] = DEFAULT_BY, charging: Charging = recorded) -> Report:
+def report(
+    spans: Iterable[Any] | OfSpans, by: Sequence[str] = DEFAULT_BY, charging: Charging = recorded
+) -> Report:
     """What the model calls among finished spans used and cost, each call counted once.
 
     Args:
-        spans: `SpanRecord`s, or `ReadableSpan`s of the OpenTelemetry SDK, whole traces in any order.
+        spans: `SpanRecord`s, or `ReadableSpan`s of the OpenTelemetry SDK, whole traces in any order; or a `Trace`,
+            or `Traces`.
         by: what to group by: tenant, feature, user, user_tier, session, model, provider, operation, day (UTC),
             status, or the name of any attribute of the spans or of the process's resource.
         charging: where a call's cost comes from.
@@ -181,7 +184,7 @@ def report(spans: Iterable[Any], by: Sequence[str] = DEFAULT_BY, charging: Charg
         ValueError: `by` is empty, holds a name twice, or one that is neither in the list nor an attribute's.
     """
     accumulator = Accumulator(by, charging)
-    for span in spans:
+    for span in spans_of(spans):
         accumulator.add(span)
     return accumulator.report()
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
-from otel_callbacks.cost.prices import PriceBook, Pricer
+from otel_callbacks.cost.counting import OfSpans, spans_of
+from otel_callbacks.cost.prices import Pricer, Prices, price_book
 from otel_callbacks.cost.reporting.finished import EXACT, recorded, repriced
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, names_of
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
@@ -92,23 +93,24 @@ class Repricing:
 
 
 def recompute(
-    spans: Iterable[Any], prices: PriceBook | Pricer | None = None, by: Sequence[str] = DEFAULT_BY
+    spans: Iterable[Any] | OfSpans, prices: Prices | Pricer | None = None, by: Sequence[str] = DEFAULT_BY
 ) -> Repricing:
     """Prices every call again, from its tokens and at the prices of the day on which it began.
 
     Args:
         spans: as for `report`.
-        prices: a price book, to which the list prices are added; a `Pricer`; None for the list prices alone.
+        prices: as for a handler, before the list prices; a `Pricer`; None for the list prices alone.
         by: as for `report`, without `status`, which the prices decide.
 
     Raises:
-        ValueError: `by` holds a name that cannot be grouped by.
+        TypeError, ValueError: `prices` are none, or `by` holds a name that cannot be grouped by.
+        OSError: the price book cannot be read.
     """
     if "status" in by:
         raise ValueError("by: 'status' is not the same before and after; group by something else")
-    pricer = prices if isinstance(prices, Pricer) else Pricer(prices)
+    pricer = prices if isinstance(prices, Pricer) else Pricer(None if prices is None else price_book(prices))
     before, after = Accumulator(by, recorded), Accumulator(by, repriced(pricer))
-    for span in spans:
+    for span in spans_of(spans):
         before.add(span)
         after.add(span)
     return _joined(before.report(), after.report())

@@ -20,7 +20,9 @@ _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
 def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
     if wrong := [pair for pair in pairs if not pair.partition("=")[0].strip() or "=" not in pair]:
         raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE")
-    given = {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+    given = {
+        name.strip().lower(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)
+    }
     return {**parse_env_headers(os.environ.get(_HEADERS_VARIABLE, ""), liberal=True), **given}
 
 

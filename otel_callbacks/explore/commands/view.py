@@ -32,6 +32,12 @@ def view(
     path: Path, trace_id: str | None, last: int, follow: bool, svg: Path | None, html: Path | None
 ) -> None:
     """Show the last trace in FILE, which is a trace file or a folder (.otel_callbacks if left out)."""
+    if follow and (trace_id or last > 1 or svg or html):
+        raise click.UsageError(
+            "--follow shows every trace that comes in, as text; it goes with no other option"
+        )
+    if last > 1 and (trace_id or svg or html):
+        raise click.UsageError("--last shows several traces as text; it goes with no other option")
     with reading():
         traces = Traces.open(path)
         if follow:

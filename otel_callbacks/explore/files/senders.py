@@ -103,7 +103,7 @@ def _grpc(target: str, headers: Mapping[str, str], *, secure: bool) -> Iterator[
     )
     with connect(target, options=[("grpc.service_config", json.dumps(_RETRY_POLICY))]) as channel:
         export = TraceServiceStub(channel).Export  # type: ignore[no-untyped-call]
-        metadata = [(name.lower(), value) for name, value in headers.items()]
+        metadata = list(headers.items())
 
         def send(request: ExportTraceServiceRequest) -> ExportTracePartialSuccess:
             try:

@@ -26,6 +26,14 @@ def fit(text: str, columns: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def fit_ends(text: str, columns: int) -> str:
+    """`text`, without its middle when it is wider than `columns`: paths begin alike and differ at their end."""
+    if width(text) <= columns:
+        return text
+    end = fit(text[::-1], columns // 2)[::-1]
+    return fit(text, columns - width(end) + 1).removesuffix("…") + end
+
+
 def pad(text: str, columns: int) -> str:
     """`text` with blanks after it."""
     return text + " " * (columns - width(text))

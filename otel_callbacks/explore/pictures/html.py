@@ -9,7 +9,7 @@ from itertools import groupby
 from otel_callbacks import semconv
 from otel_callbacks.explore.pictures import markup
 from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title
-from otel_callbacks.explore.pictures.columns import fit
+from otel_callbacks.explore.pictures.columns import fit, fit_ends
 from otel_callbacks.explore.pictures.links import links_of
 from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.pictures.wording import plural, printable
@@ -93,7 +93,7 @@ def _document_table(found: Sequence[RetrievedDocument]) -> str:
             f"{document.rank_before or ''}",
             "" if document.score is None else score_bar(document, best),
             "" if document.score is None else f"{document.score:.3f}",
-            fit(printable(document.id or ""), 24),
+            fit_ends(printable(document.id or ""), 24),
             _source(document),
             "" if document.size is None else f"{document.size:,}",
             _mark(document.kept),
@@ -124,7 +124,7 @@ def _best(found: Sequence[RetrievedDocument]) -> float:
 
 def _source(document: RetrievedDocument) -> str:
     page, chunk = document.page and f"p. {document.page}", document.chunk and f"#{document.chunk}"
-    return fit(printable(" ".join(filter(None, (document.source, page, chunk)))), 36)
+    return fit_ends(printable(" ".join(filter(None, (document.source, page, chunk)))), 36)
 
 
 def _mark(yes: bool | None) -> str:

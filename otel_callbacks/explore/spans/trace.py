@@ -113,8 +113,15 @@ class Trace:
         return documents(self)
 
     def diff(self, other: "Trace") -> "Diff":
-        """What is different in `other`: steps, documents, prompt size, time and cost."""
+        """What is different in `other`: steps, documents, prompt size, time and cost.
+
+        Raises:
+            TypeError: `other` is no trace.
+        """
         from otel_callbacks.explore.diff import diff
+
+        if not isinstance(other, Trace):
+            raise TypeError(f"other must be a Trace, such as traces.get({other!r:.40}) gives")
 
         return diff(self, other)
 
