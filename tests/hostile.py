@@ -201,7 +201,13 @@ ODD: Sequence[Any] = (
         iter([1]),
         MagicMock(),
     ),
-    *(numpy.int64(5), numpy.float32("nan"), numpy.array(["a"], object), numpy.datetime64("NaT"), pandas.NaT),
+    *(
+        numpy.int64(5),
+        numpy.float32("nan"),
+        numpy.array(["a"], object),
+        numpy.datetime64("NaT", "s"),
+        pandas.NaT,
+    ),
     *(State(_cycle()), Model.model_construct(name=Failing()), pandas.Series([1]), _deep(20_000), _deep(3)),
     *(
         {str(n): n for n in range(100_000)},
