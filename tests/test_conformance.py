@@ -1,3 +1,4 @@
+import gzip
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -553,6 +554,21 @@ def test_the_command_finds_a_parent_in_another_file(path, tmp_path):
     assert (
         "parent_missing" not in CliRunner().invoke(check, [str(path), str(tmp_path / "other.jsonl")]).output
     )
+
+
+def test_the_command_on_a_folder(path, tmp_path):
+    agent = span(*AGENT_SPAN)
+    path.write_text(spans_line(agent))
+    (tmp_path / "other.jsonl.gz").write_bytes(
+        gzip.compress(spans_line(child(agent, CHAT_SPAN, "b")).encode())
+    )
+    said = json.loads(CliRunner().invoke(check, [str(tmp_path), "--format", "json"]).output)
+    assert said["spans_checked"] == 2
+    (tmp_path / "none").mkdir()
+    empty = CliRunner().invoke(check, [str(tmp_path / "none")])
+    assert (empty.exit_code, "none: no .jsonl file in it" in empty.output) == (2, True)
+    (tmp_path / "other.jsonl.gz").write_bytes(b"no gzip")
+    assert CliRunner().invoke(check, [str(tmp_path)]).exit_code == 2
 
 
 def test_the_command_on_a_bad_file(path):

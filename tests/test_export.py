@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, StaticSampler
 
+from otel_callbacks import configure
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
 from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
@@ -477,6 +479,20 @@ def test_bad_names_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Otlp("http://a").spans()
     with pytest.raises(ValueError, match="OTEL_TRACES_EXPORTER='zip' is not known"):
         environment.load("traces", "zip")
+    with pytest.raises(TypeError, match="service_name must be a text, not 3"):
+        configure(service_name=3)  # type: ignore[arg-type]
+
+
+def test_an_address_in_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318")
+    told = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT='localhost:4318' is no address; use one such as 'http://localhost:4318'"
+    )
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Otlp(None).maker("traces")
+    Otlp("http://a").maker("traces")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")  # which takes it
+    Otlp(None).maker("traces")
 
 
 def test_the_applications_provider_is_kept_flushed_and_not_shut_down(tmp_path: Path) -> None:

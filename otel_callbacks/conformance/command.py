@@ -16,9 +16,7 @@ class _UnreadableError(click.ClickException):
 
 
 @click.command("check")
-@click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
-)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--advice/--no-advice", default=True, help="Show what is recommended but not required.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
@@ -31,7 +29,7 @@ class _UnreadableError(click.ClickException):
     help="Additional spellings to allow; repeatable.",
 )
 def check(files: tuple[str, ...], advice: bool, form: str, profiles: tuple[str, ...]) -> None:
-    """Check trace files (OTLP JSON Lines) against the OpenTelemetry GenAI conventions.
+    """Check trace files (OTLP JSON Lines), or folders of them, against the OpenTelemetry GenAI conventions.
 
     Several files are checked as one: a parent may be in another process's file. The exit status is 0 when
     nothing is violated, 1 when something is, 2 when a file cannot be read.

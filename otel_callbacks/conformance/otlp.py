@@ -8,7 +8,9 @@ it audits would be blind to that decoder's faults, and would forgive what a rule
 """
 
 import base64
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,20 +100,33 @@ class Signals:
 def read(paths: Iterable[str | Path]) -> Signals:
     """Decode trace files into one set of signals: a trace may be spread over several processes' files.
 
+    A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both.
+
     Raises:
         TraceFileError: A line is not JSON, or JSON but not OTLP. Only the last line may be cut off, which is
             what a killed process leaves behind.
-        OSError: A file cannot be opened.
+        OSError: A file cannot be opened, or a folder has none.
     """
     signals = Signals()
-    for path in paths:
-        _read_file(Path(path), signals)
+    for path in map(Path, paths):
+        for file in _files_in(path) if path.is_dir() else (path,):
+            _read_file(file, signals)
     return signals
+
+
+def _files_in(folder: Path) -> list[Path]:
+    found = sorted((*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")))
+    if not found:
+        raise FileNotFoundError(f"{folder}: no .jsonl file in it")
+    return found
 
 
 def _read_file(path: Path, signals: Signals) -> None:
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    except (EOFError, zlib.error) as exc:
+        raise TraceFileError(f"{path}: not a gzip file: {exc}") from exc
     except UnicodeDecodeError as exc:
         raise TraceFileError(f"{path}: not UTF-8 text: {exc.reason} at byte {exc.start}") from exc
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]

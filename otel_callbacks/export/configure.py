@@ -78,11 +78,14 @@ def configure(
             waits there is still sent.
 
     Raises:
+        TypeError: the service's name is no text.
         ValueError: an endpoint is no http(s) address, or a protocol or exporter, also one that the environment
             names, is not known.
     """
     global _configured, _asked
     addresses = [_checked(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)]
+    if service_name is not None and not isinstance(service_name, str):
+        raise TypeError(f"service_name must be a text, not {service_name!r}")
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
     places = [Otlp(address, protocol, headers) for address in addresses]

@@ -31,7 +31,16 @@ class Otlp:
     headers: Mapping[str, str] | None = None
 
     def maker(self, signal: Signal) -> Callable[[], SpanExporter | MetricExporter | LogRecordExporter]:
-        """What makes an exporter of a signal."""
+        """What makes an exporter of a signal.
+
+        Raises:
+            ValueError: the environment's address is none, or its protocol is not known.
+        """
+        stated = None if self.address else endpoint(signal)
+        if stated and self._speaks(signal) != "grpc" and urlsplit(stated).scheme not in ("http", "https"):
+            raise ValueError(
+                f"OTEL_EXPORTER_OTLP_ENDPOINT={stated!r} is no address; use one such as 'http://localhost:4318'"
+            )
         match signal:
             case "traces":
                 return self.spans
