@@ -6,13 +6,9 @@ context gets a stand-in, attached once and never detached by token: it answers w
 run is open, and afterwards with whatever was current outside.
 """
 
-import asyncio
-import sys
-import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
 from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
@@ -22,37 +18,13 @@ from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
+from otel_callbacks.place import Place, here
 
 _STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 _MAX_HIDDEN = 1_000
 _NO_LABELS: Mapping[str, str] = {}
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
 _SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
-
-
-class Place(NamedTuple):
-    """A thread and the asyncio task in it (None outside a task)."""
-
-    thread: int
-    task: "asyncio.Task[Any] | None"
-
-
-def here() -> Place:
-    """Where this code runs."""
-    # _get_running_loop is documented for event loops; get_running_loop would raise in synchronous code, and an
-    # exception per run is dear.
-    loop = asyncio._get_running_loop()
-    return Place(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
-
-
-def on_stack(wanted: FrameType) -> bool:
-    """Whether this code was called from a frame."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame is wanted:
-            return True
-        frame = frame.f_back
-    return False
 
 
 class Run:

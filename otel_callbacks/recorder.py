@@ -26,10 +26,11 @@ from otel_callbacks.closing import Closing, is_charged
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.charges import Charges
-from otel_callbacks.current import CurrentSpan, Run, enclosing_run, here, suppressed, surroundings
+from otel_callbacks.current import CurrentSpan, Run, enclosing_run, suppressed, surroundings
 from otel_callbacks.events import Events
 from otel_callbacks.guard import guarded
 from otel_callbacks.metrics import instruments
+from otel_callbacks.place import here
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.scope import policy_in, scope_in
 from otel_callbacks.sampling import is_dropped, without_span

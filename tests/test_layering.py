@@ -19,9 +19,10 @@ MAY_IMPORT = {
     "operations": "semconv",
     "documents": "reading operations",
     "scope": "",
+    "place": "",
     "privacy": "semconv guard reading operations documents scope",
     "providers": "operations reading",
-    "current": "operations",
+    "current": "operations place",
     "sampling": "",
     "table": "fork current sampling",
     "cost": "semconv guard fork reading privacy operations providers scope current",
@@ -36,17 +37,17 @@ MAY_IMPORT = {
     "disclosure": "semconv guard operations privacy mapping current events",
     "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
     " metrics spending",
-    "recorder": "semconv guard fork operations privacy mapping cost current events disclosure lineage metrics spending"
-    " closing sampling table",
+    "recorder": "semconv guard fork operations place privacy mapping cost current events disclosure lineage metrics"
+    " spending closing sampling table",
     "settings": "fork privacy cost current spending recorder",
     "manual": "guard operations privacy providers current lineage recorder settings",
     "feedback": "semconv guard current settings",
     "explore": "semconv guard fork cost",
     "lookback": "recorder explore",
-    "langchain": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
+    "langchain": "semconv guard fork reading operations place documents privacy providers cost current lineage recorder"
     " settings lookback",
-    "llama_index": "semconv guard fork reading operations documents privacy providers cost current lineage recorder"
-    " settings lookback",
+    "llama_index": "semconv guard fork reading operations place documents privacy providers cost current lineage"
+    " recorder settings lookback",
     "handler": "settings langchain llama_index",
     "cost/reporting/command": "cost explore",
     "processors": "semconv cost settings",
