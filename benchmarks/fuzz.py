@@ -19,12 +19,13 @@ from random import Random
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from hostile import Draw, slowest
-from test_hostile_callbacks import BUDGET, POLICIES, SURFACES
+from test_hostile_callbacks import POLICIES, SURFACES
 
 from otel_callbacks.cost.prices import LIST_PRICES
 from otel_callbacks.guard import faults
 
 CALLS = 400  # of one sequence
+BUDGET = 0.005  # seconds for one call
 
 
 class Lines(logging.Handler):

@@ -3,6 +3,7 @@ import json
 import math
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from records import call, span
@@ -128,7 +129,7 @@ def test_the_index_stays_for_the_next_process_and_is_the_owners(tmp_path):
 
 def test_an_index_of_another_version_is_built_anew(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
-    with sqlite3.connect(tmp_path / "t.jsonl.sqlite") as older:
+    with closing(sqlite3.connect(tmp_path / "t.jsonl.sqlite")) as older:
         older.executescript("CREATE TABLE spans (old); PRAGMA user_version = 99")
     assert names(TraceFiles(tmp_path / "t.jsonl").index()) == ["one"]
 

@@ -237,7 +237,7 @@ def test_no_value_takes_long(case: str) -> None:
         started = time.process_time()
         text = to_json(plain(SLOW[case]))
         times.append(time.process_time() - started)
-    assert min(times) < 0.005
+    assert min(times) < 0.02  # a few milliseconds; slow and busy machines take their time
     assert len(text) < 70_000
 
 

@@ -285,7 +285,7 @@ def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
             langchain.prompt_parts(chat, None, weights), sum(real_tokens(str(each.content)) for each in chat)
         )
         results += sum(real_tokens(str(each.content)) for each in chat if isinstance(each, ToolMessage))
-    assert results / spent.input_tokens == pytest.approx(0.40, abs=0.02)
+    assert results / spent.input_tokens == pytest.approx(0.40, abs=0.05)  # of Python's own pages
     assert spent.share == pytest.approx(results / spent.input_tokens, abs=0.03)
     (used,) = spent.table().values()
     assert used.calls == 5

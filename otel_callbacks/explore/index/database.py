@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -46,6 +47,7 @@ class Index:
         self._connection = sqlite3.connect(
             path or ":memory:", timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
+        weakref.finalize(self, self._connection.close)  # else Python warns of it when it is collected
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             self._connection.executescript(SCHEMA)
