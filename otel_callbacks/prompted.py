@@ -7,11 +7,13 @@ near-duplicates, one counts if there is what no other found document has. Work i
 
 import re
 import unicodedata
+from codecs import unicode_escape_decode
 from collections.abc import Sequence
 from math import ceil
 
 from otel_callbacks.cost.tokens import estimate
 from otel_callbacks.operations import Document
+from otel_callbacks.reading import well_formed
 
 _MAX_DOCUMENTS = 100
 _SEARCHED = 1_000_000  # bytes, over all documents, that are searched for text as it is
@@ -35,9 +37,11 @@ _FOREIGN_SIGNS = re.compile(f"[^\\w\x00-\x7f{_MARKS}]+")
 _ASCII_SIGNS_TO_SPACES = bytes(
     byte if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256)
 )
-_CODE_POINTS = re.compile(r"(?:\\{1,4}u[0-9a-fA-F]{4})+")
+_SENTENCE = "\ufdfa"  # one sign of 18 letters
+_CODE_POINTS = re.compile(r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*")
 _ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
-_ESCAPE = re.compile(r"\\{1,4}[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
+_MAX_ESCAPES = 4_000  # that are read: as many words as there can be in what is compared
+_ESCAPE = re.compile(r"\\[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
 
 
 def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
@@ -131,12 +135,13 @@ def _words(text: str, limit: int) -> list[str]:
     """The words of a text, the same however JSON, HTML, Markdown or a terminal write it."""
     text = _ends(text, limit * _ESCAPED)
     if "\\" in text:
-        text = _CODE_POINTS.sub(_decoded, text)
+        text = text.replace("\\\\", "\\").replace("\\\\", "\\")  # of JSON in JSON
+        text = well_formed(_CODE_POINTS.sub(_decoded, text, _MAX_ESCAPES))
     if "\\" in text or "&" in text:
-        text = _ESCAPE.sub(" ", text)
+        text = _ESCAPE.sub(" ", text, _MAX_ESCAPES)
     text = _ends(text, limit)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text))
+        text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text.replace(_SENTENCE, " ")))
         if _HAS_UNSPACED.search(text):
             return _WORD.findall(text.casefold())
         text = _FOREIGN_SIGNS.sub(" ", text)
@@ -144,5 +149,4 @@ def _words(text: str, limit: int) -> list[str]:
 
 
 def _decoded(code_points: re.Match[str]) -> str:
-    digits = code_points[0].replace("\\", "").replace("u", "")
-    return bytes.fromhex(digits).decode("utf-16-be", "replace")
+    return unicode_escape_decode(code_points[0])[0]

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "sampling": "",
     "table": "fork current sampling",
     "cost": "semconv guard fork reading privacy operations providers scope current",
-    "prompted": "operations cost",
+    "prompted": "reading operations cost",
     "citations": "reading operations",
     "mapping": "semconv operations documents privacy",
     "events": "semconv",
