@@ -84,7 +84,11 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
         (("description", semconv.AGENT_DESCRIPTION), ("finish_reasons", semconv.RESPONSE_FINISH_REASONS))
     ),
     operations.ToolExecution: _reader(
-        (("description", semconv.TOOL_DESCRIPTION), ("result_size", semconv.TOOL_RESULT_SIZE))
+        (
+            ("description", semconv.TOOL_DESCRIPTION),
+            ("call_id", semconv.TOOL_CALL_ID),
+            ("result_size", semconv.TOOL_RESULT_SIZE),
+        )
     ),
     operations.Rerank: _reader(
         (

@@ -257,6 +257,8 @@ def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) ->
     of_message = is_a(output, ToolMessage)
     result = attribute(output, "content") if of_message else output
     operation.result_size = _size(result)
+    if of_message and operation.call_id is None:  # langchain-core 1.0 does not tell it at the start
+        operation.call_id = word(attribute(output, "tool_call_id"))
     if with_content:
         operation.result = result
     if of_message and word(attribute(output, "status")) == "error":
