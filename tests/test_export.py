@@ -15,17 +15,19 @@ from typing import Any
 import pytest
 from fakes import ScriptedModel
 from opentelemetry import context as context_api
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, StaticSampler
 
 from otel_callbacks import configure
+from otel_callbacks.explore.index.ring import Ring
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import Otlp
 from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
 from otel_callbacks.export.signals import SpanDelivery, Unhurried, portions
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.processors import AttributionSpanProcessor
 
 SOON = 30.0  # seconds; nothing waits as long unless it is broken
 NOW = Limits(queue=4, batch=2, delay=0.001)
@@ -514,6 +516,12 @@ def test_the_applications_provider_is_kept_flushed_and_not_shut_down(tmp_path: P
     print(len(kept.get_finished_spans()))
     """
     assert configured(script, tmp_path) == "True 1 1\nTrue 2 2\n3\n"
+
+
+@pytest.mark.parametrize("processor", [AttributionSpanProcessor(), Ring()])
+def test_a_flush_goes_on_to_the_next_processor(processor: SpanProcessor) -> None:
+    """The SDK stops at one that does not say that it is done."""
+    assert processor.force_flush()
 
 
 def test_what_a_second_call_asks_for_in_vain_is_told(tmp_path: Path) -> None:

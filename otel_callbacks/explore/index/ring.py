@@ -45,6 +45,10 @@ class Ring(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: only spans that have ended are kept."""
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits here; see `AttributionSpanProcessor`."""
+        return True
+
     @guarded
     def on_end(self, span: ReadableSpan) -> None:
         """Keep the span.
