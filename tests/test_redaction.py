@@ -43,6 +43,9 @@ SECRET_TEXTS: dict[str, tuple[str, str]] = {
     "json in json": ('{"body": "{\\"api_key\\": \\"hunter22\\"}"}', "hunter22"),
     "python": ("client = Client(api_key='hunter22')", "hunter22"),
     "header": ("x-api-key: hunter22", "hunter22"),
+    "lined up": ("PASSWORD            = hunter22", "hunter22"),
+    "json three times over": ('{\\\\\\"passwd\\\\\\" : \\\\\\"hunter22\\\\\\"}', "hunter22"),
+    "credentials": ('"Credentials": "correct horse"', "correct horse"),
     "connection string": ("AccountName=a;AccountKey=abcdef123456==;", "abcdef123456"),
 }
 PERSONAL_TEXTS: dict[str, tuple[str, str, str]] = {
@@ -93,6 +96,23 @@ def test_personal_data_is_removed_by_name(kind: str) -> None:
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor(("personal",), ()).clean(text) == text
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SECRET_TEXTS if kind != "private key, cut"])
+def test_of_very_many_secrets_none_is_seen(kind: str) -> None:
+    text, secret = SECRET_TEXTS[kind]
+    shown = Redactor((), ()).clean("\n".join([text] * 1_500) + "\nthe end")
+    assert secret not in shown
+    assert shown.endswith("[redacted: the rest]") and shown.count("[redacted:") <= 1_002
+
+
+def test_of_very_many_addresses_none_is_seen() -> None:
+    rows = [f"{number},person{number}@example.com" for number in range(1_000)]
+    assert "[redacted: the rest]" not in (shown := Redactor(("emails",), ()).clean("\n".join(rows)))
+    assert shown.count("[redacted:email]") == 1_000
+    shown = Redactor(("emails",), ()).clean("\n".join([*rows, "x,last.person@example.com", "the end"]))
+    assert shown.endswith("[redacted: the rest]")
+    assert "person" not in shown and "the end" not in shown
 
 
 def test_addresses_next_to_each_other() -> None:

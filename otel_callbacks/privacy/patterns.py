@@ -28,11 +28,13 @@ class Pattern:
     backwards: re.Pattern[str] | None = None
 
     def remove_from(self, text: str) -> str:
-        """The text without it."""
+        """The text without it; where so much may be it that to look through all takes long, without the rest."""
         group = "secret" if "secret" in self.regex.groupindex else 0
         shown: list[str] = []
         at = 0
-        for match in self.regex.finditer(text):
+        for number, match in enumerate(self.regex.finditer(text)):
+            if number == _MOST:
+                return f"{''.join(shown)}{text[at : match.start() - _BEFORE]}[redacted: the rest]"
             start, end = match.span(group)
             if self.backwards and (
                 before := self.backwards.match(text[max(at, start - _BEFORE) : start][::-1])
@@ -45,16 +47,11 @@ class Pattern:
 
 
 _BEFORE = 64  # characters
+_MOST = 1_000  # of one kind in one text
 _PREFIXES = (
     *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
     *("sk_", "rk_", "whsec_", "xoxb-", "xoxp-", "xoxa-", "xoxs-", "xapp-", "ya29.", "SG."),  # services
-)
-# One look behind for all prefixes of a length, after one at a single letter: a row of hyphens must not take long.
-_LAST_LETTERS = "".join(sorted({prefix[-2] for prefix in _PREFIXES}))
-_AFTER_PREFIX = "|".join(
-    rf"(?<=\b(?:{'|'.join(re.escape(prefix) for prefix in _PREFIXES if len(prefix) == size)}))"
-    for size in sorted({len(prefix) for prefix in _PREFIXES})
 )
 _KEYS = (
     *("apikey", "api_key", "api-key", "accesskey", "access_key", "access-key", "accountkey", "account_key"),
@@ -66,6 +63,42 @@ _NO_SECRET = re.compile(
     re.IGNORECASE,
 )
 
+# The last letters of a secret's name, which most names differ in, so that few need a closer look. Behind the name may
+# be a quote or a space; what stands behind more of them is looked at anyway.
+_LAST_LETTERS = "".join(
+    "[" + "".join(sorted({letter for key in _KEYS for letter in (key[at], key[at].upper())})) + "]"
+    for at in (-3, -2, -1)
+)
+_QUOTE_OR_SPACE = r"[\"'\\ ]"
+
+
+def _assigned(sign: str, value: str) -> Pattern:
+    behind = (_LAST_LETTERS, _LAST_LETTERS + _QUOTE_OR_SPACE, _QUOTE_OR_SPACE * 2)
+    after_name = "|".join(f"(?<={each}{sign})" for each in behind)
+    return Pattern("assigned", re.compile(f"{sign}(?:{after_name}){value}"), (sign,), _is_assigned)
+
+
+def _query(mark: str) -> Pattern:
+    expression = (
+        rf"{re.escape(mark)}(?i:key|sig|signature|code|auth|x-amz-[a-z-]+)=(?P<secret>[^&\s\"'<>#]{{6,}})"
+    )
+    return Pattern("query", re.compile(expression), (mark,))
+
+
+def _key(mark: str) -> Pattern:
+    """Keys whose prefix ends with this mark."""
+    prefixes = [prefix for prefix in _PREFIXES if prefix[-1] == mark]
+    last_letters = "".join({prefix[-2] for prefix in prefixes})  # else a row of hyphens would take long
+    behind = "|".join(
+        rf"(?<=\b(?:{'|'.join(re.escape(prefix) for prefix in prefixes if len(prefix) == size)}))"
+        for size in sorted({len(prefix) for prefix in prefixes})
+    )
+    expression = (
+        rf"{re.escape(mark)}(?<=[{last_letters}].)(?=[\w.-]{{14}})(?:{behind})(?P<secret>[\w.-]{{14,}})"
+    )
+    return Pattern("key", re.compile(expression), (mark,), _is_key)
+
+
 # An assigned value is only looked at: what stands in it may be assigned, too. It ends at the next sign of its kind, or
 # one text full of signs would be read over and over.
 _QUOTED = r"[^\S\n]*(?P<quote>[bf]?\\*[\"'])?(?P<secret>(?(quote)[^\"'\\\n]{4,}|"
@@ -73,13 +106,15 @@ _SCHEME = r"(?:(?i:bearer|basic)\s)?"
 _CLOSING = r"\"'&;,(\[)}\]<>\\"
 
 
-def _has_digit(text: str) -> bool:
-    return any(map(str.isdigit, text))
+_has_digit = re.compile(r"\d").search
+_JOINS = re.compile(r"[\w+-]")
+_NO_DIGITS = {ordinal: None for ordinal in range(128) if not chr(ordinal).isdigit()}
+_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 
 
 def _is_key(match: re.Match[str]) -> bool:
     """Not a word with hyphens: a key has digits."""
-    return _has_digit(match["secret"])
+    return _has_digit(match["secret"]) is not None
 
 
 def _is_assigned(match: re.Match[str]) -> bool:
@@ -91,25 +126,24 @@ def _is_assigned(match: re.Match[str]) -> bool:
         return True
     end = match.end("secret")
     is_call = match.string[end : end + 1] in ("(", "[")
-    return not is_call and (match[0] == "=" or _has_digit(match["secret"]))
+    return not is_call and (match[0] == "=" or _has_digit(match["secret"]) is not None)
 
 
 def _stands_alone(match: re.Match[str]) -> bool:
     """Whether neither a letter, a digit nor what joins them is around: not a part of an id or a number."""
     start, end = match.span()
-    around = match.string[max(0, start - 1) : start] + match.string[end : end + 1]
-    return not any(letter.isalnum() or letter in "_-+" for letter in around)
+    return not _JOINS.search(match.string[max(0, start - 1) : start] + match.string[end : end + 1])
 
 
 def _is_card(match: re.Match[str]) -> bool:
     """Whether the digits have a card's first digit and its check sum (Luhn)."""
-    digits = [int(letter) for letter in match[0] if letter.isdigit()]
-    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
-    return 2 <= digits[0] <= 6 and (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 and _stands_alone(match)
+    digits = match[0].translate(_NO_DIGITS)
+    total = sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
+    return total % 10 == 0 and _stands_alone(match)
 
 
 def _is_phone(match: re.Match[str]) -> bool:
-    return 8 <= sum(map(str.isdigit, match[0])) <= 15 and _stands_alone(match)
+    return 8 <= len(match[0].translate(_NO_DIGITS)) <= 15 and _stands_alone(match)
 
 
 def _phone(expression: str, *hints: str) -> Pattern:
@@ -125,14 +159,7 @@ SECRETS = (
         ("PRIVATE KEY",),
     ),
     Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
-    Pattern(
-        "key",
-        re.compile(
-            rf"[-_.](?<=[{_LAST_LETTERS}].)(?=[\w.-]{{14}})(?:{_AFTER_PREFIX})(?P<secret>[\w.-]{{14,}})"
-        ),
-        _PREFIXES,
-        _is_key,
-    ),
+    *map(_key, "-_."),
     Pattern("key", re.compile(r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}"), ("AKIA", "ASIA", "AIza")),
     Pattern(
         "bearer",
@@ -140,15 +167,9 @@ SECRETS = (
         ("earer ", "EARER ", "asic ", "ASIC "),
     ),
     Pattern("url", re.compile(r"://(?P<secret>[^\s/?#@\"'<>]+)@"), ("://",)),
-    Pattern(
-        "query",
-        re.compile(r"[?&](?i:key|sig|signature|code|auth|x-amz-[a-z-]+)=(?P<secret>[^&\s\"'<>#]{6,})"),
-        ("=",),
-    ),
-    Pattern("assigned", re.compile(rf"=(?={_QUOTED}[^=\s{_CLOSING}]{{6,}}=*)))"), ("=",), _is_assigned),
-    Pattern(
-        "assigned", re.compile(rf":(?={_QUOTED}{_SCHEME}[^:\s{_CLOSING}]{{6,}})))"), (":",), _is_assigned
-    ),
+    *map(_query, "?&"),
+    _assigned("=", rf"(?={_QUOTED}[^=\s{_CLOSING}]{{6,}}=*)))"),
+    _assigned(":", rf"(?={_QUOTED}{_SCHEME}[^:\s{_CLOSING}]{{6,}})))"),
 )
 """Credentials; always removed."""
 

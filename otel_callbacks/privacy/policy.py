@@ -55,7 +55,7 @@ class ContentPolicy:
         kinds: which content; by default all, see `KINDS`. "instructions" are system messages.
         redact: what else is removed from every text, key and attribution label: "emails", "cards", "phones",
             "personal" (the three), regular expressions, functions from text to text. A function that fails costs
-            the text, not the span.
+            the text, not the span. After a thousand findings of one kind the rest of a text is left out.
         redact_keys: what else is removed with all that stands under it, in any spelling of the key.
         hashed: writes a keyed hash (HMAC-SHA256) in the place of each text, so that equal ones can be counted
             without being read. Without a key a hash could be undone by trying likely texts.
@@ -77,7 +77,7 @@ class ContentPolicy:
     hashed: bool = False
     hash_key: str | bytes | None = field(default=None, repr=False)
     cap: int | None = 65_536
-    span_cap: int | None = 262_144
+    span_cap: int | None = 131_072
     max_messages: int | None = 100
     redactor: Redactor = field(init=False, repr=False, compare=False)
 

@@ -48,10 +48,13 @@ class Room:
 
     def take(self, text: str) -> bool:
         """Takes the room of a text; False if it is longer than what is left."""
-        size = len(encode_basestring(text)) if len(text) <= self.left else inf
-        if size > self.left:
+        return len(text) <= self.left and self.take_characters(len(encode_basestring(text)))
+
+    def take_characters(self, count: int) -> bool:
+        """Takes the room of so many characters of JSON; False if there is less."""
+        if count > self.left:
             return False
-        self.left -= size
+        self.left -= count
         return True
 
     def part(self, share: float) -> "Room":
@@ -78,14 +81,16 @@ def shorten(text: str, room: Room, clean: Callable[[str], str]) -> str:
     beyond = len(text) - left - REACH
     seen = text if beyond <= 0 else text[: int(left) + REACH]
     shown = clean(well_formed(seen))
-    if beyond <= 0 and room.take(shown):
+    escaped = len(encode_basestring(shown))
+    if beyond <= 0 and room.take_characters(escaped):
         return shown
     room.cut = True
-    end = len(shown) - (REACH if beyond > 0 else 0)
     mark = f"…[cut, {size:,} characters]"
-    shown = _cut(shown, min(end, int(room.left) - len(mark) - 2)) + mark
-    while not room.take(shown) and len(shown) > len(mark):  # characters that JSON escapes
-        fitting = (len(shown) - len(mark)) * room.left / len(encode_basestring(shown))
+    end = len(shown) - (REACH if beyond > 0 else 0)
+    fitting = min(left - len(mark) - 2, left * len(shown) / escaped - len(mark))
+    shown = _cut(shown, min(end, int(fitting))) + mark
+    while not room.take(shown) and len(shown) > len(mark):  # escapes are not spread evenly
+        fitting = (len(shown) - len(mark)) * left / len(encode_basestring(shown))
         shown = _cut(shown, min(int(fitting), len(shown) - len(mark) - 1)) + mark
     return shown
 
