@@ -63,17 +63,18 @@ _NO_SECRET = re.compile(
     re.IGNORECASE,
 )
 
-# The last letters of a secret's name, which most names differ in, so that few need a closer look. Behind the name may
-# be a quote or a space; what stands behind more of them is looked at anyway.
-_LAST_LETTERS = "".join(
-    "[" + "".join(sorted({letter for key in _KEYS for letter in (key[at], key[at].upper())})) + "]"
-    for at in (-3, -2, -1)
-)
 _QUOTE_OR_SPACE = r"[\"'\\ ]"
 
 
+def _letters(words: Sequence[str], *places: int) -> str:
+    """What stands at these places of the words: most others differ there, so that few need a closer look."""
+    return "".join(f"[{''.join(sorted({word[at] for word in words}))}]" for at in places)
+
+
 def _assigned(sign: str, value: str) -> Pattern:
-    behind = (_LAST_LETTERS, _LAST_LETTERS + _QUOTE_OR_SPACE, _QUOTE_OR_SPACE * 2)
+    """What is assigned to the name of a secret; `accept` decides where more than a quote or space stands behind it."""
+    name = _letters((*_KEYS, *map(str.upper, _KEYS)), -3, -2, -1)
+    behind = (name, name + _QUOTE_OR_SPACE, _QUOTE_OR_SPACE * 2)
     after_name = "|".join(f"(?<={each}{sign})" for each in behind)
     return Pattern("assigned", re.compile(f"{sign}(?:{after_name}){value}"), (sign,), _is_assigned)
 
@@ -88,15 +89,12 @@ def _query(mark: str) -> Pattern:
 def _key(mark: str) -> Pattern:
     """Keys whose prefix ends with this mark."""
     prefixes = [prefix for prefix in _PREFIXES if prefix[-1] == mark]
-    last_letters = "".join({prefix[-2] for prefix in prefixes})  # else a row of hyphens would take long
     behind = "|".join(
         rf"(?<=\b(?:{'|'.join(re.escape(prefix) for prefix in prefixes if len(prefix) == size)}))"
         for size in sorted({len(prefix) for prefix in prefixes})
     )
-    expression = (
-        rf"{re.escape(mark)}(?<=[{last_letters}].)(?=[\w.-]{{14}})(?:{behind})(?P<secret>[\w.-]{{14,}})"
-    )
-    return Pattern("key", re.compile(expression), (mark,), _is_key)
+    found = rf"(?<={_letters(prefixes, -3, -2)}.)(?=[\w.-]{{14}})(?:{behind})(?P<secret>[\w.-]{{14,}})"
+    return Pattern("key", re.compile(re.escape(mark) + found), (mark,), _is_key)
 
 
 # An assigned value is only looked at: what stands in it may be assigned, too. It ends at the next sign of its kind, or
@@ -104,7 +102,6 @@ def _key(mark: str) -> Pattern:
 _QUOTED = r"[^\S\n]*(?P<quote>[bf]?\\*[\"'])?(?P<secret>(?(quote)[^\"'\\\n]{4,}|"
 _SCHEME = r"(?:(?i:bearer|basic)\s)?"
 _CLOSING = r"\"'&;,(\[)}\]<>\\"
-
 
 _has_digit = re.compile(r"\d").search
 _JOINS = re.compile(r"[\w+-]")
