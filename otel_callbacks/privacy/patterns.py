@@ -28,26 +28,26 @@ class Pattern:
     backwards: re.Pattern[str] | None = None
 
     def remove_from(self, text: str) -> str:
-        """The text without it; where so much may be it that to look through all takes long, without the rest."""
+        """The text without it, and without the rest after very many findings, which would take long."""
         group = "secret" if "secret" in self.regex.groupindex else 0
         shown: list[str] = []
         at = 0
-        for number, match in enumerate(self.regex.finditer(text)):
-            if number == _MOST:
-                return f"{''.join(shown)}{text[at : match.start() - _BEFORE]}[redacted: the rest]"
+        for match in self.regex.finditer(text):
             start, end = match.span(group)
             if self.backwards and (
                 before := self.backwards.match(text[max(at, start - _BEFORE) : start][::-1])
             ):
                 start -= before.end()
             if start >= at and self.accept(match):
+                if len(shown) == 2 * _MOST:
+                    return f"{''.join(shown)}{text[at:start]}[redacted: the rest]"
                 shown += text[at:start], f"[redacted:{self.name}]"
                 at = end
         return "".join(shown) + text[at:] if shown else text
 
 
 _BEFORE = 64  # characters
-_MOST = 1_000  # of one kind in one text
+_MOST = 1_000  # findings of one kind in one text
 _PREFIXES = (
     *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
@@ -133,7 +133,7 @@ def _stands_alone(match: re.Match[str]) -> bool:
 
 
 def _is_card(match: re.Match[str]) -> bool:
-    """Whether the digits have a card's first digit and its check sum (Luhn)."""
+    """Whether the digits have a card's check sum (Luhn)."""
     digits = match[0].translate(_NO_DIGITS)
     total = sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
     return total % 10 == 0 and _stands_alone(match)
