@@ -241,7 +241,7 @@ class CurrentSpan(Span):
 
     def _live(self) -> Span:
         span: Span = self
-        while isinstance(span, CurrentSpan):
+        while type(span) is CurrentSpan:  # `isinstance` is slow with abstract classes such as `Span`
             span = span._run.span if span._is_current() else span._outer
         return span
 
@@ -331,7 +331,7 @@ def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
     span = trace.get_current_span(context)
     beneath: CurrentSpan | None = context.get(_STAND_IN_KEY)  # type: ignore[assignment]
     vanished: list[Run] = []
-    while isinstance(span, CurrentSpan):
+    while type(span) is CurrentSpan:
         run = span._run
         if run.table is table and (not run.found_by_id or run is base):
             if span._is_current():

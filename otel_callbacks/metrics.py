@@ -124,6 +124,7 @@ class Metrics:
     """
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
+        self._kept = None if meter_provider is None else _keeps(type(meter_provider))
         self.counts = SpanCounts()
         self._label_values = LabelValues()
         self._waiting = Waiting(self._record)
@@ -192,6 +193,10 @@ class Metrics:
             (semconv.METRIC_SPANS_ERRORS, "errors"),
         ):
             meter.create_observable_counter(name, [self._observe_count(field)], "{span}")
+
+    def are_kept(self) -> bool:
+        """Whether there is a meter provider that keeps what is recorded."""
+        return _keeps(type(metrics.get_meter_provider())) if self._kept is None else self._kept
 
     def ended(self, ended: Ended) -> None:
         """Takes an operation that has ended."""
@@ -272,6 +277,12 @@ class Metrics:
         ):
             if tokens:
                 counter.add(tokens, {**attributes, semconv.TOKEN_MODALITY: "unknown"})
+
+
+@functools.lru_cache(maxsize=64)
+def _keeps(kind: type[MeterProvider]) -> bool:
+    """Whether providers of a kind keep what is recorded: those of the API itself do not."""
+    return not kind.__module__.startswith(metrics.__name__)
 
 
 def _client_attributes(

@@ -196,6 +196,17 @@ class Recorder:
         scope = scope_in(context_api.get_current(), base.scope if base is not None else None)
         return policy_in(scope, self.content).captures
 
+    def drops(self, context: Context) -> bool:
+        """Whether the sampler is sure to drop what starts in `context`, below a span that it dropped."""
+        return is_dropped(trace.get_current_span(context)) and self._table.drops_below
+
+    def counts_within(self, run: Run | None) -> bool:
+        """Whether what happens within a run (None: outside of any) counts for more than its own span.
+
+        For metrics, for a budget, or for the totals of a span above.
+        """
+        return bool(self._budgets) or self._metrics.are_kept() or (run is not None and run.is_told_of())
+
     @property
     def enforces(self) -> bool:
         """Whether a model call may be refused; see `refuse`."""

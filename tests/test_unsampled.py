@@ -13,8 +13,10 @@ from langchain_core.tools import tool
 from langchain_core.vectorstores import InMemoryVectorStore
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.propagate import inject
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -27,7 +29,8 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
-from otel_callbacks import semconv
+from otel_callbacks import semconv, settings
+from otel_callbacks.cost.budget import Budget
 from otel_callbacks.langchain import OTelCallbackHandler, trace_retriever
 from otel_callbacks.manual import agent, inference, retrieval, step, workflow
 from otel_callbacks.manual import tool as hand_tool
@@ -262,6 +265,32 @@ def test_what_is_sampled_in_the_body_of_what_is_not() -> None:
         with workflow("w"), hand_tool("counted"), fresh, hand_tool("recorded"):
             pass
     assert captured.tree() == "fresh\n  execute_tool recorded"
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({}, False),
+        ({"meter_provider": NoOpMeterProvider()}, False),
+        ({"meter_provider": MeterProvider()}, True),
+        ({"budgets": [Budget(usd=1)]}, True),
+    ],
+    ids=["no metrics", "metrics that nobody keeps", "metrics", "budget"],
+)
+def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
+    options: Any, counts: bool
+) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    recorder = settings.recorder(tracer_provider=provider, **options)
+    settings.put_in_charge("test", lambda: recorder)
+    try:
+        with provider.get_tracer("application").start_as_current_span("request"):
+            outside = get_current()
+            for kind in (hand_tool("t"), retrieval("docs"), inference("m"), workflow("w")):
+                assert (kind(get_current)() is not outside) is counts
+            assert step("s")(get_current)() is outside  # which counts for nothing but its span
+    finally:
+        settings.put_in_charge("test", None)
 
 
 def test_a_store_that_tells_its_scores_finds_the_retrieval_by_hand() -> None:

@@ -150,6 +150,9 @@ class Budgets:
                 raise TypeError(f"budgets must be Budget objects, not {budget!r:.100}")
         self.enforce = any(budget.enforce for budget in self._budgets)
 
+    def __len__(self) -> int:
+        return len(self._budgets)
+
     def refusal(self, labels: Mapping[str, str], at: int) -> BudgetExceeded | None:
         """Why a model call with these labels must not be made, if so."""
         for budget in self._budgets:

@@ -28,18 +28,17 @@ from otel_callbacks.settings import current_recorder
 def passed_over(kind: type[Operation]) -> bool:
     """Whether an operation of this kind is not recorded here, told before anything is made of it.
 
-    So it is where tracing is suppressed. A step, which counts for nothing but its span, is passed over also where it
-    would have none.
+    So it is where tracing is suppressed; and below a dropped span, unless what happens there is counted. A step counts
+    for nothing but its span.
     """
     context = context_api.get_current()
     if suppressed(context):
         return True
-    if kind is not Step:
-        return False
     around = enclosing_run(context)
-    if around is not None and not around.span.is_recording():
-        return True
-    return _recorder(around).detail == "operations"
+    recorder = _recorder(around)
+    if kind is Step:
+        return recorder.detail == "operations" or recorder.drops(context)
+    return not recorder.counts_within(around) and recorder.drops(context)
 
 
 def _recorder(around: Run | None) -> Recorder:
