@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import otel_callbacks.cost
-from otel_callbacks.cost import Accumulator, Report, report
+from otel_callbacks.cost import Accumulator, Report, recompute, report
 from otel_callbacks.explore import SpanRecord, Trace
 from otel_callbacks.testing import capture
 
@@ -326,3 +326,10 @@ def test_the_package_names_it() -> None:
     assert set(otel_callbacks.cost.__all__) <= set(dir(otel_callbacks.cost))
     with pytest.raises(AttributeError, match="no attribute 'invoice'"):
         _ = otel_callbacks.cost.invoice
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [1], "spans", [[1]]])
+def test_what_is_no_span_is_refused_by_name(wrong):
+    for add_up in (report, recompute):
+        with pytest.raises(TypeError, match=r"span.* must be .*not (NoneType|int: 5|1|'s'|\[1\])"):
+            add_up(wrong)

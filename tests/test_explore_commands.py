@@ -160,8 +160,8 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts `view --follow` on a folder, with its output where it is told, and ends it as Ctrl-C does."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(output: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "otel_callbacks", "view", "--follow", str(tmp_path)]
+    def start(output: int, folder: Path = tmp_path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "otel_callbacks", "view", "--follow", str(folder)]
         process = subprocess.Popen(
             command,
             stdout=output,
@@ -200,6 +200,14 @@ def test_follow_adds_each_trace_to_a_pipe_when_it_is_complete(follow, tmp_path):
             pass
         text = read_until(process.stdout.fileno(), b"\n\n").decode()
         assert text == f"{render_text(Traces.open(tmp_path).last(), 100)}\n\n"
+
+
+def test_follow_waits_for_a_folder_that_is_not_there_yet(follow, tmp_path):
+    folder = tmp_path / "later"
+    process = follow(subprocess.PIPE, folder)
+    with tracer(folder).start_as_current_span("first"):
+        pass
+    assert "first" in read_until(process.stdout.fileno(), b"\n\n").decode()
 
 
 def test_follow_shows_a_trace_that_grows_in_a_terminal(follow, tmp_path):

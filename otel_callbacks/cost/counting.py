@@ -169,9 +169,21 @@ class OfSpans(Protocol):
 
 
 def spans_of(given: Any) -> Iterator[Any]:
-    """The spans of a trace, or of spans and traces in any order."""
-    for each in getattr(given, "spans", given):
-        yield from getattr(each, "spans", (each,))
+    """The spans of a trace, or of spans and traces in any order.
+
+    Raises:
+        TypeError: there is something else in it.
+    """
+    several = getattr(given, "spans", given)
+    if not isinstance(several, Iterable):
+        raise TypeError(
+            f"spans must be traces or a list of spans, not {type(given).__name__}: {given!r:.100}"
+        )
+    for each in several:
+        for span in getattr(each, "spans", (each,)):
+            if not (hasattr(span, "trace_id") or hasattr(span, "get_span_context")):
+                raise TypeError(f"a span must be one of a trace or the SDK's, not {span!r:.100}")
+            yield span
 
 
 class Calls(Generic[Value]):

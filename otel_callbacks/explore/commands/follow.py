@@ -18,11 +18,11 @@ class Grown:
 
 
 class Follower:
-    """Looks at a collection again and again, for what is new since it was made."""
+    """Looks at a collection again and again, for what is new since it was made, or for all that is in it."""
 
-    def __init__(self, traces: Traces) -> None:
+    def __init__(self, traces: Traces, *, from_start: bool = False) -> None:
         self._traces = traces
-        self._counts = self._count()
+        self._counts = {} if from_start else self._count()
         self._grew: dict[str, float] = {}  # when, by the id of the trace
 
     def look(self, now: float) -> Grown:

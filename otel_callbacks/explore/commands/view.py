@@ -39,10 +39,10 @@ def view(
     if last > 1 and (trace_id or svg or html):
         raise click.UsageError("--last shows several traces as text; it goes with no other option")
     with reading():
-        traces = Traces.open(path)
         if follow:
-            _follow(traces, path)
+            _follow(path)
             return
+        traces = Traces.open(path)
         chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:])
         if not chosen:
             raise LookupError(f"{path} holds no traces")
@@ -64,16 +64,19 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
             click.echo(f"{path}: {trace.name}, trace {trace.trace_id}")
 
 
-def _follow(traces: Traces, path: Path) -> None:
-    follower = Follower(traces)
-    click.echo(f"Following {path}; Ctrl-C ends.", err=True)
-    with screen() as shown:
-        try:
+def _follow(path: Path) -> None:
+    try:
+        click.echo(f"Following {path}; Ctrl-C ends.", err=True)
+        is_new = not path.exists()
+        while not path.exists():  # the application has yet to start
+            time.sleep(_PAUSE)
+        follower = Follower(Traces.open(path), from_start=is_new)
+        with screen() as shown:
             while True:
                 grown = follower.look(time.monotonic())
                 for trace in grown.complete:
                     shown.add(render_text(trace, width()))
                 shown.replace([render_text(trace, width()) for trace in grown.growing])
                 time.sleep(_PAUSE)
-        except KeyboardInterrupt:  # is how it ends
-            return
+    except KeyboardInterrupt:  # is how it ends
+        return
