@@ -14,6 +14,9 @@ have in a prompt is off by so many percentage points, on average and at the 95th
 
 By the number of characters it is 8.0 and 22.6 for o200k. In other languages vocabularies differ more from each other
 than this estimate does from one: DeepSeek's share is 5.2 off o200k's, cl100k's is 13.4.
+
+Of a text of more than 2,048 characters so many are looked at, in 32 samples. That changes its tokens by 1.8 per cent on
+average, and by 4.5 at the 95th percentile.
 """
 
 from operator import mul
@@ -50,8 +53,8 @@ _NONE_DEARER = (0,) * len(_DEARER)
 WEIGHTS = (0.146, 0.203, 0.371, 0.824, 1.051, 0.234, 0.572, 1.472, 0.677, 0.257)
 """Tokens per thing counted by `features`, as `benchmarks/estimator.py --fit` finds them."""
 
-_WHOLE = 8_192
-_SAMPLES = 16
+_WHOLE = 2048
+_SAMPLES = 32
 
 
 def _count(data: bytes, leads: bytes) -> int:
