@@ -1,14 +1,16 @@
 """Which of the retrieved documents are in a prompt, also when a template, a splitter or a budget has altered them.
 
-A document that stands in the prompt as it is, is found as it is. The others are compared by their words, without
-punctuation, spacing, case, escapes and Unicode's variants; in Chinese and Japanese, a word is a character. Of
-near-duplicates, one counts if there is what no other found document has. Work is bounded whatever the lengths.
+A document that stands in the prompt as it is, or in quotes, is found as it is. The others are compared by their
+words, without punctuation, spacing, case, escapes and Unicode's variants; in Chinese and Japanese, a word is a
+character. Of near-duplicates, one counts if there is what no other found document has. Work is bounded whatever the
+lengths.
 """
 
 import re
 import unicodedata
 from codecs import unicode_escape_decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring, encode_basestring_ascii
 from math import ceil
 
 from otel_callbacks.cost.tokens import estimate
@@ -41,6 +43,13 @@ _SENTENCE = "\ufdfa"  # one sign of 18 letters
 _CODE_POINTS = re.compile(r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*")
 _ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
 _MAX_ESCAPES = 4_000  # that are read: as many words as there can be in what is compared
+_WRITINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda text: repr(text)[1:-1],  # a list of documents that was put into a template
+    lambda text: encode_basestring(text)[1:-1],
+    lambda text: encode_basestring_ascii(text)[1:-1],
+)
+"""How a text may stand in a prompt, character by character: as it is, as Python writes it, as JSON does."""
 _ESCAPE = re.compile(r"\\[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
 
 
@@ -72,11 +81,18 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
 
 
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
-    """Finds the texts that are there as they are, the longest first; returns the prompt without them."""
+    """Finds the texts that are there character by character, the longest first; returns the prompt without them."""
+    writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
     for at in _longest_first(texts):
-        if len(texts[at]) >= _SHORT and texts[at] in prompt:
-            prompt = prompt.replace(texts[at], "\n", 1)
-            shares[at] = 1.0
+        text = texts[at]
+        for write in writings if len(text) >= _SHORT else ():
+            if write(text[:_SHORT]) not in prompt:  # which is told sooner than of the whole
+                continue
+            before, found, after = prompt.partition(write(text))
+            if found:
+                prompt = f"{before}\n{after}"
+                shares[at] = 1.0
+                break
     return prompt
 
 
