@@ -25,11 +25,11 @@ Clean = Callable[[str], str]
 _MAX_DOCUMENTS = 100
 _MAX_TEXT = 256
 _MAX_COMPARED = 4_096  # characters of a text
+_MAX_ADDRESS = 4_096  # characters in which a host has to end
 
 _SOURCE_KEYS = ("source", "file_path", "file_name", "filename", "url", "source_url", "uri", "path")
 _PAGE_KEYS = ("page_label", "page", "page_number")
 _CHUNK_KEYS = ("chunk", "chunk_id", "chunk_index", "start_index")
-_PLAIN = {int, str}
 _FEW = 32  # fields of metadata that are quicker to go through than to ask for ours
 _ANY_KEY = frozenset((*_SOURCE_KEYS, *_PAGE_KEYS, *_CHUNK_KEYS))
 
@@ -109,20 +109,20 @@ def _origin(metadata: Mapping[str, Any], clean: Clean) -> str:
             break
     else:
         source = None
-    for key in _PAGE_KEYS:
-        if type(page := metadata.get(key)) in _PLAIN:
-            break
-    else:
-        page = None
-    for key in _CHUNK_KEYS:
-        if type(chunk := metadata.get(key)) in _PLAIN:
-            break
-    else:
-        chunk = None
+    page, chunk = (_place(metadata, keys, clean) for keys in (_PAGE_KEYS, _CHUNK_KEYS))
     if source is not None and len(source) > _MAX_TEXT:
         source = _without_secrets(source)
-    page, chunk = (clean(each[:_MAX_TEXT]) if isinstance(each, str) else each for each in (page, chunk))
     return _origin_members(None if source is None else clean(source), page, chunk)
+
+
+def _place(metadata: Mapping[str, Any], keys: Sequence[str], clean: Clean) -> str | int | None:
+    """Where in its source a document stands, the first that is told."""
+    for key in keys:
+        if type(place := metadata.get(key)) is int:
+            return place if place in INT64 else None
+        if type(place) is str:
+            return clean(place[:_MAX_TEXT])
+    return None
 
 
 @lru_cache(maxsize=1024)
@@ -131,7 +131,7 @@ def _origin_members(source: str | None, page: str | int | None, chunk: str | int
     return "".join(
         f',"{name}":{_quoted(well_formed(value[:_MAX_TEXT])) if isinstance(value, str) else value}'
         for name, value in members
-        if value is not None and value != "" and (isinstance(value, str) or value in INT64)
+        if value is not None and value != ""
     )
 
 
@@ -139,4 +139,6 @@ def _without_secrets(source: str) -> str:
     """The part of a path or URL that may be shown; nothing of a `data:` URL, which is the text itself."""
     if source.startswith("data:"):
         return ""
+    if len(source) > _MAX_ADDRESS:
+        source = source[:_MAX_ADDRESS] + "@"  # as if what has no end until here were credentials
     return (_QUERY.sub("", _CREDENTIALS.sub("", source)) if "//" in source else source)[:_MAX_TEXT]

@@ -102,3 +102,14 @@ def test_a_score_that_came_through_is_not_the_rerankers() -> None:
     candidates = [Document("d1", 0.75), Document("d2", 0.5)]
     kept = documents.rescored([Document("d2", 0.5), Document("d1", 0.9)], candidates)
     assert kept == [Document("d2", None), Document("d1", 0.9)]
+
+
+def test_of_a_very_long_source_no_credentials_are_shown() -> None:
+    long = "x" * 10_000
+    for source, shown in (
+        (f"https://ann:{long}@host/path", "https://"),
+        (f"https://ann:secret@host/{long}", f"https://host/{long}"[:256]),
+        (f"/data/{long}", f"/data/{long}"[:256]),
+    ):
+        (entry,) = json.loads(documents.retrieved([Document(metadata={"source": source})], None))
+        assert entry["source"] == shown
