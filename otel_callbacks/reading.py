@@ -21,6 +21,7 @@ MOST_DESCRIPTION = 4_096
 
 _MAX_BITS = 512  # of a whole number that is a name
 _MOST_LINES = 1_000_000
+_MOST_WORDS = 100
 
 _T = TypeVar("_T")
 
@@ -87,7 +88,7 @@ def words(value: Any) -> tuple[str, ...] | None:
     """The words in a list, or the one there is; None if there are none."""
     if value is None:
         return None
-    given = (value,) if is_a(value, str) else items(value)[:MOST]
+    given = (value,) if is_a(value, str) else items(value)[:_MOST_WORDS]
     return tuple(found for item in given if (found := word(item)) is not None) or None
 
 
