@@ -83,7 +83,7 @@ def disclose_evaluation(
 def _said(failure: operations.Failure, policy: ContentPolicy) -> dict[str, str]:
     if not policy.allows("exceptions"):
         return {}
-    message = Writer(policy).value(semconv.EXCEPTION_MESSAGE, "exceptions", failure.text())
+    message = Writer(policy).value(semconv.EXCEPTION_MESSAGE, "exceptions", failure.said())
     if message is None:
         return {}
     return {semconv.EXCEPTION_MESSAGE: message if isinstance(message, str) else to_json(message)}

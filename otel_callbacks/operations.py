@@ -4,8 +4,8 @@ Values (`Usage`, `Document`, messages) are frozen. An operation is the one mutab
 when the work starts and completes the same object when the work ends.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -112,6 +112,30 @@ class Message:
     skipped: int = 0
 
 
+_MOST = 1_000  # messages, and parts in them, that are read
+
+
+def with_few_parts(messages: Iterable[Message]) -> Iterator[Message]:
+    """As many of the messages as can be read quickly, by their parts."""
+    left = _MOST
+    for message in messages:
+        yield message
+        left -= len(message.parts)
+        if left <= 0:
+            return
+
+
+def first_and_newest(chat: Sequence[Any], read: Callable[[Any], Message | None]) -> list[Message]:
+    """The messages of a chat; of one with very many of them, or very many parts, the first and the newest."""
+    newest_first = reversed(chat[-_MOST:])
+    newest = list(with_few_parts(filter(None, map(read, newest_first))))[::-1]
+    skipped = max(0, len(chat) - _MOST) + len(list(newest_first))
+    if not skipped:
+        return newest
+    first = filter(None, map(read, chat[:1]))
+    return [*first, *(replace(message, skipped=skipped - 1) for message in newest[:1]), *newest[1:]]
+
+
 @dataclass(frozen=True, slots=True)
 class PromptPart:
     """A piece of a prompt without its text, so that tokens can be attributed also when content is off.
@@ -144,16 +168,23 @@ class Failure:
         name = kind.__qualname__
         return cls(name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}", exception=error)
 
-    def text(self) -> str | None:
-        """What was said about it; asked of the exception only now, which may take it long to say."""
-        return _text(self.exception) if self.message is None and self.exception is not None else self.message
+    def said(self) -> Any:
+        """What was said about it: a text, or what would take an exception long to put into one."""
+        return _said(self.exception) if self.message is None and self.exception is not None else self.message
 
 
-def _text(error: BaseException) -> str:
+def _said(error: BaseException) -> Any:
+    """What an exception says. Its own `str` would write out all that it was made with."""
+    given = error.args
+    if type(error).__str__ is BaseException.__str__ and any(type(each) in _LARGE for each in given):
+        return given[0] if len(given) == 1 else given
     try:
         return str(error)
     except Exception:  # the application's exception, whose __str__ may fail as it likes
         return f"<{type(error).__name__}>"
+
+
+_LARGE = {dict, list, tuple, set, frozenset, bytes, bytearray}
 
 
 @dataclass(slots=True, kw_only=True)

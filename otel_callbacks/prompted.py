@@ -20,6 +20,8 @@ from otel_callbacks.reading import well_formed
 _MAX_DOCUMENTS = 100
 _SEARCHED = 1_000_000  # bytes, over all documents, that are searched for text as it is
 _COMPARED = 40_000  # bytes of the prompt, and of all documents together, that are compared by words
+_SAMPLE = 1_000  # characters of each end that tell how many bytes the others take
+_LEAST_WORD = 4  # bytes that a word takes on average, at least
 _SHORT = 40  # characters below which a text may stand within other words by chance
 
 _IN_A_ROW, _IN_A_ROW_UNSPACED = 4, 8
@@ -42,7 +44,7 @@ _ASCII_SIGNS_TO_SPACES = bytes(
 _SENTENCE = "\ufdfa"  # one sign of 18 letters
 _CODE_POINTS = re.compile(r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*")
 _ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
-_MAX_ESCAPES = 4_000  # that are read: as many words as there can be in what is compared
+_BETWEEN_ESCAPES = 20  # bytes: so many are compared for each escape that is read
 _WRITINGS: tuple[Callable[[str], str], ...] = (
     str,
     lambda text: repr(text)[1:-1],  # a list of documents that was put into a template
@@ -57,8 +59,8 @@ def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
     """How much of each document is in the prompt, from 0 (it is not there) to 1 (all of it).
 
     A text that was retrieved twice counts twice only if it is there twice; a document without content never. Of long
-    prompts head and tail are looked at: 1 MB over all documents for texts as they are, 40 KB for altered ones. After
-    the first hundred documents none is looked for.
+    prompts head and tail are looked at: 1 MB over all documents for texts as they are, 40 KB for altered ones, and less
+    in other scripts than Latin. After the first hundred documents none is looked for.
     """
     texts = [(document.content or "").strip() for document in documents[:_MAX_DOCUMENTS]]
     shares = [0.0] * len(documents)
@@ -131,7 +133,7 @@ def _longest_first(texts: Sequence[Sequence[str]]) -> list[int]:
 def _ends(text: str, limit: int) -> str:
     """The text, or so many bytes of its head and tail."""
     if not text.isascii():
-        sample = text[:limit]
+        sample = text[:_SAMPLE] + text[-_SAMPLE:]
         limit = limit * len(sample) // len(sample.encode("utf-8", "replace"))
     return text if len(text) <= limit else f"{text[: limit // 2]}\n{text[-limit // 2 :]}"
 
@@ -149,19 +151,22 @@ def _rows(words: Sequence[str], length: int) -> _Rows:
 
 def _words(text: str, limit: int) -> list[str]:
     """The words of a text, the same however JSON, HTML, Markdown or a terminal write it."""
-    text = _ends(text, limit * _ESCAPED)
+    text, escapes = _ends(text, limit * _ESCAPED), limit // _BETWEEN_ESCAPES + 1
     if "\\" in text:
         text = text.replace("\\\\", "\\").replace("\\\\", "\\")  # of JSON in JSON
-        text = well_formed(_CODE_POINTS.sub(_decoded, text, _MAX_ESCAPES))
+        text = well_formed(_CODE_POINTS.sub(_decoded, text, escapes))
     if "\\" in text or "&" in text:
-        text = _ESCAPE.sub(" ", text, _MAX_ESCAPES)
+        text = _ESCAPE.sub(" ", text, escapes)
+    if not text.isascii():  # which takes longer, the more so the more bytes a character has
+        limit = limit * len(text) // (2 * len(text.encode("utf-8", "replace")))
     text = _ends(text, limit)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text.replace(_SENTENCE, " ")))
         if _HAS_UNSPACED.search(text):
             return _WORD.findall(text.casefold())
         text = _FOREIGN_SIGNS.sub(" ", text)
-    return text.casefold().encode("utf-8", "replace").translate(_ASCII_SIGNS_TO_SPACES).decode().split()
+    text = text.casefold().encode("utf-8", "replace").translate(_ASCII_SIGNS_TO_SPACES).decode()
+    return text.split()[: limit // _LEAST_WORD + 1]
 
 
 def _decoded(code_points: re.Match[str]) -> str:

@@ -112,6 +112,7 @@ _MAX_USD = 1_000_000
 _MAX_FIELDS = 200  # of a report or the details in it
 _MAX_TOOLS = 200
 _MAX_REPEATED = 4_096  # characters
+_MAX_REASON = 64
 
 
 def provider_name(name: str | None) -> str | None:
@@ -286,7 +287,7 @@ def finish_reasons_of(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str
     given = [unrepeated(reason) for reason in reasons]
     if not given or not (cut or any(given)):
         return None
-    return tuple(reason or "error" for reason in given)
+    return tuple((reason or "error")[:_MAX_REASON] for reason in given)
 
 
 def finish_reason(word: str | None) -> str:

@@ -4,8 +4,10 @@ Values are taken for what their type is, not for what they say they are, and are
 built-in type that theirs derives from.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, TypeGuard, TypeVar
@@ -19,6 +21,7 @@ MOST_DESCRIPTION = 4_096
 
 _MAX_BITS = 512  # of a whole number that is a name
 _MOST_LINES = 1_000_000
+_MOST_WORDS = 100
 
 _T = TypeVar("_T")
 
@@ -50,8 +53,12 @@ def well_formed(text: str) -> str:
         return text
     try:
         text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    except UnicodeEncodeError:  # decoding UTF-16 would do as well, and take ten times as long
+        joined: str = json.loads(encode_basestring_ascii(text))  # which makes a character of a pair
+        signs = joined.encode("utf-8", "surrogatepass").decode(
+            "utf-8", "replace"
+        )  # three for each of the others
+        return signs.replace("\ufffd" * 3, "\ufffd")
     return text
 
 
@@ -81,7 +88,7 @@ def words(value: Any) -> tuple[str, ...] | None:
     """The words in a list, or the one there is; None if there are none."""
     if value is None:
         return None
-    given = (value,) if is_a(value, str) else items(value)[:MOST]
+    given = (value,) if is_a(value, str) else items(value)[:_MOST_WORDS]
     return tuple(found for item in given if (found := word(item)) is not None) or None
 
 

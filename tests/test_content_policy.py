@@ -212,6 +212,54 @@ def test_all_of_a_hundred_documents_are_named(captured: Captured) -> None:
     assert (captured.spans[0].attributes or {})["rag.results_count"] == 100
 
 
+def test_very_many_findings_in_a_span_use_up_its_room(captured: Captured) -> None:
+    talk = [HumanMessage(" ".join(f"person{row}.{n}@example.com" for n in range(20))) for row in range(90)]
+    ScriptedModel(script=["yes"]).invoke(
+        talk, recording(captured, ContentPolicy("spans", redact=("emails",)))
+    )
+    shown = str(attribute(captured, INPUT))
+    assert 400 < shown.count("[redacted:email]") < 900
+    assert "person" not in shown
+    assert INPUT in (captured.spans[0].attributes or {})["otel_callbacks.content.cut"]  # type: ignore[operator]
+
+
+def test_what_only_looks_like_findings_is_written_whole(captured: Captured) -> None:
+    text = '{"action": "pressed", "order_id": "4111111111111112", "a-b_c.d": "x@y", "token": null}\n' * 400
+    ScriptedModel(script=["yes"]).invoke(
+        text, recording(captured, ContentPolicy("spans", redact=("personal",)))
+    )
+    assert attribute(captured, INPUT)[0]["parts"][0]["content"] == text
+
+
+def test_the_fields_of_a_span_share_its_steps(captured: Captured) -> None:
+    @tool
+    def repeat(words: dict[str, str]) -> Any:
+        """Answers with its arguments."""
+        return words
+
+    words = {f"key{number}": "value" for number in range(600)}
+    repeat.invoke({"words": words}, recording(captured, "spans"))
+    attributes = captured.span("execute_tool repeat").attributes or {}
+    names = ("gen_ai.tool.call.arguments", "gen_ai.tool.call.result")
+    arguments, result = (str(attributes[name]) for name in names)
+    assert arguments.count("value") == 600
+    assert 100 < result.count("value") < 200
+    assert attributes["otel_callbacks.content.cut"] == ("gen_ai.tool.call.result",)
+
+
+def test_an_exception_that_was_made_with_a_large_object_shows_it_as_any_other(captured: Captured) -> None:
+    @tool
+    def broken(word: str) -> Any:
+        """Fails."""
+        raise ValueError({"password": "hunter22", "rows": list(range(10))})
+
+    with pytest.raises(ValueError):
+        broken.invoke({"word": "x"}, recording(captured, "spans"))
+    (event,) = captured.span("execute_tool broken").events
+    said = json.loads(str((event.attributes or {})["exception.message"]))
+    assert said == {"password": "[redacted]", "rows": list(range(10))}
+
+
 def test_identity_usage_and_output_survive_the_limit_of_attributes(captured: Captured) -> None:
     talk = [HumanMessage(f"turn {number}") for number in range(200)]
     ScriptedModel(script=["yes"]).invoke(talk, recording(captured, "spans"))

@@ -102,3 +102,25 @@ def test_a_score_that_came_through_is_not_the_rerankers() -> None:
     candidates = [Document("d1", 0.75), Document("d2", 0.5)]
     kept = documents.rescored([Document("d2", 0.5), Document("d1", 0.9)], candidates)
     assert kept == [Document("d2", None), Document("d1", 0.9)]
+
+
+def test_of_a_very_long_source_no_credentials_are_shown() -> None:
+    long = "x" * 10_000
+    for source, shown in (
+        (f"https://ann:{long}@host/path", "https://"),
+        (f"https://ann:secret@host/{long}", f"https://host/{long}"[:256]),
+        (f"/data/{long}", f"/data/{long}"[:256]),
+    ):
+        (entry,) = json.loads(documents.retrieved([Document(metadata={"source": source})], None))
+        assert entry["source"] == shown
+
+
+def test_after_very_much_was_told_of_documents_the_others_have_no_names() -> None:
+    found = [Document(id=f"{number:03}" + "x" * 300, metadata={"source": "y" * 300}) for number in range(100)]
+    for listed in (documents.retrieved(found, None), documents.reranked(found, found)):
+        entries = json.loads(listed)
+        assert [entry["rank"] for entry in entries] == list(range(1, 101))
+        named = [entry["rank"] for entry in entries if "id" in entry and "source" in entry]
+        assert named == list(range(1, len(named) + 1))
+        assert 20 < len(named) < 60
+        assert not any("id" in entry or "source" in entry for entry in entries[len(named) :])

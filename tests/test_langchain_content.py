@@ -12,13 +12,15 @@ from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from payloads import RECORDED, ReplayedModel
 
 from otel_callbacks.conformance import assert_conformant
-from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.langchain import OTelCallbackHandler, translate
+from otel_callbacks.operations import Inference
 from otel_callbacks.privacy.policy import CAPTURE_VARIABLE, ContentPolicy
 from otel_callbacks.testing import Captured
 
@@ -427,3 +429,22 @@ def test_nodes_have_no_content(captured: Captured) -> None:
     graph.compile().invoke({"messages": [("user", "q")]}, recording(captured))
     assert SECRET not in str(captured.span("work").attributes)
     assert SECRET in str(captured.span("invoke_workflow").attributes)
+
+
+def test_of_messages_with_very_many_parts_the_first_and_the_newest_are_read(captured: Captured) -> None:
+    talk = [HumanMessage([{"type": "text", "text": str(turn)}] * 100) for turn in range(50)]
+    ScriptedModel(script=["yes"]).invoke(
+        talk, {"callbacks": [OTelCallbackHandler(**captured.providers, content="spans")]}
+    )
+    attributes = captured.span("chat scripted-1").attributes or {}
+    shown = json.loads(str(attributes["gen_ai.input.messages"]))
+    assert shown[-1]["parts"][0]["content"] == "49"
+    assert len(shown) + int(str(attributes["otel_callbacks.content.messages_left_out"])) == 50
+
+
+def test_of_very_many_answers_the_first_are_read() -> None:
+    choices = [[ChatGeneration(message=AIMessage("yes"))] * 100] * 100
+    operation = Inference()
+    translate.finish_inference(operation, LLMResult(generations=choices), with_content=True)
+    assert operation.output_messages is not None
+    assert len(operation.output_messages) == 128

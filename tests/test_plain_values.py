@@ -112,6 +112,7 @@ CASES: dict[str, tuple[Any, Any]] = {
     "no numbers": ([float("nan"), float("inf"), -float("inf")], ["nan", "inf", "-inf"]),
     "whole numbers": ([2**63 - 1, 2**63, 10**5000], [2**63 - 1, "<int of 64 bits>", "<int of 16610 bits>"]),
     "surrogates": ("a\ud800b \ud83d\ude00", "a\ufffdb 😀"),
+    "surrogates in a row": ('\udc00\ud800\ud83d\ude00\ud800"é', '\ufffd\ufffd😀\ufffd"é'),
     "containers": (
         [(1, 2), {1}, frozenset([2]), deque([3]), OrderedDict(a=1), MappingProxyType({"b": 2})],
         [[1, 2], [1], [2], [3], {"a": 1}, {"b": 2}],

@@ -228,3 +228,29 @@ def test_presidio_findings_are_removed() -> None:
 
     remove = presidio(Analyzer())
     assert remove("Ann Lee lives in Paris.") == "[redacted:person] lives in [redacted:city]."
+
+
+def test_findings_of_all_kinds_count_together() -> None:
+    rows = [f"person{number}@example.com sk-{RANDOM}{number:04}" for number in range(700)]
+    shown = Redactor(("emails",), ()).clean("\n".join([*rows, "the end"]))
+    assert shown.endswith("[redacted: the rest]") and shown.count("[redacted:") <= 1_002
+    assert RANDOM not in shown and "person" not in shown and "the end" not in shown
+
+
+@pytest.mark.parametrize("filler", ["", " ", '"', '" ', '\\"', '\\\\\\" ', " " * 12, " " * 30])
+@pytest.mark.parametrize("sign", "=:")
+def test_what_stands_between_a_name_and_its_value(filler: str, sign: str) -> None:
+    assert (
+        Redactor((), ()).clean(f"Password{filler}{sign} hunter22")
+        == f"Password{filler}{sign} [redacted:assigned]"
+    )
+    for ordinary in (f"Passage{filler}{sign} hunter22", f"password{filler}{sign} optional"):
+        assert Redactor((), ()).clean(ordinary) == ordinary
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+49 30 901820x", "x+49 30 901820", "1555-867-5309", "555-867-53090", "+1 23 45 6", "x(555) 867-5309"],
+)
+def test_a_number_that_is_part_of_another_is_no_phone(text: str) -> None:
+    assert Redactor(("phones",), ()).clean(text) == text

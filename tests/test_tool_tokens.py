@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -290,3 +291,24 @@ def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
     (used,) = spent.table().values()
     assert used.calls == 5
     assert used.resent == pytest.approx(2 * used.sent_once, rel=0.1)  # 15 sendings, 5 of them the first
+
+
+def test_large_definitions_are_weighed_and_not_kept() -> None:
+    before = dict(prompts._offered)
+    large: list[Any] = [
+        {"name": "text", "description": "a word " * 100_000},
+        {"name": "wide", "parameters": {str(number): {} for number in range(10_000)}},
+        {"name": "odd", "parameters": {1, 2}},
+    ]
+    for tool in large:
+        (part,) = PromptWeights().definitions([tool])
+        assert part.weight > 1
+    assert prompts._offered == before
+
+
+def test_of_a_prompt_with_very_many_parts_a_bounded_number_is_weighed() -> None:
+    weights = PromptWeights()
+    chat = [ToolMessage(f"result {number}", tool_call_id=str(number)) for number in range(3_000)]
+    seen = [len(langchain.prompt_parts(chat, None, weights)) for _ in range(8)]
+    assert seen == sorted(seen)
+    assert seen[0] == 400 and seen[-1] == 2_001

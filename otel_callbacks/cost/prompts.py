@@ -6,9 +6,10 @@ A message is weighed once per agent, however often sent, and the definitions of 
 import json
 import marshal
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
-from otel_callbacks.cost.tokens import estimate
+from otel_callbacks.cost.tokens import WHOLE, estimate
 from otel_callbacks.operations import (
     Media,
     Message,
@@ -27,11 +28,18 @@ _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in 
 _MEDIA = ("image", "audio", "video", "file", "media", "document")
 _TOOL_ROLES = ("tool", "function")
 _MAX_MESSAGES = 4_096
+_MAX_PARTS = 2_000  # of a prompt
+_MAX_NEW = 400  # of those, weighed for the first time
 _MAX_TOOLS = 200
 _MAX_OFFERED = 1_000  # sets of tools
 _MAX_ITEMS = 200  # of one value
 _MAX_DEPTH = 12
-_MAX_TEXT = 100_000  # characters
+_AS_ITEM = 500  # characters of a text in it
+_MAX_OF_TOOLS = 600  # of all definitions together
+_MAX_OF_PROMPT = 400  # of all that is weighed for the first time
+_CHARACTERS = 4  # of a token, roughly
+_ROUGHLY = 50.0  # tokens of a call's arguments or a tool's definition
+_PLAIN = {bool, float, type(None)}
 _to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder each time
 
 
@@ -44,6 +52,7 @@ class PromptWeights:
     def __init__(self) -> None:
         self._parts: dict[Hashable, Sequence[PromptPart]] = {}
         self._tools: dict[str, str] = {}  # the name of the tool that a call's id stands for
+        self._left = [0]  # items of the values in a prompt that are still looked at
 
     def parts(
         self,
@@ -57,9 +66,17 @@ class PromptWeights:
         `key` tells whether a message was sent before, `read` turns one that was not into the conventions' form.
         """
         parts = list(self.definitions(tools))
+        self._left, most_new = [_MAX_OF_PROMPT], len(parts) + _MAX_NEW
         for message in chat:
             known = key(message)
-            parts += self.known(known) or self.weigh(known, read(message))
+            weighed = self.known(known)
+            if weighed is None and len(parts) < most_new:
+                weighed = self.weigh(known, read(message))
+            elif weighed is not None:
+                most_new += len(weighed)
+            parts += weighed or ()
+            if len(parts) > _MAX_PARTS:
+                break
         return parts
 
     def known(self, key: Hashable) -> Sequence[PromptPart] | None:
@@ -88,12 +105,12 @@ class PromptWeights:
             case ToolCall(name, call_id, arguments):
                 if call_id is not None:
                     self._tools[call_id] = name
-                return PromptPart("call", estimate(name) + weight(arguments), name)
+                return PromptPart("call", estimate(name) + _weighed(arguments, self._left), name)
             case ToolCallResponse(response, call_id):
                 tool = message.name or self._tools.get(call_id or "")
-                return PromptPart("result", weight(response), tool, call_id or key)
+                return PromptPart("result", _weighed(response, self._left), tool, call_id or key)
             case Text(content) | Reasoning(content):
-                weighed = estimate(content)
+                weighed = _weighed(content, self._left)
             case Media():
                 weighed = _MEDIA_TOKENS
         return PromptPart("result", weighed, message.name, key) if of_tool else PromptPart("other", weighed)
@@ -110,14 +127,16 @@ _offered: dict[int | None, Sequence[PromptPart]] = {}
 
 def _definitions(tools: list[Any], names: Sequence[str | None]) -> Sequence[PromptPart]:
     """Weighs definitions; those seen before in the process are known, as every run of an agent offers the same."""
-    try:
-        key = hash(marshal.dumps(tools))  # all of it, quickly, and running nothing that is in it
+    try:  # quickly, and running nothing that is in it
+        key = hash(marshal.dumps(tools)) if _is_small(tools) else None
     except ValueError:  # there is more in it than plain values
         key = None
     known = _offered.get(key)
     if known is None:
+        left = [_MAX_OF_TOOLS]
+        weights = (_weighed(tool, left) for tool in tools)
         known = tuple(
-            PromptPart("definition", weight(tool), name) for tool, name in zip(tools, names, strict=True)
+            PromptPart("definition", weighed, name) for weighed, name in zip(weights, names, strict=True)
         )
         if len(_offered) >= _MAX_OFFERED:
             _offered.clear()
@@ -126,12 +145,41 @@ def _definitions(tools: list[Any], names: Sequence[str | None]) -> Sequence[Prom
     return known
 
 
+def _is_small(value: Any) -> bool:
+    """Whether there is no more in a plain value than can be read quickly."""
+    rest, left = [value], _MAX_OF_TOOLS
+    while rest and left > 0:
+        each = rest.pop()
+        kind = type(each)
+        if kind is str:
+            left -= len(each) // _AS_ITEM
+        elif kind is int:
+            left -= each.bit_length() // _AS_ITEM
+        elif kind is dict or kind is list or kind is tuple:
+            left -= len(each)
+            if left > 0:
+                rest += each
+                rest += each.values() if kind is dict else ()
+        elif kind not in _PLAIN:
+            return False
+    return left > 0
+
+
 def weight(value: Any) -> float:
     """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes.
 
     Of what has very many items only the first are looked at, and stand for the others.
     """
     return _weight(value, [_MAX_ITEMS], _MAX_DEPTH)
+
+
+def _weighed(value: Any, left: list[int]) -> float:
+    """The tokens of one of many values; roughly, when no items are left to be looked at."""
+    left[0] -= 1
+    if type(value) is not str:
+        return _weight(value, left, _MAX_DEPTH) if left[0] > 0 else _ROUGHLY
+    left[0] -= min(len(value), WHOLE) // _AS_ITEM
+    return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS
 
 
 def _weight(value: Any, left: list[int], depth: int) -> float:
@@ -155,17 +203,24 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
 def _shown(value: Any, left: list[int], depth: int) -> Any:
     """As much of a value as JSON can hold and as there are items left."""
     if type(value) is str:  # nearly all are
-        return value[:_MAX_TEXT]
+        return _beginning(value, left)
     if value is None or type(value) is bool:
         return value
     if is_list(value):
         return [_shown(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):
-        return {str(name(key)): _shown(known[key], left, depth - 1) for key in _taken(tuple(known), left)}
+        keys = _taken(tuple(islice(known, max(1, left[0]))), left)
+        return {str(name(key)): _shown(known[key], left, depth - 1) for key in keys}
     for read in (text, integer, number):
         if (found := read(value)) is not None:
-            return found[:_MAX_TEXT] if isinstance(found, str) else found
+            return _beginning(found, left) if isinstance(found, str) else found
     return type(value).__name__
+
+
+def _beginning(text: str, left: list[int]) -> str:
+    text = text[: _AS_ITEM * max(1, left[0])]
+    left[0] -= len(text) // _AS_ITEM
+    return text
 
 
 def _taken(listed: Sequence[Any], left: list[int]) -> Sequence[Any]:

@@ -53,7 +53,8 @@ _NONE_DEARER = (0,) * len(_DEARER)
 WEIGHTS = (0.146, 0.203, 0.371, 0.824, 1.051, 0.234, 0.572, 1.472, 0.677, 0.257)
 """Tokens per thing counted by `features`, as `benchmarks/estimator.py --fit` finds them."""
 
-_WHOLE = 2048
+WHOLE = 2_048
+"""Characters of a text that are looked at."""
 _SAMPLES = 32
 
 
@@ -82,8 +83,8 @@ def features(text: str) -> tuple[int, ...]:
 
 def estimate(text: str) -> float:
     """The tokens of a text; of a long one, extrapolated from samples spread over it, so that the work is bounded."""
-    if len(text) > _WHOLE:
-        size, stride = _WHOLE // _SAMPLES, len(text) // _SAMPLES
+    if len(text) > WHOLE:
+        size, stride = WHOLE // _SAMPLES, len(text) // _SAMPLES
         sampled = "".join(text[start : start + size] for start in range(0, stride * _SAMPLES, stride))
         return estimate(sampled) * len(text) / len(sampled)
     return sum(map(mul, WEIGHTS, features(text)), 0.0)

@@ -1,7 +1,6 @@
 """LangChain's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -21,6 +20,7 @@ from otel_callbacks.operations import (
     Text,
     ToolCall,
     ToolCallResponse,
+    first_and_newest,
 )
 from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, lines, mapping, text, word
 
@@ -38,19 +38,14 @@ _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image"
 _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
 _MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
-_MOST_BLOCKS = 500
-_MOST_CALLS = 200
+_MEDIA_FIELDS = frozenset((*_MEDIA_HOLDERS, *_MEDIA_KEYS))
+_MOST_BLOCKS = 250
+_MOST_CALLS = 100
 
 
 def conversation(chat: Any) -> list[Message]:
     """The messages of a chat; of a very long one the first and the newest."""
-    given = items(chat)
-    skipped = len(given) - MOST
-    if skipped <= 0:
-        return list(filter(None, map(_message, given)))
-    newest = list(filter(None, map(_message, given[skipped:])))
-    first = filter(None, map(_message, given[:1]))
-    return [*first, *(replace(message, skipped=skipped - 1) for message in newest[:1]), *newest[1:]]
+    return first_and_newest(items(chat), _message)
 
 
 def prompts(texts: Any) -> list[Message]:
@@ -94,7 +89,7 @@ def _key(message: BaseMessage) -> int:
     """What tells that a message was sent before: who said what, and the ids of the calls in it."""
     known = _fields(message)
     content = known.get("content")
-    said = text(content) or tuple(map(_block_key, items(content)[:MOST]))
+    said = text(content) or tuple(map(_block_key, items(content)[:_MOST_BLOCKS]))
     if is_a(message, ToolMessage):
         return hash((type(message), said, word(known.get("tool_call_id"))))
     calls = [_call_key(mapping(call)) for call in items(known.get("tool_calls"))[:_MOST_CALLS]]
@@ -205,6 +200,8 @@ def _part(block: Any) -> Part | None:
     if is_a(block, str):
         return Text(said) if (said := text(block)) else None
     known = mapping(block)
+    if not known:
+        return None
     kind = word(known.get("type")) or ""
     if kind == "text":
         return Text(text(known.get("text")) or "")
@@ -226,6 +223,8 @@ def _thought(block: Mapping[str, Any]) -> str | None:
 
 def _media(block: Mapping[str, Any], kind: str) -> Media | None:
     """An image, sound, video or document in LangChain's form or that of OpenAI, Anthropic or Google."""
+    if not kind and _MEDIA_FIELDS.isdisjoint(block):
+        return None
     known: dict[str, str] = {}
     for each in (block, *(mapping(block[holder]) for holder in _MEDIA_HOLDERS if holder in block)):
         known |= {key: found for key in _MEDIA_KEYS if (found := text(each.get(key))) is not None}

@@ -29,7 +29,7 @@ from otel_callbacks.reading import attribute, integer, is_a, is_list, items, map
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
 
-_MAX_DOCUMENTS = 10_000
+_MAX_DOCUMENTS = 1_000
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")
 _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "langchain_tests"}
 

@@ -20,6 +20,7 @@ from otel_callbacks.operations import (
     ToolExecution,
     Usage,
     Workflow,
+    with_few_parts,
 )
 from otel_callbacks.reading import (
     MOST_DESCRIPTION,
@@ -52,7 +53,7 @@ MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment
 _RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
 _MAX_CHOICES = 128  # as many as the providers give
 _MAX_BLOCKS = 1_000
-_MAX_DETAILS = 1_000
+_MAX_DETAILS = 100
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
     "stream": ("stream", lambda value: True if value is True else None),
@@ -171,9 +172,8 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
     operation.cached = any(_is_cache_hit(message) for message in messages_of)
     if with_content:
         ends = operation.finish_reasons or (None,) * len(choices)
-        operation.output_messages = [
-            messages.answer(choice, end) for choice, end in zip(choices, ends, strict=True)
-        ]
+        answers = map(messages.answer, choices, ends)
+        operation.output_messages = list(with_few_parts(answers))
 
 
 def choices_of(response: Any) -> list[Generation]:
@@ -181,7 +181,8 @@ def choices_of(response: Any) -> list[Generation]:
     if not is_a(response, LLMResult):
         return []
     rows = map(items, items(attribute(response, "generations"))[:_MAX_CHOICES])
-    return [choice for row in rows for choice in row[:_MAX_CHOICES] if is_a(choice, Generation)]
+    choices = (choice for row in rows for choice in row[:_MAX_CHOICES])
+    return [choice for choice in islice(choices, _MAX_CHOICES) if is_a(choice, Generation)]
 
 
 def _message(choice: Generation) -> AIMessage | None:

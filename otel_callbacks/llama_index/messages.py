@@ -1,7 +1,6 @@
 """LlamaIndex's messages in the shape of the conventions, when content is recorded; and what they weigh."""
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -28,11 +27,12 @@ from otel_callbacks.operations import (
     Text,
     ToolCall,
     ToolCallResponse,
+    first_and_newest,
 )
-from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, mapping, text, word
+from otel_callbacks.reading import attribute, is_a, is_list, items, mapping, text, word
 
-_MOST_BLOCKS = 500
-_MOST_CALLS = 200
+_MOST_BLOCKS = 250
+_MOST_CALLS = 100
 _MEDIA: tuple[tuple[type, str, str, str], ...] = (
     (ImageBlock, "image", "image_mimetype", "image"),
     (AudioBlock, "audio", "format", "audio"),
@@ -46,13 +46,9 @@ def conversation(chat: Any) -> list[Message] | None:
     """The messages of a chat; of a very long one the first and the newest."""
     if not is_list(chat):
         return None
-    given = items(chat)
-    skipped = max(0, len(given) - MOST)
-    read = [_message(message) for message in given[skipped:] if is_a(message, ChatMessage)]
-    if not skipped:
-        return read
-    first = [_message(message) for message in given[:1] if is_a(message, ChatMessage)]
-    return [*first, *(replace(message, skipped=skipped - 1) for message in read[:1]), *read[1:]]
+    return first_and_newest(
+        items(chat), lambda message: _message(message) if is_a(message, ChatMessage) else None
+    )
 
 
 def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:

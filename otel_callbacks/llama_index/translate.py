@@ -70,7 +70,7 @@ Describe = Callable[[Any, BoundArguments, bool], Operation | None]
 
 _AGENT_PLUMBING = {"init_run", "setup_agent", "parse_agent_output", "aggregate_tool_results"}
 _ANSWERS = (Response, PydanticResponse, AgentChatResponse, AgentOutput)
-_MAX_DOCUMENTS = 10_000
+_MAX_DOCUMENTS = 1_000
 _TOOL_OF_PROGRAM = "llama_index.core.program.function_program"
 
 

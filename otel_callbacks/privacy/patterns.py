@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+MARK = "[redacted:"
+"""How everything begins that is written in the place of something found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -15,39 +18,48 @@ class Pattern:
 
     Attributes:
         name: what is written in its place, as `[redacted:name]`.
-        regex: finds it; only the group `secret` is replaced where there is one.
+        regex: finds it. Where there is a group `secret` only that is replaced, and nothing if it took no part.
         hints: strings of which a text must hold one for the expression to be tried at all, see `without`.
-        accept: a last look at a match, for what an expression cannot tell.
+        likely: a quicker expression that must match somewhere as well, in the text read from its end.
+        accept: a last look at what was found, for what an expression cannot tell.
         backwards: finds what stands before and is removed as well, in the text read from its end.
     """
 
     name: str
     regex: re.Pattern[str]
     hints: tuple[str, ...]
-    accept: Callable[[re.Match[str]], bool] = lambda match: True
+    likely: re.Pattern[str] | None = None
+    accept: Callable[[str], bool] | None = None
     backwards: re.Pattern[str] | None = None
 
     def remove_from(self, text: str) -> str:
         """The text without it, and without the rest after very many findings, which would take long."""
+        if self.likely and not self.likely.search(text[::-1]):
+            return text
         group = "secret" if "secret" in self.regex.groupindex else 0
+        mark = f"{MARK}{self.name}]"
         shown: list[str] = []
-        at = 0
+        at, left = 0, _MOST
         for match in self.regex.finditer(text):
             start, end = match.span(group)
+            if start < at or (self.accept and not self.accept(match[0])):
+                continue
             if self.backwards and (
                 before := self.backwards.match(text[max(at, start - _BEFORE) : start][::-1])
             ):
                 start -= before.end()
-            if start >= at and self.accept(match):
-                if len(shown) == 2 * _MOST:
-                    return f"{''.join(shown)}{text[at:start]}[redacted: the rest]"
-                shown += text[at:start], f"[redacted:{self.name}]"
-                at = end
+            if not shown:
+                left -= text.count(MARK)
+            if left <= 0:
+                return f"{''.join(shown)}{text[at:start]}{MARK} the rest]"
+            shown += text[at:start], mark
+            at = end
+            left -= 1
         return "".join(shown) + text[at:] if shown else text
 
 
 _BEFORE = 64  # characters
-_MOST = 1_000  # findings of one kind in one text
+_MOST = 1_000  # findings in one text
 _PREFIXES = (
     *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
@@ -58,12 +70,12 @@ _KEYS = (
     *("privatekey", "private_key", "secretkey", "secret_key", "subscription-key", "password", "passwd"),
     *("passphrase", "secret", "token", "authorization", "cookie", "credential", "credentials"),
 )
-_NO_SECRET = re.compile(
-    r"(none|null|true|false|undefined|string|required|optional)$|\[redacted|\*{3}|\$|(os|self|settings|config)\.",
-    re.IGNORECASE,
+_FILLER = r"[\"'\\ ]"  # what may stand between a name and the sign behind it
+_CLOSING = r"\"'&;,(\[)}\]<>\\"
+_IS_NO_CALL = r"(?![(\[])"
+_STANDS_ALONE = (
+    r"(?![\w+-])"  # is no part of an id or a longer number; before its first character, the same is asked
 )
-
-_QUOTE_OR_SPACE = r"[\"'\\ ]"
 
 
 def _letters(words: Sequence[str], *places: int) -> str:
@@ -71,12 +83,44 @@ def _letters(words: Sequence[str], *places: int) -> str:
     return "".join(f"[{''.join(sorted({word[at] for word in words}))}]" for at in places)
 
 
-def _assigned(sign: str, value: str) -> Pattern:
-    """What is assigned to the name of a secret; `accept` decides where more than a quote or space stands behind it."""
-    name = _letters((*_KEYS, *map(str.upper, _KEYS)), -3, -2, -1)
-    behind = (name, name + _QUOTE_OR_SPACE, _QUOTE_OR_SPACE * 2)
-    after_name = "|".join(f"(?<={each}{sign})" for each in behind)
-    return Pattern("assigned", re.compile(f"{sign}(?:{after_name}){value}"), (sign,), _is_assigned)
+def _behind(words: Sequence[str], before: str = "", after: str = "") -> str:
+    """Looks back at one of the words, with what stands before and after it."""
+    sizes = sorted(set(map(len, words)))
+    same = ("|".join(re.escape(word) for word in words if len(word) == size) for size in sizes)
+    return "|".join(f"(?<={before}(?:{each}){after})" for each in same)
+
+
+def _named(after: str) -> str:
+    """Looks back at the name of a secret, with what stands after it."""
+    return f"(?i:{_behind(_KEYS, after=after)})"
+
+
+def _assigned(sign: str, bare: str) -> tuple[Pattern, Pattern]:
+    """What is assigned to the name of a secret, unless it is a word of prose or code; `bare` is it without quotes.
+
+    The value is only looked at: in it, more may be assigned. It ends at the next sign of its kind, or one text full of
+    signs would be read over and over.
+    """
+    character = rf"[^{sign}\s{_CLOSING}]"
+    no_secret = (
+        r"(?i:none|null|true|false|undefined|string|required|optional)"
+        rf"(?(quote)(?![^\"'\\\n])|(?!{character}))|\[redacted|\*{{3}}|\$|(?i:os|self|settings|config)\."
+    )
+    value = (
+        rf"(?=[^\S\n]*+(?P<quote>[bf]?\\*[\"'])?+(?P<secret>(?(quote)|(?={character}{{6}}))(?!{no_secret})"
+        rf"(?(quote)[^\"'\\\n]{{4,}}|{bare}(?![(\[]))))"
+    )
+    last = _letters((*_KEYS, *map(str.upper, _KEYS)), -3, -2, -1)
+    near = (
+        f"{sign}(?:(?<={last}{sign})|(?<={last}{_FILLER}{sign})){value}"
+        f"(?:{_named(sign)}|{_named(_FILLER + sign)})"
+    )
+    far = f"{_FILLER}(?<={last}{_FILLER}){_named(_FILLER)}{_FILLER}{{1,30}}+{sign}{value}"
+    likely = f"{sign}{_FILLER}{{2,31}}+(?i:{'|'.join(key[::-1] for key in _KEYS)})"
+    return (
+        Pattern("assigned", re.compile(near), (sign,)),
+        Pattern("assigned", re.compile(far), (sign,), re.compile(likely)),
+    )
 
 
 def _query(mark: str) -> Pattern:
@@ -87,65 +131,30 @@ def _query(mark: str) -> Pattern:
 
 
 def _key(mark: str) -> Pattern:
-    """Keys whose prefix ends with this mark."""
+    """Keys whose prefix ends with this mark. A word with hyphens is none: a key has digits."""
     prefixes = [prefix for prefix in _PREFIXES if prefix[-1] == mark]
-    behind = "|".join(
-        rf"(?<=\b(?:{'|'.join(re.escape(prefix) for prefix in prefixes if len(prefix) == size)}))"
-        for size in sorted({len(prefix) for prefix in prefixes})
+    prefix = (
+        rf"(?<={_letters(prefixes, -3, -2)}.)(?=[\w.-]{{14}})(?:{_behind(prefixes, before=chr(92) + 'b')})"
     )
-    found = rf"(?<={_letters(prefixes, -3, -2)}.)(?=[\w.-]{{14}})(?:{behind})(?P<secret>[\w.-]{{14,}})"
-    return Pattern("key", re.compile(re.escape(mark) + found), (mark,), _is_key)
+    found = prefix + r"(?:(?=[\w.-]*\d)(?P<secret>[\w.-]+)|[\w.-]+)"
+    return Pattern("key", re.compile(re.escape(mark) + found), (mark,))
 
 
-# An assigned value is only looked at: what stands in it may be assigned, too. It ends at the next sign of its kind, or
-# one text full of signs would be read over and over.
-_QUOTED = r"[^\S\n]*(?P<quote>[bf]?\\*[\"'])?(?P<secret>(?(quote)[^\"'\\\n]{4,}|"
-_SCHEME = r"(?:(?i:bearer|basic)\s)?"
-_CLOSING = r"\"'&;,(\[)}\]<>\\"
-
-_has_digit = re.compile(r"\d").search
-_JOINS = re.compile(r"[\w+-]")
-_NO_DIGITS = {ordinal: None for ordinal in range(128) if not chr(ordinal).isdigit()}
-_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
+def _phone(expression: str, hint: str, backwards: str | None = None) -> Pattern:
+    regex = re.compile(expression + _STANDS_ALONE, re.ASCII)
+    return Pattern("phone", regex, (hint,), backwards=re.compile(backwards) if backwards else None)
 
 
-def _is_key(match: re.Match[str]) -> bool:
-    """Not a word with hyphens: a key has digits."""
-    return _has_digit(match["secret"]) is not None
-
-
-def _is_assigned(match: re.Match[str]) -> bool:
-    """Whether what is assigned has the name of a secret, and is more than a word of prose or code."""
-    before = match.string[max(0, match.start() - 32) : match.start()]
-    if not before.rstrip("\\\"' ").lower().endswith(_KEYS) or _NO_SECRET.match(match["secret"]):
-        return False
-    if match["quote"]:
-        return True
-    end = match.end("secret")
-    is_call = match.string[end : end + 1] in ("(", "[")
-    return not is_call and (match[0] == "=" or _has_digit(match["secret"]) is not None)
-
-
-def _stands_alone(match: re.Match[str]) -> bool:
-    """Whether neither a letter, a digit nor what joins them is around: not a part of an id or a number."""
-    start, end = match.span()
-    return not _JOINS.search(match.string[max(0, start - 1) : start] + match.string[end : end + 1])
-
-
-def _is_card(match: re.Match[str]) -> bool:
+def _is_card(found: str) -> bool:
     """Whether the digits have a card's check sum (Luhn)."""
-    digits = match[0].translate(_NO_DIGITS)
-    total = sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
-    return total % 10 == 0 and _stands_alone(match)
+    digits = found.encode().translate(_VALUES, b" -")
+    return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
-def _is_phone(match: re.Match[str]) -> bool:
-    return 8 <= len(match[0].translate(_NO_DIGITS)) <= 15 and _stands_alone(match)
-
-
-def _phone(expression: str, *hints: str) -> Pattern:
-    return Pattern("phone", re.compile(expression, re.ASCII), hints, _is_phone)
-
+_VALUES = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED = bytes.maketrans(bytes(range(10)), bytes(sum(divmod(2 * digit, 10)) for digit in range(10)))
+_DIGIT_OF_CARD = "[ -]?[0-9]"
+_DIGIT_OF_PHONE = r"[ .()-]{0,2}+\d"
 
 SECRETS = (
     Pattern(
@@ -155,7 +164,7 @@ SECRETS = (
         ),
         ("PRIVATE KEY",),
     ),
-    Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*"), ("eyJ",)),
+    Pattern("jwt", re.compile(r"eyJ(?<![\w-]eyJ)[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)*+"), ("eyJ",)),
     *map(_key, "-_."),
     Pattern("key", re.compile(r"A(?:KIA|SIA)[A-Z0-9]{16}|AIza[\w-]{35}"), ("AKIA", "ASIA", "AIza")),
     Pattern(
@@ -163,10 +172,10 @@ SECRETS = (
         re.compile(r"[Bb](?:earer|EARER|asic|ASIC)\s+(?P<secret>(?=[\w.~+/-]*[\d=])[\w.~+/-]{12,}=*)"),
         ("earer ", "EARER ", "asic ", "ASIC "),
     ),
-    Pattern("url", re.compile(r"://(?P<secret>[^\s/?#@\"'<>]+)@"), ("://",)),
+    Pattern("url", re.compile(r"://(?P<secret>[^\s/?#@\"'<>]++)@"), ("://",)),
     *map(_query, "?&"),
-    _assigned("=", rf"(?={_QUOTED}[^=\s{_CLOSING}]{{6,}}=*)))"),
-    _assigned(":", rf"(?={_QUOTED}{_SCHEME}[^:\s{_CLOSING}]{{6,}})))"),
+    *_assigned("=", rf"[^=\s{_CLOSING}]{{6,}}+=*+"),
+    *_assigned(":", rf"(?:(?i:bearer|basic)\s)?+(?=[^:\s{_CLOSING}]*\d)[^:\s{_CLOSING}]{{6,}}+"),
 )
 """Credentials; always removed."""
 
@@ -174,18 +183,31 @@ PERSONAL = {
     "emails": (
         Pattern(
             "email",
-            re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}(?:\.[\w-]{1,63})+"),
+            re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}+(?:\.[\w-]{1,63}+)+"),
             ("@",),
             backwards=re.compile(r"[\w.+-]+"),
         ),
     ),
     "cards": (
-        Pattern("card", re.compile(r"[2-6](?<![\w+-][2-6])(?:[ -]?[0-9]){12,18}"), tuple("23456"), _is_card),
+        Pattern(
+            "card",
+            re.compile(
+                rf"[2-6](?<![\w+-][2-6])\d{{3}}{_DIGIT_OF_CARD * 9}(?:{_DIGIT_OF_CARD}){{0,6}}+{_STANDS_ALONE}",
+                re.ASCII,
+            ),
+            tuple("23456"),
+            accept=_is_card,
+        ),
     ),
     "phones": (
-        _phone(r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)|\d{1,4})(?:[ .-]?\d{2,4}){1,4}", "+"),
-        _phone(r"\(\d{3}\) ?\d{3}[-. ]\d{4}", "("),
-        _phone(r"[2-9]\d\d(?P<mark>[-.])\d{3}(?P=mark)\d{4}", "-", "."),
+        _phone(
+            rf"\+(?<![\w+-]\+)(?={_DIGIT_OF_PHONE * 8}(?!{_DIGIT_OF_PHONE * 8}))"
+            r"(?>\d{1,3}[ .-]?(?:\(\d{1,4}\)|\d{1,4})(?:[ .-]?\d{2,4}){1,4})",
+            "+",
+        ),
+        _phone(r"\((?<![\w+-]\()\d{3}\) ?\d{3}[-. ]\d{4}", "("),
+        _phone(r"-(?<=[2-9]\d\d-)(?<![\w+-]...-)\d{3}-\d{4}", "-", r"\d{3}"),
+        _phone(r"\.(?<=[2-9]\d\d\.)(?<![\w+-]...\.)\d{3}\.\d{4}", ".", r"\d{3}"),
     ),
 }
 """Personal data, by the name under which a policy removes it."""

@@ -55,14 +55,15 @@ class ContentPolicy:
         kinds: which content; by default all, see `KINDS`. "instructions" are system messages.
         redact: what else is removed from every text, key and attribution label: "emails", "cards", "phones",
             "personal" (the three), regular expressions, functions from text to text. A function that fails costs
-            the text, not the span. After a thousand findings of one kind the rest of a text is left out.
+            the text, not the span. After a thousand findings the rest of a text is left out.
         redact_keys: what else is removed with all that stands under it, in any spelling of the key.
         hashed: writes a keyed hash (HMAC-SHA256) in the place of each text, so that equal ones can be counted
             without being read. Without a key a hash could be undone by trying likely texts.
         hash_key: the key, the same in all processes whose hashes are to be compared; None is the value of
             `OTEL_CALLBACKS_CONTENT_HASH_KEY`.
         cap: characters that one attribute may take as JSON; None is no limit.
-        span_cap: the same for all content of a span.
+        span_cap: the same for all content of a span: by default 256 KB in any script. What takes time takes room,
+            too: at most 800 fields, items, texts and findings of a span are written; without a cap 4,000.
         max_messages: of a longer conversation only the first system message and the newest are kept; None keeps
             as many as are read, the newest 1,000.
 
@@ -76,8 +77,8 @@ class ContentPolicy:
     redact_keys: Sequence[str] = ()
     hashed: bool = False
     hash_key: str | bytes | None = field(default=None, repr=False)
-    cap: int | None = 65_536
-    span_cap: int | None = 131_072
+    cap: int | None = 49_152
+    span_cap: int | None = 65_536
     max_messages: int | None = 100
     redactor: Redactor = field(init=False, repr=False, compare=False)
 

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from json.encoder import encode_basestring
 from math import inf
 
+from otel_callbacks.privacy.patterns import MARK
 from otel_callbacks.privacy.redaction import REACH
 from otel_callbacks.reading import well_formed
 
 _SEPARATOR = 4  # characters of JSON around an item: quotes or brackets, comma, space
 _MARK = 48  # the room that the mark of something cut needs
-_MAX_ITEMS = 1_000
+MAX_STEPS = 800
 _MAX_HASHED = 600_000  # characters: what can be found, decoded and hashed within 5 ms
-_MAX_SCANNED = 4_000_000
+_MAX_SCANNED = 1_000_000
+_SCANNED = 4_000  # characters that can be searched for blobs in one step
+_DESCRIBED = 1_000  # characters of a blob that can be decoded and hashed in one step
 _BLOB_HEAD = 1_024
-_MAX_BLOBS = 500  # of one text that are described
+_MAX_BLOBS = 200  # of one text that are described
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+")
 _DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w.=+-]*)*;base64,(?P<data>[A-Za-z0-9+/_%=-]{64,})")
 _ZERO_WIDTH_JOINER = "\u200d"
@@ -28,21 +31,26 @@ class Room:
 
     Attributes:
         left: characters of JSON.
+        steps: what takes about as long as an item: of texts, what is found in them, and searching long ones, too.
         cut: whether something did not fit.
     """
 
-    __slots__ = ("_items", "cut", "left")
+    __slots__ = ("cut", "left", "steps")
 
-    def __init__(self, characters: float = inf, items: int = _MAX_ITEMS) -> None:
+    def __init__(self, characters: float = inf, steps: int = MAX_STEPS) -> None:
         self.left = characters
-        self._items = items
+        self.steps = steps
         self.cut = False
 
-    def for_one_more(self) -> bool:
-        """Takes the room that an item needs for being there; False if it needs to stay out."""
-        self.left -= _SEPARATOR
-        self._items -= 1
-        fits = self.left >= _MARK and self._items >= 0
+    def for_one_more(self, around: int = _SEPARATOR) -> bool:
+        """Takes the room that an item needs for being there; False if it needs to stay out.
+
+        Args:
+            around: characters of JSON around its text.
+        """
+        self.left -= around
+        self.steps -= 1
+        fits = self.left >= _MARK and self.steps >= 0
         self.cut = self.cut or not fits
         return fits
 
@@ -57,15 +65,20 @@ class Room:
         self.left -= count
         return True
 
+    def take_steps(self, count: int) -> None:
+        """Takes the time that texts need; not where everything is to be written, however long it takes."""
+        if self.left < inf:
+            self.steps -= count
+
     def part(self, share: float) -> "Room":
         """A room within this one, to be given back by `close`."""
-        return Room(min(1.0, share) * self.left, self._items)
+        return Room(min(1.0, share) * self.left, self.steps)
 
     def close(self, part: "Room", share: float) -> None:
         """Takes what was written in a part."""
         if self.left < inf:
             self.left -= min(1.0, share) * self.left - part.left
-        self._items = part._items
+        self.steps = part.steps
         self.cut = self.cut or part.cut
 
 
@@ -77,10 +90,13 @@ def shorten(text: str, room: Room, clean: Callable[[str], str]) -> str:
     size = len(text)
     if size >= _BLOB_HEAD:
         text = without_blobs(text)
+        room.take_steps(min(size, _MAX_SCANNED) // _SCANNED + (size - len(text)) // _DESCRIBED)
     left = max(0, room.left)
     beyond = len(text) - left - REACH
     seen = text if beyond <= 0 else text[: int(left) + REACH]
     shown = clean(well_formed(seen))
+    if shown is not seen:
+        room.take_steps(shown.count(MARK))
     escaped = len(encode_basestring(shown))
     if beyond <= 0 and room.take_characters(escaped):
         return shown

@@ -26,7 +26,7 @@ from otel_callbacks.reading import INT64
 _MAX_DEPTH = 12
 _MAX_KEY = 256
 _MAX_HASHED = 1_000_000  # bytes
-_MAX_PARSED = 100_000  # characters
+_MAX_PARSED = 65_536  # characters
 _VECTOR = 16  # a list of more numbers than this is an embedding, not something to read
 
 

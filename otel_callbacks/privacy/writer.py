@@ -19,7 +19,7 @@ from otel_callbacks.operations import (
     ToolCallResponse,
 )
 from otel_callbacks.privacy.policy import ContentPolicy, Kind
-from otel_callbacks.privacy.texts import Room, describe
+from otel_callbacks.privacy.texts import MAX_STEPS, Room, describe
 from otel_callbacks.privacy.values import Plain, parsed, to_json
 
 _KIND_OF_ROLE: dict[str, Kind] = {
@@ -28,10 +28,13 @@ _KIND_OF_ROLE: dict[str, Kind] = {
     "assistant": "answers",
     "tool": "tool_results",
 }
-_MAX_HASHED = 1_000_000  # characters of a text
-_MAX_HASHED_JSON = 65_536  # of anything else, which takes longer to read
-_HASHED_OF_SPAN = 4_000_000  # characters of text; the others count more often, as they take longer
-_AS_JSON, _AS_MEDIA = 20, 4
+_MAX_HASHED = 250_000  # characters of a text
+_MAX_HASHED_JSON = 32_768  # of anything else, which takes longer to read
+_MAX_HASHED_STEPS = 500
+_HASHED_OF_SPAN = 2_000_000  # bytes of text; the others count more often, as they take longer
+_AS_JSON, _AS_MEDIA, _AS_STEP = 20, 4, 4_000
+_STEPS_UNCAPPED = 4_000
+_AROUND = 32  # characters of JSON around a message, or a part of one
 _SHARES = (
     0.8,
     0.4,
@@ -50,6 +53,7 @@ class Writer:
     def __init__(self, policy: ContentPolicy) -> None:
         self._policy = policy
         self._left = _or_inf(policy.span_cap)
+        self._steps = MAX_STEPS if policy.span_cap is not None else _STEPS_UNCAPPED
         self._hashable = _HASHED_OF_SPAN
         self.cut: list[str] = []
         self.left_out = 0
@@ -84,7 +88,7 @@ class Writer:
             shown.append(self._message(rest.pop(0), half))
             room.close(half, 0.5)
         newest: list[dict[str, Any] | None] = []
-        while rest and len(shown) + len(newest) < most and room.for_one_more():
+        while rest and len(shown) + len(newest) < most and room.for_one_more(_AROUND):
             newest.append(self._message(rest.pop(), room))
         left_out = len(rest) + sum(message.skipped for message in conversation)
         self.left_out += left_out
@@ -116,16 +120,18 @@ class Writer:
         return shown
 
     def _open(self) -> Room:
-        return Room(min(_or_inf(self._policy.cap), self._left))
+        return Room(min(_or_inf(self._policy.cap), self._left), self._steps)
 
     def _close(self, attribute: str, room: Room) -> None:
         if self._left < inf:
             self._left -= min(_or_inf(self._policy.cap), self._left) - room.left
+        self._steps = room.steps
         if room.cut:
             self.cut.append(attribute)
 
     def _content(self, room: Room, value: Any) -> Any:
         if self._policy.hashed:
+            room.take_steps(1)
             return self._hash(value)
         return Plain(self._policy.redactor, room).of(value)
 
@@ -133,10 +139,12 @@ class Writer:
         """What tells equal values from others, and nothing else but their size; nothing after too much of it."""
         if self._hashable <= 0:
             return "<not hashed>"
-        plain = Plain(self._policy.redactor, Room(_MAX_HASHED_JSON))
+        room = Room(_MAX_HASHED_JSON, _MAX_HASHED_STEPS)
+        plain = Plain(self._policy.redactor, room)
         text = value if type(value) is str else to_json(plain.of(value))
         seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
         self._hashable -= len(seen) * (1 if text is value else _AS_JSON)
+        self._hashable -= (_MAX_HASHED_STEPS - room.steps) * _AS_STEP
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()
         return f"hmac-sha256:{digest[:32]} ({len(text):,} characters)"
@@ -145,8 +153,9 @@ class Writer:
         """One message; None if it has parts, none of which is allowed."""
         parts: list[dict[str, Any]] = []
         for part in message.parts:
-            if not room.for_one_more():
+            if not room.for_one_more(_AROUND):
                 break
+            room.take_steps(1)  # the text in it
             if (shown := self._part(part, message.role, room)) is not None:
                 parts.append(shown)
         if message.parts and not parts:
@@ -208,8 +217,8 @@ class Writer:
             data = part.uri.partition(",")[2]
         shape: dict[str, Any] = {"modality": part.modality}
         if data is not None:
-            self._hashable -= len(data) * _AS_MEDIA
             size, digest = describe(data) if self._hashable > 0 else (len(data) * 3 // 4, None)
+            self._hashable -= len(data) * _AS_MEDIA
             shape |= {"type": "blob", "content": "", "size": size}
             shape |= {} if digest is None else {"sha256": digest}
         elif part.uri is not None:
