@@ -6,6 +6,7 @@ the messages it has sent, and the run of a model call what its prompt is made of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.citations import cited
@@ -55,23 +56,28 @@ class Found:
             fitting.append(document)
         return fitting
 
-    def told(self, prompt: str, answer: str) -> Attributes:
-        """What a model call says of the documents in its prompt and its answer."""
+    def standing_in(self, prompt: str) -> "Standing":
+        """Which of the documents are in a prompt."""
         sought = self._documents if self._reranked is None else self._reranked
         shares = in_prompt(sought, prompt)
         there = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
         if self._reranked is not None:
             there += self._others_in(prompt)
-        names = self._names(there)
-        of_answer = [name for name, is_cited in zip(names, cited(there, answer), strict=True) if is_cited]
+        return Standing(there, share)
+
+    def told(self, standing: "Standing", answer: str) -> Attributes:
+        """What a model call says of the documents in its prompt and its answer."""
+        names = self._names(standing.documents)
+        are_cited = cited(standing.documents, answer)
+        of_answer = [name for name, is_cited in zip(names, are_cited, strict=True) if is_cited]
         names, of_answer = list(dict.fromkeys(names)), list(dict.fromkeys(of_answer))
         self.prompted.update(dict.fromkeys(names))
         self.cited.update(dict.fromkeys(of_answer))
         attributes: Attributes = {semconv.RAG_DOCUMENTS_IN_PROMPT: len(names)}
         if names:
             attributes[semconv.RAG_PROMPT_DOCUMENTS] = names
-            attributes[semconv.RAG_CONTEXT_TOKEN_SHARE] = share
+            attributes[semconv.RAG_CONTEXT_TOKEN_SHARE] = standing.token_share
         if of_answer:
             attributes[semconv.RAG_DOCUMENTS_CITED] = len(of_answer)
             attributes[semconv.RAG_CITED_DOCUMENTS] = of_answer
@@ -108,6 +114,13 @@ class Found:
         return attributes
 
 
+class Standing(NamedTuple):
+    """The documents that are in a prompt, and what part of its tokens they make, from 0 to 1."""
+
+    documents: Sequence[Document]
+    token_share: float
+
+
 @dataclass(slots=True)
 class AgentPrompts:
     """What an agent has sent to its model so far."""
@@ -122,14 +135,20 @@ class Prompt:
 
     Attributes:
         weights: of an agent's messages; asks for `parts`.
-        found: the documents of the trace; asks for `text`, and for `answer` when it has come.
+        found: the documents of the trace; asks for `read`, and for `answer` when it has come.
+        standing: which of them are in the prompt.
     """
 
     weights: PromptWeights | None
     found: Found | None
     parts: Sequence[PromptPart] = ()
-    text: str = ""
+    standing: Standing | None = None
     answer: str = ""
+
+    def read(self, text: str) -> None:
+        """Looks for the documents of the trace in the text of the prompt."""
+        if self.found is not None and text:
+            self.standing = self.found.standing_in(text)
 
 
 def prompt_of(run: Run) -> Prompt | None:
@@ -151,7 +170,8 @@ def read_messages(
     if prompt.weights is not None:
         prompt.parts = prompt.weights.parts(asked or (), None, _key, lambda message: message)
     if prompt.found is not None:
-        prompt.text, prompt.answer = _text(asked), _text(answered)
+        prompt.read(_text(asked))
+        prompt.answer = _text(answered)
 
 
 def _key(message: Message) -> int:
@@ -183,8 +203,8 @@ def told(run: Run) -> Attributes:
     """What a run says of documents and tools when it ends."""
     attributes: Attributes = {}
     prompt: Prompt | None = run.prompt
-    if prompt is not None and prompt.found is not None and prompt.text:
-        attributes.update(prompt.found.told(prompt.text, prompt.answer))
+    if prompt is not None and prompt.found is not None and prompt.standing is not None:
+        attributes.update(prompt.found.told(prompt.standing, prompt.answer))
     if run.found is not None:
         attributes.update(run.found.totals())
     if run.prompts is not None:

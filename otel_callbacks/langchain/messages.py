@@ -61,7 +61,7 @@ def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
         chat = [message for message in given if is_a(message, BaseMessage)]
         prompt.parts = prompt_parts(chat, tools, prompt.weights)
     if prompt.found is not None:
-        prompt.text = lines(map(_said, given))
+        prompt.read(lines(map(_said, given)))
 
 
 @guarded

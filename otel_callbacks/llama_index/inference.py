@@ -142,7 +142,7 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     if prompt.weights is not None and chat:
         prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
     if prompt.found is not None:
-        prompt.text = text(sent) or lines(messages.text_in(message) or "" for message in chat)
+        prompt.read(text(sent) or lines(messages.text_in(message) or "" for message in chat))
 
 
 def answer_text(received: Received) -> str:

@@ -190,13 +190,16 @@ class OperationSpan:
     def _end(self, error: BaseException | None) -> None:
         run, self._run = self._run, None
         assert run is not None
-        operation = run.operation
-        if run.prompt is not None and isinstance(operation, Inference):
-            read_messages(run.prompt, operation.input_messages, operation.output_messages)
+        self._read_prompt(run)
         if error is None:
             run.recorder.finish(run)
         else:
             run.recorder.fail(run, error)
+
+    @guarded  # what is told of prompts must not cost a call its span
+    def _read_prompt(self, run: Run) -> None:
+        if run.prompt is not None and isinstance(run.operation, Inference):
+            read_messages(run.prompt, run.operation.input_messages, run.operation.output_messages)
 
     def _wants_messages(self) -> bool:
         """Whether content is recorded, or looked at to tell what reached the prompt."""

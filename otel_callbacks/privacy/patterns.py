@@ -72,7 +72,6 @@ _KEYS = (
 )
 _FILLER = r"[\"'\\ ]"  # what may stand between a name and the sign behind it
 _CLOSING = r"\"'&;,(\[)}\]<>\\"
-_IS_NO_CALL = r"(?![(\[])"
 _STANDS_ALONE = (
     r"(?![\w+-])"  # is no part of an id or a longer number; before its first character, the same is asked
 )
