@@ -63,7 +63,7 @@ class ContentPolicy:
             `OTEL_CALLBACKS_CONTENT_HASH_KEY`.
         cap: characters that one attribute may take as JSON; None is no limit.
         span_cap: the same for all content of a span: by default 256 KB in any script. What takes time takes room,
-            too: at most 800 fields, items, texts and findings of a span are written; without a cap 4,000.
+            too: at most 640 fields, items, texts and findings of a span are written; without a cap 4,000.
         max_messages: of a longer conversation only the first system message and the newest are kept; None keeps
             as many as are read, the newest 1,000.
 

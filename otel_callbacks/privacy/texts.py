@@ -14,7 +14,7 @@ from otel_callbacks.reading import well_formed
 
 _SEPARATOR = 4  # characters of JSON around an item: quotes or brackets, comma, space
 _MARK = 48  # the room that the mark of something cut needs
-MAX_STEPS = 800
+MAX_STEPS = 640
 _MAX_HASHED = 600_000  # characters: what can be found, decoded and hashed within 5 ms
 _MAX_SCANNED = 1_000_000
 _SCANNED = 4_000  # characters that can be searched for blobs in one step
