@@ -196,9 +196,12 @@ class Recorder:
         scope = scope_in(context_api.get_current(), base.scope if base is not None else None)
         return policy_in(scope, self.content).captures
 
-    def drops(self, context: Context) -> bool:
-        """Whether the sampler is sure to drop what starts in `context`, below a span that it dropped."""
-        return is_dropped(trace.get_current_span(context)) and self._table.drops_below
+    def drops(self, context: Context, around: Run | None) -> bool:
+        """Whether the sampler is sure to drop what starts in `context`, in the run `around`, below a dropped span."""
+        span = trace.get_current_span(context)
+        if around is not None and span is around.stand_in:
+            span = around.span  # the stand-in would look for it
+        return is_dropped(span) and self._table.drops_below
 
     def counts_within(self, run: Run | None) -> bool:
         """Whether what happens within a run (None: outside of any) counts for more than its own span.

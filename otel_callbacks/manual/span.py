@@ -37,8 +37,8 @@ def passed_over(kind: type[Operation]) -> bool:
     around = enclosing_run(context)
     recorder = _recorder(around)
     if kind is Step:
-        return recorder.detail == "operations" or recorder.drops(context)
-    return not recorder.counts_within(around) and recorder.drops(context)
+        return recorder.detail == "operations" or recorder.drops(context, around)
+    return not recorder.counts_within(around) and recorder.drops(context, around)
 
 
 def _recorder(around: Run | None) -> Recorder:
