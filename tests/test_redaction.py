@@ -254,3 +254,8 @@ def test_what_stands_between_a_name_and_its_value(filler: str, sign: str) -> Non
 )
 def test_a_number_that_is_part_of_another_is_no_phone(text: str) -> None:
     assert Redactor(("phones",), ()).clean(text) == text
+
+
+def test_each_of_several_phone_numbers_in_a_row_is_removed() -> None:
+    text = "+1 555 867 5309 (555) 867-5310 +49 30 901820"
+    assert Redactor(("phones",), ()).clean(text) == " ".join(["[redacted:phone]"] * 3)
