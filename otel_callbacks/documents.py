@@ -2,8 +2,8 @@
 
 The value of `rag.documents` is a JSON list, one object per document in the order of the result, at most 100:
 `rank` (from 1), `id`, `score`, `score_kind`, `source`, `page`, `chunk`, `size` (characters), and of a reranked
-document `rank_before` and `score_before`. What is not known is left out, and what tells
-where a document comes from after 24,000 characters.
+document `rank_before` and `score_before`. What is not known is left out, and, after 24,000 characters, what tells
+where a document comes from.
 
 Source, page and chunk are taken from the metadata, the first of the keys below that has a text or a number. A
 title is text, and is not taken. Of a URL the credentials, the query and the fragment are cut off: that is where

@@ -55,10 +55,8 @@ def well_formed(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:  # decoding UTF-16 would do as well, and take ten times as long
         joined: str = json.loads(encode_basestring_ascii(text))  # which makes a character of a pair
-        signs = joined.encode("utf-8", "surrogatepass").decode(
-            "utf-8", "replace"
-        )  # three for each of the others
-        return signs.replace("\ufffd" * 3, "\ufffd")
+        data = joined.encode("utf-8", "surrogatepass")
+        return data.decode("utf-8", "replace").replace("\ufffd" * 3, "\ufffd")  # three for each of the others
     return text
 
 

@@ -52,7 +52,6 @@ class PromptWeights:
     def __init__(self) -> None:
         self._parts: dict[Hashable, Sequence[PromptPart]] = {}
         self._tools: dict[str, str] = {}  # the name of the tool that a call's id stands for
-        self._left = [0]  # items of the values in a prompt that are still looked at
 
     def parts(
         self,
@@ -66,12 +65,12 @@ class PromptWeights:
         `key` tells whether a message was sent before, `read` turns one that was not into the conventions' form.
         """
         parts = list(self.definitions(tools))
-        self._left, most_new = [_MAX_OF_PROMPT], len(parts) + _MAX_NEW
+        left, most_new = [_MAX_OF_PROMPT], len(parts) + _MAX_NEW
         for message in chat:
             known = key(message)
-            weighed = self.known(known)
+            weighed = self._parts.get(known)
             if weighed is None and len(parts) < most_new:
-                weighed = self.weigh(known, read(message))
+                weighed = self._weigh(known, read(message), left)
             elif weighed is not None:
                 most_new += len(weighed)
             parts += weighed or ()
@@ -79,14 +78,9 @@ class PromptWeights:
                 break
         return parts
 
-    def known(self, key: Hashable) -> Sequence[PromptPart] | None:
-        """The parts of a message that was weighed before."""
-        return self._parts.get(key)
-
-    def weigh(self, key: Hashable, message: Message) -> Sequence[PromptPart]:
+    def _weigh(self, key: Hashable, message: Message, left: list[int]) -> Sequence[PromptPart]:
         """Weighs a message; the model's calls have to come before their results, as they do in a prompt."""
-        of_tool = message.role in _TOOL_ROLES
-        parts = tuple(self._weigh(part, message, key, of_tool) for part in message.parts)
+        parts = tuple(self._weigh_part(part, message, key, left) for part in message.parts)
         self._remember(key, parts)
         return parts
 
@@ -100,20 +94,22 @@ class PromptWeights:
             self._remember(names, known)
         return known
 
-    def _weigh(self, part: Part, message: Message, key: Hashable, of_tool: bool) -> PromptPart:
+    def _weigh_part(self, part: Part, message: Message, key: Hashable, left: list[int]) -> PromptPart:
         match part:
             case ToolCall(name, call_id, arguments):
                 if call_id is not None:
                     self._tools[call_id] = name
-                return PromptPart("call", estimate(name) + _weighed(arguments, self._left), name)
+                return PromptPart("call", estimate(name) + _weighed(arguments, left), name)
             case ToolCallResponse(response, call_id):
                 tool = message.name or self._tools.get(call_id or "")
-                return PromptPart("result", _weighed(response, self._left), tool, call_id or key)
+                return PromptPart("result", _weighed(response, left), tool, call_id or key)
             case Text(content) | Reasoning(content):
-                weighed = _weighed(content, self._left)
+                weighed = _weighed(content, left)
             case Media():
                 weighed = _MEDIA_TOKENS
-        return PromptPart("result", weighed, message.name, key) if of_tool else PromptPart("other", weighed)
+        if message.role in _TOOL_ROLES:
+            return PromptPart("result", weighed, message.name, key)
+        return PromptPart("other", weighed)
 
     def _remember(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
         if len(self._parts) >= _MAX_MESSAGES:

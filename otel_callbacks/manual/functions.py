@@ -9,7 +9,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
@@ -38,12 +38,16 @@ _NAMED_BY_FUNCTION = (Workflow, Step, AgentInvocation, ToolExecution)
 
 
 class Call(OperationSpan):
-    """The operation of one call of a function."""
+    """The operation of one call of a function; whoever begins it has asked whether it is passed over."""
 
     def __init__(self, kind: type[Operation], fields: Mapping[str, Any], told: _Told) -> None:
         super().__init__(kind, fields)
         self._told: _Told | None = told
         self._kept: list[Any] = []
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
 
     def _given(self) -> Mapping[str, Any]:
         assert self._told is not None
@@ -94,10 +98,10 @@ class _Body:
     So the operation is current in the body and only there, whoever asks for the next item, and wherever.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, *, is_passed_over: bool = False) -> None:
         self.closing = False
         self._call = call
-        self._begun = False
+        self._begun = is_passed_over
         self._inside: Context | None = None
         self._outside = Context()
 
@@ -211,7 +215,7 @@ def _asynchronous_generator(function: Callable[..., Any], calls: _Calls) -> Call
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         source = function(*args, **kwargs)
         call = calls.one(args, kwargs)
-        body = _Body(call)
+        body = _Body(call, is_passed_over=passed_over(calls.kind))
         resume, value = source.asend, None
         while True:
             try:

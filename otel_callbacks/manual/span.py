@@ -38,7 +38,7 @@ def passed_over(kind: type[Operation]) -> bool:
     recorder = _recorder(around)
     if kind is Step:
         return recorder.detail == "operations" or recorder.drops(context, around)
-    return not recorder.counts_within(around) and recorder.drops(context, around)
+    return recorder.drops(context, around) and not recorder.counts_within(around)
 
 
 def _recorder(around: Run | None) -> Recorder:

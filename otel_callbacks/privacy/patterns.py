@@ -73,7 +73,7 @@ _KEYS = (
 _FILLER = r"[\"'\\ ]"  # what may stand between a name and the sign behind it
 _CLOSING = r"\"'&;,(\[)}\]<>\\"
 _STANDS_ALONE = (
-    r"(?![\w+-])"  # is no part of an id or a longer number; before its first character, the same is asked
+    r"(?![\w+-])"  # no part of an id or a longer number; the same is asked before its first character
 )
 
 
