@@ -66,11 +66,11 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
 
 def _follow(path: Path) -> None:
     try:
-        click.echo(f"Following {path}; Ctrl-C ends.", err=True)
-        is_new = not path.exists()
+        follower = Follower(Traces.open(path)) if path.exists() else None
+        click.echo(f"Following {path}; Ctrl-C ends.", err=True)  # from now on nothing is missed
         while not path.exists():  # the application has yet to start
             time.sleep(_PAUSE)
-        follower = Follower(Traces.open(path), from_start=is_new)
+        follower = follower or Follower(Traces.open(path), from_start=True)
         with screen() as shown:
             while True:
                 grown = follower.look(time.monotonic())
