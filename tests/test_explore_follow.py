@@ -49,3 +49,16 @@ def test_what_comes_after_the_end_is_shown_again():
     follower.look(0)
     add(span("a", "2", "1"))
     assert names(follower.look(1)) == [[["1", "2"]], []]
+
+
+def test_a_trace_that_ends_while_it_is_looked_at_is_complete_once():
+    index = Index()
+    coming = [[], [span("a", "2", "1")], [span("a", "1", start_ns=0)]]  # before each look at the index
+
+    def look():
+        index.add(coming.pop(0) if coming else [])
+        return index
+
+    follower = Follower(Traces(look))
+    assert names(follower.look(0)) == [[["1", "2"]], []]
+    assert names(follower.look(1)) == [[], []]

@@ -1,6 +1,5 @@
 """Which traces grow while an application runs, and which are complete."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from otel_callbacks.explore.collection import Traces
@@ -41,10 +40,11 @@ class Follower:
             if _has_root(trace) or now - self._grew[each] >= _PATIENCE
         ]
         for trace in complete:
+            counts[trace.trace_id] = len(trace.spans)  # of which some may have come since they were counted
             del self._grew[trace.trace_id], growing[trace.trace_id]
         return Grown(complete, list(growing.values()))
 
-    def _count(self) -> Mapping[str, int]:
+    def _count(self) -> dict[str, int]:
         rows = self._traces.sql("SELECT trace_id, spans FROM traces ORDER BY start_ns")
         return {row["trace_id"]: row["spans"] for row in rows}
 
