@@ -3,7 +3,8 @@
     python benchmarks/beside_others.py [--folder /tmp/beside-others]
 
 Installs OpenInference's and OpenLLMetry's from PyPI into an environment of its own, runs the shapes of
-`tests/shapes_langchain.py` with each, alone and with ours, and compares the spans: name, status, attributes, parent.
+`tests/support/shapes_langchain.py` with each, alone and with ours, and compares the spans:
+name, status, attributes, parent.
 """
 
 import argparse
@@ -83,7 +84,7 @@ def _recorded(python: Path, vendor: str, how: str) -> dict[str, list[Any]]:
 
 def _record(vendor: str, how: str) -> dict[str, list[Any]]:
     """The spans of one vendor, by the shape that made them."""
-    sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+    sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
     from importlib import import_module
 
     import shapes_langchain

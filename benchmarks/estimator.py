@@ -23,7 +23,7 @@ import llama_index.core
 import numpy as np
 from texts import Kinds, fitted, unseen
 
-from otel_callbacks.cost.tokens import WEIGHTS, estimate, features
+from otel_callbacks.rag.token_estimate import WEIGHTS, estimate, features
 
 Measure = Callable[[str], float]
 PAST = "cl100k_base"

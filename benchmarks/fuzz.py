@@ -16,13 +16,13 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
 from hostile import Draw, slowest
 from test_hostile_callbacks import POLICIES, SURFACES
 
-from otel_callbacks.cost.prices import LIST_PRICES
-from otel_callbacks.guard import faults
+from otel_callbacks.cost.pricing import LIST_PRICES
+from otel_callbacks.runtime.faults import faults
 
 CALLS = 400  # of one sequence
 BUDGET = 0.005  # seconds for one call

@@ -33,7 +33,7 @@ from workloads import (
 )
 
 from otel_callbacks.handler import OTelCallbackHandler
-from otel_callbacks.metrics import instruments
+from otel_callbacks.recording.metrics import instruments
 
 Shown = Callable[[Any, bool], bool]
 

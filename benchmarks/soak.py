@@ -37,7 +37,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
 import fakes
 import llama_fakes
@@ -45,10 +45,10 @@ import llama_fakes
 from otel_callbacks.export.outbox import Delivery, Limits
 from otel_callbacks.export.signals import SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
-from otel_callbacks.guard import faults
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.llama_index.dispatch import client
-from otel_callbacks.metrics import SpanCounts
+from otel_callbacks.recording.metrics import SpanCounts
+from otel_callbacks.runtime.faults import faults
 
 RATE = 100.0  # requests per second that two cores bear beside other work
 GRACE = 10.0  # seconds in which what ends after its root is waited for

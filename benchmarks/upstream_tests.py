@@ -147,7 +147,7 @@ class Ours:
         )
 
     def told(self) -> dict[str, int]:
-        from otel_callbacks.guard import faults
+        from otel_callbacks.runtime.faults import faults
 
         counts = self.handler._recorder.counts
         still_open = len(set(self.handler._recorder.runs.values()))

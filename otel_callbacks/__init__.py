@@ -9,27 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
-    from otel_callbacks.cost.prices import Price, PriceBook
+    from otel_callbacks.cost.pricing import Price, PriceBook
     from otel_callbacks.explore.collection import traces
+    from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
     from otel_callbacks.export.telemetry import Telemetry
-    from otel_callbacks.feedback import current_trace_id, record_feedback
     from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
-    from otel_callbacks.manual import (
-        agent,
-        embedding,
-        inference,
-        rerank,
-        retrieval,
-        step,
-        tool,
-        workflow,
-    )
+    from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
+    from otel_callbacks.manual.feedback import current_trace_id, record_feedback
     from otel_callbacks.manual.usage import record_usage
+    from otel_callbacks.privacy.content_scope import content
     from otel_callbacks.privacy.policy import ContentPolicy
-    from otel_callbacks.privacy.scope import content
-    from otel_callbacks.processors import AttributionSpanProcessor
 
 __all__ = [
     "AttributionSpanProcessor",
@@ -65,25 +56,25 @@ __all__ = [
 
 # A public name must not be that of a module: once that is imported, the package's attribute is the module.
 _HOMES = {
-    "AttributionSpanProcessor": "otel_callbacks.processors",
+    "AttributionSpanProcessor": "otel_callbacks.export.attribution_processor",
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",
     "OTelCallbackHandler": "otel_callbacks.handler",
-    "Price": "otel_callbacks.cost.prices",
-    "PriceBook": "otel_callbacks.cost.prices",
+    "Price": "otel_callbacks.cost.pricing",
+    "PriceBook": "otel_callbacks.cost.pricing",
     "Telemetry": "otel_callbacks.export.telemetry",
     "agent": "otel_callbacks.manual",
     "attribution": "otel_callbacks.cost.attribution",
     "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.export.configure",
-    "current_trace_id": "otel_callbacks.feedback",
+    "current_trace_id": "otel_callbacks.manual.feedback",
     "embedding": "otel_callbacks.manual",
     "inference": "otel_callbacks.manual",
-    "content": "otel_callbacks.privacy.scope",
+    "content": "otel_callbacks.privacy.content_scope",
     "instrument": "otel_callbacks.handler",
     "load_ipython_extension": "otel_callbacks.extension",
-    "record_feedback": "otel_callbacks.feedback",
+    "record_feedback": "otel_callbacks.manual.feedback",
     "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",
     "retrieval": "otel_callbacks.manual",

@@ -3,8 +3,8 @@
 import click
 
 from otel_callbacks.conformance.command import check
-from otel_callbacks.cost.reporting.command import cost
 from otel_callbacks.demo.command import demo
+from otel_callbacks.explore.commands.cost import cost
 from otel_callbacks.explore.commands.diff import diff
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top

@@ -10,7 +10,7 @@ _LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.c
 
 if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     from otel_callbacks import langchain, llama_index
-    from otel_callbacks.settings import handler_for
+    from otel_callbacks.options import handler_for
 
     class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
         """Traces LangChain, LangGraph and LlamaIndex; see the handler of either for its arguments."""

@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from otel_callbacks.processors import AttributionSpanProcessor
-from otel_callbacks.settings import put_in_charge, recorder
+from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+from otel_callbacks.options import recorder
+from otel_callbacks.recording.in_charge import put_in_charge
 
 
 class CountingIds(IdGenerator):

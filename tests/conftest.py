@@ -6,8 +6,8 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from otel_callbacks.conformance import check_spans
-from otel_callbacks.cost.prices import LIST_PRICES
-from otel_callbacks.guard import faults
+from otel_callbacks.cost.pricing import LIST_PRICES
+from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured, capture
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

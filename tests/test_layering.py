@@ -1,64 +1,38 @@
-"""Arrows point down: which part of the package may import which, and who may touch a framework or the SDK."""
+"""Arrows point down: which room of the package may import which, and who may touch a framework or the SDK."""
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from source_files import MODULES, PACKAGE, home, imports
 
 import otel_callbacks
 
-PACKAGE = Path(__file__).parent.parent / "otel_callbacks"
-
-# A part may import itself, and from the package nothing but these. Listed from the ground up.
+# Each room (a folder, or a file beside them) may import these and itself. Listed from the ground up.
 MAY_IMPORT = {
+    "limits": "",
     "semconv": "",
-    "guard": "",
-    "fork": "guard",
-    "reading": "",
-    "operations": "semconv",
-    "documents": "reading operations",
-    "scope": "",
-    "place": "",
-    "privacy": "semconv guard reading operations documents scope",
-    "providers": "operations reading",
-    "current": "operations place",
-    "sampling": "",
-    "table": "fork current sampling",
-    "cost": "semconv guard fork reading privacy operations providers scope current",
-    "prompted": "reading operations cost",
-    "citations": "reading operations",
-    "mapping": "semconv operations documents privacy",
-    "events": "semconv",
-    "sums": "fork cost",
-    "spending": "semconv fork operations mapping cost",
-    "metrics": "semconv guard fork operations mapping cost sums spending",
-    "lineage": "semconv reading operations citations cost current prompted",
-    "disclosure": "semconv guard operations privacy mapping current events",
-    "closing": "semconv guard fork operations privacy providers mapping cost current events disclosure lineage"
-    " metrics spending",
-    "recorder": "semconv guard fork operations place privacy mapping cost current events disclosure lineage metrics"
-    " spending closing sampling table",
-    "settings": "fork privacy cost current spending recorder",
-    "manual": "guard operations privacy providers current lineage recorder settings",
-    "feedback": "semconv guard current settings",
-    "explore": "semconv guard fork cost",
-    "lookback": "recorder explore",
-    "langchain": "semconv guard fork reading operations place documents privacy providers cost current lineage recorder"
-    " settings lookback",
-    "llama_index": "semconv guard fork reading operations place documents privacy providers cost current lineage"
-    " recorder settings lookback",
-    "handler": "settings langchain llama_index",
-    "cost/reporting/command": "cost explore",
-    "processors": "semconv cost settings",
-    "testing": "processors settings",
-    "conformance": "",
-    "export": "guard fork metrics recorder explore processors",
+    "runtime": "",
+    "operations": "limits runtime",
+    "conformance": "limits",
+    "runs": "limits runtime",
+    "privacy": "limits semconv runtime",
+    "cost": "limits semconv runtime operations runs privacy",
+    "rag": "limits semconv runtime operations runs",
+    "recording": "limits semconv runtime operations runs privacy cost rag",
+    "explore": "limits semconv runtime cost",
+    "options": "runtime privacy cost recording",
+    "last_trace": "recording explore",
+    "langchain": "limits semconv runtime operations runs privacy rag recording options last_trace",
+    "llama_index": "limits semconv runtime operations runs privacy rag recording options last_trace",
+    "manual": "limits semconv runtime operations runs privacy rag recording options",
+    "export": "limits semconv runtime cost recording explore",
     "extension": "explore export",
-    "demo": "semconv cost export explore handler langchain llama_index",
-    "cli": "conformance cost demo explore",
+    "testing": "options recording export",
+    "handler": "options langchain llama_index",
+    "demo": "semconv cost explore export langchain llama_index",
+    "cli": "conformance demo explore",
     "__main__": "cli",
-    "__init__": "cost explore export extension feedback handler langchain manual privacy processors",
+    "__init__": "cost explore export extension handler langchain manual privacy",
 }
 # Packages of others, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -68,9 +42,7 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": (
-        *("export/", "processors.py", "explore/files/writing.py", "explore/index/ring.py", "testing.py"),
-    ),
+    "opentelemetry.sdk": ("export/", "explore/files/writing.py", "explore/index/ring.py", "testing.py"),
     "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": (),
     "grpc": ("explore/files/senders.py",),
@@ -78,24 +50,10 @@ MAY_TOUCH = {
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),
-    "click": ("cli.py", "demo/", "conformance/command.py", "cost/reporting/command.py", "explore/commands/"),
+    "click": ("cli.py", "demo/", "conformance/command.py", "explore/commands/"),
 }
-# The rooms of `explore`, likewise: each may import these. What stands beside them in the folder may import them all.
-ROOMS = {"spans": "", "files": "spans", "index": "spans files", "pictures": "spans"}
 # Types for annotations; and the names of outcomes and events, which a handler passes to the recorder.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}
-
-MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def imports(module: str) -> Iterator[str]:
-    """Everything that is imported in a module, also within functions, by its full name."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def within(name: str, package: str) -> bool:
@@ -111,16 +69,18 @@ def test_arrows_point_down(module: str) -> None:
     assert used <= allowed, f"{module} may not import {sorted(used - allowed)}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_arrows_point_down_among_the_rooms_of_explore(room: str) -> None:
-    """Imports within functions are left out: a trace that shows itself loads what looks at traces."""
-    used = {
-        node.module.removeprefix("otel_callbacks.explore.").partition(".")[0]
-        for path in (PACKAGE / "explore" / room).glob("*.py")
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("otel_callbacks.explore")
-    }
-    assert used <= {room, *ROOMS[room].split()}
+def test_no_file_imports_itself_through_others() -> None:
+    """Imports within functions count: a circle is a circle whenever it is closed."""
+    below = {module: {home(name) for name in imports(module)} - {module, ""} for module in MODULES}
+    for module in MODULES:  # a room's front door shows what is in the room, which is no arrow into it
+        if module.endswith("/__init__.py"):
+            below[module] = {
+                each for each in below[module] if not each.startswith(module[: -len("__init__.py")])
+            }
+    while leaves := [module for module, used in below.items() if not used & below.keys()]:
+        for module in leaves:
+            del below[module]
+    assert not below, "in or above a circle: " + ", ".join(sorted(below))
 
 
 @pytest.mark.parametrize("module", MODULES)

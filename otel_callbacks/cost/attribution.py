@@ -24,11 +24,13 @@ from opentelemetry import context as context_api
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 
-from otel_callbacks import reading, scope, semconv
-from otel_callbacks.current import Run, enclosing_run
-from otel_callbacks.guard import guarded
+from otel_callbacks import semconv
+from otel_callbacks.operations import payload
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redaction import safe_name
+from otel_callbacks.runs.current_span import Run, enclosing_run
+from otel_callbacks.runtime import scopes
+from otel_callbacks.runtime.faults import guarded
 
 Labels = Mapping[str, str]
 """Values by the attribute that carries them."""
@@ -94,7 +96,7 @@ def checked(labels: Mapping[str, object]) -> dict[str, str]:
 
 def asked(tags: Mapping[str, Any] | None) -> Labels:
     """The labels among the metadata or tags of a framework's call; what is no label's value is passed over."""
-    given = reading.mapping(tags)
+    given = payload.mapping(tags)
     if not given:
         return NONE
     return {_OF_CALL[key]: text for key in _OF_CALL if key in given and (text := _text(given[key]))}
@@ -103,7 +105,7 @@ def asked(tags: Mapping[str, Any] | None) -> Labels:
 def _text(value: object) -> str | None:
     if type(value) is str and not value:
         return ""
-    found = reading.name(value)
+    found = payload.name(value)
     return None if found is None else safe_name(found)
 
 
@@ -176,7 +178,7 @@ class attribution:  # it reads as a statement: `with attribution(tenant="acme"):
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Decorates a function."""
-        return scope.inside(lambda: self, function)
+        return scopes.inside(lambda: self, function)
 
 
 def labels_in(context: Context, otherwise: ContentPolicy | None = None) -> Labels:

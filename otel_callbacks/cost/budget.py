@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
-from otel_callbacks import fork
 from otel_callbacks.cost.attribution import checked
 from otel_callbacks.cost.rates import ZERO, add
-from otel_callbacks.guard import Refused
+from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.faults import Refused
 
 Per = Literal["hour", "day", "month", "total"]
 

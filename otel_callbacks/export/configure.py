@@ -16,17 +16,17 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
-from otel_callbacks import fork
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER, JsonLinesSpanExporter
 from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
+from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.export.otlp import Otlp, Protocol, Signal
 from otel_callbacks.export.outbox import Limits, Outbox
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
-from otel_callbacks.guard import logger
-from otel_callbacks.processors import AttributionSpanProcessor
+from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.faults import logger
 
 Makers = list[tuple[str, Callable[[], Any]]]
 """Destinations, and what makes an exporter to each."""

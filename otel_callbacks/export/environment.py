@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_callbacks.export.otlp import Signal, endpoint
 from otel_callbacks.export.outbox import Limits
-from otel_callbacks.guard import logger
+from otel_callbacks.runtime.faults import logger
 
 
 def exporters(signal: Signal) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as context_api
 
-from otel_callbacks import fork
-from otel_callbacks.guard import logger
+from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.faults import logger
 
 T = TypeVar("T")
 

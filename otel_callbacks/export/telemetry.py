@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
-from otel_callbacks.guard import faults, guarded
-from otel_callbacks.metrics import span_counts
-from otel_callbacks.recorder import sweep_all
+from otel_callbacks.recording.metrics import span_counts
+from otel_callbacks.recording.recorder import sweep_all
+from otel_callbacks.runtime.faults import faults, guarded
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_callbacks.langchain.parents import component
 from otel_callbacks.operations import Step
-from otel_callbacks.reading import attribute, integer, items, name, word, words
+from otel_callbacks.operations.payload import attribute, integer, items, name, word, words
 
 _MAX_PATH = 100
 _AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")

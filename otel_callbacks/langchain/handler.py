@@ -11,28 +11,35 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from otel_callbacks import providers, semconv
-from otel_callbacks.current import Run
-from otel_callbacks.guard import faults, guarded
+from otel_callbacks import semconv
 from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
 from otel_callbacks.langchain.inline import is_better_inline
-from otel_callbacks.lookback import LooksBack
-from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
+from otel_callbacks.last_trace import HasLastTrace
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Inference,
+    Retrieval,
+    ToolExecution,
+    Workflow,
+    providers,
+)
+from otel_callbacks.operations.payload import integer, items, mapping, word
+from otel_callbacks.options import Options, recorder
 from otel_callbacks.privacy.redaction import safe_name
-from otel_callbacks.reading import integer, items, mapping, word
-from otel_callbacks.settings import Options, recorder
+from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runtime.faults import faults, guarded
 
 _NAME = re.compile(r"[\w.:/-]{1,64}")
 
 
-class OTelCallbackHandler(LooksBack, BaseCallbackHandler):
+class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
     whole process; any combination gives one span per run.
 
     Args:
-        options: see `otel_callbacks.settings.Options`; all are optional.
+        options: see `otel_callbacks.options.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.

@@ -7,10 +7,11 @@ from typing import Any
 
 from langchain_core.tracers.context import register_configure_hook
 
-from otel_callbacks import fork
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
-from otel_callbacks.settings import handler_for, put_in_charge
+from otel_callbacks.options import handler_for
+from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.runtime import fork
 
 _lock = fork.lock()
 _registered = False

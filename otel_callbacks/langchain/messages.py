@@ -6,10 +6,6 @@ from typing import Any
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
-from otel_callbacks import providers
-from otel_callbacks.cost.prompts import PromptWeights, weight
-from otel_callbacks.guard import guarded
-from otel_callbacks.lineage import Prompt
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -21,8 +17,22 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
     first_and_newest,
+    providers,
 )
-from otel_callbacks.reading import MOST, attribute, is_a, is_list, items, lines, mapping, text, word
+from otel_callbacks.operations.payload import (
+    MOST,
+    attribute,
+    is_a,
+    is_list,
+    items,
+    lines,
+    mapping,
+    text,
+    word,
+)
+from otel_callbacks.rag.prompt_sources import Prompt
+from otel_callbacks.rag.prompt_weights import PromptWeights, weight
+from otel_callbacks.runtime.faults import guarded
 
 _ROLES = {
     "human": "user",

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from otel_callbacks.current import Run
-from otel_callbacks.guard import guarded
 from otel_callbacks.operations import ScoreKind
-from otel_callbacks.recorder import Recorder
-from otel_callbacks.settings import recorder_in_charge
+from otel_callbacks.recording.in_charge import recorder_in_charge
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runtime.faults import guarded
 
 
 @dataclass(frozen=True, slots=True)

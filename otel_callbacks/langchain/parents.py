@@ -15,8 +15,8 @@ from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from otel_callbacks.current import Run, ended_run
-from otel_callbacks.place import here, on_stack
+from otel_callbacks.runs.current_span import Run, ended_run
+from otel_callbacks.runtime.execution_context import here, on_stack
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 _MAX_FRAMES = 40

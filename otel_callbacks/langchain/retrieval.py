@@ -6,9 +6,6 @@ from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from otel_callbacks import providers
-from otel_callbacks.documents import rescored
-from otel_callbacks.guard import guarded
 from otel_callbacks.langchain.translate import (
     MODEL_KEYS,
     URL_KEYS,
@@ -24,8 +21,21 @@ from otel_callbacks.operations import (
     Retrieval,
     ScoreKind,
     Usage,
+    providers,
+    rescored,
 )
-from otel_callbacks.reading import attribute, integer, is_a, is_list, items, mapping, name, number, word
+from otel_callbacks.operations.payload import (
+    attribute,
+    integer,
+    is_a,
+    is_list,
+    items,
+    mapping,
+    name,
+    number,
+    word,
+)
+from otel_callbacks.runtime.faults import guarded
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
 

@@ -8,8 +8,6 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
-from otel_callbacks import providers, reading
-from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import graphs, messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -20,9 +18,11 @@ from otel_callbacks.operations import (
     ToolExecution,
     Usage,
     Workflow,
+    payload,
+    providers,
     with_few_parts,
 )
-from otel_callbacks.reading import (
+from otel_callbacks.operations.payload import (
     MOST_DESCRIPTION,
     attribute,
     integer,
@@ -34,6 +34,7 @@ from otel_callbacks.reading import (
     word,
     words,
 )
+from otel_callbacks.runtime.faults import guarded
 
 Metadata = Mapping[str, Any]
 
@@ -87,7 +88,7 @@ def chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) 
 
 def conversation_id(metadata: Metadata) -> str | None:
     """The conversation as the application named it; never made up."""
-    return next((given for key in _CONVERSATION_KEYS if (given := reading.name(metadata.get(key)))), None)
+    return next((given for key in _CONVERSATION_KEYS if (given := payload.name(metadata.get(key)))), None)
 
 
 def inference(serialized: Any, told: Any, extra: Mapping[str, Any], *, text_completion: bool) -> Inference:

@@ -11,8 +11,6 @@ from typing import Any
 
 from opentelemetry.context import get_current
 
-from otel_callbacks.current import Run, enclosing_run
-from otel_callbacks.guard import guarded
 from otel_callbacks.langchain import retrieval
 from otel_callbacks.langchain.observe import (
     Call,
@@ -24,7 +22,9 @@ from otel_callbacks.langchain.observe import (
     watch_object,
 )
 from otel_callbacks.operations import Embedding, Rerank, Retrieval
-from otel_callbacks.reading import integer
+from otel_callbacks.operations.payload import integer
+from otel_callbacks.runs.current_span import Run, enclosing_run
+from otel_callbacks.runtime.faults import guarded
 
 Arguments = Sequence[Any]
 Keywords = Mapping[str, Any]

@@ -16,11 +16,12 @@ from workflows.errors import WorkflowCancelledByUser
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
-from otel_callbacks.current import Run, enclosing_run, ended_run, inherit
-from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index import inference, streams, translate
 from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
-from otel_callbacks.recorder import Recorder
+from otel_callbacks.recording.inheritance import inherit
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import Run, enclosing_run, ended_run
+from otel_callbacks.runtime.faults import guarded
 
 RecorderFor = Callable[[Any], Recorder | None]
 

@@ -17,18 +17,18 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Legac
 from llama_index.core.callbacks.schema import CBEventType
 from opentelemetry.context import get_current
 
-from otel_callbacks.current import enclosing_run
-from otel_callbacks.guard import guarded
+from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.llama_index.registration import register
-from otel_callbacks.lookback import LooksBack
 from otel_callbacks.operations import Inference
-from otel_callbacks.recorder import Recorder
-from otel_callbacks.settings import Options, recorder
+from otel_callbacks.options import Options, recorder
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import enclosing_run
+from otel_callbacks.runtime.faults import guarded
 
 _MAX_REMEMBERED = 64
 
 
-class OTelCallbackHandler(LooksBack, LegacyBaseCallbackHandler):
+class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
     """Traces LlamaIndex with OpenTelemetry.
 
     Put it in `Settings.callback_manager = CallbackManager([OTelCallbackHandler()])` or set
@@ -36,7 +36,7 @@ class OTelCallbackHandler(LooksBack, LegacyBaseCallbackHandler):
     component alone, or use `instrument()` for the whole process; any combination gives one span per operation.
 
     Args:
-        options: see `otel_callbacks.settings.Options`; all are optional.
+        options: see `otel_callbacks.options.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the message says what would be.

@@ -9,12 +9,9 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
-from otel_callbacks import providers
-from otel_callbacks.guard import guarded
-from otel_callbacks.lineage import Prompt
 from otel_callbacks.llama_index import messages
-from otel_callbacks.operations import Inference, Usage
-from otel_callbacks.reading import (
+from otel_callbacks.operations import Inference, Usage, providers
+from otel_callbacks.operations.payload import (
     MOST,
     attribute,
     is_a,
@@ -26,6 +23,8 @@ from otel_callbacks.reading import (
     word,
     words,
 )
+from otel_callbacks.rag.prompt_sources import Prompt
+from otel_callbacks.runtime.faults import guarded
 
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")

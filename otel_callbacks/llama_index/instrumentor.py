@@ -3,7 +3,8 @@
 from typing import Any
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, _gate
-from otel_callbacks.settings import handler_for, put_in_charge
+from otel_callbacks.options import handler_for
+from otel_callbacks.recording.in_charge import put_in_charge
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:

@@ -15,8 +15,6 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from otel_callbacks import providers
-from otel_callbacks.cost.prompts import PromptWeights, weight
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -28,8 +26,10 @@ from otel_callbacks.operations import (
     ToolCall,
     ToolCallResponse,
     first_and_newest,
+    providers,
 )
-from otel_callbacks.reading import attribute, is_a, is_list, items, mapping, text, word
+from otel_callbacks.operations.payload import attribute, is_a, is_list, items, mapping, text, word
+from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 
 _MOST_BLOCKS = 250
 _MOST_CALLS = 100

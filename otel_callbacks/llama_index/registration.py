@@ -21,11 +21,11 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
-from otel_callbacks import fork
-from otel_callbacks.guard import guarded
 from otel_callbacks.llama_index.dispatch import RecorderFor, Shown, client
-from otel_callbacks.reading import attribute, is_a, text
-from otel_callbacks.recorder import Recorder
+from otel_callbacks.operations.payload import attribute, is_a, text
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.faults import guarded
 
 
 @functools.singledispatch

@@ -19,7 +19,7 @@ from typing import Any
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 
-from otel_callbacks.place import on_stack
+from otel_callbacks.runtime.execution_context import on_stack
 
 End = Callable[[BaseException | None, Any], Any]
 """Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None; and with what

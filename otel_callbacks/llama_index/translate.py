@@ -37,8 +37,6 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Event
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
-from otel_callbacks import providers
-from otel_callbacks.documents import rescored
 from otel_callbacks.llama_index import inference, messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -51,8 +49,10 @@ from otel_callbacks.operations import (
     Step,
     ToolExecution,
     Workflow,
+    providers,
+    rescored,
 )
-from otel_callbacks.reading import (
+from otel_callbacks.operations.payload import (
     MOST_DESCRIPTION,
     attribute,
     integer,

@@ -5,9 +5,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from otel_callbacks import providers
 from otel_callbacks.manual import messages, results
-from otel_callbacks.operations import Operation
+from otel_callbacks.operations import Operation, providers
 
 _SCALARS = {str, int, float, bool}
 

@@ -14,7 +14,6 @@ from typing import Any, Self
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
-from otel_callbacks.guard import guarded
 from otel_callbacks.manual import results
 from otel_callbacks.manual.parameters import Parameters
 from otel_callbacks.manual.span import OperationSpan, passed_over
@@ -29,7 +28,8 @@ from otel_callbacks.operations import (
     ToolExecution,
     Workflow,
 )
-from otel_callbacks.recorder import Recorder
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runtime.faults import guarded
 
 _Told = Callable[..., dict[str, Any] | None]
 """What the arguments tell: the fields that hold `content`, or the others."""

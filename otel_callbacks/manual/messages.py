@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from otel_callbacks import providers
-from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse
+from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse, providers
 from otel_callbacks.privacy.values import parsed
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}

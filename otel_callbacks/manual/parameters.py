@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from otel_callbacks.guard import guarded
 from otel_callbacks.manual import messages, results
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -17,6 +16,7 @@ from otel_callbacks.operations import (
     ToolExecution,
     Workflow,
 )
+from otel_callbacks.runtime.faults import guarded
 
 
 def _integer(value: Any) -> int | None:

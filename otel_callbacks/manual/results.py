@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from numbers import Real
 from typing import Any
 
-from otel_callbacks import providers
-from otel_callbacks.guard import guarded
 from otel_callbacks.manual import messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -23,7 +21,9 @@ from otel_callbacks.operations import (
     ToolExecution,
     Usage,
     Workflow,
+    providers,
 )
+from otel_callbacks.runtime.faults import guarded
 
 _IDS = ("id", "id_", "doc_id", "document_id", "_id")
 _SCORES = ("score", "relevance_score", "similarity")

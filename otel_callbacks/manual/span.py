@@ -6,10 +6,8 @@ from typing import Any, Self
 
 from opentelemetry import context as context_api
 
-from otel_callbacks.current import Run, enclosing_run, inherit, suppressed
-from otel_callbacks.guard import guarded
-from otel_callbacks.lineage import read_messages
 from otel_callbacks.manual import messages, results
+from otel_callbacks.manual.recorder import current_recorder
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -21,8 +19,11 @@ from otel_callbacks.operations import (
     Usage,
     Workflow,
 )
-from otel_callbacks.recorder import Recorder
-from otel_callbacks.settings import current_recorder
+from otel_callbacks.rag.prompt_sources import read_messages
+from otel_callbacks.recording.inheritance import inherit
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import Run, enclosing_run, suppressed
+from otel_callbacks.runtime.faults import guarded
 
 
 def passed_over(kind: type[Operation]) -> bool:

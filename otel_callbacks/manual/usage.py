@@ -2,10 +2,9 @@
 
 from decimal import Decimal, InvalidOperation
 
-from otel_callbacks import providers
-from otel_callbacks.guard import guarded
-from otel_callbacks.operations import Inference, Usage
-from otel_callbacks.settings import current_recorder
+from otel_callbacks.manual.recorder import current_recorder
+from otel_callbacks.operations import Inference, Usage, providers
+from otel_callbacks.runtime.faults import guarded
 
 
 def record_usage(

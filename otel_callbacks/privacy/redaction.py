@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from otel_callbacks import semconv
-from otel_callbacks.guard import faults
 from otel_callbacks.privacy.patterns import PERSONAL, without, without_secrets
+from otel_callbacks.runtime.faults import faults
 
 Rule = str | re.Pattern[str] | Callable[[str], str]
 """The name of a kind of personal data, an expression whose matches are removed, or a function from text to text."""

@@ -10,7 +10,7 @@ from math import inf
 
 from otel_callbacks.privacy.patterns import MARK
 from otel_callbacks.privacy.redaction import REACH
-from otel_callbacks.reading import well_formed
+from otel_callbacks.runtime.encodable import well_formed
 
 _SEPARATOR = 4  # characters of JSON around an item: quotes or brackets, comma, space
 _MARK = 48  # the room that the mark of something cut needs

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from otel_callbacks.privacy.redaction import REDACTED, Redactor
 from otel_callbacks.privacy.texts import Room, shorten, told
-from otel_callbacks.reading import INT64
+from otel_callbacks.runtime.encodable import INT64
 
 _MAX_DEPTH = 12
 _MAX_KEY = 256

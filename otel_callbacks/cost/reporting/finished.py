@@ -7,11 +7,11 @@ from decimal import Context, Decimal
 from typing import Any, Literal
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import COSTS, Span
-from otel_callbacks.cost.prices import Call, Pricer, Unpriced
+from otel_callbacks.cost.model_calls import COSTS, Span
+from otel_callbacks.cost.pricing import Call, Pricer, Unpriced
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.operations import Usage
-from otel_callbacks.providers import count
+from otel_callbacks.operations.providers import count
 
 EXACT = Context(prec=120)
 """For sums: digits enough that no sum of what spans carry is rounded."""

@@ -22,7 +22,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.providers import provider_name
+from otel_callbacks.operations.providers import provider_name
 
 
 class InvoiceError(ValueError):

@@ -7,14 +7,14 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import Span
+from otel_callbacks.cost.model_calls import Span
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.cost.reporting.drift import CENT, Charged, Traced, cause
 from otel_callbacks.cost.reporting.finished import Charge, Charging, day_of, model_of, text, usage_of
 from otel_callbacks.cost.reporting.invoices import Line
 from otel_callbacks.cost.reporting.models import Model, model_of_name, model_within
 from otel_callbacks.operations import Usage
-from otel_callbacks.providers import provider_name
+from otel_callbacks.operations.providers import provider_name
 
 ALL_MODELS = "(all models)"
 

@@ -11,7 +11,7 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.cost.counting import Calls, OfSpans, spans_of
+from otel_callbacks.cost.model_calls import Calls, OfSpans, spans_of
 from otel_callbacks.cost.reporting.drift import TOKEN_TOLERANCE, USD_TOLERANCE, Traced, cause, drift, near
 from otel_callbacks.cost.reporting.finished import EXACT, Charging, recorded
 from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import Calls, OfSpans, Span, spans_of
+from otel_callbacks.cost.model_calls import Calls, OfSpans, Span, spans_of
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.cost.reporting.finished import (
     EXACT,

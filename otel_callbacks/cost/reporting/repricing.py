@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
-from otel_callbacks.cost.counting import OfSpans, spans_of
-from otel_callbacks.cost.prices import Pricer, Prices, price_book
+from otel_callbacks.cost.model_calls import OfSpans, spans_of
+from otel_callbacks.cost.pricing import Pricer, Prices, price_book
 from otel_callbacks.cost.reporting.finished import EXACT, recorded, repriced
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, names_of
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
-from otel_callbacks import fork
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.guard import guarded
+from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.faults import guarded
 
 _SPAN_BYTES = 2_000  # a span without attributes, about
 _VALUE_BYTES = 100  # an attribute beside its value

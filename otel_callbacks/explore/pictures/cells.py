@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import kind_of
+from otel_callbacks.cost.model_calls import kind_of
 from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.trace import Trace

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.counting import COSTS, kind_of
+from otel_callbacks.cost.model_calls import COSTS, kind_of
 from otel_callbacks.explore.spans.attributes import (
     Attributes,
     integer,

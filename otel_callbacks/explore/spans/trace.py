@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from otel_callbacks.cost.counting import claim, count_once
+from otel_callbacks.cost.model_calls import claim, count_once
 from otel_callbacks.explore.spans.records import SpanRecord
 
 if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for

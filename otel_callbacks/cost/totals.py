@@ -1,0 +1,115 @@
+"""Totals that add up: every leaf is counted once, into the runs that enclose it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import attrgetter
+
+from otel_callbacks import operations, semconv
+from otel_callbacks.cost.call_cost import CallCost
+from otel_callbacks.cost.pricing import Cost
+from otel_callbacks.cost.rates import ZERO, add
+
+_INCLUSIVE = (
+    ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
+    ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
+    ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
+    ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
+    ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
+    ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
+    ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
+    ("unpriced_calls", semconv.ROLLUP_UNPRICED_CALLS),
+)
+_INCLUSIVE_NAMES = tuple(name for _, name in _INCLUSIVE)
+_inclusive = attrgetter(*(field for field, _ in _INCLUSIVE))
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run and everything below it used.
+
+    The `own_` counts stop at the border of an agent: they are the agent's own model and tool calls, without
+    those of the agents it called, as the conventions ask of `invoke_agent`. `cost` is USD, None if nothing was priced.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    reasoning_tokens: int = 0
+    inference_calls: int = 0
+    tool_calls: int = 0
+    cached_calls: int = 0
+    unpriced_calls: int = 0
+    cost: Decimal | None = None
+    own_input_tokens: int = 0
+    own_output_tokens: int = 0
+    own_inference_calls: int = 0
+    own_tool_calls: int = 0
+    own_finish_reasons: Sequence[str] | None = None
+    retrieved: bool = False
+
+    def count(self, operation: operations.Operation, charge: CallCost | None) -> None:
+        """Adds a leaf and what it was charged."""
+        if isinstance(charge, Cost):
+            self.cost = charge.total if self.cost is None else add(self.cost, charge.total)
+        elif charge is not None:
+            self.unpriced_calls += 1
+        if isinstance(operation, operations.Inference):
+            self._count_inference(operation)
+        elif isinstance(operation, operations.ToolExecution):
+            self.tool_calls += 1
+            self.own_tool_calls += 1
+        elif isinstance(operation, operations.Embedding):
+            self.input_tokens += (operation.usage and operation.usage.input_tokens) or 0
+        elif isinstance(operation, operations.Retrieval):
+            self.retrieved = True
+
+    def _count_inference(self, operation: operations.Inference) -> None:
+        if operation.cached:  # nothing was sent: neither a call nor tokens
+            self.cached_calls += 1
+            return
+        self.inference_calls += 1
+        self.own_inference_calls += 1
+        if operation.finish_reasons:
+            self.own_finish_reasons = operation.finish_reasons
+        usage = operation.usage
+        if usage is None:
+            return
+        sent, received = usage.input_tokens or 0, usage.output_tokens or 0
+        self.input_tokens += sent
+        self.own_input_tokens += sent
+        self.output_tokens += received
+        self.own_output_tokens += received
+        self.cache_read_tokens += usage.cache_read_input_tokens or 0
+        self.reasoning_tokens += usage.reasoning_output_tokens or 0
+
+    def add(self, other: "Totals", *, own: bool) -> None:
+        """Adds the totals of a run below; `own=False` at the border of an agent."""
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cache_read_tokens += other.cache_read_tokens
+        self.reasoning_tokens += other.reasoning_tokens
+        self.inference_calls += other.inference_calls
+        self.tool_calls += other.tool_calls
+        self.cached_calls += other.cached_calls
+        self.unpriced_calls += other.unpriced_calls
+        if other.cost is not None:
+            self.cost = add(self.cost or ZERO, other.cost)
+        self.retrieved = self.retrieved or other.retrieved
+        if own:
+            self.own_input_tokens += other.own_input_tokens
+            self.own_output_tokens += other.own_output_tokens
+            self.own_inference_calls += other.own_inference_calls
+            self.own_tool_calls += other.own_tool_calls
+            self.own_finish_reasons = other.own_finish_reasons or self.own_finish_reasons
+
+    def attributes(self) -> dict[str, int | float]:
+        """The inclusive totals that are not zero, under our own names so that no back end adds them up twice."""
+        attributes: dict[str, int | float] = {
+            name: value for name, value in zip(_INCLUSIVE_NAMES, _inclusive(self), strict=True) if value
+        }
+        if total := self.input_tokens + self.output_tokens:
+            attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
+        if self.cost is not None:
+            attributes[semconv.ROLLUP_COST_USD] = float(self.cost)
+        return attributes

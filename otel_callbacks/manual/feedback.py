@@ -1,0 +1,129 @@
+"""What people and judges think of a trace: recorded now, or later and from another process."""
+
+import math
+import re
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
+from opentelemetry.trace import SpanContext, TraceFlags
+
+from otel_callbacks import semconv
+from otel_callbacks.manual.recorder import current_recorder
+from otel_callbacks.runs.current_span import suppressed
+from otel_callbacks.runtime.faults import guarded
+
+_HEX = re.compile(r"(?:0x)?([0-9a-f]+)", re.IGNORECASE)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_ACCEPTED = (
+    "ids (hex or int), a W3C traceparent, or a span or trace of OpenTelemetry or otel_callbacks.explore"
+)
+
+
+def current_trace_id() -> str | None:
+    """The id, in hex, of the trace that this code is in; None outside of any."""
+    context = trace_api.get_current_span().get_span_context()
+    return trace_api.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+def record_feedback(
+    trace: Any,
+    span: Any = None,
+    *,
+    name: str,
+    score: float | None = None,
+    label: str | None = None,
+    explanation: str | None = None,
+) -> None:
+    """Records feedback on a trace or on one span of it, which may have ended, and in another process.
+
+    It becomes a `gen_ai.evaluation.result` event in the context of that span; and, for back ends that take no events,
+    a span `evaluation {name}` that links to it. That is in a trace of its own: a late child would stretch the duration
+    of the trace it joins, by days if need be, and comes too late where traces are closed after a few minutes.
+
+    Args:
+        trace: the trace: its id (hex or int), a W3C traceparent, or a span or trace of OpenTelemetry or of
+            `otel_callbacks.explore`. What names a span besides is about that span, if `span` does not name another.
+        span: the span: its id, or any of the objects above.
+        name: what is judged, such as "helpful" or "faithfulness".
+        score: how good it is.
+        label: the judgement in a word, such as "pass".
+        explanation: why; recorded if the content policy says so.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message says what would be.
+    """
+    attributes = _attributes(name, score, label, explanation)
+    subject = _subject(trace, span)
+    if not suppressed(context_api.get_current()):
+        _record(subject, attributes, explanation)
+
+
+@guarded
+def _record(subject: SpanContext, attributes: dict[str, Any], explanation: str | None) -> None:
+    content = {} if explanation is None else {semconv.EVALUATION_EXPLANATION: explanation}
+    current_recorder().evaluated(subject, attributes, content)
+
+
+def _attributes(name: str, score: float | None, label: str | None, explanation: str | None) -> dict[str, Any]:
+    for argument, text in (("name", name), ("label", label), ("explanation", explanation)):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{argument} must be a string, not {type(text).__name__}: {text!r:.100}")
+    if not name:
+        raise ValueError("name must say what is judged, such as 'helpful'; it is empty")
+    if score is None and label is None and explanation is None:
+        raise ValueError("give a score, a label or an explanation; without any there is no feedback")
+    attributes: dict[str, Any] = {semconv.EVALUATION_NAME: name}
+    if score is not None:
+        attributes[semconv.EVALUATION_SCORE_VALUE] = _score(score)
+    if label is not None:
+        attributes[semconv.EVALUATION_SCORE_LABEL] = label
+    return attributes
+
+
+def _score(score: float) -> float:
+    if not isinstance(score, int | float):
+        raise TypeError(f"score must be a number, not {type(score).__name__}: {score!r:.100}")
+    if not math.isfinite(score):
+        raise ValueError(f"score={score!r} is no score; it must be finite")
+    return float(score)
+
+
+def _subject(trace: Any, span: Any) -> SpanContext:
+    """The context of the span that feedback is about; of a trace alone, one without a span id."""
+    trace_id, span_id, flags = _identify("trace", trace)
+    if span is not None:
+        first, second, its_flags = _identify("span", span)
+        if second is None:
+            span_id = first  # an id alone
+        elif first == trace_id:
+            span_id, flags = second, its_flags
+        else:
+            raise ValueError(f"span={span!r:.100} is not in the trace {trace_api.format_trace_id(trace_id)}")
+    if not 0 < trace_id < 2**128:
+        raise ValueError(f"trace={trace!r:.100} is no trace id, which has up to 32 hex digits and is not 0")
+    if span_id is not None and not 0 < span_id < 2**64:
+        raise ValueError(f"span={span!r:.100} is no span id, which has up to 16 hex digits and is not 0")
+    return SpanContext(trace_id, span_id or 0, is_remote=True, trace_flags=flags)
+
+
+def _identify(argument: str, value: Any) -> tuple[int, int | None, TraceFlags]:
+    """The one or two ids in a value, and whether the trace was sampled: yes, unless it says otherwise."""
+    sampled = TraceFlags(TraceFlags.SAMPLED)
+    if isinstance(value, int):
+        return value, None, sampled
+    if isinstance(value, str):
+        if parent := _TRACEPARENT.fullmatch(value.strip()):
+            trace_id, span_id, flags = parent.groups()
+            return int(trace_id, 16), int(span_id, 16), TraceFlags(int(flags, 16))
+        if digits := _HEX.fullmatch(value.strip()):
+            return int(digits[1], 16), None, sampled
+        raise ValueError(f"{argument}={value!r:.100} is no id; give {_ACCEPTED}")
+    context = value.get_span_context() if hasattr(value, "get_span_context") else value
+    if isinstance(context, SpanContext):
+        return context.trace_id, context.span_id, context.trace_flags
+    roots = getattr(value, "roots", None)  # of a trace in otel_callbacks.explore, as a rule one
+    record = roots[0] if roots else value
+    if not isinstance(trace_hex := getattr(record, "trace_id", None), str):
+        raise TypeError(f"{argument} must be {_ACCEPTED}, not {type(value).__name__}")
+    return int(trace_hex, 16), int(record.span_id, 16), sampled

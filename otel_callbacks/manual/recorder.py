@@ -1,0 +1,27 @@
+"""The recorder that operations by hand go to."""
+
+import functools
+
+from opentelemetry import context as context_api
+
+from otel_callbacks.options import recorder
+from otel_callbacks.recording.in_charge import recorder_in_charge
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import enclosing_run
+
+
+def current_recorder() -> Recorder:
+    """Who records here: the recorder of the innermost run, else the process-wide one.
+
+    That is the one in charge; without any, one with the global providers and the environment's settings.
+    """
+    run = enclosing_run(context_api.get_current())
+    if run is not None:
+        around: Recorder = run.recorder
+        return around
+    return recorder_in_charge() or _default()
+
+
+@functools.cache
+def _default() -> Recorder:
+    return recorder()

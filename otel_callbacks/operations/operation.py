@@ -1,0 +1,165 @@
+"""The operations: one class for each kind of work that a framework reports.
+
+A handler creates an operation when the work starts and completes the same object when the work ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from otel_callbacks.operations.documents import Document, ScoreKind
+from otel_callbacks.operations.messages import Message
+from otel_callbacks.operations.usage import Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """What all operations share. `name` is the key in the span's name: a model, an agent, a tool, a node."""
+
+    CONTENT: ClassVar[Sequence[str]] = ()
+    """The fields that hold content, or objects of the application."""
+
+    name: str | None = None
+    conversation_id: str | None = None
+
+    def forget_content(self) -> None:
+        """Lets go of content, when all that is to be told of it has been told."""
+        for field_ in self.CONTENT:
+            setattr(self, field_, None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Workflow(Operation):
+    """The outermost chain or graph of a call, or a sub-graph that the application defined."""
+
+    CONTENT = ("input_messages", "output_messages")
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentInvocation(Operation):
+    """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end."""
+
+    CONTENT = ("input_messages", "output_messages")
+    description: str | None = None
+    finish_reasons: Sequence[str] | None = None
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Step(Operation):
+    """Anything else worth a span: a graph node, a named runnable, a workflow step."""
+
+    node: str | None = None
+    step: int | None = None
+    path: str | None = None
+    checkpoint_ns: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolExecution(Operation):
+    """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
+
+    CONTENT = ("arguments", "result")
+    type: str = "function"
+    description: str | None = None
+    call_id: str | None = None
+    agent_name: str | None = None
+    arguments: Any = None
+    result: Any = None
+    result_size: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Retrieval(Operation):
+    """A search. `name` is the data source, when it has an id of its own.
+
+    `scored` is what the store behind a retriever scored, which the retriever itself does not tell: the store's
+    document, its score and its kind.
+    """
+
+    CONTENT = ("query", "documents")
+    provider: str | None = None
+    top_k: int | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    embedding_model: str | None = None
+    query: str | None = None
+    documents: Sequence[Document] | None = None
+    score_kind: ScoreKind | None = None
+    scored: Sequence[tuple[Any, float, ScoreKind | None]] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Embedding(Operation):
+    """Texts turned into vectors, of which only the number and length are kept; `name` is the model."""
+
+    provider: str | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+    encoding_formats: Sequence[str] | None = None
+    response_model: str | None = None
+    count: int | None = None
+    dimension_count: int | None = None
+    usage: Usage | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Rerank(Operation):
+    """Documents put in a better order; `name` is the model, `documents` are those that were kept."""
+
+    CONTENT = ("query", "candidates", "documents")
+    provider: str | None = None
+    top_n: int | None = None
+    query: str | None = None
+    candidates: Sequence[Document] | None = None
+    documents: Sequence[Document] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Inference(Operation):
+    """One model call; `name` is the requested model.
+
+    `cached` marks an answer that the framework took from its own cache: nothing was sent, nothing is owed.
+    `duplicate` marks the call of a model that wraps another; its usage is the inner call's. `reported_usd` is what
+    the provider or a gateway says it cost. Times are seconds.
+    """
+
+    CONTENT = ("input_messages", "output_messages", "tool_definitions")
+    text_completion: bool = False
+    provider: str | None = None
+    server_address: str | None = None
+    server_port: int | None = None
+
+    choice_count: int | None = None
+    frequency_penalty: float | None = None
+    max_tokens: int | None = None
+    presence_penalty: float | None = None
+    previous_response_id: str | None = None
+    reasoning_level: str | None = None
+    seed: int | None = None
+    stop_sequences: Sequence[str] | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    output_type: str | None = None
+    request_service_tier: str | None = None
+
+    response_model: str | None = None
+    response_id: str | None = None
+    response_service_tier: str | None = None
+    system_fingerprint: str | None = None
+    finish_reasons: Sequence[str] | None = None
+    time_to_first_chunk: float | None = None
+    usage: Usage | None = None
+    reported_usd: Decimal | None = None
+    cached: bool = False
+    duplicate: bool | None = None
+
+    input_messages: Sequence[Message] | None = None
+    output_messages: Sequence[Message] | None = None
+    tool_definitions: Sequence[Mapping[str, Any]] | None = None

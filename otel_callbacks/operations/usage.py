@@ -1,0 +1,22 @@
+"""Token counts of one model call."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one model call, as the provider bills them; None means not reported.
+
+    `input_tokens` includes the cache reads and writes, `output_tokens` includes the reasoning: the breakdowns
+    are parts of the totals, never additions (GenAI conventions, "usage"). `cache_write_1h_input_tokens` is the part
+    of the cache writes that is kept for an hour, which costs more.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    cache_write_1h_input_tokens: int | None = None

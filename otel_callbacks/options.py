@@ -1,0 +1,127 @@
+"""The arguments that every handler takes, checked when it is made."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks.cost.attribution import Attribution, Given
+from otel_callbacks.cost.budget import Budget, Budgets
+from otel_callbacks.cost.call_cost import CallCosts
+from otel_callbacks.cost.pricing import Pricer, Prices, price_book
+from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
+from otel_callbacks.recording.recorder import DETAILS, Detail, Recorder
+
+
+class Options(TypedDict, total=False):
+    """The arguments of a handler, all optional.
+
+    Attributes:
+        tracer_provider: where spans go; by default the global provider, whenever it is set.
+        meter_provider: where metrics go; by default the global one.
+        logger_provider: where events go; by default the global one.
+        detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
+            "standard" also graph nodes, named runnables, workflow steps, synthesis and node parsing; "everything"
+            also prompts, parsers, unnamed runnables and every other method that is reported. Totals do not change
+            with it.
+        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
+        prices: prices of your own: a `PriceBook`, a mapping of its form, or the path of a .toml or .json file. They
+            come before the list prices (the extra `cost`).
+        attribution: labels for every call, such as {"feature": "search"}, or a function that returns them and is
+            asked at the root of every call; scopes and metadata override them.
+        baggage_keys: the entries of incoming baggage that are labels; by default none.
+        budgets: who may spend what, see `Budget`.
+        metric_labels: the labels that the metrics of tokens and cost carry, by default ("tenant", "feature"); or a
+            mapping from each to how many values it may take (by default 100), or to the values it may take.
+    """
+
+    tracer_provider: TracerProvider | None
+    meter_provider: MeterProvider | None
+    logger_provider: LoggerProvider | None
+    detail: Detail
+    content: ContentPolicy | str | None
+    prices: Prices | None
+    attribution: Given | None
+    baggage_keys: Sequence[str]
+    budgets: Iterable[Budget]
+    metric_labels: MetricLabels
+
+
+def recorder(**options: Unpack[Options]) -> Recorder:
+    """Makes the recorder of a handler.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the message names it, the value, and what
+            would be right.
+        OSError: the price book cannot be read.
+    """
+    for unknown in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"{unknown} is no argument of a handler; use {', '.join(Options.__annotations__)}")
+    _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
+    _check("meter_provider", options.get("meter_provider"), MeterProvider)
+    _check("logger_provider", options.get("logger_provider"), LoggerProvider)
+    detail = options.get("detail", "standard")
+    if detail not in DETAILS:
+        raise ValueError(f"detail={detail!r} is not known; use one of {', '.join(map(repr, DETAILS))}")
+    return Recorder(
+        options.get("tracer_provider"),
+        options.get("meter_provider"),
+        options.get("logger_provider"),
+        detail=detail,
+        content=ContentPolicy.parse(options.get("content")),
+        charges=_charges(options.get("prices")),
+        attribution=Attribution(options.get("attribution"), options.get("baggage_keys", ())),
+        budgets=Budgets(options.get("budgets", ())),
+        metric_labels=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
+    )
+
+
+def _check(name: str, value: Any, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(
+            f"{name} must be an OpenTelemetry {kind.__name__} or None for the global one,"
+            f" not {type(value).__name__}: {value!r:.100}"
+        )
+
+
+def _charges(prices: Prices | None) -> CallCosts:
+    """Prices calls; the list prices are imported meanwhile, in a thread of their own."""
+    if prices is None:
+        return _list_prices()
+    return _warmed(Pricer(price_book(prices)))
+
+
+@functools.cache
+def _list_prices() -> CallCosts:
+    return _warmed(Pricer())
+
+
+def _warmed(pricer: Pricer) -> CallCosts:
+    pricer.warm()
+    return CallCosts(pricer)
+
+
+_Handler = TypeVar("_Handler")
+
+
+def handler_for(handler: _Handler | None, kind: type[_Handler], options: Mapping[str, Any]) -> _Handler:
+    """The handler that `instrument` was given, else a new one with these options.
+
+    Raises:
+        TypeError: both were given, it is of another kind, or an option is wrong.
+    """
+    if handler is None:
+        return kind(**options)
+    if not isinstance(handler, kind):
+        raise TypeError(f"handler must be an {kind.__module__}.{kind.__name__}, not {handler!r:.100}")
+    if options:
+        raise TypeError(
+            f"instrument() takes a handler or the arguments of a new one, not both; give {', '.join(options)}"
+            f" to the {kind.__name__}"
+        )
+    return handler

@@ -1,0 +1,173 @@
+"""Which of the retrieved documents are in a prompt, also when a template, a splitter or a budget has altered them.
+
+A document that stands in the prompt as it is, or in quotes, is found as it is. The others are compared by their
+words, without punctuation, spacing, case, escapes and Unicode's variants; in Chinese and Japanese, a word is a
+character. Of near-duplicates, one counts if there is what no other found document has. Work is bounded whatever the
+lengths.
+"""
+
+import re
+import unicodedata
+from codecs import unicode_escape_decode
+from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring, encode_basestring_ascii
+from math import ceil
+
+from otel_callbacks.operations import Document
+from otel_callbacks.rag.token_estimate import estimate
+from otel_callbacks.runtime.encodable import well_formed
+
+_MAX_DOCUMENTS = 100
+_SEARCHED = 1_000_000  # bytes, over all documents, that are searched for text as it is
+_COMPARED = 40_000  # bytes of the prompt, and of all documents together, that are compared by words
+_SAMPLE = 1_000  # characters of each end that tell how many bytes the others take
+_LEAST_WORD = 4  # bytes that a word takes on average, at least
+_SHORT = 40  # characters below which a text may stand within other words by chance
+
+_IN_A_ROW, _IN_A_ROW_UNSPACED = 4, 8
+_ENOUGH_ROWS, _ENOUGH_SHARE = 2, 0.1
+
+_Rows = set[int]  # hashes
+
+_UNSPACED = (  # scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u0670\u0900-\u0963\u0970-\u0dff"
+_LETTERS = f"[^\\W_{_UNSPACED}]"
+_WORD = re.compile(f"[{_UNSPACED}]|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*")
+_NOISE = re.compile(r"[^\w\s]{32,}")  # among it, heaps of accents, which take long to normalise
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_FOREIGN_SIGNS = re.compile(f"[^\\w\x00-\x7f{_MARKS}]+")
+_ASCII_SIGNS_TO_SPACES = bytes(
+    byte if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256)
+)
+_SENTENCE = "\ufdfa"  # one sign of 18 letters
+_CODE_POINTS = re.compile(r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*")
+_ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
+_BETWEEN_ESCAPES = 20  # bytes: so many are compared for each escape that is read
+_WRITINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda text: repr(text)[1:-1],  # a list of documents that was put into a template
+    lambda text: encode_basestring(text)[1:-1],
+    lambda text: encode_basestring_ascii(text)[1:-1],
+)
+"""How a text may stand in a prompt, character by character: as it is, as Python writes it, as JSON does."""
+_ESCAPE = re.compile(r"\\[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
+
+
+def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
+    """How much of each document is in the prompt, from 0 (it is not there) to 1 (all of it).
+
+    A text that was retrieved twice counts twice only if it is there twice; a document without content never. Of long
+    prompts head and tail are looked at: 1 MB over all documents for texts as they are, 40 KB for altered ones, and less
+    in other scripts than Latin. After the first hundred documents none is looked for.
+    """
+    texts = [(document.content or "").strip() for document in documents[:_MAX_DOCUMENTS]]
+    shares = [0.0] * len(documents)
+    rest = _take_whole(texts, shares, _ends(prompt, _SEARCHED // max(1, len(texts))))
+    if any(text and not share for text, share in zip(texts, shares, strict=False)):
+        _take_by_words(texts, shares, rest)
+    return shares
+
+
+def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: str) -> float:
+    """About what part of the prompt's tokens documents make, from 0 to 1; `shares` are what `in_prompt` told."""
+    # together, because one estimate of a long text is quicker than many of short ones
+    found = "\n".join(
+        (document.content or "")[: ceil(share * len(document.content or ""))]
+        for document, share in zip(documents, shares, strict=True)
+        if share
+    )
+    whole = estimate(prompt) if found else 0.0
+    return min(1.0, estimate(found) / whole) if whole else 0.0
+
+
+def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
+    """Finds the texts that are there character by character, the longest first; returns the prompt without them."""
+    writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
+    for at in _longest_first(texts):
+        text = texts[at]
+        for write in writings if len(text) >= _SHORT else ():
+            if write(text[:_SHORT]) not in prompt:  # which is told sooner than of the whole
+                continue
+            before, found, after = prompt.partition(write(text))
+            if found:
+                prompt = f"{before}\n{after}"
+                shares[at] = 1.0
+                break
+    return prompt
+
+
+def _take_by_words(texts: Sequence[str], shares: list[float], prompt: str) -> None:
+    """Finds those of the other texts whose words are there, all or enough of them."""
+    limit = _COMPARED // len(texts)
+    words = [_words(text, limit) for text in texts]
+    rest = f" {' '.join(_words(prompt, _COMPARED))} "
+    for at in _longest_first(words):
+        whole = f" {' '.join(words[at])} "
+        if words[at] and not shares[at] and whole in rest:
+            rest = rest.replace(whole, " ", 1)
+            shares[at] = 1.0
+    length = _row_length(words)
+    there = _rows(rest.split(), length)
+    rows = [_rows(each, length) for each in words]
+    taken: _Rows = set().union(*(each for each, share in zip(rows, shares, strict=False) if share))
+    left = [at for at, each in enumerate(rows) if each and not shares[at]]
+    for at in sorted(left, key=lambda at: -len(rows[at] & there) / len(rows[at])):
+        shares[at] = _share(rows[at] - taken, there)
+        if shares[at]:
+            taken |= rows[at]
+
+
+def _share(own: _Rows, there: _Rows) -> float:
+    """The share of a text's own rows of words that are there; 0 if so few that it may be chance."""
+    found = len(own & there)
+    enough = min(_ENOUGH_ROWS, len(own))
+    return found / len(own) if found >= max(1, enough, _ENOUGH_SHARE * len(own)) else 0.0
+
+
+def _longest_first(texts: Sequence[Sequence[str]]) -> list[int]:
+    return sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+
+
+def _ends(text: str, limit: int) -> str:
+    """The text, or so many bytes of its head and tail."""
+    if not text.isascii():
+        sample = text[:_SAMPLE] + text[-_SAMPLE:]
+        limit = limit * len(sample) // len(sample.encode("utf-8", "replace"))
+    return text if len(text) <= limit else f"{text[: limit // 2]}\n{text[-limit // 2 :]}"
+
+
+def _row_length(texts: Sequence[Sequence[str]]) -> int:
+    """How many words in a row do not stand in two texts by chance; a character alone tells less than a word."""
+    words = sum(map(len, texts))
+    characters = sum(len("".join(text)) for text in texts)
+    return _IN_A_ROW if characters > 2 * words else _IN_A_ROW_UNSPACED
+
+
+def _rows(words: Sequence[str], length: int) -> _Rows:
+    return set(map(hash, zip(*(words[start:] for start in range(length)), strict=False)))
+
+
+def _words(text: str, limit: int) -> list[str]:
+    """The words of a text, the same however JSON, HTML, Markdown or a terminal write it."""
+    text, escapes = _ends(text, limit * _ESCAPED), limit // _BETWEEN_ESCAPES + 1
+    if "\\" in text:
+        text = text.replace("\\\\", "\\").replace("\\\\", "\\")  # of JSON in JSON
+        text = well_formed(_CODE_POINTS.sub(_decoded, text, escapes))
+    if "\\" in text or "&" in text:
+        text = _ESCAPE.sub(" ", text, escapes)
+    if not text.isascii():  # which takes longer, the more so the more bytes a character has
+        limit = limit * len(text) // (2 * len(text.encode("utf-8", "replace")))
+    text = _ends(text, limit)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text.replace(_SENTENCE, " ")))
+        if _HAS_UNSPACED.search(text):
+            return _WORD.findall(text.casefold())
+        text = _FOREIGN_SIGNS.sub(" ", text)
+    text = text.casefold().encode("utf-8", "replace").translate(_ASCII_SIGNS_TO_SPACES).decode()
+    return text.split()[: limit // _LEAST_WORD + 1]
+
+
+def _decoded(code_points: re.Match[str]) -> str:
+    return unicode_escape_decode(code_points[0])[0]

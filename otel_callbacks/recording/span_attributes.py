@@ -1,0 +1,318 @@
+"""Operations to spans: name, kind, the attributes at start and the attributes at end.
+
+Each table pairs a field of the operation with the attribute that carries it. What a sampler may want to see is
+in the start tables; the rest is written once, at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from otel_callbacks import operations, semconv
+from otel_callbacks.privacy.redaction import make_safe, safe_name
+from otel_callbacks.rag import recorded_documents
+from otel_callbacks.recording.content_writer import ContentWriter
+
+Attributes = dict[str, AttributeValue]
+_Table = Sequence[tuple[str, str]]
+
+
+def _reader(table: _Table) -> Callable[[Any], Attributes]:
+    """Compiles a table into a function that reads the fields that are set."""
+    names = tuple(attribute for _, attribute in table)
+    fields = attrgetter(*(field for field, _ in table))
+    if len(table) == 1:
+        return lambda operation: {} if (value := fields(operation)) is None else {names[0]: value}
+    return lambda operation: {
+        name: value for name, value in zip(names, fields(operation), strict=True) if value is not None
+    }
+
+
+_CONVERSATION = ("conversation_id", semconv.CONVERSATION_ID)
+_SERVER = (("server_address", semconv.SERVER_ADDRESS), ("server_port", semconv.SERVER_PORT))
+
+_START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
+    operations.Workflow: _reader((("name", semconv.WORKFLOW_NAME), _CONVERSATION)),
+    operations.AgentInvocation: _reader((("name", semconv.AGENT_NAME), _CONVERSATION)),
+    operations.Step: _reader(
+        (
+            ("node", semconv.LANGGRAPH_NODE),
+            ("step", semconv.LANGGRAPH_STEP),
+            ("path", semconv.LANGGRAPH_PATH),
+            ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
+        )
+    ),
+    operations.ToolExecution: _reader(
+        (
+            ("name", semconv.TOOL_NAME),
+            ("type", semconv.TOOL_TYPE),
+            ("agent_name", semconv.AGENT_NAME),
+            ("call_id", semconv.TOOL_CALL_ID),
+            _CONVERSATION,
+        )
+    ),
+    operations.Retrieval: _reader(
+        (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER)
+    ),
+    operations.Rerank: _reader((("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL))),
+    operations.Embedding: _reader(
+        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
+    ),
+    operations.Inference: _reader(
+        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER, _CONVERSATION)
+    ),
+}
+
+_END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
+    operations.Embedding: _reader(
+        (
+            # what the start says as well: an inner model may know what the outer one did not
+            ("provider", semconv.PROVIDER_NAME),
+            ("name", semconv.REQUEST_MODEL),
+            ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
+            ("response_model", semconv.RESPONSE_MODEL),
+            ("dimension_count", semconv.EMBEDDINGS_DIMENSION_COUNT),
+            ("name", semconv.RAG_EMBEDDING_MODEL),
+            ("dimension_count", semconv.RAG_EMBEDDING_DIM),
+            ("count", semconv.RAG_EMBEDDING_COUNT),
+        )
+    ),
+    operations.AgentInvocation: _reader(
+        (("description", semconv.AGENT_DESCRIPTION), ("finish_reasons", semconv.RESPONSE_FINISH_REASONS))
+    ),
+    operations.ToolExecution: _reader(
+        (
+            ("description", semconv.TOOL_DESCRIPTION),
+            ("call_id", semconv.TOOL_CALL_ID),
+            ("result_size", semconv.TOOL_RESULT_SIZE),
+        )
+    ),
+    operations.Rerank: _reader(
+        (
+            ("provider", semconv.PROVIDER_NAME),
+            ("name", semconv.REQUEST_MODEL),
+            ("top_n", semconv.RETRIEVAL_TOP_K),
+        )
+    ),
+    operations.Retrieval: _reader(
+        (
+            ("provider", semconv.PROVIDER_NAME),
+            ("name", semconv.DATA_SOURCE_ID),
+            ("top_k", semconv.RETRIEVAL_TOP_K),
+            ("embedding_model", semconv.REQUEST_MODEL),
+            ("score_kind", semconv.RAG_SCORE_KIND),
+        )
+    ),
+    operations.Inference: _reader(
+        (
+            ("choice_count", semconv.REQUEST_CHOICE_COUNT),
+            ("frequency_penalty", semconv.REQUEST_FREQUENCY_PENALTY),
+            ("max_tokens", semconv.REQUEST_MAX_TOKENS),
+            ("presence_penalty", semconv.REQUEST_PRESENCE_PENALTY),
+            ("previous_response_id", semconv.REQUEST_PREVIOUS_RESPONSE_ID),
+            ("reasoning_level", semconv.REQUEST_REASONING_LEVEL),
+            ("seed", semconv.REQUEST_SEED),
+            ("stop_sequences", semconv.REQUEST_STOP_SEQUENCES),
+            ("stream", semconv.REQUEST_STREAM),
+            ("temperature", semconv.REQUEST_TEMPERATURE),
+            ("top_k", semconv.REQUEST_TOP_K),
+            ("top_p", semconv.REQUEST_TOP_P),
+            ("output_type", semconv.OUTPUT_TYPE),
+            ("request_service_tier", semconv.OPENAI_REQUEST_SERVICE_TIER),
+            ("response_model", semconv.RESPONSE_MODEL),
+            ("response_id", semconv.RESPONSE_ID),
+            ("response_service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
+            ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
+            ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
+            ("time_to_first_chunk", semconv.RESPONSE_TIME_TO_FIRST_CHUNK),
+            ("duplicate", semconv.DUPLICATE),
+        )
+    ),
+}
+
+_USAGE = _reader(
+    (
+        ("input_tokens", semconv.USAGE_INPUT_TOKENS),
+        ("output_tokens", semconv.USAGE_OUTPUT_TOKENS),
+        ("cache_read_input_tokens", semconv.USAGE_CACHE_READ_INPUT_TOKENS),
+        ("cache_write_input_tokens", semconv.USAGE_CACHE_WRITE_INPUT_TOKENS),
+        ("reasoning_output_tokens", semconv.USAGE_REASONING_OUTPUT_TOKENS),
+        ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
+        ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
+    )
+)
+
+
+_CACHED = _reader(
+    (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
+)
+"""Of an answer from the framework's cache, which used no tokens now."""
+
+_OPERATION_NAMES = {
+    operations.Workflow: semconv.INVOKE_WORKFLOW,
+    operations.AgentInvocation: semconv.INVOKE_AGENT,
+    operations.ToolExecution: semconv.EXECUTE_TOOL,
+    operations.Retrieval: semconv.RETRIEVAL,
+    operations.Embedding: semconv.EMBEDDINGS,
+    operations.Rerank: semconv.RERANK,
+    operations.Inference: semconv.CHAT,
+}
+_CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
+
+
+def operation_name(operation: operations.Operation) -> str | None:
+    """The value of `gen_ai.operation.name`; None for a step."""
+    if type(operation) is operations.Inference and operation.text_completion:
+        return semconv.TEXT_COMPLETION
+    return _OPERATION_NAMES.get(type(operation))
+
+
+def span_kind(operation: operations.Operation) -> SpanKind:
+    """CLIENT for what calls out to a model or a store, INTERNAL for the rest."""
+    return SpanKind.CLIENT if isinstance(operation, _CLIENTS) else SpanKind.INTERNAL
+
+
+def span_name(operation: operations.Operation) -> str:
+    """`{operation} {key}`, or the operation alone when the key is not known; a step's own name."""
+    verb = operation_name(operation)
+    if verb is None:
+        return operation.name or "step"
+    return f"{verb} {operation.name}" if operation.name else verb
+
+
+_NAMES = {
+    kind: [each.name for each in fields(kind) if each.name in ("name", "provider", "response_model")]
+    for kind in _START
+}
+
+
+def clean_names(operation: operations.Operation) -> None:
+    """Takes credentials out of the names that spans, metrics and the warnings about prices repeat."""
+    for field in _NAMES[type(operation)]:
+        if (name := getattr(operation, field)) is not None:
+            setattr(operation, field, safe_name(name))
+
+
+def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
+    """What is known when the work starts, without credentials; samplers see these.
+
+    `clean` is for the conversation's id, which may be anything of the application's.
+    """
+    attributes = _START[type(operation)](operation)
+    make_safe(attributes)
+    if semconv.CONVERSATION_ID in attributes and operation.conversation_id is not None:
+        attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
+    verb = operation_name(operation)
+    if verb is not None:
+        attributes[semconv.OPERATION_NAME] = verb
+    return attributes
+
+
+def end_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
+    """What is known when the work has ended, without content and credentials.
+
+    `clean` is for what tells documents apart.
+    """
+    read = _END.get(type(operation))
+    if read is None:
+        return {}
+    attributes = read(operation)
+    make_safe(attributes)
+    match operation:
+        case operations.Inference():
+            _put_usage(attributes, operation)
+        case operations.Embedding() if operation.usage is not None:
+            if operation.usage.input_tokens is not None:
+                attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
+        case operations.Retrieval() if operation.documents is not None:
+            attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
+            attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
+                operation.documents, operation.score_kind, clean
+            )
+            _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
+        case operations.Rerank():
+            if operation.candidates is not None:
+                attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
+            if operation.documents is not None:
+                attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents)
+                attributes[semconv.RAG_DOCUMENTS] = recorded_documents.reranked(
+                    operation.documents, operation.candidates or (), clean
+                )
+                _put_top_score(attributes, operation.documents)
+    return attributes
+
+
+def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
+    if not operation.duplicate:
+        attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
+    if operation.usage is not None:
+        attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
+
+
+def _put_top_score(
+    attributes: Attributes, found: Sequence[operations.Document], *, lowest: bool = False
+) -> None:
+    scores = [document.score for document in found if document.score is not None]
+    if scores:
+        attributes[semconv.RAG_TOP_SCORE] = min(scores) if lowest else max(scores)
+
+
+def content_attributes(operation: operations.Operation, writer: ContentWriter) -> dict[str, Any]:
+    """The content of an operation, structured as the conventions want it on events.
+
+    In the order of its worth, for the writer may run out of room.
+    """
+    found: dict[str, Any] = {}
+    match operation:
+        case operations.Inference():
+            _put_messages(found, operation, writer)
+            found[semconv.TOOL_DEFINITIONS] = writer.definitions(
+                semconv.TOOL_DEFINITIONS, operation.tool_definitions
+            )
+        case operations.AgentInvocation() | operations.Workflow():
+            _put_messages(found, operation, writer)
+        case operations.ToolExecution():
+            found[semconv.TOOL_CALL_ARGUMENTS] = writer.value(
+                semconv.TOOL_CALL_ARGUMENTS, "tool_arguments", operation.arguments
+            )
+            found[semconv.TOOL_CALL_RESULT] = writer.value(
+                semconv.TOOL_CALL_RESULT, "tool_results", operation.result
+            )
+        case operations.Retrieval():
+            query = writer.value(semconv.RETRIEVAL_QUERY_TEXT, "queries", operation.query)
+            found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = query
+            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+                semconv.RETRIEVAL_DOCUMENTS, operation.documents
+            )
+        case operations.Rerank():
+            found[semconv.RAG_QUERY] = writer.value(semconv.RAG_QUERY, "queries", operation.query)
+            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+                semconv.RETRIEVAL_DOCUMENTS, operation.documents, operation.candidates or ()
+            )
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def content_remarks(writer: ContentWriter) -> Attributes:
+    """What of the content did not fit."""
+    remarks: Attributes = {}
+    if writer.cut:
+        remarks[semconv.CONTENT_CUT] = writer.cut
+    if writer.left_out:
+        remarks[semconv.CONTENT_MESSAGES_LEFT_OUT] = writer.left_out
+    return remarks
+
+
+def _put_messages(
+    found: dict[str, Any],
+    operation: operations.Inference | operations.AgentInvocation | operations.Workflow,
+    writer: ContentWriter,
+) -> None:
+    for name, conversation in (
+        (semconv.OUTPUT_MESSAGES, operation.output_messages),
+        (semconv.INPUT_MESSAGES, operation.input_messages),
+    ):
+        found[name] = writer.messages(name, conversation)

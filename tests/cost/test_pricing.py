@@ -1,0 +1,324 @@
+import asyncio
+import decimal
+import logging
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from golden_prices import BOOK, BOOK_ROWS, GPT, LIST_ROWS, NOW, UNPRICED, Golden, owed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_callbacks.cost import price_list as listed
+from otel_callbacks.cost.pricing import (
+    LOOKUPS,
+    Call,
+    Cost,
+    Price,
+    PriceBook,
+    PriceList,
+    Pricer,
+    Tier,
+    Unpriced,
+)
+from otel_callbacks.operations import Usage
+
+
+@pytest.fixture(scope="module")
+def pricer() -> Pricer:
+    pricer = Pricer()
+    assert pricer.ready(60)
+    return pricer
+
+
+@pytest.fixture(scope="module")
+def own() -> Pricer:
+    pricer = Pricer(BOOK)
+    assert pricer.ready(60)
+    return pricer
+
+
+def check(cost: Cost | Unpriced, golden: Golden) -> None:
+    assert isinstance(cost, Cost), cost
+    assert (cost.source, (cost.model or "").lower()) == (golden.source, golden.model.lower())
+    parts = {side: Fraction(getattr(cost, side)) for side in ("input", "output", "cache_read", "cache_write")}
+    assert parts == {side: owed(getattr(golden, side)) for side in parts}
+    assert Fraction(cost.request or 0) == Fraction(golden.request)
+    assert Fraction(cost.total) == sum(parts.values()) + Fraction(golden.request)
+
+
+@pytest.mark.parametrize("golden", LIST_ROWS, ids=lambda golden: f"{golden.call.provider}-{golden.name}")
+def test_list_prices_to_the_last_digit(pricer: Pricer, golden: Golden) -> None:
+    cost = pricer.price(golden.call)
+    check(cost, golden)
+    assert isinstance(cost, Cost) and cost.version and cost.version.startswith("genai-prices 0.2")
+
+
+@pytest.mark.parametrize("golden", BOOK_ROWS, ids=lambda golden: golden.name)
+def test_own_prices_to_the_last_digit(own: Pricer, golden: Golden) -> None:
+    cost = own.price(golden.call)
+    check(cost, golden)
+    if golden.source == "price_book":
+        assert isinstance(cost, Cost) and cost.version == "contract 7"
+
+
+def test_the_application_may_round_as_it_likes(own: Pricer) -> None:
+    tiny = next(golden for golden in BOOK_ROWS if golden.name == "to the last digit")
+    with decimal.localcontext(prec=3) as context:
+        check(own.price(tiny.call), tiny)
+        assert decimal.getcontext() is context
+
+
+@pytest.mark.parametrize(
+    ("reason", "call"), [(reason, call) for reason, calls in UNPRICED.items() for call in calls], ids=str
+)
+def test_what_is_not_known_has_no_price(pricer: Pricer, reason: str, call: Call) -> None:
+    assert pricer.price(call) == Unpriced(reason)
+    assert pricer.price(call) == Unpriced(reason)  # as remembered
+
+
+@pytest.mark.parametrize("catalogue", [None, "absent", "broken"])
+def test_without_list_prices(catalogue: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    def absent() -> None:
+        raise ModuleNotFoundError("No module named 'genai_prices'", name="genai_prices")
+
+    def broken() -> None:
+        raise AttributeError("providers")
+
+    source = None if catalogue is None else PriceList(absent if catalogue == "absent" else broken)
+    with caplog.at_level(logging.WARNING, "otel_callbacks"):
+        pricer = Pricer(BOOK, source)
+        pricer.warm()
+        assert pricer.ready() is False
+        assert pricer.price(GPT) == Unpriced("no_price_source")
+        assert pricer.price(replace(GPT, request_model="gpt-99")) == Unpriced("no_price_source")
+    assert len(caplog.records) == (catalogue == "broken")
+    assert pricer.price(replace(GPT, usage=None)) == Unpriced("no_usage")
+    assert pricer.price(replace(GPT, host="localhost")) == Unpriced("local_endpoint")
+    assert pricer.price(replace(GPT, reported_usd=Decimal("0.5"))) == Cost(Decimal("0.5"), "reported")
+    assert isinstance(pricer.price(replace(GPT, request_model="dated")), Cost)
+
+
+def test_a_reported_cost_comes_first(own: Pricer) -> None:
+    reported = Cost(Decimal("0.0123"), "reported")
+    assert own.price(replace(GPT, reported_usd=Decimal("0.0123"))) == reported
+    assert own.price(replace(GPT, usage=None, reported_usd=Decimal("0.0123"))) == reported
+    assert own.price(replace(GPT, reported_usd=Decimal(0))).total == 0
+
+
+@pytest.mark.parametrize("reported", [Decimal("NaN"), Decimal("Infinity"), Decimal(-1), 0.5])
+def test_what_is_no_cost_was_not_reported(pricer: Pricer, reported: Decimal) -> None:
+    cost = pricer.price(replace(GPT, reported_usd=reported))
+    assert isinstance(cost, Cost) and cost.source == "genai_prices"
+
+
+def test_the_frameworks_cache_is_free_and_saves(own: Pricer) -> None:
+    cost = own.price(replace(GPT, cached=True))
+    assert isinstance(cost, Cost)
+    assert (cost.total, cost.input, cost.source, cost.model) == (0, 0, "cache", "gpt-4o")
+    assert cost.saved == Decimal("0.000125")
+    unknown = own.price(replace(GPT, cached=True, request_model="gpt-99"))
+    assert isinstance(unknown, Cost) and (unknown.total, unknown.saved) == (0, None)
+
+
+def test_the_day_is_the_day_in_utc(own: Pricer) -> None:
+    east = timezone(timedelta(hours=9))
+    call = replace(GPT, request_model="dated", usage=Usage(1_000_000, 0))
+    for moment, dollars in (
+        (datetime(2026, 3, 1, 8, tzinfo=east), 1),
+        (datetime(2026, 3, 1, 9, tzinfo=east), 3),
+    ):
+        assert own.price(replace(call, started_at=moment)).total == dollars
+        in_ns = round(moment.timestamp()) * 10**9
+        assert own.price(replace(call, started_at=in_ns)).total == dollars
+    assert own.price(replace(call, started_at=None)).total == 5
+    assert own.price(replace(GPT, request_model="soon")) == Unpriced("unknown_model")
+    with pytest.raises(ValueError, match="no time zone"):
+        own.price(replace(call, started_at=datetime(2026, 3, 1)))
+
+
+def test_every_mapped_provider_is_listed(pricer: Pricer) -> None:
+    from genai_prices.data import providers
+
+    known = {provider.id for provider in providers}
+    assert set(listed._PROVIDERS.values()) <= known
+    assert not set(listed._PROVIDERS) & known  # else the line is not needed
+    assert {identifier for _, identifier in listed._HOSTS} <= known
+    assert {kind for kind, _ in listed._RATE_KEYS} == set(listed.KINDS)
+
+
+def test_parts_that_overlap_have_no_price(own: Pricer) -> None:
+    usage = Usage(0, 10, reasoning_output_tokens=6, audio_output_tokens=6)
+    assert own.price(replace(GPT, request_model="talker", usage=usage)) == Unpriced("invalid_usage")
+
+
+def test_our_arithmetic_agrees_with_theirs(pricer: Pricer) -> None:
+    """All of the data, for usage that needs none of the rules in which we differ."""
+    from genai_prices import Usage as Theirs
+    from genai_prices.data import providers
+
+    compared = 0
+    for provider in providers:
+        for model in provider.models:
+            usage = Usage(250_123, 4_567, 2_345)
+            call = Call(provider=provider.id, request_model=model.id, usage=usage, started_at=NOW)
+            cost = pricer.price(call)
+            found = provider.find_model(model.id, all_providers=providers)
+            if isinstance(cost, Unpriced) or found is None or "embed" in found.id:
+                continue
+            theirs = found.calc_price(
+                Theirs(input_tokens=250_123, output_tokens=4_567, cache_read_tokens=2_345),
+                provider,
+                genai_request_timestamp=NOW,
+            )
+            assert cost.total == theirs.total_price, call
+            compared += 1
+    assert compared > 1_800
+
+
+def test_lookups_are_remembered_and_bounded(pricer: Pricer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    find = PriceList.find
+
+    def counting(self: PriceList, query: listed.Query, names: list[str]) -> object:
+        asked.append(names[0])
+        return find(self, query, names)
+
+    monkeypatch.setattr(PriceList, "find", counting)
+    fresh = Pricer()
+    for _ in range(3):
+        for model in ("gpt-4o", "gpt-99"):
+            fresh.price(replace(GPT, request_model=model))
+    assert asked == ["gpt-4o", "gpt-99"]
+    for number in range(LOOKUPS + 10):
+        fresh.price(replace(GPT, provider="nobody", host=None, request_model=f"m{number}"))
+    assert fresh._lookup.cache_info().currsize == LOOKUPS
+
+
+def slow_catalogue(**patience: float) -> tuple[PriceList, threading.Event]:
+    """A catalogue that is loaded when the event is set."""
+    release = threading.Event()
+
+    def load() -> object:
+        release.wait(60)
+        return listed._genai_prices()
+
+    return PriceList(load, **patience), release
+
+
+def test_off_the_event_loop_the_first_call_waits_and_has_its_price() -> None:
+    catalogue, release = slow_catalogue(patience=60)
+    pricer = Pricer(BOOK, catalogue)
+    assert isinstance(pricer.price(replace(GPT, request_model="dated")), Cost)
+    cached = pricer.price(replace(GPT, cached=True))  # nobody waits for what was saved
+    assert isinstance(cached, Cost) and cached.saved is None
+    timer = threading.Timer(0.05, release.set)
+    timer.start()
+    assert isinstance(pricer.price(GPT), Cost)
+    timer.join()
+
+
+async def test_on_an_event_loop_waits_are_short_and_then_over() -> None:
+    catalogue, release = slow_catalogue(loop_patience=0.05)
+    pricer = Pricer(BOOK, catalogue)
+    pricer.warm()
+    began = time.monotonic()
+    for _ in range(100):
+        assert pricer.price(GPT) == Unpriced("no_price_source")
+    assert time.monotonic() - began < 2  # and not 100 times 0.05
+    release.set()
+    assert await asyncio.to_thread(pricer.ready, 60)
+    assert isinstance(pricer.price(GPT), Cost)  # what was not loaded was not remembered
+
+
+def test_a_thread_lost_in_a_fork_is_replaced() -> None:
+    catalogue = PriceList()
+    lost = threading.Thread(target=lambda: None)
+    lost.start()
+    lost.join()
+    catalogue._thread = lost
+    assert isinstance(Pricer(None, catalogue).price(GPT), Cost)
+
+
+# What holds for any price and any usage.
+
+rates = st.decimals(min_value=0, max_value=10_000, places=6)
+tokens = st.integers(min_value=0, max_value=10**9)
+
+
+@st.composite
+def prices(draw: st.DrawFn, *, tiers: bool = True) -> Price:
+    some = {kind: draw(rates) for kind in ("input", "output")}
+    more = {
+        kind: draw(rates)
+        for kind in ("cache_read", "cache_write", "reasoning", "audio_input", "audio_output")
+        if draw(st.booleans())
+    }
+    steps = (
+        draw(st.lists(st.tuples(tokens, rates), max_size=3, unique_by=lambda step: step[0])) if tiers else []
+    )
+    return Price(**some, **more, tiers=tuple(Tier(above=above, input=rate) for above, rate in steps))
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    read, written, fresh, reasoning, text = (draw(tokens) for _ in range(5))
+    return Usage(read + written + fresh, reasoning + text, read, written, reasoning)
+
+
+def priced(price: Price, usage: Usage) -> Cost:
+    pricer = Pricer(PriceBook.of({"prices": {"m": price}}), None)
+    cost = pricer.price(Call(request_model="m", usage=usage, started_at=NOW))
+    assert isinstance(cost, Cost)
+    return cost
+
+
+def parts(cost: Cost) -> list[Fraction]:
+    found = (cost.input, cost.output, cost.cache_read, cost.cache_write, cost.request)
+    return [Fraction(part) for part in found if part is not None]
+
+
+def plus(one: Usage, other: Usage) -> Usage:
+    names = ("input", "output", "cache_read_input", "cache_write_input", "reasoning_output")
+    return Usage(*((getattr(one, f"{n}_tokens") or 0) + (getattr(other, f"{n}_tokens") or 0) for n in names))
+
+
+nonzero = usages().filter(lambda usage: bool(usage.input_tokens or usage.output_tokens))
+
+
+@given(prices(), nonzero)
+def test_a_cost_is_the_sum_of_its_parts(price: Price, usage: Usage) -> None:
+    cost = priced(price, usage)
+    assert Fraction(cost.total) == sum(parts(cost)) and all(part >= 0 for part in parts(cost))
+
+
+@given(prices(tiers=False), nonzero, nonzero)
+def test_costs_add_up_and_never_fall(price: Price, one: Usage, other: Usage) -> None:
+    together = priced(price, plus(one, other))
+    apart = [priced(price, one), priced(price, other)]
+    assert Fraction(together.total) == sum(Fraction(cost.total) for cost in apart)
+    assert together.total >= max(cost.total for cost in apart)
+
+
+@given(nonzero)
+def test_a_dearer_step_never_makes_a_longer_call_cheaper(usage: Usage) -> None:
+    price = Price(
+        input=Decimal(1), output=Decimal(2), tiers=(Tier(above=10**6, input=Decimal(3), output=Decimal(5)),)
+    )
+    assert priced(price, plus(usage, Usage(1, 1))).total > priced(price, usage).total
+
+
+def test_no_http_client_is_half_imported_beside_the_application() -> None:
+    """openai breaks on a response when another thread is in the middle of importing httpx2."""
+    code = (
+        "import sys; from otel_callbacks.cost.catalogue import Catalogue;"
+        "loaded = []; prices = Catalogue(lambda: loaded.append('httpx2' in sys.modules));"
+        "prices.warm().join(); assert loaded == [True], loaded"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

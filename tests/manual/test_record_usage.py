@@ -1,0 +1,219 @@
+"""A model call made by hand is charged like any other."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from canaries import Canaries
+from fakes import ScriptedModel
+from langchain_core.language_models import LLM
+from langchain_core.tools import tool
+
+from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, inference, record_usage
+from otel_callbacks.cost import report
+from otel_callbacks.options import recorder
+from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.runtime.faults import faults
+from otel_callbacks.testing import Captured
+
+PRICES = {"prices": {"scripted-1": {"input": 2, "output": 10}}}
+USED: Any = {"model": "scripted-1", "input_tokens": 100, "output_tokens": 20}
+CHARGED = {
+    "gen_ai.request.model": "scripted-1",
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 20,
+    "otel_callbacks.usage.source": "provider",
+    "gen_ai.usage.cost_usd": 0.0004,
+    "gen_ai.usage.cost": 0.0004,
+    "otel_callbacks.cost.status": "priced",
+    "otel_callbacks.cost.source": "price_book",
+    "otel_callbacks.cost.model": "scripted-1",
+    "otel_callbacks.cost.input_usd": 0.0002,
+    "otel_callbacks.cost.output_usd": 0.0002,
+}
+
+
+@pytest.fixture(autouse=True)
+def in_charge(captured: Captured) -> Any:
+    by_hand = recorder(**captured.providers, prices=PRICES)
+    put_in_charge(in_charge, lambda: by_hand)
+    yield
+    put_in_charge(in_charge, None)
+
+
+def handler(captured: Captured) -> OTelCallbackHandler:
+    return OTelCallbackHandler(**captured.providers, prices=PRICES)
+
+
+def spent(captured: Captured) -> list[tuple[float, Any]]:
+    points = captured.metrics()["gen_ai.cost.usd"]
+    return [(point.value, point.attributes.get("app.tenant_id")) for point in points]
+
+
+def test_credentials_in_what_is_told_are_removed(captured: Captured) -> None:
+    canaries = Canaries()
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(
+            model=canaries.key, response_model=canaries.key, provider="openai", service_tier=canaries.key
+        )
+    left = repr((captured.spans[0].attributes, captured.metrics()))
+    assert "gen_ai.request.model" in left and "openai.response.service_tier" in left
+    assert not [secret for secret in canaries.secrets if secret in left]
+
+
+def test_on_the_applications_own_span(captured: Captured) -> None:
+    tracer = captured.tracer_provider.get_tracer("application")
+    with attribution(tenant="acme"), tracer.start_as_current_span("ask"):
+        record_usage(**USED)
+    assert captured.tree() == "ask"
+    assert dict(captured.spans[0].attributes or {}) == {**CHARGED, "app.tenant_id": "acme"}
+    assert spent(captured) == [(0.0004, "acme")]
+    row = report(captured.spans, by=["tenant"]).rows[0]
+    assert (row.key, row.calls, row.cost_usd) == (("acme",), 1, Decimal("0.0004"))
+
+
+def test_it_is_labelled_as_a_run_would_be_that_starts_there(captured: Captured) -> None:
+    crossings: list[Any] = []
+    content = ContentPolicy(redact=("emails",))
+    by_hand = recorder(
+        **captured.providers,
+        prices=PRICES,
+        content=content,
+        attribution={"tenant": "ann@example.com"},
+        budgets=[Budget(tenant="ann@example.com", usd="0.0001", on_exceeded=crossings.append)],
+    )
+    put_in_charge(in_charge, lambda: by_hand)
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(**USED)
+    assert (captured.spans[0].attributes or {})["app.tenant_id"] == "[redacted:email]"
+    assert spent(captured) == [(0.0004, "[redacted:email]")]
+    assert len(crossings) == 1
+
+
+def test_a_scope_in_a_tool_counts_more_than_what_the_tool_has(captured: Captured) -> None:
+    @tool
+    def ask(question: str) -> str:
+        """Asks."""
+        tracer = captured.tracer_provider.get_tracer("application")
+        with attribution(tenant="globex"), tracer.start_as_current_span("http"):
+            record_usage(**USED)
+        return "answer"
+
+    with attribution(tenant="acme"):
+        ask.invoke({"question": "q"}, {"callbacks": [handler(captured)]})
+    assert spent(captured) == [(0.0004, "globex")]
+
+
+def test_a_second_call_on_the_same_span_gets_one_of_its_own(captured: Captured) -> None:
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(**USED)
+        record_usage(**USED)
+    assert captured.tree() == "ask\n  chat scripted-1"
+    assert spent(captured) == [(0.0008, None)]
+
+
+def test_in_a_tool_it_is_a_span_below_and_counts_for_all_above(captured: Captured) -> None:
+    @tool
+    def ask(question: str) -> str:
+        """Asks."""
+        record_usage(**USED)
+        with captured.tracer_provider.get_tracer("application").start_as_current_span("http"):
+            record_usage(**USED)
+        return "answer"
+
+    ask.invoke({"question": "q"}, {"callbacks": [handler(captured)]})
+    assert captured.tree() == "execute_tool ask\n  chat scripted-1\n  http"
+    root = captured.spans[0].attributes or {}
+    assert (root["otel_callbacks.rollup.cost_usd"], root["otel_callbacks.rollup.inference_calls"]) == (
+        0.0008,
+        2,
+    )
+
+
+def test_in_the_body_of_a_model_that_reports_nothing_it_completes_the_models_span(captured: Captured) -> None:
+    class Silent(ScriptedModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            record_usage(**USED)
+            result = super()._generate(*args, **kwargs)
+            result.generations[0].message.usage_metadata = None
+            return result
+
+    class SilentText(LLM):
+        @property
+        def _llm_type(self) -> str:
+            return "silent"
+
+        def _call(self, prompt: str, *args: Any, **kwargs: Any) -> str:
+            record_usage(**USED)
+            return "text"
+
+    Silent().invoke("q", {"callbacks": [handler(captured)]})
+    SilentText().invoke("q", {"callbacks": [handler(captured)]})
+    assert captured.tree() == "chat scripted-1\ntext_completion"
+    used = [(span.attributes or {})["gen_ai.usage.input_tokens"] for span in captured.spans]
+    assert used == [100, 100]
+
+
+def test_outside_of_any_span_it_is_a_trace_of_its_own(captured: Captured) -> None:
+    record_usage(**USED, cost_usd="0.01")
+    assert captured.tree() == "chat scripted-1"
+    assert (captured.spans[0].attributes or {})["gen_ai.usage.cost_usd"] == 0.01
+
+
+def test_the_providers_own_report_will_do(captured: Captured) -> None:
+    record_usage(model="scripted-1", usage={"prompt_tokens": 100, "completion_tokens": 20})
+    assert spent(captured) == [(0.0004, None)]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"input_tokens": -5, "output_tokens": 3},
+        {"input_tokens": True, "output_tokens": 3},
+        {"input_tokens": float("nan"), "output_tokens": 3},
+        {"input_tokens": 10**15, "output_tokens": 3},
+        {"input_tokens": "12", "output_tokens": 3},
+    ],
+)
+@pytest.mark.parametrize("where", ["on a span", "nowhere", "in a model"])
+def test_counts_that_make_no_sense_are_told_and_not_priced(
+    where: str, counts: Any, captured: Captured
+) -> None:
+    before = faults.count
+    if where == "on a span":
+        with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+            record_usage(model="scripted-1", **counts)
+    elif where == "in a model":
+        with inference("scripted-1"):
+            record_usage(model="scripted-1", **counts)
+    else:
+        record_usage(model="scripted-1", **counts)
+    found = captured.spans[0].attributes or {}
+    assert found["otel_callbacks.cost.unpriced_reason"] == "invalid_usage"
+    assert "gen_ai.usage.cost_usd" not in found
+    assert "gen_ai.usage.input_tokens" not in found
+    assert faults.count == before
+
+
+def test_counts_that_do_not_fit_together_are_told_and_not_priced(captured: Captured) -> None:
+    with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
+        record_usage(model="scripted-1", input_tokens=5, cache_read_input_tokens=50, output_tokens=3)
+    found = captured.spans[0].attributes or {}
+    assert found["otel_callbacks.cost.unpriced_reason"] == "invalid_usage"
+    assert "gen_ai.usage.cost_usd" not in found
+    assert found["gen_ai.usage.input_tokens"] == 5
+
+
+def test_a_reported_cost_does_not_let_counts_through_that_are_none(captured: Captured) -> None:
+    record_usage(model="scripted-1", input_tokens=-5, output_tokens=3, cost_usd=0.01)
+    found = captured.spans[0].attributes or {}
+    assert (found["gen_ai.usage.cost_usd"], found.get("gen_ai.usage.input_tokens")) == (0.01, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [({"model": ""}, TypeError), ({"cost_usd": -1}, ValueError), ({"cost_usd": Decimal("NaN")}, ValueError)],
+)
+def test_wrong_arguments_are_refused(given: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        record_usage(**{**USED, **given})

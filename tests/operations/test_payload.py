@@ -1,0 +1,56 @@
+"""What an application hands over is read by its type; `test_hostile_callbacks` tries whatever else there is."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from decimal import Decimal
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+import numpy
+import pytest
+from hostile import Failing, FailingDict, FailingList, FailingNumber, FailingText, Lying
+
+from otel_callbacks.operations import payload
+
+
+class Size(IntEnum):
+    BIG = 7
+
+
+CASES: dict[Callable[[Any], Any], list[tuple[Any, Any]]] = {
+    payload.text: [("a", "a"), ("", None), (1, None), (b"a", None), (FailingText("a"), "a"), (Lying(), None)],
+    payload.word: [("x" * 300, "x" * 256), ("\ud83d\ude00 \ud800", "😀 \ufffd"), ("", None), (None, None)],
+    payload.words: [
+        ("a", ("a",)),
+        (["a", 1, ""], ("a",)),
+        ([], None),
+        (None, None),
+        (FailingList(["a"]), ("a",)),
+    ],
+    payload.name: [("a", "a"), (7, "7"), (UUID(int=7), str(UUID(int=7))), (True, None), (10**400, None)],
+    payload.integer: [(7, 7), (Size.BIG, 7), (True, None), (2**63, None), (1.5, None), (FailingNumber(7), 7)],
+    payload.number: [
+        *((7, 7.0), (numpy.float32(0.5), 0.5), (10**400, None), (float("nan"), None), (True, None)),
+        *((Decimal(1), None), ("1", None), (FailingNumber(7), 7.0), (Failing(), None)),
+    ],
+    payload.mapping: [
+        *(({"a": 1}, {"a": 1}), (OrderedDict(a=1), {"a": 1}), (MappingProxyType({"a": 1}), {"a": 1})),
+        *((FailingDict(a=1), {"a": 1}), ([("a", 1)], {}), (None, {}), (Failing(), {}), (Lying(), {})),
+    ],
+    payload.items: [([1], [1]), ((1,), (1,)), (FailingList([1]), [1]), ("a", ()), ({1}, ()), (Lying(), ())],
+}
+
+
+@pytest.mark.parametrize("read", CASES, ids=lambda read: read.__name__)
+def test_reading(read: Callable[[Any], Any]) -> None:
+    for value, expected in CASES[read]:
+        found = read(value)
+        assert found == expected, type(value)
+        assert type(found) is type(expected) or isinstance(found, MappingProxyType)
+
+
+def test_an_attribute_that_fails_is_none() -> None:
+    assert payload.attribute(Failing(), "anything") is None
+    assert payload.attribute(Size.BIG, "value") == 7

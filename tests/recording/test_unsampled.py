@@ -1,0 +1,347 @@
+"""Runs whose spans are not sampled: they count, and are as little work as can be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+from fakes import ScriptedModel, UserSpans, call
+from langchain.agents import create_agent
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.tools import tool
+from langchain_core.vectorstores import InMemoryVectorStore
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.propagate import inject
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+from otel_callbacks import semconv
+from otel_callbacks.cost.budget import Budget
+from otel_callbacks.langchain import OTelCallbackHandler, trace_retriever
+from otel_callbacks.manual import agent, inference, retrieval, step, workflow
+from otel_callbacks.manual import tool as hand_tool
+from otel_callbacks.options import recorder as recorder_of
+from otel_callbacks.privacy.content_scope import content
+from otel_callbacks.recording import in_charge
+from otel_callbacks.testing import Captured, capture
+
+
+class Witness(Sampler):
+    """Drops what is called one of `names`, whatever is above it; remembers what it was asked."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    def should_sample(
+        self, parent_context: Any, trace_id: int, name: str, *args: Any, **kwargs: Any
+    ) -> SamplingResult:
+        self.asked.append(name)
+        return SamplingResult(Decision.DROP if name in self.names else Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return f"Witness, not {DEFAULT_ON.get_description()}"
+
+
+class AlwaysRecording(Sampler):
+    """Records what another sampler drops, for span processors alone, as the SDK's own from 1.40 on."""
+
+    def __init__(self, root: Sampler) -> None:
+        self._root = root
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        result = self._root.should_sample(*args, **kwargs)
+        return SamplingResult(Decision.RECORD_ONLY) if result.decision is Decision.DROP else result
+
+    def get_description(self) -> str:
+        return f"AlwaysRecording{{{self._root.get_description()}}}"
+
+
+class Recording(SpanProcessor):
+    """Notes the names of the spans that are recorded, sampled or not."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.names.append(span.name)
+
+
+ROOT = "invoke_agent librarian"
+
+
+def ask(telemetry: Captured, seen: list[Any] | None = None) -> None:
+    """An agent calls its tool, which opens a span of the user's and tells the headers it would send."""
+
+    @tool
+    def look_up(word: str) -> str:
+        """Looks up."""
+        with UserSpans(telemetry.tracer_provider).tracer.start_as_current_span("mine"):
+            headers: dict[str, str] = {}
+            inject(headers)
+        if seen is not None:
+            seen.append(headers["traceparent"])
+        return "found"
+
+    agent = create_agent(
+        ScriptedModel(script=[call("look_up", word="x"), "done"]), [look_up], name="librarian"
+    )
+    config: Any = {"callbacks": [OTelCallbackHandler(**telemetry.providers)]}
+    before = trace.get_current_span()
+    agent.invoke({"messages": [("user", "hi")]}, config)
+    assert trace.get_current_span() is before
+
+
+def counted(telemetry: Captured) -> dict[str, list[Any]]:
+    """How often and how much by attributes, durations only how often.
+
+    Left out is what is read in prompts, which are looked at only for the sake of a span.
+    """
+    return {
+        name: sorted(
+            (sorted(point.attributes.items()), point.count, None if "duration" in name else point.sum)
+            if hasattr(point, "count")
+            else (sorted(point.attributes.items()), point.value)
+            for point in points
+        )
+        for name, points in telemetry.metrics().items()
+        if not name.startswith("otel.sdk") and name != semconv.METRIC_TOOL_TOKENS
+    }
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(TraceIdRatioBased(0))], ids=["off", "ratio"])
+def test_metrics_are_those_of_a_sampled_call(sampler: Sampler, captured: Captured) -> None:
+    ask(captured)
+    with capture(sampler) as unsampled:
+        ask(unsampled)
+        assert unsampled.spans == []
+        assert counted(unsampled) == counted(captured)
+
+
+def test_a_sampler_that_follows_the_parent_is_asked_once_and_users_spans_are_in_the_trace() -> None:
+    witness, seen = Witness(ROOT), list[str]()
+    with capture(ParentBased(witness)) as captured:
+        ask(captured, seen)
+    assert witness.asked == [ROOT]
+    assert [header.split("-")[::3] for header in seen] == [["00", "00"]]
+    assert seen[0].split("-")[1] == f"{1:032x}"
+
+
+# --- operations by hand --------------------------------------------------------------------------------------------
+
+
+@agent("librarian")
+def by_hand(tracer: trace.Tracer, seen: list[Any]) -> None:
+    """Every way to do something by hand, with and without something further in."""
+
+    @hand_tool
+    def search(word: str) -> list[str]:
+        with tracer.start_as_current_span("mine"):
+            headers: dict[str, str] = {}
+            inject(headers)
+            seen.append(headers["traceparent"])
+            return retrieval("docs")(lambda query: [query])(word)
+
+    @hand_tool
+    async def asked(prompt: str) -> str:
+        with inference("scripted-1") as call:
+            call.usage(input_tokens=100, output_tokens=20)
+        return prompt
+
+    @hand_tool("said", agent_name="another")
+    def said() -> Iterator[str]:
+        yield from "ab"
+
+    @hand_tool
+    async def said_later() -> AsyncIterator[str]:
+        yield "a"
+
+    @workflow("below")
+    def failing() -> None:
+        raise KeyError
+
+    async def all_said_later() -> None:
+        await asked("q")
+        assert [word async for word in said_later()] == ["a"]
+        stream = said_later()
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    before = get_current()
+    assert search("x") == ["x"]
+    assert list(said()) == ["a", "b"]
+    next(said())
+    asyncio.run(all_said_later())
+    with suppress(KeyError):
+        failing()
+    with retrieval("blocks") as found, step("step"):
+        found.documents(["one"])
+    with suppress(KeyboardInterrupt), hand_tool("stopped"):
+        raise KeyboardInterrupt
+    assert get_current() is before
+
+
+@pytest.mark.parametrize("root", [None, "workflow", "user's"])
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(TraceIdRatioBased(0))], ids=["off", "ratio"])
+def test_metrics_by_hand_are_those_of_a_sampled_call(sampler: Sampler, root: str | None) -> None:
+    found = []
+    for sampling in (ALWAYS_ON, sampler):
+        with capture(sampling) as captured, ExitStack() as around:
+            tracer = captured.tracer_provider.get_tracer("application")
+            if root == "user's":
+                around.enter_context(tracer.start_as_current_span("user's"))
+            elif root == "workflow":
+                around.enter_context(workflow("root"))
+            seen: list[str] = []
+            by_hand(tracer, seen)
+            around.close()
+            found.append(counted(captured))
+            assert bool(captured.spans) is (sampling is ALWAYS_ON)
+            assert [header.split("-")[1] for header in seen] == [f"{1:032x}"]
+    sampled, unsampled = found
+    steps = len(captured.spans) or 1  # the step, which counts for nothing but its span
+    for name in (semconv.METRIC_SPANS_STARTED, semconv.METRIC_SPANS_ENDED):
+        ((attributes, value),) = sampled[name]
+        assert unsampled[name] == [(attributes, value - steps)]
+        del sampled[name], unsampled[name]
+    assert unsampled == sampled
+
+
+class Unread:
+    """Must not be looked at."""
+
+    def __repr__(self) -> str:
+        raise AssertionError
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def test_what_no_span_tells_is_not_read() -> None:
+    with capture(ALWAYS_OFF), content("both"):
+        hand_tool("t")(lambda: [Unread()])()
+        hand_tool("t")(lambda: iter([Unread()]))()
+        with retrieval("docs") as found:
+            found.documents([Unread()])
+
+        @retrieval("docs")
+        def find(query: Any) -> list[Any]:
+            return [query]
+
+        @workflow
+        def stream(messages: Any) -> Iterator[Any]:
+            yield messages
+
+        find(Unread())
+        assert len(list(stream([Unread()]))) == 1
+
+
+def test_documents_below_what_is_dropped_are_known_to_the_root() -> None:
+    sampler = ParentBased(ALWAYS_ON, local_parent_sampled=Witness("retrieval docs"))
+    with capture(sampler) as captured, workflow("w"):
+        retrieval("docs")(lambda: ["one", "two"])()
+        with inference("m", input_messages="one") as call:
+            call.messages(input="one", output="so")
+    assert captured.tree() == "invoke_workflow w\n  chat m"
+    assert (captured.span("chat m").attributes or {})[semconv.RAG_DOCUMENTS_IN_PROMPT] == 1
+
+
+def test_what_is_sampled_in_the_body_of_what_is_not() -> None:
+    with capture(ParentBased(Witness("invoke_workflow w"))) as captured:
+        tracer = captured.tracer_provider.get_tracer("application")
+        fresh = tracer.start_as_current_span("fresh", Context())
+        with workflow("w"), hand_tool("counted"), fresh, hand_tool("recorded"):
+            pass
+    assert captured.tree() == "fresh\n  execute_tool recorded"
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({}, False),
+        ({"meter_provider": NoOpMeterProvider()}, False),
+        ({"meter_provider": MeterProvider()}, True),
+        ({"budgets": [Budget(usd=1)]}, True),
+    ],
+    ids=["no metrics", "metrics that nobody keeps", "metrics", "budget"],
+)
+def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
+    options: Any, counts: bool
+) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    recorder = recorder_of(tracer_provider=provider, **options)
+    in_charge.put_in_charge("test", lambda: recorder)
+    try:
+        with provider.get_tracer("application").start_as_current_span("request"):
+            outside = get_current()
+            for kind in (hand_tool("t"), retrieval("docs"), inference("m"), workflow("w")):
+                assert (kind(get_current)() is not outside) is counts
+            assert step("s")(get_current)() is outside  # which counts for nothing but its span
+    finally:
+        in_charge.put_in_charge("test", None)
+
+
+def test_a_store_that_tells_its_scores_finds_the_retrieval_by_hand() -> None:
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=4))
+    store.add_texts(["one"])
+    searched = trace_retriever(store)
+    with capture(ALWAYS_OFF) as captured:
+        with workflow("w"), retrieval("docs"):
+            searched.similarity_search("one", k=1)
+        assert captured.metrics()["gen_ai.client.operation.duration"][0].count == 1
+
+
+# --- other samplers ------------------------------------------------------------------------------------------------
+
+
+def others() -> Sequence[Sampler]:
+    return (
+        Witness(ROOT),
+        ParentBased(Witness(ROOT), local_parent_not_sampled=ALWAYS_ON),
+        AlwaysRecording(ParentBased(Witness(ROOT))),
+    )
+
+
+@pytest.mark.parametrize("sampler", others(), ids=lambda sampler: type(sampler).__name__)
+def test_any_other_sampler_is_asked_for_every_operation_by_hand(sampler: Sampler) -> None:
+    with capture(sampler) as captured:
+        recording = Recording()
+        captured.tracer_provider.add_span_processor(recording)
+        with agent("librarian"), workflow("w"):
+            hand_tool("t")(retrieval("docs")(list[str].copy))([])
+    assert [name for name in recording.names if name != ROOT] == [
+        *("invoke_workflow w", "execute_tool t", "retrieval docs"),
+    ]
+
+
+@pytest.mark.parametrize("sampler", others(), ids=lambda sampler: type(sampler).__name__)
+def test_any_other_sampler_is_asked_for_every_span(sampler: Sampler) -> None:
+    with capture(sampler) as captured:
+        recording = Recording()
+        captured.tracer_provider.add_span_processor(recording)
+        ask(captured)
+    assert [name for name in recording.names if name != ROOT] == [
+        *("model", "chat scripted-1", "tools", "execute_tool look_up", "mine", "model", "chat scripted-1"),
+    ]
+
+
+def test_a_remote_parent_is_the_samplers_business() -> None:
+    remote = NonRecordingSpan(SpanContext(7, 8, is_remote=True))
+    with capture(ParentBased(ALWAYS_OFF, remote_parent_not_sampled=ALWAYS_ON)) as captured:
+        with trace.use_span(remote):
+            ScriptedModel().invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers)]})
+        assert captured.tree() == "chat scripted-1"
