@@ -1,10 +1,9 @@
 import json
 
 import pytest
+from explore_trees import CAPTURED, NASTY
 from nbconvert.filters.strings import clean_html
 from span_trees import RAG, SUPERVISOR, span, tree, usage
-from test_explore_html import CAPTURED
-from test_explore_svg import NASTY
 
 
 def found(*ids):

@@ -2,8 +2,8 @@ import json
 import sys
 
 import pytest
+from explore_trees import CAPTURED
 from span_trees import AGENT, RAG, span, tree
-from test_explore_html import CAPTURED
 
 from otel_callbacks.explore.frames import (
     PHOENIX_COLUMNS,

@@ -2,55 +2,16 @@ import json
 import re
 
 import pytest
+from explore_trees import CAPTURED, DEEP, FAN, NASTY, messages, retrieval
 from nbconvert.filters.strings import clean_html
-from span_trees import AGENT, RAG, SUPERVISOR, span, tree, usage
-from test_explore_svg import DEEP, FAN, NASTY
+from span_trees import AGENT, RAG, SUPERVISOR, span, tree
 
 from otel_callbacks.explore.pictures.html import page, render_html, score_bar
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.rag.tool_tokens import ToolTokens, ToolUse
 
-
-def messages(*said):
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in said])
-
-
-def retrieval(name, *documents, start=0, **attributes):
-    listed = json.dumps([{"rank": rank, **document} for rank, document in enumerate(documents, 1)])
-    return span(1, name, start, 5, rag__documents=listed, **attributes)
-
-
 TAGS = ("div", "b", "i", "code", "pre", "blockquote")
-QUESTION = ("system", "Answer from the context.\n    Be brief."), ("user", "How do I reset my password?")
-ANSWER = ("assistant", "Open Settings [1].")
-CAPTURED = tree(
-    span(0, "invoke_workflow rag", 0, 1420, app__tenant_id="acme"),
-    retrieval(
-        "retrieval product-docs",
-        {"id": "doc-7", "score": 0.8312, "source": "guide.md", "page": 3, "size": 812},
-        {"id": "doc-2", "score": 0.41, "source": "faq.md", "chunk": 4, "size": 1420},
-        rag__query="reset password",
-        rag__score_kind="similarity",
-        gen_ai__retrieval__documents=json.dumps(
-            [{"id": "doc-7", "content": "Open\nSettings."}, {"content": "No."}]
-        ),
-    ),
-    retrieval("rerank bge", {"id": "doc-7", "score": 0.97, "rank_before": 1}, start=6),
-    span(
-        *(1, "chat gpt-4o", 137, 1282),
-        **usage(2184, 126, 0.0054),
-        rag__prompt_documents=("doc-7",),
-        rag__cited_documents=("doc-7",),
-        gen_ai__input__messages=messages(*QUESTION),
-        gen_ai__output__messages=messages(ANSWER),
-    ),
-    span(
-        *(1, "chat gpt-4o", 1400, 12),
-        gen_ai__input__messages=messages(*QUESTION, ANSWER, ("user", "thanks")),
-        gen_ai__output__messages=messages(("assistant", "You are welcome.")),
-    ),
-)
 TRACES = {
     "rag": RAG,
     "agent": AGENT,

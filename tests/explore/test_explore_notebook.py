@@ -3,10 +3,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from explore_trees import CAPTURED
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter, MarkdownExporter
 from span_trees import AGENT
-from test_explore_html import CAPTURED
 
 from otel_callbacks.explore.notebook import as_line_magic
 from otel_callbacks.explore.pictures.html import render_html
@@ -18,7 +18,7 @@ SETUP = f"""
 import sys
 sys.path.insert(0, {str(SUPPORT)!r})
 from span_trees import AGENT, RAG, SUPERVISOR
-from test_explore_html import CAPTURED
+from explore_trees import CAPTURED
 from otel_callbacks.explore.notebook import install
 
 class Collection(list):

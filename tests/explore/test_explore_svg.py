@@ -4,6 +4,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from explore_trees import DEEP, FAN, NASTY
 from span_trees import AGENT, RAG, SUPERVISOR, found, span, tree, usage
 
 from otel_callbacks.explore import Trace
@@ -15,22 +16,6 @@ ATTRIBUTES = {
     *("width", "height", "viewBox", "role", "aria-label", "x", "y", "x1", "y1", "x2", "y2", "dx", "rx"),
     *("fill", "stroke", "stroke-width", "font-family", "font-size", "font-weight", "text-anchor"),
 }
-NASTY = {
-    "script": "<script>alert(1)</script>",
-    "cdata": "]]> & \"quoted\" 'too' <![CDATA[",
-    "right-to-left": "abc\u202edef\u200f",
-    "control": "nul\0 bell\x07 escape\x1b[31m \ufffe \udcff",
-    "long": "x" * 10_000,
-    "hebrew": "שלום עולם",
-    "chinese": "检索文档" * 30,
-}
-
-FAN = tree(
-    span(0, "batch", 0, 5000),
-    *(span(1, "chat gpt-4o", n * 9, 8, **usage(100, 10, 0.001)) for n in range(300)),
-    *(span(1, "chat gpt-4o", 3000 + n * 9, 8, error="RateLimitError: 429") for n in range(198)),
-    span(1, "chat gpt-4o", 4990, 10, **usage(7)),
-)
 TURNS = tree(
     span(0, "invoke_agent librarian", 0, 5000),
     *(
@@ -44,7 +29,6 @@ TURNS = tree(
         )
     ),
 )
-DEEP = tree(*(span(depth, f"step {depth}", depth, 500 - depth) for depth in range(500)))
 TRACES = {"rag": RAG, "agent": AGENT, "supervisor": SUPERVISOR, "fan": FAN, "turns": TURNS, "deep": DEEP}
 
 
