@@ -317,8 +317,8 @@ def test_a_dearer_step_never_makes_a_longer_call_cheaper(usage: Usage) -> None:
 def test_no_http_client_is_half_imported_beside_the_application() -> None:
     """openai breaks on a response when another thread is in the middle of importing httpx2."""
     code = (
-        "import sys; from otel_callbacks.cost.catalogue import Catalogue;"
-        "loaded = []; prices = Catalogue(lambda: loaded.append('httpx2' in sys.modules));"
+        "import sys; from otel_callbacks.cost.price_list import PriceList;"
+        "loaded = []; prices = PriceList(lambda: loaded.append('httpx2' in sys.modules));"
         "prices.warm().join(); assert loaded == [True], loaded"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

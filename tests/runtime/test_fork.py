@@ -131,7 +131,7 @@ def test_a_run_that_is_open_at_the_fork_is_the_parents_to_end(tmp_path: Path) ->
 def test_what_is_told_by_hand_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> None:
     script = """
     from otel_callbacks import record_feedback, record_usage, tool, workflow
-    from otel_callbacks.guard import faults
+    from otel_callbacks.runtime.faults import faults
     faults.strict = True
     with workflow("root"):
         child = os.fork()
@@ -154,7 +154,7 @@ def test_what_is_told_by_hand_inside_a_run_that_is_open_at_the_fork(tmp_path: Pa
 
 def test_locks_that_other_threads_hold_do_not_stop_the_child(tmp_path: Path) -> None:
     script = """
-    from otel_callbacks.metrics import instruments
+    from otel_callbacks.recording.metrics import instruments
     locks = [telemetry._destinations[0]._changed, instruments(None)._input._lock]
     held, done = threading.Barrier(2), threading.Event()
     def hold():
