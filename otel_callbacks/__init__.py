@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
-    from otel_callbacks.cost.pricing import Price, PriceBook
+    from otel_callbacks.cost.price_book import PriceBook
+    from otel_callbacks.cost.rates import Price
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
@@ -61,8 +62,8 @@ _HOMES = {
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",
     "OTelCallbackHandler": "otel_callbacks.handler",
-    "Price": "otel_callbacks.cost.pricing",
-    "PriceBook": "otel_callbacks.cost.pricing",
+    "Price": "otel_callbacks.cost.rates",
+    "PriceBook": "otel_callbacks.cost.price_book",
     "Telemetry": "otel_callbacks.export.telemetry",
     "agent": "otel_callbacks.manual",
     "attribution": "otel_callbacks.cost.attribution",

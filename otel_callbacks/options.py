@@ -8,10 +8,10 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks.cost.attribution import Attribution, Given
+from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
-from otel_callbacks.cost.call_cost import CallCosts
-from otel_callbacks.cost.pricing import Pricer, Prices, price_book
+from otel_callbacks.cost.call_cost import OperationPricer
+from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
 from otel_callbacks.recording.recorder import DETAILS, Detail, Recorder
@@ -46,7 +46,7 @@ class Options(TypedDict, total=False):
     detail: Detail
     content: ContentPolicy | str | None
     prices: Prices | None
-    attribution: Given | None
+    attribution: LabelSource | None
     baggage_keys: Sequence[str]
     budgets: Iterable[Budget]
     metric_labels: MetricLabels
@@ -75,7 +75,7 @@ def recorder(**options: Unpack[Options]) -> Recorder:
         detail=detail,
         content=ContentPolicy.parse(options.get("content")),
         charges=_charges(options.get("prices")),
-        attribution=Attribution(options.get("attribution"), options.get("baggage_keys", ())),
+        attribution=LabelResolver(options.get("attribution"), options.get("baggage_keys", ())),
         budgets=Budgets(options.get("budgets", ())),
         metric_labels=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
     )
@@ -89,21 +89,21 @@ def _check(name: str, value: Any, kind: type) -> None:
         )
 
 
-def _charges(prices: Prices | None) -> CallCosts:
+def _charges(prices: Prices | None) -> OperationPricer:
     """Prices calls; the list prices are imported meanwhile, in a thread of their own."""
     if prices is None:
         return _list_prices()
-    return _warmed(Pricer(price_book(prices)))
+    return _warmed(Pricer(as_price_book(prices)))
 
 
 @functools.cache
-def _list_prices() -> CallCosts:
+def _list_prices() -> OperationPricer:
     return _warmed(Pricer())
 
 
-def _warmed(pricer: Pricer) -> CallCosts:
+def _warmed(pricer: Pricer) -> OperationPricer:
     pricer.warm()
-    return CallCosts(pricer)
+    return OperationPricer(pricer)
 
 
 _Handler = TypeVar("_Handler")

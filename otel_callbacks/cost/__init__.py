@@ -1,11 +1,12 @@
-"""What a run used and cost, and who pays.
+"""Prices of model calls, totals, budgets and labels of who pays; `reporting/` reads the costs of finished spans.
 
     from otel_callbacks.cost import report
     from otel_callbacks.explore import read_jsonl
 
     print(report(read_jsonl("traces.jsonl"), by=["tenant", "model"]))
 
-Names are loaded when they are first used: a handler needs none of them.
+May import `limits`, `semconv`, `runtime`, `operations`, `runs` and `privacy`. Open `pricing.py` first: it shows where
+a price comes from, and `call_cost.py` applies it to an operation. Names load on first use: a handler needs none.
 """
 
 from importlib import import_module
@@ -28,7 +29,7 @@ __all__ = [
     "report",
 ]
 
-_HOMES = {
+_MODULES = {
     "Accumulator": "otel_callbacks.cost.reporting.reports",
     "InvoiceError": "otel_callbacks.cost.reporting.invoices",
     "Reconciliation": "otel_callbacks.cost.reporting.reconciliation",
@@ -41,9 +42,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,16 +1,16 @@
-"""Who pays: the labels of a call (tenant, feature, user …), on every span of it from its start.
+"""Who pays: the labels of a call (tenant, feature, user …), which every span of the call carries from its start.
 
-They come from, each overriding what stands before it:
+Labels have four sources. A later one overrides an earlier one:
 
-1. the handler's argument: labels, or a function that returns them, asked for at the root of every call;
-2. baggage that came with the request, the keys that the handler lists;
-3. `with attribution(...)`, the inner scope over the outer one;
+1. the handler's argument: labels, or a function that returns them and is called at the root of every trace;
+2. incoming baggage, only the keys that the handler lists;
+3. `with attribution(...)`, an inner scope over an outer one;
 4. the framework's call: LangChain's `config["metadata"]`, LlamaIndex's `instrument_tags`.
 
-Credentials are taken out of them as they come in, personal data by the content policy wherever they are told:
-budgets go by the value that was given.
+The nearest source wins: a scope inside a tool overrides the metadata of the call around the tool.
 
-What is opened further in counts more: a scope inside a tool overrides the metadata of the call around it.
+Credentials are removed as labels come in. Personal data stays, because budgets compare the original values; the
+content policy redacts it wherever labels are recorded.
 """
 
 import re
@@ -33,16 +33,16 @@ from otel_callbacks.runtime import scopes
 from otel_callbacks.runtime.faults import guarded
 
 Labels = Mapping[str, str]
-"""Values by the attribute that carries them."""
+"""Values by attribute name."""
 
-Given = Mapping[str, object] | Callable[[], Mapping[str, object] | None]
-"""Labels as an application gives them, by their short names; or a function that returns them."""
+LabelSource = Mapping[str, object] | Callable[[], Mapping[str, object] | None]
+"""A handler's `attribution` argument: labels by their short names, or a function that returns them."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-NONE: Final[Labels] = {}
-NAMES: Final = {
+NO_LABELS: Final[Labels] = {}
+LABEL_ATTRIBUTES: Final = {
     "tenant": semconv.APP_TENANT_ID,
     "feature": semconv.APP_FEATURE,
     "user": semconv.USER_ID,
@@ -51,36 +51,38 @@ NAMES: Final = {
 }
 """The labels that have an attribute of their own; any other is `app.<name>`."""
 
-_OF_CALL = NAMES | {f"{name}_id": NAMES[name] for name in ("tenant", "user", "session")}
-_OF_CALL |= {attribute: attribute for attribute in NAMES.values()}
-_LABEL = re.compile(r"[a-z][a-z0-9_]*")
+_TAG_ATTRIBUTES = LABEL_ATTRIBUTES | {
+    f"{name}_id": LABEL_ATTRIBUTES[name] for name in ("tenant", "user", "session")
+}
+_TAG_ATTRIBUTES |= {attribute: attribute for attribute in LABEL_ATTRIBUTES.values()}
+_LABEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SCOPE_KEY = context_api.create_key("otel_callbacks-attribution")
 
 
 def attribute_of(label: str) -> str:
-    """The attribute of a label.
+    """Returns the attribute name of a label.
 
     Raises:
-        ValueError: the name is not of the form `cost_centre`.
+        ValueError: the label is not spelled like `cost_centre`.
     """
-    if label in _OF_CALL:
-        return _OF_CALL[label]
+    if label in _TAG_ATTRIBUTES:
+        return _TAG_ATTRIBUTES[label]
     short = label.removeprefix(semconv.APP_PREFIX)
-    if not _LABEL.fullmatch(short):
+    if not _LABEL_NAME.fullmatch(short):
         raise ValueError(
             f"the label {label!r} must be lower-case letters, digits and _, such as 'cost_centre'"
         )
     return semconv.APP_PREFIX + short
 
 
-def checked(labels: Mapping[str, object]) -> dict[str, str]:
-    """Labels by their attributes, without those that are None.
+def labels_by_attribute(labels: Mapping[str, object]) -> dict[str, str]:
+    """Checks labels and returns them by attribute name, without those that are None.
 
     Raises:
-        ValueError: a name is no name, or a value is empty.
-        TypeError: a value is neither a text, a number nor a UUID.
+        ValueError: a name is malformed, or a value is empty.
+        TypeError: a value is not a string, a whole number or a UUID.
     """
-    found = {}
+    checked = {}
     for label, value in labels.items():
         name = attribute_of(label)
         if value is None:
@@ -90,58 +92,63 @@ def checked(labels: Mapping[str, object]) -> dict[str, str]:
             raise TypeError(f"{label} must be a text, a whole number or a UUID, not {type(value).__name__}")
         if not text:
             raise ValueError(f"{label} must not be empty; leave it out, or give None")
-        found[name] = text
-    return found
+        checked[name] = text
+    return checked
 
 
-def asked(tags: Mapping[str, Any] | None) -> Labels:
-    """The labels among the metadata or tags of a framework's call; what is no label's value is passed over."""
-    given = payload.mapping(tags)
-    if not given:
-        return NONE
-    return {_OF_CALL[key]: text for key in _OF_CALL if key in given and (text := _text(given[key]))}
+def labels_from_tags(tags: Mapping[str, Any] | None) -> Labels:
+    """Returns the labels in the metadata or tags of a framework's call; skips values that cannot be labels."""
+    known = payload.mapping(tags)
+    if not known:
+        return NO_LABELS
+    return {
+        attribute: text
+        for key, attribute in _TAG_ATTRIBUTES.items()
+        if key in known and (text := _text(known[key]))
+    }
 
 
 def _text(value: object) -> str | None:
     if type(value) is str and not value:
         return ""
-    found = payload.name(value)
-    return None if found is None else safe_name(found)
+    name = payload.name(value)
+    return None if name is None else safe_name(name)
 
 
 class _Scope(NamedTuple):
-    """What `attribution` puts into the context.
+    """The context entry of an open `with attribution(...)`.
 
     Attributes:
-        labels: all that hold within, those of the scopes and runs around included.
-        owner: the `attribution` that put it there.
-        within: the key of the run in whose body the scope was opened; runs further in have labels of their own.
-        outside: the context to return to.
+        labels: all labels inside the scope, including those of the scopes and runs around it.
+        owner: the `attribution` that opened it.
+        run_key: the key of the run whose body opened the scope; runs inside that one have their own labels.
+        previous: the context to return to.
     """
 
     labels: Labels
     owner: "attribution"
-    within: Any
-    outside: Context
+    run_key: Any
+    previous: Context
 
 
-class attribution:  # it reads as a statement: `with attribution(tenant="acme"):`
-    """Labels everything that happens inside with who pays for it.
+class attribution:  # lower case because it reads as a statement: `with attribution(tenant="acme"):`
+    """Labels everything inside with who pays for it.
 
-    A context manager, and a decorator for functions of every kind; each step of a generator runs inside, its
-    consumer does not. Scopes nest: what an inner one does not name stays. Nothing of it is sent to other hosts.
+    A context manager, and a decorator for functions, coroutines and generators. A decorated generator has the labels
+    while it runs; the code that consumes it does not. An inner scope keeps the outer labels that it does not set.
+    The labels are not sent to other hosts.
 
     Args:
         tenant: whose bill it is, `app.tenant_id`.
-        feature: what part of the application, `app.feature`.
+        feature: which part of the application, `app.feature`.
         user: on whose behalf, `user.id`.
         user_tier: for instance "free", `app.user_tier`.
         session: `session.id`.
-        others: anything else the application wants to add up by, each as `app.<name>`.
+        others: any other label to group costs by, each as `app.<name>`.
 
     Raises:
-        ValueError: a name is no name, or a value is empty.
-        TypeError: a value is neither a text, a number nor a UUID.
+        ValueError: a name is malformed, or a value is empty.
+        TypeError: a value is not a string, a whole number or a UUID.
     """
 
     def __init__(
@@ -161,109 +168,118 @@ class attribution:  # it reads as a statement: `with attribution(tenant="acme"):
             "user_tier": user_tier,
             "session": session,
         }
-        self._labels = checked(named | others)
+        self._labels = labels_by_attribute(named | others)
 
     def __enter__(self) -> None:
         context = context_api.get_current()
         run = enclosing_run(context)
-        labels = {**_labels(context, run), **self._labels}
-        entered = _Scope(labels, self, run.key if run is not None else None, context)
-        context_api.attach(context_api.set_value(_SCOPE_KEY, entered, context))
+        labels = {**_unredacted_labels(context, run), **self._labels}
+        scope = _Scope(labels, self, run.key if run is not None else None, context)
+        context_api.attach(context_api.set_value(_SCOPE_KEY, scope, context))
 
     def __exit__(self, *error: object) -> None:
-        # without a token: a scope may be left in another copy of the context than it was entered in
-        entered: _Scope | None = context_api.get_value(_SCOPE_KEY)  # type: ignore[assignment]
-        if entered is not None and entered.owner is self:
-            context_api.attach(entered.outside)
+        # without a token: the application may leave a scope in another copy of the context than it entered it in
+        scope: _Scope | None = context_api.get_value(_SCOPE_KEY)  # type: ignore[assignment]
+        if scope is not None and scope.owner is self:
+            context_api.attach(scope.previous)
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function."""
+        """Decorates a function, a coroutine function or a generator function."""
         return scopes.inside(lambda: self, function)
 
 
-def labels_in(context: Context, otherwise: ContentPolicy | None = None) -> Labels:
-    """The labels that hold where `context` is current, as the policy of the run around lets them be seen.
+def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> Labels:
+    """Returns the labels of `context`, redacted by the content policy of the run around it.
 
-    `otherwise` is the policy that holds where no run is around.
+    Args:
+        context: where to look for scopes and runs.
+        default_policy: the policy to use outside every run; None redacts nothing there.
     """
     run = enclosing_run(context)
-    policy = run.content if run is not None else otherwise
-    labels = _labels(context, run)
+    policy = run.content if run is not None else default_policy
+    labels = _unredacted_labels(context, run)
     return labels if policy is None else policy.labels(labels)
 
 
-def _labels(context: Context, run: Run | None) -> Labels:
-    entered: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
-    if entered is not None and (run is None or entered.within == run.key):
-        return entered.labels
-    return run.labels if run is not None else NONE
+def _unredacted_labels(context: Context, run: Run | None) -> Labels:
+    scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
+    if scope is not None and (run is None or scope.run_key == run.key):
+        return scope.labels
+    return run.labels if run is not None else NO_LABELS
 
 
-class Attribution:
-    """Decides the labels of a handler's runs.
+class LabelResolver:
+    """Decides which labels the runs of a handler have.
 
     Args:
-        given: the lowest of the sources; see the module.
-        baggage_keys: the entries of incoming baggage to read; any other is ignored, for anybody can send one.
+        source: the handler's own labels, the weakest of the four sources in the module's docstring.
+        baggage_keys: the entries of incoming baggage to read. Others are ignored, because any client can send them.
 
     Raises:
-        TypeError, ValueError: as `checked`; or the arguments are of another kind.
+        TypeError: an argument is of the wrong kind.
+        TypeError, ValueError: a label is wrong, see `labels_by_attribute`.
     """
 
-    def __init__(self, given: Given | None = None, baggage_keys: Sequence[str] = ()) -> None:
-        if given is not None and not callable(given) and not isinstance(given, Mapping):
+    def __init__(self, source: LabelSource | None = None, baggage_keys: Sequence[str] = ()) -> None:
+        if source is not None and not callable(source) and not isinstance(source, Mapping):
             raise TypeError(
-                f"attribution must be labels such as {{'feature': 'search'}} or a function, not {given!r:.100}"
+                f"attribution must be labels such as {{'feature': 'search'}} or a function, not {source!r:.100}"
             )
-        _check_list("baggage_keys", baggage_keys)
-        self._resolve = given if callable(given) else None
-        self._fixed: Labels = NONE if given is None or callable(given) else checked(given)
-        self._keys = {key: attribute_of(key) for key in baggage_keys}
+        _refuse_text("baggage_keys", baggage_keys)
+        self._function = source if callable(source) else None
+        self._fixed: Labels = NO_LABELS if source is None or callable(source) else labels_by_attribute(source)
+        self._baggage_attributes = {key: attribute_of(key) for key in baggage_keys}
 
-    def of_run(self, parent: Run | None, context: Context, asked: Labels) -> Labels:
-        """The labels of a run that starts in `context` below `parent`, whose call asked for some of its own."""
-        entered: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
+    def labels_of_run(self, parent: Run | None, context: Context, call_labels: Labels) -> Labels:
+        """Returns the labels of a run that starts.
+
+        Args:
+            parent: the run above; None for a root.
+            context: the context in which the run starts.
+            call_labels: the labels in the metadata or tags of the run's own call.
+        """
+        scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
         if parent is None:
-            inherited = self._of_root(context, entered.labels if entered is not None else NONE)
-        elif entered is not None and entered.within == parent.key:
-            inherited = entered.labels
+            inherited = self._labels_of_root(context, scope.labels if scope is not None else NO_LABELS)
+        elif scope is not None and scope.run_key == parent.key:
+            inherited = scope.labels
         else:
             inherited = parent.labels
-        # the frameworks hand metadata and tags on to everything below, where they say nothing new
-        if asked and (parent is None or asked != parent.asked):
-            return {**inherited, **asked}
+        # the frameworks copy metadata and tags to every run below: only those that differ are the run's own
+        if call_labels and (parent is None or call_labels != parent.call_labels):
+            return {**inherited, **call_labels}
         return inherited
 
-    def _of_root(self, context: Context, scoped: Labels) -> Labels:
-        if self._resolve is None and not self._keys and not self._fixed:
-            return scoped
-        carried = {
+    def _labels_of_root(self, context: Context, scope_labels: Labels) -> Labels:
+        if self._function is None and not self._baggage_attributes and not self._fixed:
+            return scope_labels
+        from_baggage = {
             name: text
-            for key, name in self._keys.items()
+            for key, name in self._baggage_attributes.items()
             if (text := _text(baggage.get_baggage(key, context)))
         }
-        return {**self._fixed, **(self._resolved() or NONE), **carried, **scoped}
+        return {**self._fixed, **(self._labels_of_function() or NO_LABELS), **from_baggage, **scope_labels}
 
-    @guarded  # the function is the application's; its fault must not cost the span
-    def _resolved(self) -> Labels:
-        return checked(self._resolve() or NONE) if self._resolve is not None else NONE
+    @guarded  # a fault of the application's function must not cost the span
+    def _labels_of_function(self) -> Labels:
+        return labels_by_attribute(self._function() or NO_LABELS) if self._function is not None else NO_LABELS
 
 
 def baggage_headers(url: str, *, keys: Collection[str], hosts: Collection[str]) -> dict[str, str]:
-    """The labels of the current call as a W3C baggage header, for a service of one's own that goes on with it.
+    """Returns the current labels as a W3C baggage header, for a request to another service of your own.
 
-    Nothing is sent unless this is called: the headers of a request to a model's provider carry no labels.
+    Labels leave the process only through this function. Requests to model providers carry none.
 
     Args:
         url: where the request goes.
-        keys: the labels to send, by their short names; the header calls them the same.
-        hosts: patterns such as "*.corp.example"; for another host the result is empty.
+        keys: the labels to send, by their short names, which the header uses too.
+        hosts: patterns such as "*.corp.example"; for any other host the result is empty.
 
     Raises:
-        TypeError: `keys` or `hosts` is a text, whose letters would each count, `*` for every host.
+        TypeError: `keys` or `hosts` is a string. Each of its letters would count, and a `*` would match every host.
     """
-    _check_list("keys", keys)
-    _check_list("hosts", hosts)
+    _refuse_text("keys", keys)
+    _refuse_text("hosts", hosts)
     host = urlsplit(url).hostname or ""
     if not any(fnmatchcase(host, pattern.lower()) for pattern in hosts):
         return {}
@@ -277,6 +293,6 @@ def baggage_headers(url: str, *, keys: Collection[str], hosts: Collection[str]) 
     return carrier
 
 
-def _check_list(name: str, value: object) -> None:
+def _refuse_text(argument: str, value: object) -> None:
     if isinstance(value, str):
-        raise TypeError(f"{name} must be a list, not the text {value!r:.100}")
+        raise TypeError(f"{argument} must be a list, not the text {value!r:.100}")

@@ -1,4 +1,4 @@
-"""What somebody may spend, and what happens when it is spent."""
+"""Budgets: how much certain calls may cost in a period, and what happens when they cost more."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,23 +6,23 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
-from otel_callbacks.cost.attribution import checked
+from otel_callbacks.cost.attribution import labels_by_attribute
 from otel_callbacks.cost.rates import ZERO, add
+from otel_callbacks.limits import BUDGET_PERIODS_KEPT
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import Refused
 
 Per = Literal["hour", "day", "month", "total"]
 
-_FORMATS: dict[str, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m", "total": ""}
-_MAX_PERIODS = 8
+_PERIOD_FORMATS: dict[str, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m", "total": ""}
 
 
 class BudgetExceeded(Refused):
-    """A model call was not made, because the budget for it is spent.
+    """Raised instead of a model call whose budget is spent.
 
     Attributes:
-        budget: the budget.
-        spent: USD, in its current period.
+        budget: the budget that is spent.
+        spent: USD spent in its current period.
     """
 
     def __init__(self, budget: "Budget", spent: Decimal) -> None:
@@ -34,13 +34,13 @@ class BudgetExceeded(Refused):
 
 
 class Crossing(NamedTuple):
-    """A budget has just been exceeded.
+    """Passed to `on_exceeded` when a call exceeds a budget.
 
     Attributes:
-        budget: the budget.
-        spent: USD in the period, the call that crossed the line included.
-        period: the period in UTC, such as "2026-11-24"; "" for a budget without one.
-        labels: who pays for that call, by attribute, as its span says it.
+        budget: the budget that is exceeded.
+        spent: USD spent in the period, including the call that exceeded it.
+        period: the period in UTC, such as "2026-11-24"; "" if the budget has no periods.
+        labels: who pays for that call, by attribute name, redacted as on its span.
     """
 
     budget: "Budget"
@@ -50,28 +50,28 @@ class Crossing(NamedTuple):
 
 
 class Budget:
-    """What the calls with certain labels may cost in a period; hand it to a handler's `budgets`.
+    """Limits what calls with certain labels may cost in a period; pass it to a handler's `budgets`.
 
-    It observes: the call that crosses the line gets an event on its span, a metric counts it, and `on_exceeded`
-    is called, once per period. With `enforce` the next model call raises `BudgetExceeded` before anything is sent;
-    a call under way always ends, so the budget is overdrawn by what was under way.
+    By default a budget only watches. Once per period, the call that exceeds it gets an event on its span, is counted
+    in a metric, and `on_exceeded` is called. With `enforce`, the next model call raises `BudgetExceeded` before
+    anything is sent. Calls in progress always finish, so their cost may exceed the budget.
 
-    In LlamaIndex a call is stopped through the callback manager of its model, where the handler has to be (`Settings`
-    puts it there); with `instrument()` alone the budget only observes.
+    LlamaIndex stops a call only through the callback manager of its model, so the handler must be in that manager
+    (`Settings` puts it there). With `instrument()` alone the budget only watches.
 
-    The count is this process's own and starts at 0 with it. Calls without a price cost nothing here either.
+    Each process counts by itself and starts at 0. Unpriced calls count as 0.
 
     Args:
-        usd: what may be spent.
+        usd: how much may be spent.
         per: "hour", "day" or "month" (calendar periods in UTC, by the start of the call), or "total".
-        on_exceeded: called with the `Crossing`; in the thread of the application, so it should be quick.
-        enforce: stop model calls when it is spent.
-        labels: whose calls count, as in `attribution`: `Budget(tenant="acme", usd=5)`. None: everybody's.
-            They are compared as given, before the content policy's redactors.
+        on_exceeded: called with the `Crossing` in the application's thread, so it should be quick.
+        enforce: stop model calls when the budget is spent.
+        labels: whose calls count, as in `attribution`: `Budget(tenant="acme", usd=5)`. Without labels every call
+            counts. Values are compared before the content policy redacts them.
 
     Raises:
-        ValueError: `usd` is not positive or finite, `per` is not known, or a label is wrong.
-        TypeError: `usd` is no number, `on_exceeded` cannot be called, or a label's value is of another kind.
+        ValueError: `usd` is not positive or not finite, `per` is unknown, or a label is wrong.
+        TypeError: `usd` is not a number, `on_exceeded` is not callable, or the value of a label has a wrong type.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class Budget:
         enforce: bool = False,
         **labels: object,
     ) -> None:
-        self.usd = _amount(usd)
-        if per not in _FORMATS:
+        self.usd = _positive_amount(usd)
+        if per not in _PERIOD_FORMATS:
             raise ValueError(f"per={per!r} is not known; use one of {', '.join(map(repr, get_args(Per)))}")
         if on_exceeded is not None and not callable(on_exceeded):
             raise TypeError(f"on_exceeded must be a function, not {on_exceeded!r}")
         self.per: Per = per
         self.on_exceeded = on_exceeded
         self.enforce = enforce
-        self.labels = checked(labels)
+        self.labels = labels_by_attribute(labels)
         self._spent: OrderedDict[str, Decimal] = OrderedDict()
         self._lock = fork.lock()
 
@@ -100,29 +100,29 @@ class Budget:
         return f"Budget({whose}usd={self.usd}, per={self.per!r})"
 
     def covers(self, labels: Mapping[str, str]) -> bool:
-        """Whether a call with these labels counts."""
+        """Tells whether a call with these labels counts."""
         return all(labels.get(name) == value for name, value in self.labels.items())
 
     def spent(self, at: int) -> Decimal:
-        """USD spent in the period that `at` (nanoseconds since 1970) is in."""
+        """Returns the USD spent in the period that contains `at` (nanoseconds since 1970)."""
         return self._spent.get(self._period(at), ZERO)
 
     def spend(self, amount: Decimal, labels: Mapping[str, str], at: int) -> Crossing | None:
-        """Adds what a call cost that began at `at`; tells if this crosses the line."""
+        """Adds the cost of a call that began at `at`; returns a `Crossing` if this call exceeds the budget."""
         period = self._period(at)
         with self._lock:
             before = self._spent.get(period, ZERO)
             after = self._spent[period] = add(before, amount)
-            if len(self._spent) > _MAX_PERIODS:
+            if len(self._spent) > BUDGET_PERIODS_KEPT:
                 self._spent.popitem(last=False)
         return Crossing(self, after, period, labels) if before <= self.usd < after else None
 
     def _period(self, at: int) -> str:
-        form = _FORMATS[self.per]
-        return datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime(form) if form else ""
+        pattern = _PERIOD_FORMATS[self.per]
+        return datetime.fromtimestamp(at // 1_000_000_000, UTC).strftime(pattern) if pattern else ""
 
 
-def _amount(usd: object) -> Decimal:
+def _positive_amount(usd: object) -> Decimal:
     if isinstance(usd, bool) or not isinstance(usd, Decimal | int | float | str):
         raise TypeError(f"usd must be a number, not {usd!r}")
     try:
@@ -138,7 +138,7 @@ class Budgets:
     """The budgets of a handler.
 
     Raises:
-        TypeError: they are no list, or one of them is no `Budget`.
+        TypeError: `budgets` is not a list of `Budget` objects.
     """
 
     def __init__(self, budgets: Iterable[Budget] = ()) -> None:
@@ -153,15 +153,15 @@ class Budgets:
     def __len__(self) -> int:
         return len(self._budgets)
 
-    def refusal(self, labels: Mapping[str, str], at: int) -> BudgetExceeded | None:
-        """Why a model call with these labels must not be made, if so."""
+    def exceeded(self, labels: Mapping[str, str], at: int) -> BudgetExceeded | None:
+        """Returns the error that stops a model call with these labels; None if the call may be made."""
         for budget in self._budgets:
             if budget.enforce and budget.covers(labels) and (spent := budget.spent(at)) >= budget.usd:
                 return BudgetExceeded(budget, spent)
         return None
 
     def spend(self, amount: Decimal, labels: Mapping[str, str], at: int) -> list[Crossing]:
-        """Adds what a call cost to the budgets it counts for; returns those that this exceeds."""
+        """Adds the cost of a call to the budgets that cover it; returns a `Crossing` for each it exceeds."""
         return [
             crossing
             for budget in self._budgets

@@ -1,19 +1,20 @@
-"""What an operation that has ended is charged, and how its span says so."""
+"""What an operation cost when it ended, and the attributes that say so on its span."""
 
 import logging
 from decimal import Decimal
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost.pricing import Call, Cost, Pricer, Unpriced
+from otel_callbacks.limits import UNPRICED_MODELS_LOGGED
 
 logger = logging.getLogger("otel_callbacks")
 
 CallCost = Cost | Unpriced
 
-_MAX_WARNED = 1_000
-_REMEDIABLE = frozenset(("unknown_model", "unknown_provider", "local_endpoint", "no_rate"))
-"""The reasons that a line in a price book does away with."""
+_FIXED_BY_PRICE_BOOK = frozenset(("unknown_model", "unknown_provider", "local_endpoint", "no_rate"))
+"""The reasons that go away once the user's price book has a line for the model."""
 
+_PRICED_OPERATIONS = (operations.Inference, operations.Embedding, operations.Rerank)
 _PARTS = (
     ("input", semconv.COST_INPUT_USD),
     ("output", semconv.COST_OUTPUT_USD),
@@ -22,41 +23,41 @@ _PARTS = (
 )
 
 
-class CallCosts:
-    """Charges the operations of one handler.
+class OperationPricer:
+    """Prices the operations of one handler, and warns once about each model that has no price.
 
     Args:
-        pricer: knows what calls cost.
+        pricer: computes the cost of a call.
     """
 
     def __init__(self, pricer: Pricer) -> None:
         self._pricer = pricer
         self._warned: set[tuple[str | None, str | None]] = set()
 
-    def of(self, operation: operations.Operation, started: int, *, failed: bool) -> CallCost | None:
-        """What an operation is charged; None for what is not charged for.
+    def price(self, operation: operations.Operation, started: int, *, failed: bool) -> CallCost | None:
+        """Returns the cost of an operation, or None if it has no cost of its own.
 
-        That is a call that failed before the provider counted anything, a model that wraps another, and a
-        reranker without a model.
+        That is an operation that calls no model, a model call that failed before the provider counted any tokens,
+        a model that wraps another one, and a reranker without a model.
 
         Args:
             operation: the operation, complete.
             started: nanoseconds since 1970.
-            failed: it did not end as it should.
+            failed: whether it failed or was cut short.
         """
-        call = _call(operation, started, failed)
+        call = _call_to_price(operation, started, failed)
         if call is None:
             return None
-        charge = self._pricer.price(call)
-        if isinstance(charge, Unpriced) and charge.reason in _REMEDIABLE:
-            self._warn(call, charge)
-        return charge
+        cost = self._pricer.price(call)
+        if isinstance(cost, Unpriced) and cost.reason in _FIXED_BY_PRICE_BOOK:
+            self._warn(call, cost)
+        return cost
 
-    def _warn(self, call: Call, charge: Unpriced) -> None:
-        """Says once per model that it has no price, and what to do about it."""
+    def _warn(self, call: Call, cost: Unpriced) -> None:
+        """Logs once per model that it has no price, and the price book line that would fix it."""
         model = call.response_model or call.request_model
         key = call.provider, model
-        if key in self._warned or len(self._warned) >= _MAX_WARNED:
+        if key in self._warned or len(self._warned) >= UNPRICED_MODELS_LOGGED:
             return
         self._warned.add(key)
         logger.warning(
@@ -65,16 +66,13 @@ class CallCosts:
             model,
             call.provider or "unknown provider",
             call.host or "the provider's own address",
-            charge.reason,
+            cost.reason,
             model,
         )
 
 
-_CHARGED = (operations.Inference, operations.Embedding, operations.Rerank)
-
-
-def _call(operation: operations.Operation, started: int, failed: bool) -> Call | None:
-    if not isinstance(operation, _CHARGED):
+def _call_to_price(operation: operations.Operation, started: int, failed: bool) -> Call | None:
+    if not isinstance(operation, _PRICED_OPERATIONS):
         return None
     match operation:
         case operations.Inference():
@@ -107,30 +105,30 @@ def _call(operation: operations.Operation, started: int, failed: bool) -> Call |
     return None
 
 
-def attributes(charge: CallCost) -> dict[str, str | float]:
-    """What the span of a charged operation says."""
-    if isinstance(charge, Unpriced):
-        return {semconv.COST_STATUS: "unpriced", semconv.COST_UNPRICED_REASON: charge.reason}
-    total = float(charge.total)
+def attributes(cost: CallCost) -> dict[str, str | float]:
+    """Returns the span attributes for the cost of a call."""
+    if isinstance(cost, Unpriced):
+        return {semconv.COST_STATUS: "unpriced", semconv.COST_UNPRICED_REASON: cost.reason}
+    total = float(cost.total)
     found: dict[str, str | float] = {
         semconv.USAGE_COST_USD: total,
         semconv.USAGE_COST: total,
-        semconv.COST_SOURCE: charge.source,
+        semconv.COST_SOURCE: cost.source,
     }
-    if charge.source == "cache":
+    if cost.source == "cache":
         found[semconv.COST_STATUS] = "cached"
-        if charge.saved is not None:
-            found[semconv.COST_SAVED_USD] = float(charge.saved)
-    elif charge.source == "reported":
+        if cost.saved is not None:
+            found[semconv.COST_SAVED_USD] = float(cost.saved)
+    elif cost.source == "reported":
         found[semconv.COST_STATUS] = "reported"
     else:
         found[semconv.COST_STATUS] = "priced"
         for part, name in _PARTS:
-            amount: Decimal | None = getattr(charge, part)
+            amount: Decimal | None = getattr(cost, part)
             if amount:
                 found[name] = float(amount)
-    if charge.model is not None:
-        found[semconv.COST_MODEL] = charge.model
-    if charge.version is not None:
-        found[semconv.COST_PRICE_VERSION] = charge.version
+    if cost.model is not None:
+        found[semconv.COST_MODEL] = cost.model
+    if cost.version is not None:
+        found[semconv.COST_PRICE_VERSION] = cost.version
     return found

@@ -1,7 +1,7 @@
-"""Which spans are calls of a model, each call once, however many instrumentations reported it.
+"""Which spans are model calls, and which of them to count when several instrumentations recorded the same call.
 
-An agent repeats the usage of its calls, a wrapper reports what the model below it reports too, a provider's own
-instrumentation opens its span within a framework's. Whoever adds up all of them bills the same tokens twice.
+An agent repeats the usage of its calls, a wrapper repeats that of the model it wraps, and the provider's own
+instrumentation opens a span inside the framework's. Adding up all of them would count the same tokens twice.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -10,9 +10,8 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from otel_callbacks import semconv
 
-# Spans with these operations used tokens themselves. Everything else that carries usage, `invoke_agent` for
-# one, repeats what its model calls already said. A call of Gemini is a `chat` to one and a `generate_content` to
-# another, so those that generate are one kind.
+# The operations that use tokens themselves. Others that carry usage, such as `invoke_agent`, repeat that of their
+# model calls. Instrumentations call the same Gemini call `chat` or `generate_content`, so all of these are one kind.
 _KINDS = {
     semconv.CHAT: "inference",
     semconv.TEXT_COMPLETION: "inference",
@@ -20,15 +19,15 @@ _KINDS = {
     semconv.EMBEDDINGS: "embeddings",
     semconv.RERANK: "rerank",
 }
-COSTS = (semconv.USAGE_COST_USD, semconv.USAGE_COST)
-"""Where a cost in USD stands; the first that is there counts."""
+COST_ATTRIBUTES = (semconv.USAGE_COST_USD, semconv.USAGE_COST)
+"""The attributes that may hold a cost in USD; the first one present counts."""
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Span(Protocol):
-    """A finished span, to read; `otel_callbacks.explore.SpanRecord` is one. Times are nanoseconds since 1970."""
+class FinishedSpan(Protocol):
+    """A finished span, such as an `otel_callbacks.explore.SpanRecord`. Times are nanoseconds since 1970."""
 
     @property
     def trace_id(self) -> str:
@@ -40,28 +39,28 @@ class Span(Protocol):
 
     @property
     def parent_id(self) -> str | None:
-        """The parent's span id; None at a root."""
+        """The span id of the parent; None for a root."""
 
     @property
     def start_ns(self) -> int:
-        """When it started."""
+        """When the span started."""
 
     @property
     def end_ns(self) -> int:
-        """When it ended; 0 if nobody knows."""
+        """When the span ended; 0 if unknown."""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Its own attributes."""
+        """The span's own attributes."""
 
     @property
     def resource(self) -> Mapping[str, Any]:
-        """Those of the process."""
+        """The attributes of the process."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Readable:
-    """A span of the OpenTelemetry SDK in those terms."""
+class _SdkSpan:
+    """A `FinishedSpan` made from a span of the OpenTelemetry SDK."""
 
     trace_id: str
     span_id: str
@@ -72,7 +71,7 @@ class _Readable:
     resource: Mapping[str, Any]
 
     @classmethod
-    def of(cls, span: Any) -> Self:
+    def from_span(cls, span: Any) -> Self:
         context = span.get_span_context()
         return cls(
             f"{context.trace_id:032x}",
@@ -85,10 +84,10 @@ class _Readable:
         )
 
 
-def kind_of(attributes: Mapping[str, Any]) -> str | None:
-    """The kind of call whose usage and cost a span carries as its own; None for a span that carries none.
+def call_kind(attributes: Mapping[str, Any]) -> str | None:
+    """Returns the kind of call whose usage and cost a span carries as its own; None if it carries none.
 
-    A span of the application's on which a call was recorded by hand has no operation, but says how it was charged.
+    A span of the application with a model call recorded by hand has no operation name, but it has a cost status.
     """
     operation = attributes.get(semconv.OPERATION_NAME)
     if operation is None:
@@ -96,121 +95,128 @@ def kind_of(attributes: Mapping[str, Any]) -> str | None:
     return _KINDS.get(operation) if isinstance(operation, str) else None
 
 
-class Claim(NamedTuple):
-    """A span's claim to be a call: of which kind, and how much it tells (2 the cost, 1 the tokens, 0 neither)."""
+class CallReport(NamedTuple):
+    """A span that reports a model call.
+
+    Attributes:
+        kind: inference, embeddings or rerank.
+        detail: how much the span reports: 2 the cost, 1 the tokens, 0 neither.
+    """
 
     kind: str
-    weight: int
+    detail: int
 
 
-def claim(attributes: Mapping[str, Any]) -> Claim | None:
-    """The claim of the span with these attributes; None for what is no call or says that it repeats another."""
-    kind = kind_of(attributes)
+def call_report(attributes: Mapping[str, Any]) -> CallReport | None:
+    """Returns what kind of call a span with these attributes reports; None for other spans and marked duplicates."""
+    kind = call_kind(attributes)
     if kind is None or attributes.get(semconv.DUPLICATE) is True:
         return None
-    if any(attributes.get(name) is not None for name in COSTS):
-        return Claim(kind, 2)
-    return Claim(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1)
+    if any(attributes.get(name) is not None for name in COST_ATTRIBUTES):
+        return CallReport(kind, 2)
+    return CallReport(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1)
 
 
-def count_once(claims: Mapping[Key, Claim], parents: Mapping[Key, Key | None]) -> set[Key]:
-    """The spans to count: of those that report one call within each other, the outermost that tells the most.
+def distinct_calls(reports: Mapping[Key, CallReport], parents: Mapping[Key, Key | None]) -> set[Key]:
+    """Returns the spans to count: of nested spans that report the same call, the outermost with the most detail.
 
     Args:
-        claims: the claims of the spans that make one.
-        parents: the parent of every span, also of those without a claim; unknown parents may be missing.
+        reports: the spans that report a call.
+        parents: the parent of every span, including spans that report no call. Unknown parents may be missing.
     """
-    within = _enclosing(claims, parents)
-    most_below: dict[Key, int] = {}
-    for span, (_, weight) in claims.items():
-        for outer in _outwards(span, within):
-            most_below[outer] = max(weight, most_below.get(outer, 0))
+    outer_reports = _nearest_of_same_kind(reports, parents)
+    most_detail_inside: dict[Key, int] = {}
+    for span, (_, detail) in reports.items():
+        for outer in _outwards(span, outer_reports):
+            most_detail_inside[outer] = max(detail, most_detail_inside.get(outer, 0))
 
-    def tells_the_most(span: Key) -> bool:
-        return claims[span].weight >= most_below.get(span, 0)
+    def has_most_detail(span: Key) -> bool:
+        return reports[span].detail >= most_detail_inside.get(span, 0)
 
     return {
         span
-        for span in claims
-        if tells_the_most(span) and not any(map(tells_the_most, _outwards(span, within)))
+        for span in reports
+        if has_most_detail(span) and not any(map(has_most_detail, _outwards(span, outer_reports)))
     }
 
 
-def _enclosing(claims: Mapping[Key, Claim], parents: Mapping[Key, Key | None]) -> dict[Key, Key]:
-    """The nearest span of the same kind that each is within; circles, which a file may hold, are cut open."""
-    within: dict[Key, Key] = {}
-    for span, (kind, _) in claims.items():
+def _nearest_of_same_kind(
+    reports: Mapping[Key, CallReport], parents: Mapping[Key, Key | None]
+) -> dict[Key, Key]:
+    """Returns the nearest enclosing report of the same kind for each report; cuts circles, which a file may hold."""
+    nearest: dict[Key, Key] = {}
+    for span, (kind, _) in reports.items():
         seen = {span}
         above = parents.get(span)
         while above is not None and above not in seen:
-            outer = claims.get(above)
+            outer = reports.get(above)
             if outer is not None and outer.kind == kind:
-                if span not in _outwards(above, within):
-                    within[span] = above
+                if span not in _outwards(above, nearest):
+                    nearest[span] = above
                 break
             seen.add(above)
             above = parents.get(above)
-    return within
+    return nearest
 
 
-def _outwards(span: Key, within: Mapping[Key, Key]) -> Iterator[Key]:
-    outer = within.get(span)
+def _outwards(span: Key, outer_reports: Mapping[Key, Key]) -> Iterator[Key]:
+    outer = outer_reports.get(span)
     while outer is not None:
         yield outer
-        outer = within.get(outer)
+        outer = outer_reports.get(outer)
 
 
-class OfSpans(Protocol):
-    """What consists of spans; `otel_callbacks.explore.Trace` does."""
+class HasSpans(Protocol):
+    """Anything with a `spans` property, such as an `otel_callbacks.explore.Trace`."""
 
     @property
     def spans(self) -> Iterable[Any]:
         """Its spans."""
 
 
-def spans_of(given: Any) -> Iterator[Any]:
-    """The spans of a trace, or of spans and traces in any order.
+def spans_of(source: Any) -> Iterator[Any]:
+    """Yields the spans of a trace, or of a mixed list of spans and traces.
 
     Raises:
-        TypeError: there is something else in it.
+        TypeError: `source` contains something else.
     """
-    several = getattr(given, "spans", given)
-    if not isinstance(several, Iterable):
+    items = getattr(source, "spans", source)
+    if not isinstance(items, Iterable):
         raise TypeError(
-            f"spans must be traces or a list of spans, not {type(given).__name__}: {given!r:.100}"
+            f"spans must be traces or a list of spans, not {type(source).__name__}: {source!r:.100}"
         )
-    for each in several:
-        for span in getattr(each, "spans", (each,)):
+    for item in items:
+        for span in getattr(item, "spans", (item,)):
             if not (hasattr(span, "trace_id") or hasattr(span, "get_span_context")):
                 raise TypeError(f"a span must be one of a trace or the SDK's, not {span!r:.100}")
             yield span
 
 
-class Calls(Generic[Value]):
-    """Takes spans in any order, one by one; iterating over it gives what `read` made of each call, once.
+class ModelCalls(Generic[Value]):
+    """Collects spans one by one, in any order; iterating yields the `read` value of each model call, once.
 
-    Of a span it keeps that value and two ids, so a file with prompts in it may be larger than the memory. Of a span
-    that comes twice the later counts.
+    Of a span it keeps only that value and two ids, so a file with prompts in it may be larger than the memory. If the
+    same span arrives twice, the later one counts.
     """
 
-    def __init__(self, read: Callable[[Span], Value]) -> None:
+    def __init__(self, read: Callable[[FinishedSpan], Value]) -> None:
         self._read = read
         self._parents: dict[tuple[str, str], tuple[str, str] | None] = {}
-        self._claims: dict[tuple[str, str], Claim] = {}
+        self._reports: dict[tuple[str, str], CallReport] = {}
         self._values: dict[tuple[str, str], Value] = {}
 
     def add(self, span: Any) -> None:
-        """Takes a `Span` or a `ReadableSpan` of the OpenTelemetry SDK."""
-        known: Span = _Readable.of(span) if hasattr(span, "get_span_context") else span
-        key = known.trace_id, known.span_id
-        self._parents[key] = (known.trace_id, known.parent_id) if known.parent_id else None
-        claimed = claim(known.attributes)
-        if claimed is None:
-            self._claims.pop(key, None)
+        """Adds a `FinishedSpan`, or a `ReadableSpan` of the OpenTelemetry SDK."""
+        finished: FinishedSpan = _SdkSpan.from_span(span) if hasattr(span, "get_span_context") else span
+        key = finished.trace_id, finished.span_id
+        self._parents[key] = (finished.trace_id, finished.parent_id) if finished.parent_id else None
+        report = call_report(finished.attributes)
+        if report is None:
+            self._reports.pop(key, None)
             return
-        self._claims[key] = claimed
-        self._values[key] = self._read(known)
+        self._reports[key] = report
+        self._values[key] = self._read(finished)
 
     def __iter__(self) -> Iterator[Value]:
-        counted = count_once(self._claims, self._parents)
+        counted = distinct_calls(self._reports, self._parents)
         return (value for key, value in self._values.items() if key in counted)

@@ -1,8 +1,8 @@
-"""List prices, from the genai-prices package (the extra `cost`).
+"""The price list: the prices that providers publish, from the genai-prices package (the extra `cost`).
 
-Only its data is used: which provider, which model, which rates on which day. The arithmetic is ours, because it
-must tell a missing rate from a free one and costs a tenth of the time. The bundled prices count, never a snapshot
-that another library put in their place: the same version of the package always gives the same cost.
+We use only its data: which provider, which model, which rates on which day. We compute costs ourselves, because that
+tells a missing rate from a free one and takes a tenth of the time. We read the prices bundled with the package and
+ignore snapshots that other code loads into it, so the same package version always gives the same cost.
 """
 
 import ipaddress
@@ -20,8 +20,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otel_callbacks.cost.price_book import Query
-from otel_callbacks.cost.rates import KINDS, ZERO, Price, Reason, Tier
+from otel_callbacks.cost.price_book import PriceQuery
+from otel_callbacks.cost.rates import TOKEN_KINDS, ZERO, Price, Tier, UnpricedReason
+from otel_callbacks.limits import PRICE_LIST_WAIT_ON_LOOP_SECONDS, PRICE_LIST_WAIT_SECONDS
 from otel_callbacks.runtime import fork
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("otel_callbacks")
 
-_PROVIDERS = {
+_PROVIDER_IDS = {
     "aws.bedrock": "aws",
     "azure.ai.openai": "azure",
     "azure.ai.inference": "azure",
@@ -46,22 +47,22 @@ _PROVIDERS = {
     "voyage_ai": "voyageai",
     "z_ai": "zai",
 }
-"""Provider names whose id in genai-prices is another. Those that are the same need no line, and one that is in
-neither has no list price (ibm.watsonx.ai): genai-prices' own matching takes every name with "openai" in it."""
+"""Provider names → their ids in genai-prices, where the two differ. A provider in neither has no list price
+(ibm.watsonx.ai). We do not use the matching of genai-prices, which accepts every name that contains "openai"."""
 
 _HOSTS = (
     (re.compile(r"api\.cloudflare\.com"), "cloudflare"),
-    (re.compile(r"api\.moonshot\.ai"), "moonshotai"),  # not .cn, which bills in yuan
+    (re.compile(r"api\.moonshot\.ai"), "moonshotai"),  # not .cn, which charges in yuan
     (re.compile(r"api\.together\.(ai|xyz)"), "together"),
     (re.compile(r".+\.(cloud\.databricks\.com|azuredatabricks\.net|gcp\.databricks\.com)"), "databricks"),
     (re.compile(r"(.+\.)?bedrock-runtime(-fips)?\.[a-z0-9-]+\.(vpce\.)?amazonaws\.com"), "aws"),
 )
-"""Hosts that genai-prices' patterns miss: they want a path, which a server's address does not have."""
+"""Hosts that the patterns of genai-prices miss, because they require a path and a server's address has none."""
 
-_LOCAL_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
+_PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
 
-_SAME_PRICE = frozenset((("groq", "flex"),))
-"""Tiers that are not the standard one and yet billed like it (https://console.groq.com/docs/flex-processing)."""
+_TIERS_AT_STANDARD_PRICE = frozenset((("groq", "flex"),))
+"""Other service tiers at the price of the standard tier (https://console.groq.com/docs/flex-processing)."""
 
 _RATE_KEYS = (
     ("input", "input_mtok"),
@@ -76,19 +77,19 @@ _RATE_KEYS = (
     ("image_output", "output_image_mtok"),
 )
 
-_NOTHING: dict[str, Any] = dict.fromkeys(KINDS, ZERO)
-_FREE = Price(**_NOTHING)
-_DATE = re.compile(r"[-@:](20\d\d-\d\d-\d\d|20\d{6}|\d{3,4})(-v\d(:\d)?)?", re.ASCII)
+_ZERO_RATES: dict[str, Any] = dict.fromkeys(TOKEN_KINDS, ZERO)
+_FREE = Price(**_ZERO_RATES)
+_DATE_SUFFIX = re.compile(r"[-@:](20\d\d-\d\d-\d\d|20\d{6}|\d{3,4})(-v\d(:\d)?)?", re.ASCII)
 _MIDNIGHT = time_of_day(0)
 
 
-class Listed(NamedTuple):
-    """A model's prices on one day.
+class DayPrices(NamedTuple):
+    """The prices of a model on one day.
 
     Attributes:
-        model: the id of the entry that matched, so that a match with a sibling can be seen.
-        version: of the price data.
-        prices: from when (time of day, UTC) which price holds; the first holds from midnight.
+        model: the entry that matched; it may be a related model, so spans show it.
+        version: the version of the price data.
+        prices: times of day (UTC) and the price from then on; the first is midnight.
     """
 
     model: str
@@ -97,74 +98,80 @@ class Listed(NamedTuple):
 
 
 class NotLoaded(Exception):
-    """The list prices are still being imported."""
+    """The price list is still being imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
+    """The data of genai-prices."""
+
     providers: list["Provider"]
     hosts: list[tuple[re.Pattern[str], "Provider"]]
     version: str
 
 
-def _genai_prices() -> _Data:
-    # 0.2 to 0.8 s, hence never at import and never on an event loop
+def _load_genai_prices() -> _Data:
+    # takes 0.2 to 0.8 s, so never when our modules are imported and never on an event loop
     import genai_prices
     from genai_prices.data import providers
 
-    # compiling 47 patterns takes 3 ms, better spent here than on an event loop
+    # compiling the 47 patterns takes 3 ms, which an event loop need not wait for
     hosts = [(re.compile(provider.api_pattern), provider) for provider in providers]
     return _Data(providers, hosts, f"genai-prices {genai_prices.__version__}")
 
 
-def _http_client() -> None:
-    """Imports the HTTP client that genai-prices imports, a tenth of a second, in the calling thread.
+def _import_http_client() -> None:
+    """Imports in the calling thread the HTTP client that genai-prices needs, which takes 0.1 s.
 
-    openai asks `sys.modules` for it on every response, and breaks when it finds it half imported by another thread.
+    openai looks it up in `sys.modules` on every response and breaks if another thread has only half imported it.
     """
     if find_spec("genai_prices") is not None and find_spec("httpx2") is not None:
         import_module("httpx2")
 
 
 class PriceList:
-    """genai-prices, imported in the background.
+    """The prices of genai-prices, imported in a background thread.
 
-    A call that ends before the import does waits for it, but not for ever: all such waits together take at most
-    `patience` seconds on ordinary threads and `loop_patience` on threads that run an event loop, where the import
-    takes 0.2 s once a framework is loaded. Without them the first calls would have no price; with more a server
-    could stall. An application that wants every call priced from the first calls `ready()` before its loop starts.
+    A call that ends before the import waits for it, because otherwise the first calls would have no price. All calls
+    together wait at most `patience` seconds on ordinary threads and `loop_patience` seconds on threads with an event
+    loop, so that a server does not stall. Once a framework is loaded the import takes 0.2 s. An application that
+    wants every call priced calls `ready()` before its loop starts.
 
     Args:
-        load: imports the data; replaced in tests.
-        patience: seconds that calls may wait in all, off the event loop.
-        loop_patience: seconds that calls may wait in all on an event loop.
+        load: imports the data; tests replace it.
+        patience: seconds that calls may wait in total, off the event loop.
+        loop_patience: seconds that calls may wait in total on an event loop.
     """
 
     def __init__(
-        self, load: Callable[[], Any] = _genai_prices, *, patience: float = 5.0, loop_patience: float = 0.3
+        self,
+        load: Callable[[], Any] = _load_genai_prices,
+        *,
+        patience: float = PRICE_LIST_WAIT_SECONDS,
+        loop_patience: float = PRICE_LIST_WAIT_ON_LOOP_SECONDS,
     ) -> None:
         self._load = load
         self._patience = patience
         self._loop_patience = loop_patience
         self._data: _Data | None = None
-        self._over = False
+        self._import_ended = False
         self._thread: threading.Thread | None = None
         self._lock = fork.lock()
 
     def warm(self) -> threading.Thread | None:
-        """Starts the import in a daemon thread, once; returns the thread unless the import is over."""
-        if self._over:
+        """Starts the import in a daemon thread, once; returns the thread, or None if the import has ended."""
+        if self._import_ended:
             return None
         with self._lock:
-            # a thread that is gone without a result was lost in a fork: the child starts its own
-            if not self._over and (self._thread is None or not self._thread.is_alive()):
-                _http_client()
+            # a thread that died without a result was lost in a fork, so the child process starts its own
+            if not self._import_ended and (self._thread is None or not self._thread.is_alive()):
+                _import_http_client()
                 self._thread = threading.Thread(target=self._run, name="otel_callbacks-prices", daemon=True)
                 self._thread.start()
             return self._thread
 
     def ready(self, timeout: float | None = None) -> bool:
-        """Waits for the import, at most `timeout` seconds; whether there are list prices."""
+        """Waits for the import, at most `timeout` seconds; tells whether the prices are available."""
         thread = self.warm()
         if thread is not None:
             thread.join(timeout)
@@ -176,13 +183,13 @@ class PriceList:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "genai_prices":
                 logger.warning("genai-prices cannot be imported, calls have no list price: %s", error)
-        except Exception as error:  # a version that we do not know must not break the application
+        except Exception as error:  # an unknown version of genai-prices must not break the application
             logger.warning("genai-prices cannot be used, calls have no list price: %s", error, exc_info=True)
         finally:
-            self._over = True
+            self._import_ended = True
 
     def wait(self) -> bool:
-        """Waits for the import as long as the patience lasts; whether it is over."""
+        """Waits for the import while patience is left; tells whether the import has ended."""
         thread = self.warm()
         if thread is None:
             return True
@@ -194,36 +201,36 @@ class PriceList:
             self._loop_patience -= waited
         else:
             self._patience -= waited
-        return self._over
+        return self._import_ended
 
-    def find(self, query: Query, names: Sequence[str]) -> Listed | Reason:
-        """The list prices of a call.
+    def find(self, query: PriceQuery, names: Sequence[str]) -> DayPrices | UnpricedReason:
+        """Returns the list prices for a call, or the reason why there are none.
 
         Args:
-            query: what is known of it.
-            names: what its model may be called; the first that is listed counts.
+            query: the call.
+            names: the possible names of its model; the first one in the list counts.
 
         Raises:
-            NotLoaded: the import is not over.
+            NotLoaded: the import has not ended.
         """
         if self.warm() is not None:
             raise NotLoaded
         data = self._data
         if data is None:
             return "no_price_source"
-        provider, names = _biller(data, query, names)
+        provider, names = _billing_provider(data, query, names)
         if isinstance(provider, str):
             return provider
         for name in names:
             identifier = _model_id(name)
             model = provider.find_model(identifier, all_providers=data.providers) if identifier else None
             if model is not None:
-                return _listed(model, provider, query, data.version)
+                return _prices_on_day(model, provider, query, data.version)
         return "unknown_model"
 
 
 def _on_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # if nobody imported it, no loop runs
+    asyncio = sys.modules.get("asyncio")  # without it no event loop runs
     if asyncio is None:
         return False
     try:
@@ -233,80 +240,89 @@ def _on_event_loop() -> bool:
     return True
 
 
-def is_local(host: str | None) -> bool:
-    """Whether a server's address is in a private network: nobody bills the calls to it by the token."""
+def is_private_host(host: str | None) -> bool:
+    """Tells whether a host is in a private network, where nobody bills calls by the token."""
     if not host:
         return False
     host = host.strip("[]").rstrip(".")
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return "." not in host or host.endswith(_LOCAL_SUFFIXES)
+        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
     return not address.is_global
 
 
-def same_model(response: str, request: str) -> bool:
-    """Whether a response's model is the requested one with its date added (`gpt-4o-2024-08-06`, `-2411`, `-001`)."""
+def is_same_model(response: str, request: str) -> bool:
+    """Tells whether both names are one model; the response may add a date (`gpt-4o-2024-08-06`, `-2411`, `-001`)."""
     if not response.startswith(request):
         return False
     rest = response[len(request) :]
-    return not rest or _DATE.fullmatch(rest) is not None
+    return not rest or _DATE_SUFFIX.fullmatch(rest) is not None
 
 
-def _biller(data: _Data, query: Query, names: Sequence[str]) -> tuple["Provider | Reason", Sequence[str]]:
-    """Who bills the call, or why that is not known, and the names without a router's prefix.
+def _billing_provider(
+    data: _Data, query: PriceQuery, names: Sequence[str]
+) -> tuple["Provider | UnpricedReason", Sequence[str]]:
+    """Returns the provider who bills the call (or why it is unknown), and the model names without a router's prefix.
 
-    The host decides where it is known: a client of OpenAI that is pointed at OpenRouter pays OpenRouter.
+    A known host decides: an OpenAI client that is pointed at OpenRouter pays OpenRouter.
     """
     name = query.provider or ""
-    if name == "litellm" and not query.host:  # a library, which names the provider before the model
+    if (
+        name == "litellm" and not query.host
+    ):  # a library whose model names start with the provider: openai/gpt-4o
         prefixes = {model.partition("/")[0] for model in names if "/" in model}
         if len(prefixes) == 1:
             name = prefixes.pop()
             names = [model.removeprefix(f"{name}/") for model in names]
     if query.host:
-        known = _at_host(data, query.host)
+        known = _provider_at(data, query.host)
         if known is not None:
             return known, names
-    identifier = _PROVIDERS.get(name, name)
+    identifier = _PROVIDER_IDS.get(name, name)
     for provider in data.providers:
         if provider.id == identifier:
-            # a server that only calls itself by the provider's name: vLLM, Ollama, a company's gateway
+            # another server that uses the provider's name: vLLM, Ollama, a company's gateway
             return ("local_endpoint" if query.host else provider), names
     return "unknown_provider", names
 
 
-def _at_host(data: _Data, host: str) -> "Provider | None":
+def _provider_at(data: _Data, host: str) -> "Provider | None":
     for pattern, identifier in _HOSTS:
         if pattern.fullmatch(host):
             return next((provider for provider in data.providers if provider.id == identifier), None)
     url = f"https://{host}"
     for pattern, provider in data.hosts:
         match = pattern.match(url + "/")
-        # the patterns have no end: `https://api\.openai\.com` would take api.openai.com.example.org
+        # the patterns have no end, so `https://api\.openai\.com` also matches api.openai.com.example.org
         if match is not None and match.end() >= len(url):
             return provider
     return None
 
 
 def _model_id(name: str) -> str | None:
-    """The part of a name that says which model; None for a private copy of one, which has a price of its own."""
+    """Returns the model id in a name; None for a private copy of a model, which has a price of its own."""
     if name.startswith("arn:"):
-        kind, _, model = name.split(":", 5)[-1].partition("/")
-        return model if kind in ("foundation-model", "inference-profile") and model else None
+        resource, _, model = name.split(":", 5)[-1].partition("/")
+        return model if resource in ("foundation-model", "inference-profile") and model else None
     if name.startswith(("publishers/", "projects/")):
-        place, _, model = name.rpartition("/models/")
-        return model if "publishers/" in place and model else None
+        owner, _, model = name.rpartition("/models/")
+        return model if "publishers/" in owner and model else None
     return None if name.startswith("tunedmodels/") else name
 
 
-def _listed(model: "ModelInfo", provider: "Provider", query: Query, version: str) -> Listed | Reason:
-    context = _context(query)
-    if (query.tier or query.batch) and (provider.id, query.tier) not in _SAME_PRICE:
-        # genai-prices would silently give the standard price for a tier that it does not know
-        # and another provider's price (Azure's of OpenAI's models) says nothing of this one's tiers
-        own = any(model is candidate for candidate in provider.models)
-        variants = (model.price_variants or ()) if own else ()
+def _prices_on_day(
+    model: "ModelInfo", provider: "Provider", query: PriceQuery, version: str
+) -> DayPrices | UnpricedReason:
+    context = _pricing_context(query)
+    if (query.service_tier or query.batch) and (
+        provider.id,
+        query.service_tier,
+    ) not in _TIERS_AT_STANDARD_PRICE:
+        # for a tier that it does not know, genai-prices would silently return the standard price; and the price of
+        # another provider (for Azure's models it may be OpenAI's) does not include this provider's tiers
+        is_own_model = any(model is candidate for candidate in provider.models)
+        variants = (model.price_variants or ()) if is_own_model else ()
         moment = datetime.combine(query.day, _MIDNIGHT, UTC)
         if not any(
             (variant.constraint is None or variant.constraint.active(moment))
@@ -315,52 +331,52 @@ def _listed(model: "ModelInfo", provider: "Provider", query: Query, version: str
         ):
             return "no_rate"
     prices: list[tuple[time_of_day, Price]] = []
-    for start in _changes(model):
+    for start in _price_changes(model):
         moment = datetime.combine(query.day, start, UTC)
         price = _price(model.id, model.get_prices(moment, context))
         if price is None:
             return "no_rate"
         prices.append((start, price))
-    return Listed(model.id, version, tuple(prices))
+    return DayPrices(model.id, version, tuple(prices))
 
 
-def _context(query: Query) -> dict[str, str]:
-    context = {"service_tier": query.tier} if query.tier else {}
-    if query.tier == "fast":
-        context["speed"] = "fast"  # what Anthropic calls it
+def _pricing_context(query: PriceQuery) -> dict[str, str]:
+    context = {"service_tier": query.service_tier} if query.service_tier else {}
+    if query.service_tier == "fast":
+        context["speed"] = "fast"  # Anthropic's name for it
     if query.batch:
         context["processing"] = "batch"
     return context
 
 
-def _changes(model: "ModelInfo") -> Iterable[time_of_day]:
-    """The times of day (UTC) at which a model's price changes; midnight first."""
+def _price_changes(model: "ModelInfo") -> Iterable[time_of_day]:
+    """Returns the times of day (UTC) at which the price of a model changes, starting with midnight."""
     conditions: list[Any] = list(model.price_variants or ())
     if isinstance(model.prices, list):
         conditions += model.prices
     times = {_MIDNIGHT}
     for condition in conditions:
         for edge in ("start_time", "end_time"):
-            at: time_of_day | None = getattr(condition.constraint, edge, None)
-            if at is not None:
-                moment = datetime.combine(date(2000, 1, 1), at, at.tzinfo or UTC)
+            change: time_of_day | None = getattr(condition.constraint, edge, None)
+            if change is not None:
+                moment = datetime.combine(date(2000, 1, 1), change, change.tzinfo or UTC)
                 times.add(moment.astimezone(UTC).time())
     return sorted(times)
 
 
 def _price(model: str, rates: "ModelPrice") -> Price | None:
-    """The rates in our terms; None if there are none.
+    """Converts the rates of genai-prices; returns None if there are none.
 
-    An entry without any rate is not free, it is unknown: 179 of them are in the data, of which only those that
-    OpenRouter calls `:free` are.
+    An entry without rates means that the price is unknown. Of the 179 such entries in the data, only those that
+    OpenRouter marks `:free` are free.
     """
     stored = {key: value for key, value in vars(rates).items() if value is not None}
     if not stored:
         return _FREE if model.endswith(":free") else None
     if "embed" in model:
-        stored.pop("output_mtok", None)  # vectors are no tokens, and no usage report counts them
+        stored.pop("output_mtok", None)  # no usage report counts vectors as output tokens
     if "output_video_mtok" in stored:
-        stored.pop("output_mtok", None)  # nobody counts which tokens were pictures
+        stored.pop("output_mtok", None)  # usage does not say which output tokens were video
     starts = sorted({tier.start for value in stored.values() for tier in getattr(value, "tiers", ())})
     fee = stored.get("requests_kcount")
     return Price(

@@ -1,11 +1,11 @@
-"""What a call cost: reported by the provider, else by the user's own prices, else by the list prices, else nothing.
+"""The cost of a call. The provider's own figure comes first, then the user's price book, then the price list.
 
-A price is never made up. What is not known is `Unpriced`, with its reason; an estimate would be added up with the
-facts and could not be told from them afterwards. All money is USD in `Decimal` and is never rounded; who needs a
-float converts at the very end.
+A price is never made up. A call without a known price is `Unpriced`, with the reason: an estimate would be added to
+exact costs, and nobody could tell them apart afterwards. All money is USD in `Decimal` and never rounded; floats
+appear only where a cost is written to a span or a metric.
 
-Not included, because no usage report that reaches a callback counts it: fees for searches and other tools of the
-provider, storage of caches, taxes, discounts of a contract (write those into a `PriceBook`).
+Costs leave out what no usage report counts: fees for searches and other provider tools, cache storage, taxes, and
+discounts of a contract (put those into a `PriceBook`).
 """
 
 import os
@@ -20,32 +20,23 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from otel_callbacks.cost.price_book import PriceBook, PriceBookError, Query, standard_tier
-from otel_callbacks.cost.price_list import Listed, NotLoaded, PriceList, is_local, same_model
-from otel_callbacks.cost.rates import KINDS, ZERO, Bill, Price, Reason, Tier, bill, counts_of
+from otel_callbacks.cost.price_book import PriceBook, PriceQuery, normal_tier
+from otel_callbacks.cost.price_list import DayPrices, NotLoaded, PriceList, is_private_host, is_same_model
+from otel_callbacks.cost.rates import (
+    TOKEN_KINDS,
+    ZERO,
+    CostParts,
+    Price,
+    UnpricedReason,
+    checked_counts,
+    cost_of,
+)
+from otel_callbacks.limits import PRICES_REMEMBERED
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import provider_name
 
-__all__ = [
-    "Call",
-    "Cost",
-    "Price",
-    "PriceBook",
-    "PriceBookError",
-    "PriceList",
-    "Pricer",
-    "Prices",
-    "Reason",
-    "Tier",
-    "Unpriced",
-    "price_book",
-]
-
 Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
-"""A price book, a mapping of its form, or the path of a .toml or .json file."""
-
-LOOKUPS = 2_048
-"""How many lookups a pricer remembers, those without a result included."""
+"""A price book, a mapping in its format, or the path of a .toml or .json file."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400_000_000_000
@@ -55,22 +46,22 @@ _MIDNIGHT = time_of_day(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of a model, as far as its price depends on it.
+    """Everything about a model call that its price depends on.
 
     Attributes:
         provider: as in `gen_ai.provider.name`.
-        request_model: as asked for; an alias or the name of a deployment, perhaps.
-        response_model: as the provider names what answered; counts before `request_model`.
-        host: the server's address, without the port; None is the provider's own.
-        usage: None if none was reported.
-        service_tier: as the response reports it, or else as asked for.
-        batch: whether it was part of a batch job.
-        started_at: an aware datetime, or nanoseconds since 1970; None is now.
-        cached: answered from the framework's own cache, so that nothing was sent.
-        reported_usd: what the provider or a gateway says it cost.
-        cache_write_1h_tokens: the part of the usage's cache writes that is kept for an hour.
+        request_model: the requested model; may be an alias or the name of a deployment.
+        response_model: the model that answered, as the provider names it; counts before `request_model`.
+        host: the server's address, without the port; None for the provider's own.
+        usage: None if the provider reported none.
+        service_tier: from the response, or else from the request.
+        batch: whether the call was part of a batch job.
+        started_at: a datetime with a time zone, or nanoseconds since 1970; None for now.
+        cached: whether the framework's own cache answered, so that nothing was sent.
+        reported_usd: the cost that the provider or a gateway reports.
+        cache_write_1h_tokens: the part of the cache writes that is kept for an hour.
         image_input_tokens: the part of the input that was images, if counted.
-        image_output_tokens: the part of the output that was images; None if nobody counted.
+        image_output_tokens: the part of the output that was images; None if not counted.
     """
 
     provider: str | None = None
@@ -92,21 +83,21 @@ Source = Literal["reported", "price_book", "genai_prices", "cache"]
 
 
 class Cost(NamedTuple):
-    """What a call cost, in USD, unrounded.
+    """The cost of a call in USD, unrounded.
 
-    The parts do not overlap, their sum is the total; all are None if only a total was reported.
+    The parts do not overlap, and their sum is the total. They are None if the provider reported only a total.
 
     Attributes:
-        total: what is owed.
-        input: for input that the provider's cache had no part in.
-        output: for all output, reasoning included.
-        cache_read: for input read from the provider's cache.
-        cache_write: for input written to it.
-        request: the fee per call, where there is one.
-        source: who says so; "cache" is the framework's own, which costs nothing.
-        model: the entry that matched, None if the cost was reported. It may be a sibling of the model.
-        version: of the price data.
-        saved: what a cached answer would have cost; None if that has no price.
+        total: the whole cost.
+        source: where the cost comes from; "cache" is the framework's own cache, which costs nothing.
+        input: the cost of input that was neither read from nor written to the provider's cache.
+        output: the cost of all output, including reasoning.
+        cache_read: the cost of input read from the provider's cache.
+        cache_write: the cost of input written to it.
+        request: the fee per call, if there is one.
+        model: the price entry that matched, perhaps for a related model; None if the provider reported the cost.
+        version: the version of the price data.
+        saved: what a cached answer would have cost; None if it has no price.
     """
 
     total: Decimal
@@ -123,26 +114,26 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """Why a call has no cost."""
+    """The result for a call without a cost, with the reason."""
 
-    reason: Reason
+    reason: UnpricedReason
 
 
-class _Found(NamedTuple):
+class _FoundPrices(NamedTuple):
     source: Source
-    listed: Listed
+    day: DayPrices
     starts: tuple[time_of_day, ...]
 
 
-def _found(source: Source, listed: Listed) -> _Found:
-    return _Found(source, listed, tuple(start for start, _ in listed.prices))
+def _found_prices(source: Source, day: DayPrices) -> _FoundPrices:
+    return _FoundPrices(source, day, tuple(start for start, _ in day.prices))
 
 
-def price_book(prices: Prices) -> PriceBook:
-    """The price book that an argument stands for.
+def as_price_book(prices: Prices) -> PriceBook:
+    """Returns the price book in an argument: the book itself, a mapping, or a file.
 
     Raises:
-        TypeError, PriceBookError: it is none.
+        TypeError, PriceBookError: it is not a price book.
         OSError: the file cannot be read.
     """
     if isinstance(prices, PriceBook):
@@ -154,56 +145,55 @@ def price_book(prices: Prices) -> PriceBook:
     raise TypeError(f"prices must be a PriceBook, a mapping or the path of one, not {prices!r:.100}")
 
 
-# one for the process: several handlers need not import the list prices several times
 LIST_PRICES = PriceList()
-"""genai-prices."""
+"""The price list that all handlers of the process share, so that it is imported once."""
 
 
 class Pricer:
-    """Prices calls; safe to share between threads.
+    """Computes the cost of calls; threads may share it.
 
-    A model's rates are looked up once a day and remembered; a call of a model seen before is arithmetic only.
+    It looks up the rates of a model once per day of calls and remembers them, so most calls cost only arithmetic.
 
     Args:
         book: the user's own prices.
-        catalogue: the list prices; None for none.
+        price_list: the list prices; None to use only the book.
     """
 
-    def __init__(self, book: PriceBook | None = None, catalogue: PriceList | None = LIST_PRICES) -> None:
+    def __init__(self, book: PriceBook | None = None, price_list: PriceList | None = LIST_PRICES) -> None:
         self._book = book or PriceBook()
-        self._price_list = catalogue
-        # a NotLoaded is raised and so not remembered: the next call asks again
-        self._lookup = lru_cache(maxsize=LOOKUPS)(self._find)
+        self._price_list = price_list
+        # `_find` raises NotLoaded, and exceptions are not remembered: the next call looks again
+        self._lookup = lru_cache(maxsize=PRICES_REMEMBERED)(self._find)
 
     def warm(self) -> threading.Thread | None:
-        """Starts importing the list prices in a daemon thread; call it where a handler is made."""
+        """Starts importing the price list in a daemon thread; called when a handler is made."""
         return self._price_list.warm() if self._price_list is not None else None
 
     def ready(self, timeout: float | None = None) -> bool:
-        """Waits until the list prices are there, at most `timeout` seconds; whether they are."""
+        """Waits for the price list, at most `timeout` seconds; tells whether it is available."""
         return self._price_list is not None and self._price_list.ready(timeout)
 
     def price(self, call: Call) -> Cost | Unpriced:
-        """What a call cost, or why that is not known.
+        """Returns the cost of a call, or the reason why it is unknown.
 
-        The first calls may wait for the list prices, within the limits of `Catalogue`; a call whose price is
-        reported or in the book never does.
+        The first calls may wait for the price list, as long as `PriceList` allows. A call whose cost is reported, or
+        whose price is in the book, never waits.
 
         Raises:
             ValueError: `started_at` is a datetime without a time zone, or out of the calendar.
         """
         if not call.cached:
             return self._price(call, wait=True)
-        owed = self._price(call, wait=False)
-        if isinstance(owed, Unpriced):
-            return _nothing(None, None, None)
-        return _nothing(owed.total, owed.model, owed.version)
+        saved = self._price(call, wait=False)
+        if isinstance(saved, Unpriced):
+            return _cost_of_cached_answer(None, None, None)
+        return _cost_of_cached_answer(saved.total, saved.model, saved.version)
 
     def _price(self, call: Call, *, wait: bool) -> Cost | Unpriced:
         reported = call.reported_usd
         if isinstance(reported, Decimal) and reported.is_finite() and reported >= 0:
             return Cost(total=reported, source="reported")
-        counts = counts_of(
+        counts = checked_counts(
             call.usage, call.cache_write_1h_tokens, call.image_input_tokens, call.image_output_tokens
         )
         if isinstance(counts, str) and (counts != "no_usage" or not self._book.entries):
@@ -224,13 +214,11 @@ class Pricer:
                 return self._price(call, wait=False)
             return _UNPRICED["no_price_source"]
         if isinstance(counts, str):
-            return _fee(found) or _UNPRICED[counts]
+            return _cost_per_request(found) or _UNPRICED[counts]
         if isinstance(found, Unpriced):
             return found
-        owed = bill(_at(found, nanoseconds), counts)
-        if isinstance(owed, str):
-            return _UNPRICED[owed]
-        return _cost(owed, found)
+        parts = cost_of(_price_at(found, nanoseconds), counts)
+        return _UNPRICED[parts] if isinstance(parts, str) else _cost(parts, found)
 
     def _find(
         self,
@@ -241,10 +229,10 @@ class Pricer:
         tier: str | None,
         batch: bool,
         day: int,
-    ) -> _Found | Unpriced:
-        """The rates of a model on one day (since 1970): the user's own, or else the listed ones."""
-        tier = standard_tier(tier)
-        query = Query(
+    ) -> _FoundPrices | Unpriced:
+        """Returns a model's prices on a day (counted from 1970), from the price book or else from the price list."""
+        tier = normal_tier(tier)
+        query = PriceQuery(
             _lower(provider_name(provider)),
             _lower(request_model),
             _lower(response_model),
@@ -257,37 +245,37 @@ class Pricer:
         if entry is not None:
             since = entry.price.valid_from
             version = self._book.version or (since.isoformat() if since else None)
-            return _found("price_book", Listed(entry.model, version, ((_MIDNIGHT, entry.price),)))
+            return _found_prices("price_book", DayPrices(entry.model, version, ((_MIDNIGHT, entry.price),)))
         return self._find_listed(query)
 
-    def _find_listed(self, query: Query) -> _Found | Unpriced:
+    def _find_listed(self, query: PriceQuery) -> _FoundPrices | Unpriced:
         biller = self._book.biller(query.host)
         if biller is not None:
             query = query._replace(provider=biller, host=None)
-        if is_local(query.host):
+        if is_private_host(query.host):
             return _UNPRICED["local_endpoint"]
         if self._price_list is None:
             return _UNPRICED["no_price_source"]
-        listed = self._price_list.find(query, self._names(query))
-        return _UNPRICED[listed] if isinstance(listed, str) else _found("genai_prices", listed)
+        prices = self._price_list.find(query, self._listed_names(query))
+        return _UNPRICED[prices] if isinstance(prices, str) else _found_prices("genai_prices", prices)
 
-    def _names(self, query: Query) -> list[str]:
-        """What the model is called in the list: what answered, and what was asked for if it is the same.
+    def _listed_names(self, query: PriceQuery) -> list[str]:
+        """Returns the names to look up: the model that answered, and the requested one if it is the same model.
 
-        What was asked for is no substitute for an answer from an unknown model: "latest" and a router's "auto" mean
-        another model every month. An alias that the user declared is.
+        The requested model cannot price the answer of an unknown one: "latest" and a router's "auto" change their
+        meaning. An alias in the user's book can.
         """
         response, request = query.response_model, query.request_model
         aliases = self._book.aliases
         names: list[str] = []
         if response:
             names.append(aliases.get(response, response))
-        if request and (request in aliases or not response or same_model(response, request)):
+        if request and (request in aliases or not response or is_same_model(response, request)):
             names.append(aliases.get(request, request))
         return names
 
 
-_UNPRICED: dict[Reason, Unpriced] = {
+_UNPRICED: dict[UnpricedReason, Unpriced] = {
     reason: Unpriced(reason)
     for reason in (
         "unknown_model",
@@ -301,40 +289,40 @@ _UNPRICED: dict[Reason, Unpriced] = {
 }
 
 
-def _at(found: _Found, nanoseconds: int) -> Price:
-    """The price at a time of the day; almost always there is only one."""
-    prices = found.listed.prices
+def _price_at(found: _FoundPrices, nanoseconds: int) -> Price:
+    """Returns the price at a time of the day; most models have one price for the whole day."""
+    prices = found.day.prices
     if len(prices) == 1:
         return prices[0][1]
     moment = (_EPOCH + timedelta(microseconds=nanoseconds // 1_000)).time()
     return prices[bisect_right(found.starts, moment) - 1][1]
 
 
-def _cost(owed: Bill, found: _Found) -> Cost:
+def _cost(parts: CostParts, found: _FoundPrices) -> Cost:
     return Cost(
-        total=owed.total,
-        input=owed.input,
-        output=owed.output,
-        cache_read=owed.cache_read,
-        cache_write=owed.cache_write,
-        request=owed.request,
+        total=parts.total,
+        input=parts.input,
+        output=parts.output,
+        cache_read=parts.cache_read,
+        cache_write=parts.cache_write,
+        request=parts.request,
         source=found.source,
-        model=found.listed.model,
-        version=found.listed.version,
+        model=found.day.model,
+        version=found.day.version,
     )
 
 
-def _fee(found: _Found | Unpriced) -> Cost | None:
-    """What a call owes of which no tokens were counted, if the user's price is per call alone (a reranker's)."""
+def _cost_per_request(found: _FoundPrices | Unpriced) -> Cost | None:
+    """Returns the cost of a call without token counts, if the book prices only the call (a reranker)."""
     if isinstance(found, Unpriced) or found.source != "price_book":
         return None
-    price = found.listed.prices[0][1]
-    if price.per_request is None or any(getattr(price, kind) is not None for kind in KINDS):
+    price = found.day.prices[0][1]
+    if price.per_request is None or any(getattr(price, kind) is not None for kind in TOKEN_KINDS):
         return None
-    return _cost(Bill(price.per_request, ZERO, ZERO, ZERO, ZERO, price.per_request), found)
+    return _cost(CostParts(price.per_request, ZERO, ZERO, ZERO, ZERO, price.per_request), found)
 
 
-def _nothing(saved: Decimal | None, model: str | None, version: str | None) -> Cost:
+def _cost_of_cached_answer(saved: Decimal | None, model: str | None, version: str | None) -> Cost:
     return Cost(
         total=ZERO,
         input=ZERO,
@@ -350,10 +338,10 @@ def _nothing(saved: Decimal | None, model: str | None, version: str | None) -> C
 
 
 def _nanoseconds(moment: datetime | int | None) -> int:
-    """Nanoseconds since 1970.
+    """Converts a moment to nanoseconds since 1970.
 
     Raises:
-        ValueError: the datetime has no time zone, so that nobody knows which day it was.
+        ValueError: the datetime has no time zone, so its day is unknown.
     """
     if moment is None:
         return time.time_ns()

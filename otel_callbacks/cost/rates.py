@@ -1,6 +1,6 @@
-"""What a token costs, and what a call of so many tokens therefore owes: exact decimals, never rounded.
+"""Token rates, and the arithmetic that makes a call's cost from them: exact decimals, never rounded.
 
-All money is USD. Rates are per million tokens, as every provider prints them.
+All money is USD. Rates are per million tokens, as providers print them.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -8,9 +8,10 @@ from datetime import date
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, getcontext, setcontext
 from typing import Literal, NamedTuple
 
+from otel_callbacks.limits import DECIMAL_DIGITS, RATE_DIGITS, TOKENS_OF_A_CALL
 from otel_callbacks.operations import Usage
 
-Reason = Literal[
+UnpricedReason = Literal[
     "unknown_model",
     "unknown_provider",
     "local_endpoint",
@@ -19,26 +20,23 @@ Reason = Literal[
     "invalid_usage",
     "no_price_source",
 ]
-"""Why a call has no price; the values of `otel_callbacks.cost.unpriced_reason`."""
+"""Why a call has no cost; the values of `otel_callbacks.cost.unpriced_reason`."""
 
 ZERO = Decimal(0)
-MAX_DIGITS = 24
-"""Significant digits a rate may have. With counts below 10**15 no product or sum can outgrow `_EXACT`."""
 
-# Our own context: the application may have set a precision of its own for the thread. Digits enough that
-# nothing is ever rounded; should it happen nevertheless, it is an error and not a wrong price.
-_EXACT = Context(prec=120, traps=[InvalidOperation, Overflow, Inexact])
+# Our own context, because the application may have set another precision for the thread. If a result ever needed
+# rounding, that would raise an error instead of giving a wrong price.
+_EXACT = Context(prec=DECIMAL_DIGITS, traps=[InvalidOperation, Overflow, Inexact])
 _PER_TOKEN = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """USD per million tokens of each kind; None is "not listed", which is not the same as a listed 0.
+    """USD per million tokens of each kind. None means "not listed", which differs from a listed 0.
 
-    Where a rate is not listed, cache reads and writes are billed as input and reasoning as output, which is what
-    providers do (and genai-prices does); one-hour cache writes are billed as cache writes, images that were sent
-    as input, because vision models count them so. Audio and images that were made have no such stand-in: a call
-    with tokens of a kind that has no rate has no price.
+    If a rate is not listed, another one stands in, as providers (and genai-prices) do it: the input rate for cache
+    reads, cache writes and input images, the cache write rate for one-hour cache writes, the output rate for
+    reasoning. Audio and generated images have no stand-in: without a rate for them the call has no price.
     """
 
     input: Decimal | None = None
@@ -53,20 +51,20 @@ class Rates:
     image_output: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for kind in KINDS:
+        for kind in TOKEN_KINDS:
             if (rate := getattr(self, kind)) is not None:
                 check_rate(rate, kind)
 
 
-KINDS = tuple(field.name for field in fields(Rates))
-"""The kinds of tokens that have a rate."""
+TOKEN_KINDS = tuple(field.name for field in fields(Rates))
+"""The kinds of tokens that can have a rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier(Rates):
-    """The rates of a call with more than `above` input tokens (cache included): all its tokens pay them.
+    """The rates for all tokens of a call that has more than `above` input tokens (cached ones included).
 
-    A rate that the tier does not name is that of the tier below it.
+    A rate that a tier leaves out is that of the tier below it.
     """
 
     above: int
@@ -79,15 +77,15 @@ class Tier(Rates):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price(Rates):
-    """What a model costs.
+    """The price of a model.
 
     Attributes:
-        per_request: USD owed for the call itself, whatever its tokens.
-        tiers: rates of long inputs, a cliff each; kept in ascending order, with what they leave out filled in.
-        valid_from: the first day, in UTC, on which the price holds; None is always.
+        per_request: USD for each call, in addition to its tokens.
+        tiers: the rates for long inputs; stored in ascending order, with missing rates filled in.
+        valid_from: the first day (UTC) of the price; None if it always holds.
 
     Raises:
-        ValueError: a rate is negative, not finite or no Decimal, or two tiers begin at the same count.
+        ValueError: a rate is negative, not finite or not a Decimal, or two tiers begin at the same count.
     """
 
     per_request: Decimal | None = None
@@ -107,13 +105,13 @@ class Price(Rates):
         for tier in sorted(self.tiers, key=lambda tier: tier.above):
             if completed and completed[-1].above == tier.above:
                 raise ValueError(f"two tiers begin above {tier.above} tokens")
-            missing = {kind: getattr(below, kind) for kind in KINDS if getattr(tier, kind) is None}
+            missing = {kind: getattr(below, kind) for kind in TOKEN_KINDS if getattr(tier, kind) is None}
             below = replace(tier, **missing)
             completed.append(below)
         return completed
 
     def at(self, input_tokens: int) -> Rates:
-        """The rates of a call with so many input tokens, cache included."""
+        """Returns the rates for a call with this many input tokens, cached ones included."""
         rates: Rates = self
         for tier in self.tiers:
             if input_tokens > tier.above:
@@ -122,11 +120,11 @@ class Price(Rates):
 
 
 def check_rate(rate: object, name: str) -> None:
-    """Refuses what is no price.
+    """Checks that a rate is an exact amount.
 
     Raises:
-        ValueError: `rate` is not a Decimal (a float is not exact, a bool not a number), negative, NaN, infinite
-            or longer than `MAX_DIGITS`.
+        ValueError: `rate` is not a Decimal (a float is not exact), is negative, NaN or infinite, or has more than
+            `RATE_DIGITS` digits.
     """
     if not isinstance(rate, Decimal):
         raise ValueError(f"{name} must be a Decimal, not {rate!r}")
@@ -135,17 +133,17 @@ def check_rate(rate: object, name: str) -> None:
     if rate < 0:
         raise ValueError(f"{name} must not be negative, and is {rate}")
     _, digits, exponent = rate.as_tuple()
-    if len(digits) > MAX_DIGITS or not -MAX_DIGITS <= int(exponent) <= MAX_DIGITS:
+    if len(digits) > RATE_DIGITS or not -RATE_DIGITS <= int(exponent) <= RATE_DIGITS:
         raise ValueError(f"{name} has more digits than a price: {rate}")
 
 
 def add(one: Decimal, other: Decimal) -> Decimal:
-    """The exact sum, whatever precision the application has set for the thread."""
+    """Returns the exact sum, whatever precision the application has set for the thread."""
     return _EXACT.add(one, other)
 
 
-class Counts(NamedTuple):
-    """Token counts that were checked: all at least 0, no part larger than its whole."""
+class TokenCounts(NamedTuple):
+    """Checked token counts: none is negative, and no part is larger than its total."""
 
     input: int
     output: int
@@ -157,17 +155,17 @@ class Counts(NamedTuple):
     audio_output: int
     image_input: int
     image_output: int | None
-    """None: the caller cannot tell images from text."""
+    """None if the provider did not report how many output tokens were images."""
     input_reported: bool
     output_reported: bool
 
 
-class Bill(NamedTuple):
-    """What a call owes, in USD and in parts that do not overlap: their sum is the total."""
+class CostParts(NamedTuple):
+    """The cost of a call in USD; the parts do not overlap, and their sum is the total."""
 
     total: Decimal
     input: Decimal
-    """Input that was neither read from nor written to the provider's cache, of every modality."""
+    """Input of every modality that was neither read from nor written to the provider's cache."""
     output: Decimal
     """All output: text, reasoning, audio, images."""
     cache_read: Decimal
@@ -175,18 +173,18 @@ class Bill(NamedTuple):
     request: Decimal
 
 
-def counts_of(
+def checked_counts(
     usage: Usage | None, cache_write_1h: int | None, image_input: int | None, image_output: int | None
-) -> Counts | Reason:
-    """Reads and checks the usage of a call.
+) -> TokenCounts | UnpricedReason:
+    """Checks the usage of a call.
 
     Returns:
-        The counts, or why there are none: `no_usage` if nothing at all was counted, `invalid_usage` if a count
-        is negative or no integer, or if the parts of a total are larger than the total.
+        The counts, or the reason why the call has no cost: `no_usage` if the provider counted nothing,
+        `invalid_usage` if a count is negative, not an integer or absurdly large, or if parts exceed their total.
     """
     if usage is None or not (usage.input_tokens or usage.output_tokens):
-        return "no_usage" if usage is None or not _holds_any(usage) else "invalid_usage"
-    given = (
+        return "no_usage" if usage is None or not _has_parts(usage) else "invalid_usage"
+    counts = (
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_input_tokens,
@@ -198,25 +196,38 @@ def counts_of(
         image_input,
         image_output,
     )
-    for count in given:
-        if count is not None and (type(count) is not int or not 0 <= count < 10**15):
+    for count in counts:
+        if count is not None and (type(count) is not int or not 0 <= count < TOKENS_OF_A_CALL):
             return "invalid_usage"
-    sent, received = given[0] or 0, given[1] or 0
-    read, written, hour = given[2] or 0, given[3] or 0, given[4] or 0
-    reasoning, heard, spoken = given[5] or 0, given[6] or 0, given[7] or 0
-    seen, drawn = given[8] or 0, given[9] or 0
-    if usage.input_tokens is not None and (read + written > sent or heard + seen > sent):
+    total_in, total_out = counts[0] or 0, counts[1] or 0
+    read, written, written_1h = counts[2] or 0, counts[3] or 0, counts[4] or 0
+    reasoning, audio_in, audio_out = counts[5] or 0, counts[6] or 0, counts[7] or 0
+    image_in, image_out = counts[8] or 0, counts[9] or 0
+    has_input, has_output = usage.input_tokens is not None, usage.output_tokens is not None
+    if has_input and (read + written > total_in or audio_in + image_in > total_in):
         return "invalid_usage"
-    if usage.output_tokens is not None and (reasoning > received or spoken + drawn > received):
+    if has_output and (reasoning > total_out or audio_out + image_out > total_out):
         return "invalid_usage"
-    if hour > written:
+    if written_1h > written:
         return "invalid_usage"
-    sides = usage.input_tokens is not None, usage.output_tokens is not None
-    return Counts(sent, received, read, written, hour, reasoning, heard, spoken, seen, image_output, *sides)
+    return TokenCounts(
+        total_in,
+        total_out,
+        read,
+        written,
+        written_1h,
+        reasoning,
+        audio_in,
+        audio_out,
+        image_in,
+        image_output,
+        has_input,
+        has_output,
+    )
 
 
-def _holds_any(usage: Usage) -> bool:
-    """Whether something was counted although the totals are missing or 0: a part larger than its whole."""
+def _has_parts(usage: Usage) -> bool:
+    """Tells whether parts were counted although the totals are missing or 0."""
     return bool(
         usage.cache_read_input_tokens
         or usage.cache_write_input_tokens
@@ -226,42 +237,42 @@ def _holds_any(usage: Usage) -> bool:
     )
 
 
-def bill(price: Price, counts: Counts) -> Bill | Reason:
-    """Multiplies.
+def cost_of(price: Price, counts: TokenCounts) -> CostParts | UnpricedReason:
+    """Multiplies token counts by the rates of a price.
 
     Returns:
-        What is owed, or `no_rate` if tokens of some kind have no rate, `no_usage` if a side that costs something
-        was not counted (a broken-off stream that reported its input only), or `invalid_usage` if the rates need
-        a split that the counts do not tell (how much of the cached input was audio).
+        The cost, or the reason why there is none: `no_rate` if some kind of tokens has no rate, `no_usage` if input
+        or output has a rate but was not counted (an aborted stream may report its input only), `invalid_usage` if
+        the rates need a split that the counts do not have (how much of the cached input was audio).
     """
     rates = price.at(counts.input) if price.tiers else price
     if (rates.input and not counts.input_reported) or (rates.output and not counts.output_reported):
         return "no_usage"
-    theirs = getcontext()
+    application_context = getcontext()
     setcontext(_EXACT)  # operators are four times as fast as the methods of a context
     try:
-        sent = _input_side(rates, counts)
-        if isinstance(sent, str):
-            return sent
-        output = _output_side(rates, counts)
+        input_costs = _input_costs(rates, counts)
+        if isinstance(input_costs, str):
+            return input_costs
+        output = _output_cost(rates, counts)
         if isinstance(output, str):
             return output
-        fresh, read, written = sent
+        fresh, read, written = input_costs
         request = price.per_request or ZERO
-        return Bill(fresh + output + read + written + request, fresh, output, read, written, request)
+        return CostParts(fresh + output + read + written + request, fresh, output, read, written, request)
     finally:
-        setcontext(theirs)
+        setcontext(application_context)
 
 
-def _input_side(rates: Rates, counts: Counts) -> tuple[Decimal, Decimal, Decimal] | Reason:
-    """What the input owes: fresh, read from the cache, written to the cache."""
+def _input_costs(rates: Rates, counts: TokenCounts) -> tuple[Decimal, Decimal, Decimal] | UnpricedReason:
+    """Returns the cost of the input: uncached, read from the cache, written to the cache."""
     text = rates.input
     fresh = counts.input - counts.cache_read - counts.cache_write
     other = ZERO
     if counts.audio_input or counts.image_input:
-        # Usage counts what was cached and what was audio, but not what was both
-        mixed = bool(counts.cache_read or counts.cache_write)
-        image = _first(rates.image_input, text)
+        # usage reports cached tokens and audio tokens, but not cached audio tokens
+        may_overlap = bool(counts.cache_read or counts.cache_write)
+        image = _rate_or(rates.image_input, text)
         for tokens, rate in ((counts.audio_input, rates.audio_input), (counts.image_input, image)):
             if not tokens:
                 continue
@@ -269,39 +280,39 @@ def _input_side(rates: Rates, counts: Counts) -> tuple[Decimal, Decimal, Decimal
                 return "no_rate"
             if rate == text:
                 continue
-            if mixed:
+            if may_overlap:
                 return "invalid_usage"
             fresh -= tokens
-            other += _owed(rate, tokens)
+            other += _amount(rate, tokens)
     if fresh and text is None:
         return "no_rate"
-    plain = _owed(text, fresh)
-    read = _first(rates.cache_read, text)
-    written = _first(rates.cache_write, text)
+    plain = _amount(text, fresh)
+    read = _rate_or(rates.cache_read, text)
+    written = _rate_or(rates.cache_write, text)
     if (counts.cache_read and read is None) or (counts.cache_write and written is None):
         return "no_rate"
-    writes = _owed(written, counts.cache_write - counts.cache_write_1h)
+    writes = _amount(written, counts.cache_write - counts.cache_write_1h)
     if counts.cache_write_1h:
-        writes += _owed(_first(rates.cache_write_1h, written), counts.cache_write_1h)
-    return plain + other, _owed(read, counts.cache_read), writes
+        writes += _amount(_rate_or(rates.cache_write_1h, written), counts.cache_write_1h)
+    return plain + other, _amount(read, counts.cache_read), writes
 
 
-def _output_side(rates: Rates, counts: Counts) -> Decimal | Reason:
-    """What the output owes."""
+def _output_cost(rates: Rates, counts: TokenCounts) -> Decimal | UnpricedReason:
+    """Returns the cost of the output."""
     text = rates.output
     rest = counts.output
     if not rest:
         return ZERO
-    drawn = counts.image_output
-    if drawn is None and rates.image_output not in (None, text):
-        # a model that draws: pictures cost many times the text, and nobody counted which is which
+    images = counts.image_output
+    if images is None and rates.image_output not in (None, text):
+        # a model that makes images: they cost many times the text, and the provider did not count them separately
         return "no_rate"
     parts = ZERO
-    if counts.reasoning or counts.audio_output or drawn:
+    if counts.reasoning or counts.audio_output or images:
         for tokens, rate in (
             (counts.audio_output, rates.audio_output),
-            (drawn, rates.image_output),
-            (counts.reasoning, _first(rates.reasoning, text)),
+            (images, rates.image_output),
+            (counts.reasoning, _rate_or(rates.reasoning, text)),
         ):
             if not tokens:
                 continue
@@ -309,18 +320,18 @@ def _output_side(rates: Rates, counts: Counts) -> Decimal | Reason:
                 return "no_rate"
             if rate != text:
                 rest -= tokens
-                parts += _owed(rate, tokens)
+                parts += _amount(rate, tokens)
         if rest < 0:
             return "invalid_usage"  # reasoning, audio and images overlap
     if rest and text is None:
         return "no_rate"
-    return parts + _owed(text, rest)
+    return parts + _amount(text, rest)
 
 
-def _first(rate: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
+def _rate_or(rate: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
     return otherwise if rate is None else rate
 
 
-def _owed(rate: Decimal | None, tokens: int) -> Decimal:
-    """USD for so many tokens at a rate per million; tokens without a rate were refused before."""
+def _amount(rate: Decimal | None, tokens: int) -> Decimal:
+    """Returns the USD for some tokens; callers check first that tokens have a rate."""
     return rate * tokens * _PER_TOKEN if tokens and rate is not None else ZERO

@@ -1,4 +1,4 @@
-"""Totals that add up: every leaf is counted once, into the runs that enclose it."""
+"""Totals of tokens, calls and cost: each call is counted once, in the runs that enclose it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ _inclusive = attrgetter(*(field for field, _ in _INCLUSIVE))
 
 @dataclass(slots=True)
 class Totals:
-    """What a run and everything below it used.
+    """The tokens, calls and cost of a run and everything below it.
 
-    The `own_` counts stop at the border of an agent: they are the agent's own model and tool calls, without
-    those of the agents it called, as the conventions ask of `invoke_agent`. `cost` is USD, None if nothing was priced.
+    The `own_` counts leave out the agents below: the conventions want only an agent's own model and tool calls on
+    `invoke_agent`. `cost` is in USD; None if nothing had a price.
     """
 
     input_tokens: int = 0
@@ -48,11 +48,11 @@ class Totals:
     own_finish_reasons: Sequence[str] | None = None
     retrieved: bool = False
 
-    def count(self, operation: operations.Operation, charge: CallCost | None) -> None:
-        """Adds a leaf and what it was charged."""
-        if isinstance(charge, Cost):
-            self.cost = charge.total if self.cost is None else add(self.cost, charge.total)
-        elif charge is not None:
+    def count(self, operation: operations.Operation, cost: CallCost | None) -> None:
+        """Adds an operation without runs below it, and its cost."""
+        if isinstance(cost, Cost):
+            self.cost = cost.total if self.cost is None else add(self.cost, cost.total)
+        elif cost is not None:
             self.unpriced_calls += 1
         if isinstance(operation, operations.Inference):
             self._count_inference(operation)
@@ -65,7 +65,7 @@ class Totals:
             self.retrieved = True
 
     def _count_inference(self, operation: operations.Inference) -> None:
-        if operation.cached:  # nothing was sent: neither a call nor tokens
+        if operation.cached:  # nothing was sent to the provider
             self.cached_calls += 1
             return
         self.inference_calls += 1
@@ -84,7 +84,7 @@ class Totals:
         self.reasoning_tokens += usage.reasoning_output_tokens or 0
 
     def add(self, other: "Totals", *, own: bool) -> None:
-        """Adds the totals of a run below; `own=False` at the border of an agent."""
+        """Adds the totals of a run below this one; `own=False` if that run is an agent."""
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
         self.cache_read_tokens += other.cache_read_tokens
@@ -104,7 +104,7 @@ class Totals:
             self.own_finish_reasons = other.own_finish_reasons or self.own_finish_reasons
 
     def attributes(self) -> dict[str, int | float]:
-        """The inclusive totals that are not zero, under our own names so that no back end adds them up twice."""
+        """Returns the non-zero totals under our own names, so that no back end adds them to the usage of the calls."""
         attributes: dict[str, int | float] = {
             name: value for name, value in zip(_INCLUSIVE_NAMES, _inclusive(self), strict=True) if value
         }

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final, Protocol
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.cost.attribution import NAMES, attribute_of
+from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
 from otel_callbacks.cost.call_cost import CallCost
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.recording import span_attributes
@@ -19,7 +19,7 @@ OTHER: Final = "__other__"
 MetricLabels = Sequence[str] | Mapping[str, int | Collection[str]]
 
 _MAX_VALUES = 100
-_REFUSED = (NAMES["user"], NAMES["session"])
+_REFUSED = (LABEL_ATTRIBUTES["user"], LABEL_ATTRIBUTES["session"])
 
 
 class LabelRules:

@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost import call_cost
 from otel_callbacks.cost.budget import Budgets, Crossing
-from otel_callbacks.cost.call_cost import CallCost, CallCosts
+from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
@@ -52,7 +52,7 @@ class RunEnd:
         self,
         metrics: Metrics,
         events: Events,
-        charges: CallCosts,
+        charges: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
     ) -> None:
@@ -151,7 +151,7 @@ class RunEnd:
 
     def _charge(self, operation: operations.Operation, started: int, *, failed: bool) -> CallCost | None:
         """What a call cost; of counts that make no sense, none is left to get into sums."""
-        charge = self._charges.of(operation, started, failed=failed)
+        charge = self._charges.price(operation, started, failed=failed)
         basis = charge.source if isinstance(charge, Cost) else charge and charge.reason
         if basis in ("reported", "invalid_usage") and isinstance(operation, _COUNTED):
             operation.usage = _sensible(operation.usage)

@@ -24,7 +24,7 @@ from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
-from otel_callbacks.cost.call_cost import CallCosts
+from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.privacy.content_scope import policy_in, scope_in
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.rag import prompt_sources
@@ -69,8 +69,8 @@ class Recorder:
         *,
         detail: Detail,
         content: ContentPolicy,
-        charges: CallCosts,
-        attribution: attribution.Attribution,
+        charges: OperationPricer,
+        attribution: attribution.LabelResolver,
         budgets: Budgets,
         metric_labels: LabelRules,
     ) -> None:
@@ -150,8 +150,8 @@ class Recorder:
         run.scope = scope_in(context, parent.scope if parent is not None else None)
         run.content = policy_in(run.scope, self.content)
         span_attributes.clean_names(operation)
-        run.asked = attribution.asked(tags)
-        run.labels = self._attribution.of_run(parent, context, run.asked)
+        run.call_labels = attribution.labels_from_tags(tags)
+        run.labels = self._attribution.labels_of_run(parent, context, run.call_labels)
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._table.drops_below:
             run.span = without_span(parent_span)
@@ -225,7 +225,7 @@ class Recorder:
         """
         if run is None or not self._budgets.enforce:
             return
-        refusal = self._budgets.refusal(run.labels, run.started)
+        refusal = self._budgets.exceeded(run.labels, run.started)
         if refusal is not None:
             self.fail(run, refusal)
             raise refusal
@@ -300,7 +300,7 @@ class Recorder:
                 self.finish(below)
         else:
             scope = scope_in(context, run.scope if run is not None else None)
-            labels = self._attribution.of_run(run, context, attribution.NONE)
+            labels = self._attribution.labels_of_run(run, context, attribution.NO_LABELS)
             self._run_end.account(span, run, policy_in(scope, self.content), labels, call)
 
     def sweep(self) -> None:

@@ -142,9 +142,9 @@ def test_only_the_last_periods_are_remembered() -> None:
 
 def test_at_the_line_it_is_spent_and_beyond_it_is_exceeded() -> None:
     budgets = Budgets([Budget(usd=1, enforce=True)])
-    assert budgets.refusal({}, 0) is None
+    assert budgets.exceeded({}, 0) is None
     assert budgets.spend(Decimal(1), {}, 0) == []
-    assert isinstance(budgets.refusal({}, 0), BudgetExceeded)
+    assert isinstance(budgets.exceeded({}, 0), BudgetExceeded)
     assert [crossing.spent for crossing in budgets.spend(Decimal("0.1"), {}, 0)] == [Decimal("1.1")]
 
 

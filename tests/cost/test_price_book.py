@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 from golden_prices import GPT
 
-from otel_callbacks.cost.pricing import Cost, Price, PriceBook, PriceBookError, Pricer, Tier
+from otel_callbacks.cost.price_book import PriceBook, PriceBookError
+from otel_callbacks.cost.pricing import Cost, Pricer
+from otel_callbacks.cost.rates import Price, Tier
 
 TOML = """
 version = "2026-11"

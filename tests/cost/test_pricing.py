@@ -15,18 +15,12 @@ from golden_prices import BOOK, BOOK_ROWS, GPT, LIST_ROWS, NOW, UNPRICED, Golden
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_callbacks.cost import price_list as listed
-from otel_callbacks.cost.pricing import (
-    LOOKUPS,
-    Call,
-    Cost,
-    Price,
-    PriceBook,
-    PriceList,
-    Pricer,
-    Tier,
-    Unpriced,
-)
+from otel_callbacks.cost import price_list
+from otel_callbacks.cost.price_book import PriceBook
+from otel_callbacks.cost.price_list import PriceList
+from otel_callbacks.cost.pricing import Call, Cost, Pricer, Unpriced
+from otel_callbacks.cost.rates import Price, Tier
+from otel_callbacks.limits import PRICES_REMEMBERED
 from otel_callbacks.operations import Usage
 
 
@@ -83,22 +77,22 @@ def test_what_is_not_known_has_no_price(pricer: Pricer, reason: str, call: Call)
     assert pricer.price(call) == Unpriced(reason)  # as remembered
 
 
-@pytest.mark.parametrize("catalogue", [None, "absent", "broken"])
-def test_without_list_prices(catalogue: str | None, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", [None, "absent", "broken"])
+def test_without_list_prices(fault: str | None, caplog: pytest.LogCaptureFixture) -> None:
     def absent() -> None:
         raise ModuleNotFoundError("No module named 'genai_prices'", name="genai_prices")
 
     def broken() -> None:
         raise AttributeError("providers")
 
-    source = None if catalogue is None else PriceList(absent if catalogue == "absent" else broken)
+    source = None if fault is None else PriceList(absent if fault == "absent" else broken)
     with caplog.at_level(logging.WARNING, "otel_callbacks"):
         pricer = Pricer(BOOK, source)
         pricer.warm()
         assert pricer.ready() is False
         assert pricer.price(GPT) == Unpriced("no_price_source")
         assert pricer.price(replace(GPT, request_model="gpt-99")) == Unpriced("no_price_source")
-    assert len(caplog.records) == (catalogue == "broken")
+    assert len(caplog.records) == (fault == "broken")
     assert pricer.price(replace(GPT, usage=None)) == Unpriced("no_usage")
     assert pricer.price(replace(GPT, host="localhost")) == Unpriced("local_endpoint")
     assert pricer.price(replace(GPT, reported_usd=Decimal("0.5"))) == Cost(Decimal("0.5"), "reported")
@@ -147,10 +141,10 @@ def test_every_mapped_provider_is_listed(pricer: Pricer) -> None:
     from genai_prices.data import providers
 
     known = {provider.id for provider in providers}
-    assert set(listed._PROVIDERS.values()) <= known
-    assert not set(listed._PROVIDERS) & known  # else the line is not needed
-    assert {identifier for _, identifier in listed._HOSTS} <= known
-    assert {kind for kind, _ in listed._RATE_KEYS} == set(listed.KINDS)
+    assert set(price_list._PROVIDER_IDS.values()) <= known
+    assert not set(price_list._PROVIDER_IDS) & known  # else the line is not needed
+    assert {identifier for _, identifier in price_list._HOSTS} <= known
+    assert {kind for kind, _ in price_list._RATE_KEYS} == set(price_list.TOKEN_KINDS)
 
 
 def test_parts_that_overlap_have_no_price(own: Pricer) -> None:
@@ -186,7 +180,7 @@ def test_lookups_are_remembered_and_bounded(pricer: Pricer, monkeypatch: pytest.
     asked: list[str] = []
     find = PriceList.find
 
-    def counting(self: PriceList, query: listed.Query, names: list[str]) -> object:
+    def counting(self: PriceList, query: price_list.PriceQuery, names: list[str]) -> object:
         asked.append(names[0])
         return find(self, query, names)
 
@@ -196,25 +190,25 @@ def test_lookups_are_remembered_and_bounded(pricer: Pricer, monkeypatch: pytest.
         for model in ("gpt-4o", "gpt-99"):
             fresh.price(replace(GPT, request_model=model))
     assert asked == ["gpt-4o", "gpt-99"]
-    for number in range(LOOKUPS + 10):
+    for number in range(PRICES_REMEMBERED + 10):
         fresh.price(replace(GPT, provider="nobody", host=None, request_model=f"m{number}"))
-    assert fresh._lookup.cache_info().currsize == LOOKUPS
+    assert fresh._lookup.cache_info().currsize == PRICES_REMEMBERED
 
 
-def slow_catalogue(**patience: float) -> tuple[PriceList, threading.Event]:
-    """A catalogue that is loaded when the event is set."""
+def slow_price_list(**patience: float) -> tuple[PriceList, threading.Event]:
+    """A price list that is loaded when the event is set."""
     release = threading.Event()
 
     def load() -> object:
         release.wait(60)
-        return listed._genai_prices()
+        return price_list._load_genai_prices()
 
     return PriceList(load, **patience), release
 
 
 def test_off_the_event_loop_the_first_call_waits_and_has_its_price() -> None:
-    catalogue, release = slow_catalogue(patience=60)
-    pricer = Pricer(BOOK, catalogue)
+    slow, release = slow_price_list(patience=60)
+    pricer = Pricer(BOOK, slow)
     assert isinstance(pricer.price(replace(GPT, request_model="dated")), Cost)
     cached = pricer.price(replace(GPT, cached=True))  # nobody waits for what was saved
     assert isinstance(cached, Cost) and cached.saved is None
@@ -225,8 +219,8 @@ def test_off_the_event_loop_the_first_call_waits_and_has_its_price() -> None:
 
 
 async def test_on_an_event_loop_waits_are_short_and_then_over() -> None:
-    catalogue, release = slow_catalogue(loop_patience=0.05)
-    pricer = Pricer(BOOK, catalogue)
+    slow, release = slow_price_list(loop_patience=0.05)
+    pricer = Pricer(BOOK, slow)
     pricer.warm()
     began = time.monotonic()
     for _ in range(100):
@@ -238,12 +232,12 @@ async def test_on_an_event_loop_waits_are_short_and_then_over() -> None:
 
 
 def test_a_thread_lost_in_a_fork_is_replaced() -> None:
-    catalogue = PriceList()
+    forked = PriceList()
     lost = threading.Thread(target=lambda: None)
     lost.start()
     lost.join()
-    catalogue._thread = lost
-    assert isinstance(Pricer(None, catalogue).price(GPT), Cost)
+    forked._thread = lost
+    assert isinstance(Pricer(None, forked).price(GPT), Cost)
 
 
 # What holds for any price and any usage.

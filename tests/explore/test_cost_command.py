@@ -127,8 +127,8 @@ def test_beside_an_invoice(traces: Path, tmp_path: Path) -> None:
         (["--recompute", "--by", "status"], 2, "not the same before and after"),
         (["--since", "yesterday"], 2, "does not match the format"),
         (["--recompute", "--prices", __file__], 2, "a price book is a .toml or a .json file"),
-        (["--reconcile", __file__], 2, "is no invoice that is known by its columns"),
-        (["--reconcile", __file__, "--by", "tenant"], 2, "--by has no say in --reconcile"),
+        (["--reconcile", __file__], 2, "is not an invoice of a known format"),
+        (["--reconcile", __file__, "--by", "tenant"], 2, "--by cannot be used with --reconcile"),
     ],
 )
 def test_what_is_wrong_is_said(traces: Path, arguments: list[str], status: int, says: str) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from otel_callbacks.cost.pricing import Call, PriceBook
+from otel_callbacks.cost.price_book import PriceBook
+from otel_callbacks.cost.pricing import Call
 from otel_callbacks.operations import Usage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""What providers say they charge: the CSV files of their consoles, and FOCUS, the format of the clouds.
+"""Reads invoices: the CSV exports of OpenAI and Anthropic, and FOCUS, the billing format of the clouds.
 
-The header tells which file it is. Read are
+The header tells which of these a file is:
 
 - OpenAI, platform.openai.com/usage, "Export": costs (`amount_value`; ungrouped as in October 2025, grouped by
   `line_item` and with `quantity` as in September 2026) and usage of completions or embeddings
@@ -8,9 +8,9 @@ The header tells which file it is. Read are
 - Anthropic, platform.claude.com, "Cost" and "Usage", "Export" (`usage_date_utc`; columns as in December 2025 and in
   August 2026). https://support.claude.com/en/articles/9534590 describes the pages.
 - FOCUS 1.0 to 1.3, https://focus.finops.org/focus-columns: `BilledCost`, `ChargePeriodStart` and, where filled in,
-  `ConsumedQuantity` and `ConsumedUnit`; of a cloud's many services only the rows about models.
+  `ConsumedQuantity` and `ConsumedUnit`. Rows that are not about models are skipped.
 
-OpenAI and Anthropic keep money and tokens in two files; read both.
+OpenAI and Anthropic export money and tokens to two files; read both.
 """
 
 import csv
@@ -26,21 +26,21 @@ from otel_callbacks.operations.providers import provider_name
 
 
 class InvoiceError(ValueError):
-    """A file that cannot be read as an invoice; the message names the file, the line and the column."""
+    """A file cannot be read as an invoice; the message names the file, the line and the column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of an invoice; with nothing but a day and a provider, a day on which nothing was charged.
+    """One line of an invoice. A line with only a day and a provider means that nothing was charged on that day.
 
     Attributes:
-        day: in UTC.
+        day: the day in UTC.
         provider: who bills: openai, anthropic, aws, azure, gcp.
-        model: what the invoice calls it, perhaps amid other words; None for all models together.
-        other: what it is for if not for tokens: a tool, tax, a credit.
-        input_tokens: cached ones included; None if this line does not count them.
-        output_tokens: the same for the output.
-        usd: what is charged; negative for a credit; None if this line only counts tokens.
+        model: the model as the invoice names it, perhaps among other words; None for all models together.
+        other: what the line charges if not tokens: a tool, tax, a credit.
+        input_tokens: including cached ones; None if the line does not count them.
+        output_tokens: None if the line does not count them.
+        usd: the charge, negative for a credit; None if the line only counts tokens.
     """
 
     day: date
@@ -53,23 +53,23 @@ class Line:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts tokens."""
+        """Tells whether the line counts tokens."""
         return self.input_tokens is not None or self.output_tokens is not None
 
 
 def read_invoice(path: str | Path) -> list[Line]:
-    """The lines of one file.
+    """Reads the lines of one file.
 
     Raises:
-        InvoiceError: it is none of the files above, or a line is malformed.
-        OSError: it cannot be read.
+        InvoiceError: the file has none of the formats above, or a line is malformed.
+        OSError: the file cannot be read.
     """
     path = Path(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
-            read = _reader(path, reader.fieldnames or ())
-            lines = [read(_Cells(f"{path}:{reader.line_num}", cells)) for cells in reader]
+            read_line = _line_reader(path, reader.fieldnames or ())
+            lines = [read_line(_Cells(f"{path}:{reader.line_num}", cells)) for cells in reader]
         except UnicodeDecodeError as error:
             raise InvoiceError(f"{path}: is not UTF-8 text: {error}") from None
         except csv.Error as error:
@@ -78,21 +78,21 @@ def read_invoice(path: str | Path) -> list[Line]:
 
 
 class _Cells:
-    """One line, whose cells are checked as they are read."""
+    """The cells of one line; each is checked when it is read."""
 
-    def __init__(self, place: str, cells: Mapping[Any, Any]) -> None:
-        self._place = place
+    def __init__(self, location: str, cells: Mapping[Any, Any]) -> None:
+        self._location = location
         self._cells = cells
         if None in cells or None in cells.values():
-            raise InvoiceError(f"{place}: has more or fewer cells than the header")
+            raise InvoiceError(f"{location}: has more or fewer cells than the header")
 
     def text(self, *columns: str) -> str:
-        """The first cell that is filled in."""
+        """Returns the first of the cells that is not empty; "" if all are."""
         cells = (self._cells.get(column, "").strip() for column in columns)
         return next((cell for cell in cells if cell not in ("", "NULL")), "")
 
     def number(self, column: str) -> Decimal | None:
-        """A number with all its digits; None if the cell is empty."""
+        """Returns a number with all its digits; None if the cell is empty."""
         text = self.text(column)
         try:
             number = Decimal(text) if text else None
@@ -103,25 +103,25 @@ class _Cells:
         return number
 
     def count(self, *columns: str, unit: int = 1) -> int | None:
-        """The sum of those cells that are filled in; None if none is."""
+        """Returns the sum of the cells that are not empty; None if all are."""
         counted: int | None = None
         for column in columns:
             number = self.number(column)
             if number is None:
                 continue
             if number < 0:
-                raise self.error(column, "is less than nothing")
+                raise self.error(column, "is negative")
             counted = (counted or 0) + round(number * unit)
         return counted
 
     def usd(self, column: str, currency: str) -> Decimal | None:
-        """An amount in the only currency there is."""
+        """Returns an amount, after a check that the currency is USD."""
         if self.text(currency).upper() not in ("USD", ""):
             raise self.error(currency, "is not USD, the only currency that can be compared")
         return self.number(column)
 
     def moment(self, column: str) -> datetime:
-        """A time in ISO 8601; without a zone it is UTC."""
+        """Returns a time written in ISO 8601; without a time zone it is UTC."""
         try:
             moment = datetime.fromisoformat(self.text(column))
         except ValueError:
@@ -129,18 +129,18 @@ class _Cells:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def unix_day(self, column: str) -> date:
-        """The day of a number of seconds since 1970."""
+        """Returns the day of a time in seconds since 1970."""
         seconds = self.number(column)
-        if seconds is None or not 0 <= seconds < 10**11:
+        if seconds is None or not 0 <= seconds < 10**11:  # milliseconds would be more
             raise self.error(column, "is not a time in seconds since 1970")
         return date(1970, 1, 1) + timedelta(seconds=int(seconds))
 
     def error(self, column: str, fault: str) -> InvoiceError:
-        return InvoiceError(f"{self._place}: {column}: {self.text(column)!r} {fault}")
+        return InvoiceError(f"{self._location}: {column}: {self.text(column)!r} {fault}")
 
 
 def _openai_costs(cells: _Cells) -> Line:
-    """Items are called "gpt-4o-mini-2024-07-18, cached input", "evals | gpt-5, output" or "web search tool calls"."""
+    """Items look like "gpt-4o-mini-2024-07-18, cached input", "evals | gpt-5, output" or "web search tool calls"."""
     day, usd = cells.unix_day("start_time"), cells.usd("amount_value", "amount_currency")
     model, comma, kind = cells.text("line_item").rpartition(", ")
     if not comma:
@@ -149,7 +149,7 @@ def _openai_costs(cells: _Cells) -> Line:
     return Line(
         day=day,
         provider="openai",
-        model=model.rpartition(" | ")[2].partition(" ")[0],  # what follows is a modality: "gpt-audio image"
+        model=model.rpartition(" | ")[2].partition(" ")[0],  # a modality may follow: "gpt-audio image"
         input_tokens=counted if "input" in kind or "cache" in kind else None,
         output_tokens=counted if "output" in kind else None,
         usd=usd,
@@ -167,12 +167,12 @@ def _openai_usage(cells: _Cells) -> Line:
 
 
 def _anthropic_costs(cells: _Cells) -> Line:
-    of_tokens = cells.text("cost_type") in ("", "token", "tokens")
+    for_tokens = cells.text("cost_type") in ("", "token", "tokens")
     return Line(
         day=cells.moment("usage_date_utc").date(),
         provider="anthropic",
-        model=cells.text("model") or None if of_tokens else None,
-        other=None if of_tokens else cells.text("cost_type"),
+        model=cells.text("model") or None if for_tokens else None,
+        other=None if for_tokens else cells.text("cost_type"),
         usd=cells.number("cost_usd"),
     )
 
@@ -209,22 +209,22 @@ def _focus(cells: _Cells) -> Line | None:
     if category != "Usage":
         return Line(day=day, provider=provider, other=category.lower(), usd=usd)
     counted = _focus_tokens(cells)
-    sent, received = bool(_INPUT.search(label)), bool(_OUTPUT.search(label))
+    is_input, is_output = bool(_INPUT.search(label)), bool(_OUTPUT.search(label))
     return Line(
         day=day,
         provider=provider,
         model=label,
-        input_tokens=counted if sent and not received else None,
-        output_tokens=counted if received else None,
+        input_tokens=counted if is_input and not is_output else None,
+        output_tokens=counted if is_output else None,
         usd=usd,
     )
 
 
 def _focus_day(cells: _Cells) -> date:
     start = cells.moment("ChargePeriodStart")
-    usage = cells.text("ChargeCategory") in ("", "Usage")
-    long = cells.text("ChargePeriodEnd") and cells.moment("ChargePeriodEnd") - start > timedelta(days=1)
-    if usage and long:
+    is_usage = cells.text("ChargeCategory") in ("", "Usage")
+    is_long = cells.text("ChargePeriodEnd") and cells.moment("ChargePeriodEnd") - start > timedelta(days=1)
+    if is_usage and is_long:
         raise cells.error("ChargePeriodEnd", "is more than a day after the start; export charges by the day")
     return start.date()
 
@@ -242,8 +242,8 @@ def _focus_tokens(cells: _Cells) -> int | None:
     return cells.count("ConsumedQuantity", unit=int(unit[1] or 1) * _THOUSANDS[(unit[2] or "").lower()])
 
 
-_Reader = Callable[[_Cells], Line | None]
-_READERS: tuple[tuple[str, frozenset[str], _Reader], ...] = (
+_LineReader = Callable[[_Cells], Line | None]
+_LINE_READERS: tuple[tuple[str, frozenset[str], _LineReader], ...] = (
     ("OpenAI costs", frozenset(("start_time", "amount_value")), _openai_costs),
     ("OpenAI usage", frozenset(("start_time", "num_model_requests", "model", "input_tokens")), _openai_usage),
     ("Anthropic cost", frozenset(("usage_date_utc", "cost_usd")), _anthropic_costs),
@@ -256,10 +256,12 @@ _READERS: tuple[tuple[str, frozenset[str], _Reader], ...] = (
 )
 
 
-def _reader(path: Path, header: Iterable[str]) -> _Reader:
-    given = set(header)
-    for _, columns, read in _READERS:
-        if columns <= given:
-            return read
-    known = "; ".join(f"{name} ({', '.join(sorted(columns))})" for name, columns, _ in _READERS)
-    raise InvoiceError(f"{path}:1: is no invoice that is known by its columns. Known are {known}")
+def _line_reader(path: Path, header: Iterable[str]) -> _LineReader:
+    present = set(header)
+    for _, columns, read_line in _LINE_READERS:
+        if columns <= present:
+            return read_line
+    known = "; ".join(f"{name} ({', '.join(sorted(columns))})" for name, columns, _ in _LINE_READERS)
+    raise InvoiceError(
+        f"{path}:1: is not an invoice of a known format. The known formats and their columns: {known}"
+    )

@@ -1,7 +1,7 @@
-"""What was traced beside what is charged: first the tokens, then the money, by day (UTC), provider and model.
+"""Compares traces with invoices by day (UTC), provider and model: first the tokens, then the money.
 
-Tokens should agree to half a percent. Where they do and the money does not, the prices differ, and by how much says
-why more often than not.
+Tokens should agree within half a percent. If they agree and the money does not, the prices differ, and the ratio
+usually tells why.
 """
 
 import json
@@ -11,38 +11,45 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.cost.model_calls import Calls, OfSpans, spans_of
-from otel_callbacks.cost.reporting.drift import TOKEN_TOLERANCE, USD_TOLERANCE, Traced, cause, drift, near
-from otel_callbacks.cost.reporting.finished import EXACT, Charging, recorded
+from otel_callbacks.cost.model_calls import HasSpans, ModelCalls, spans_of
+from otel_callbacks.cost.reporting.differences import (
+    TOKEN_TOLERANCE,
+    USD_TOLERANCE,
+    TracedSums,
+    agree,
+    drift,
+    usual_cause,
+)
+from otel_callbacks.cost.reporting.invoice_matching import Match, match_calls, total_of, traced_call
 from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice
-from otel_callbacks.cost.reporting.matching import Match, compared, read_call, total
+from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, recorded_cost
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Rows by day, provider and model; `str()` is a table. Notebooks show one too.
+    """A comparison by day, provider and model; `str()` and notebooks show it as a table.
 
     Attributes:
-        rows: what can be compared.
-        total: over all rows.
-        left_out: calls of days or providers that the invoice is not about.
+        rows: the days, providers and models on the invoice or in the traces.
+        total: the sums over all rows.
+        left_out: the sums over calls of days or providers that the invoice does not cover.
     """
 
     rows: tuple[Match, ...]
     total: Match
-    left_out: Traced
+    left_out: TracedSums
 
     @property
     def agrees(self) -> bool:
-        """Whether the totals do: tokens to half a percent, money to one."""
+        """Tells whether the totals agree: tokens within half a percent, money within one percent."""
         traced, charged = self.total.traced, self.total.charged
-        tokens = near(traced.input_tokens + traced.output_tokens, charged.tokens, TOKEN_TOLERANCE)
-        return tokens and near(traced.usd, charged.usd, USD_TOLERANCE)
+        tokens = agree(traced.input_tokens + traced.output_tokens, charged.tokens, TOKEN_TOLERANCE)
+        return tokens and agree(traced.usd, charged.usd, USD_TOLERANCE)
 
     @property
     def coverage(self) -> float | None:
-        """The part of the calls that have a cost, 0 to 1; None without calls."""
+        """The share of the calls that have a cost, from 0 to 1; None without calls."""
         calls = self.total.traced.calls
         return (calls - self.total.traced.unpriced_calls) / calls if calls else None
 
@@ -53,11 +60,11 @@ class Reconciliation:
         return self._table().mimebundle()
 
     def to_csv(self) -> str:
-        """The rows, without the total; amounts with all their digits."""
+        """Returns the rows as CSV, without the total; amounts have all their digits."""
         return csv_text(list(self.total.dict()), [list(row.dict().values()) for row in self.rows])
 
     def to_json(self) -> str:
-        """An object with `rows`, `total`, `coverage`, `agrees` and `note`; amounts are strings with all digits."""
+        """Returns JSON with `rows`, `total`, `coverage`, `agrees` and `note`; amounts are strings with all digits."""
         document = {
             "note": ESTIMATE,
             "agrees": self.agrees,
@@ -72,7 +79,7 @@ class Reconciliation:
         return Table(
             ("day", "provider", "model", "calls", *tokens, *money, "usual cause"),
             range(3, 10),
-            [[*_names(row), *_cells(row), cause(row.traced, row.charged)] for row in self.rows],
+            [[*_row_names(row), *_cells(row), usual_cause(row.traced, row.charged)] for row in self.rows],
             ["total", "", "", *_cells(self.total), ""],
             list(self._notes()),
         )
@@ -91,17 +98,17 @@ class Reconciliation:
 
 
 def reconcile(
-    spans: Iterable[Any] | OfSpans, *invoices: str | Path, charging: Charging = recorded
+    spans: Iterable[Any] | HasSpans, *invoices: str | Path, cost_of_span: CostReader = recorded_cost
 ) -> Reconciliation:
-    """Compares what was traced with what providers charge.
+    """Compares the calls in spans with what providers charge.
 
     Args:
         spans: as for `report`.
-        invoices: CSV files; see `otel_callbacks.cost.reporting.invoices` for those that can be read.
-        charging: where a call's cost comes from.
+        invoices: CSV files in one of the formats of `otel_callbacks.cost.reporting.invoices`.
+        cost_of_span: as for `report`.
 
     Raises:
-        InvoiceError: a file is no invoice, or malformed, or none of the files says anything about models.
+        InvoiceError: a file is not an invoice or is malformed, or no line of the files is about models.
         OSError: a file cannot be read.
     """
     lines = [line for path in invoices for line in read_invoice(path)]
@@ -109,15 +116,15 @@ def reconcile(
         raise InvoiceError(
             f"{', '.join(map(str, invoices))}: no line is about models; nothing can be compared"
         )
-    calls = Calls(lambda span: read_call(span, charging))
+    calls = ModelCalls(lambda span: traced_call(span, cost_of_span))
     for span in spans_of(spans):
         calls.add(span)
     with localcontext(EXACT):
-        rows, left_out = compared([call for call in calls if call.charge.status != "cached"], lines)
-        return Reconciliation(tuple(rows), total(rows), left_out)
+        rows, left_out = match_calls([call for call in calls if call.cost.status != "cached"], lines)
+        return Reconciliation(tuple(rows), total_of(rows), left_out)
 
 
-def _names(row: Match) -> list[str]:
+def _row_names(row: Match) -> list[str]:
     return [str(row.day), row.provider or "(unknown)", row.model]
 
 

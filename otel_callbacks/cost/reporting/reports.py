@@ -1,4 +1,4 @@
-"""Who used what, and what it cost: finished spans added up by tenant, feature, model or anything else they carry."""
+"""Cost reports: the usage and cost of finished spans, added up by tenant, feature, model or any other attribute."""
 
 import difflib
 import json
@@ -11,15 +11,15 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import Calls, OfSpans, Span, spans_of
+from otel_callbacks.cost.model_calls import FinishedSpan, HasSpans, ModelCalls, spans_of
 from otel_callbacks.cost.rates import ZERO
-from otel_callbacks.cost.reporting.finished import (
+from otel_callbacks.cost.reporting.span_cost import (
     EXACT,
-    Charge,
-    Charging,
+    CostReader,
+    SpanCost,
     day_of,
     model_of,
-    recorded,
+    recorded_cost,
     usage_of,
 )
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
@@ -28,7 +28,7 @@ from otel_callbacks.operations import Usage
 DEFAULT_BY = ("tenant", "feature", "model")
 
 Key = tuple[str | None, ...]
-"""The values a row stands for, one for each name in `by`; None is "nobody said"."""
+"""The values that a row groups, one for each name in `by`; None if the spans have no value."""
 
 _ATTRIBUTES = {
     "tenant": (semconv.APP_TENANT_ID,),
@@ -39,32 +39,32 @@ _ATTRIBUTES = {
     "provider": (semconv.PROVIDER_NAME,),
     "operation": (semconv.OPERATION_NAME,),
 }
-_COMPUTED: Mapping[str, Callable[[Span, Charge], str | None]] = {
+_COMPUTED: Mapping[str, Callable[[FinishedSpan, SpanCost], str | None]] = {
     "model": lambda span, _: model_of(span.attributes),
     "day": lambda span, _: day_of(span).isoformat(),
-    "status": lambda _, charge: charge.status,
+    "status": lambda _, cost: cost.status,
 }
-_OF_THE_CALL = ("model", "provider")  # who is missing here is unknown, not unattributed
+_CALL_NAMES = ("model", "provider")  # a missing value of these is "unknown", not "unattributed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What the calls with the same key used and cost.
+    """The usage and cost of the calls with the same key.
 
     Attributes:
         key: the values of the report's `by`.
-        calls: sent to a provider, failed ones included; answers from the framework's own cache are none.
-        input_tokens: those read from and written to the provider's cache included.
-        output_tokens: reasoning included.
-        cached_tokens: the part of the input that the provider had cached.
+        calls: calls sent to a provider, including failed ones, without answers from the framework's own cache.
+        input_tokens: including those read from and written to the provider's cache.
+        output_tokens: including reasoning.
+        cached_tokens: the part of the input that came from the provider's cache.
         reasoning_tokens: the part of the output that was reasoning.
-        cost_usd: exact; of the calls that have a cost.
-        share: the part of the report's cost, 0 to 1; None if nothing cost anything.
-        unpriced: how many calls have no cost, by the reason.
-        cached_calls: answered from the framework's own cache.
-        saved_usd: what those would have cost, as far as that is known.
-        p50: the time that half of the calls needed at most, in seconds; None without calls.
-        p95: the same for 95 of 100.
+        cost_usd: the exact cost of the calls that have one.
+        share: the share of the report's cost, from 0 to 1; None if the report's cost is 0.
+        unpriced: the number of calls without a cost, by reason.
+        cached_calls: answers from the framework's own cache.
+        saved_usd: what those would have cost, as far as known.
+        p50: the median time of a call in seconds; None without calls.
+        p95: the 95th percentile of the times.
     """
 
     key: Key
@@ -83,7 +83,7 @@ class Row:
 
     @property
     def unpriced_calls(self) -> int:
-        """How many calls have no cost, so that `cost_usd` is too low by them."""
+        """The number of calls without a cost, which `cost_usd` leaves out."""
         return sum(self.unpriced.values())
 
 
@@ -105,12 +105,12 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rows by falling cost; `str()` is a table. Notebooks show one too.
+    """A cost report, the most expensive row first; `str()` and notebooks show it as a table.
 
     Attributes:
-        by: what the rows are grouped by.
-        rows: one for each combination of values; together they are the total.
-        total: over all rows; its key is empty.
+        by: the names that the rows are grouped by.
+        rows: one row for each combination of values.
+        total: the sums over all rows; its key is empty.
     """
 
     by: tuple[str, ...]
@@ -124,22 +124,22 @@ class Report:
         return self._table().mimebundle()
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows as flat dictionaries: the keys of `by`, then the numbers; `unpriced` holds the reasons."""
+        """Returns the rows as flat dictionaries: the values of `by`, the numbers, and `unpriced` with the reasons."""
         return [self._dict(row) for row in self.rows]
 
     def to_csv(self) -> str:
-        """The rows, without the total, which a spreadsheet would add in; amounts with all their digits."""
-        rows = [[*names_of(self.by, row.key), *_numbers(row).values()] for row in self.rows]
+        """Returns the rows as CSV, without the total, which a spreadsheet would add; amounts have all their digits."""
+        rows = [[*display_names(self.by, row.key), *_numbers(row).values()] for row in self.rows]
         return csv_text([*self.by, *_NUMBERS], rows)
 
     def to_json(self) -> str:
-        """An object with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
+        """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
         total = {**_numbers(self.total), "unpriced": dict(self.total.unpriced)}
         document = {"note": ESTIMATE, "by": self.by, "rows": self.to_dicts(), "total": total}
         return json.dumps(document, indent=2, ensure_ascii=False, default=jsonable)
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` of `to_dicts()`; amounts are floats.
+        """Returns `to_dicts()` as a `pandas.DataFrame`; amounts are floats.
 
         Raises:
             ImportError: pandas is not installed (the extra `notebook`).
@@ -156,119 +156,121 @@ class Report:
         headings = ("calls", "input", "output", "cached", "reasoning", "cost USD", "share", "p50 s", "p95 s")
         cells = {row.key: _cells(row) for row in self.rows}
         total = _cells(self.total)
-        # a column in which nobody has anything to say only takes room
-        told = [any(column) for column in zip(total, *cells.values(), strict=True)]
-        columns = (*self.by, *compress((*headings, "unpriced", "cache hits"), told))
+        # empty columns are left out
+        filled = [any(column) for column in zip(total, *cells.values(), strict=True)]
+        columns = (*self.by, *compress((*headings, "unpriced", "cache hits"), filled))
         return Table(
             columns,
             range(len(self.by), len(columns)),
-            [[*names_of(self.by, key), *compress(row, told)] for key, row in cells.items()],
-            ["total", *[""] * (len(self.by) - 1), *compress(total, told)],
+            [[*display_names(self.by, key), *compress(row, filled)] for key, row in cells.items()],
+            ["total", *[""] * (len(self.by) - 1), *compress(total, filled)],
             list(_notes(self.total)),
         )
 
 
 def report(
-    spans: Iterable[Any] | OfSpans, by: Sequence[str] = DEFAULT_BY, charging: Charging = recorded
+    spans: Iterable[Any] | HasSpans, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost
 ) -> Report:
-    """What the model calls among finished spans used and cost, each call counted once.
+    """Reports the usage and cost of the model calls among finished spans; each call counts once.
 
     Args:
-        spans: `SpanRecord`s, or `ReadableSpan`s of the OpenTelemetry SDK, whole traces in any order; or a `Trace`,
-            or `Traces`.
-        by: what to group by: tenant, feature, user, user_tier, session, model, provider, operation, day (UTC),
+        spans: a `Trace`, `Traces`, or a list of `SpanRecord`s or of the OpenTelemetry SDK's `ReadableSpan`s in any
+            order, of whole traces.
+        by: the names to group by: tenant, feature, user, user_tier, session, model, provider, operation, day (UTC),
             status, or the name of any attribute of the spans or of the process's resource.
-        charging: where a call's cost comes from.
+        cost_of_span: returns the cost of a span's call; by default the cost recorded on the span.
 
     Raises:
-        ValueError: `by` is empty, holds a name twice, or one that is neither in the list nor an attribute's.
+        ValueError: `by` is empty, names something twice, or has a name that is neither in the list nor an attribute.
     """
-    accumulator = Accumulator(by, charging)
+    accumulator = Accumulator(by, cost_of_span)
     for span in spans_of(spans):
         accumulator.add(span)
     return accumulator.report()
 
 
 class Accumulator:
-    """The same report for spans that arrive one by one; see `report`.
+    """Builds a report from spans that arrive one by one; takes the same arguments as `report`.
 
-    It keeps about a kilobyte of every call, because a wrapper's span comes after the call that it repeats.
+    Keeps about a kilobyte per call, because the span of a wrapper arrives after the call that it repeats.
     """
 
-    def __init__(self, by: Sequence[str] = DEFAULT_BY, charging: Charging = recorded) -> None:
-        self._by = checked(by)
-        self._calls = Calls(_reader(self._by, charging))
+    def __init__(self, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost) -> None:
+        self._by = check_grouping(by)
+        self._calls = ModelCalls(_call_reader(self._by, cost_of_span))
 
     def add(self, span: Any) -> None:
-        """Takes a finished span."""
+        """Adds a finished span."""
         self._calls.add(span)
 
     def report(self) -> Report:
-        """What has arrived until now."""
-        groups: defaultdict[Key, list[_Call]] = defaultdict(list)
+        """Returns the report on the spans added so far."""
+        groups: defaultdict[Key, list[_CallValues]] = defaultdict(list)
         for call in self._calls:
             groups[call.key].append(call)
         with localcontext(EXACT):
-            everything = [call for group in groups.values() for call in group]
-            owed = sum((call.charge.usd or ZERO for call in everything), ZERO)
-            rows = [_row(key, group, owed) for key, group in groups.items()]
-            total = _row((), everything, owed)
-        rows.sort(key=lambda row: (-row.cost_usd, -row.calls, names_of(self._by, row.key)))
+            calls = [call for group in groups.values() for call in group]
+            cost = sum((call.cost.usd or ZERO for call in calls), ZERO)
+            rows = [_row(key, group, cost) for key, group in groups.items()]
+            total = _row((), calls, cost)
+        rows.sort(key=lambda row: (-row.cost_usd, -row.calls, display_names(self._by, row.key)))
         return Report(self._by, tuple(rows), total)
 
 
-def checked(by: Sequence[str]) -> tuple[str, ...]:
-    """`by`, if every name in it can be grouped by.
+def check_grouping(by: Sequence[str]) -> tuple[str, ...]:
+    """Checks that a report can be grouped by every name in `by`, and returns them.
 
     Raises:
-        ValueError: one cannot; the message says which is near.
+        ValueError: it cannot; the message suggests a similar name.
     """
     if isinstance(by, str) or not by:
         raise ValueError(f"by must be a list of at least one name, such as {list(DEFAULT_BY)}, not {by!r}")
     known = [*_ATTRIBUTES, *_COMPUTED]
-    for place, name in enumerate(by):
-        if name in by[:place]:
+    for position, name in enumerate(by):
+        if name in by[:position]:
             raise ValueError(f"by: {name!r} is given twice")
         if name not in known and "." not in name.strip("."):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
-            raise ValueError(f"by: {name!r} is not known; {meant} An attribute's name has a dot: app.team")
+            similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {similar[0]!r}?" if similar else f"known are {', '.join(known)}."
+            raise ValueError(f"by: {name!r} is not known; {hint} An attribute's name has a dot: app.team")
     return tuple(by)
 
 
-def names_of(by: Sequence[str], key: Key) -> list[str]:
-    """A key's values as words for people."""
+def display_names(by: Sequence[str], key: Key) -> list[str]:
+    """Returns the values of a key as they are shown."""
     return [
-        value if value is not None else "(unknown)" if name in _OF_THE_CALL else "(unattributed)"
+        value if value is not None else "(unknown)" if name in _CALL_NAMES else "(unattributed)"
         for name, value in zip(by, key, strict=True)
     ]
 
 
-class _Call(NamedTuple):
+class _CallValues(NamedTuple):
     key: Key
-    charge: Charge
+    cost: SpanCost
     usage: Usage
     seconds: float
 
 
-def _reader(by: Sequence[str], charging: Charging) -> Callable[[Span], _Call]:
+def _call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[FinishedSpan], _CallValues]:
     parts = [_COMPUTED.get(name) or _attribute(_ATTRIBUTES.get(name, (name,))) for name in by]
 
-    def read(span: Span) -> _Call:
-        charge = charging(span)
+    def read(span: FinishedSpan) -> _CallValues:
+        cost = cost_of_span(span)
         seconds = max(0, span.end_ns - span.start_ns) / 1e9
-        return _Call(tuple(part(span, charge) for part in parts), charge, usage_of(span.attributes), seconds)
+        return _CallValues(
+            tuple(part(span, cost) for part in parts), cost, usage_of(span.attributes), seconds
+        )
 
     return read
 
 
-def _attribute(names: Sequence[str]) -> Callable[[Span, Charge], str | None]:
-    """Reads the first of some attributes, of the span or else of its process; a value of any type, as a text."""
+def _attribute(names: Sequence[str]) -> Callable[[FinishedSpan, SpanCost], str | None]:
+    """Returns a reader for the first of some attributes, of the span or else of its process, as a string."""
 
-    def read(span: Span, _: Charge) -> str | None:
-        for holder in (span.attributes, span.resource):
+    def read(span: FinishedSpan, _: SpanCost) -> str | None:
+        for attributes in (span.attributes, span.resource):
             for name in names:
-                value = holder.get(name)
+                value = attributes.get(name)
                 if value is not None and value != "":
                     return value if isinstance(value, str) else json.dumps(value, default=str)
         return None
@@ -276,9 +278,9 @@ def _attribute(names: Sequence[str]) -> Callable[[Span, Charge], str | None]:
     return read
 
 
-def _row(key: Key, calls: Sequence[_Call], owed: Decimal) -> Row:
-    sent = [call for call in calls if call.charge.status != "cached"]
-    cost = sum((call.charge.usd or ZERO for call in sent), ZERO)
+def _row(key: Key, calls: Sequence[_CallValues], report_cost: Decimal) -> Row:
+    sent = [call for call in calls if call.cost.status != "cached"]
+    cost = sum((call.cost.usd or ZERO for call in sent), ZERO)
     seconds = sorted(call.seconds for call in sent)
     return Row(
         key=key,
@@ -288,17 +290,17 @@ def _row(key: Key, calls: Sequence[_Call], owed: Decimal) -> Row:
         cached_tokens=sum(call.usage.cache_read_input_tokens or 0 for call in sent),
         reasoning_tokens=sum(call.usage.reasoning_output_tokens or 0 for call in sent),
         cost_usd=cost,
-        share=float(cost / owed) if owed else None,
-        unpriced=Counter(call.charge.reason for call in sent if call.charge.reason is not None),
+        share=float(cost / report_cost) if report_cost else None,
+        unpriced=Counter(call.cost.reason for call in sent if call.cost.reason is not None),
         cached_calls=len(calls) - len(sent),
-        saved_usd=sum((call.charge.saved_usd or ZERO for call in calls), ZERO),
+        saved_usd=sum((call.cost.saved_usd or ZERO for call in calls), ZERO),
         p50=_percentile(seconds, 50),
         p95=_percentile(seconds, 95),
     )
 
 
 def _percentile(ascending: Sequence[float], percentage: int) -> float | None:
-    """The nearest rank: always a time that was measured."""
+    """Returns the percentile by nearest rank, so it is always a measured time."""
     return ascending[ceil(len(ascending) * percentage / 100) - 1] if ascending else None
 
 
@@ -307,12 +309,12 @@ def _numbers(row: Row) -> dict[str, Any]:
 
 
 def _cells(row: Row) -> list[str]:
-    """The numbers of a row as they are shown: nothing for what is none, and no cost where none is known."""
+    """Returns the numbers of a row as they are shown: "" for 0, and "" for the cost if no call has one."""
     tokens = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens)
     times = ("" if seconds is None else f"{seconds:.2f}" for seconds in (row.p50, row.p95))
     others = (row.unpriced_calls, row.cached_calls)
-    is_known = row.unpriced_calls < row.calls or not row.calls
-    cost = (dollars(row.cost_usd), percent(row.share)) if is_known else ("", "")
+    has_cost = row.unpriced_calls < row.calls or not row.calls
+    cost = (dollars(row.cost_usd), percent(row.share)) if has_cost else ("", "")
     return [f"{row.calls:,}", *map(_count, tokens), *cost, *times, *map(_count, others)]
 
 

@@ -1,4 +1,4 @@
-"""What the same calls would have cost at other prices: before a contract is signed, after a list was corrected."""
+"""Computes what recorded calls would cost at other prices: to judge a contract, or after a price was corrected."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
-from otel_callbacks.cost.model_calls import OfSpans, spans_of
-from otel_callbacks.cost.pricing import Pricer, Prices, price_book
-from otel_callbacks.cost.reporting.finished import EXACT, recorded, repriced
-from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, names_of
+from otel_callbacks.cost.model_calls import HasSpans, spans_of
+from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
+from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, display_names
+from otel_callbacks.cost.reporting.span_cost import EXACT, recorded_cost, repriced_cost
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
 
 _NUMBERS = (
@@ -24,7 +24,7 @@ _NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The calls with one key, priced twice."""
+    """The cost of the calls with one key, as recorded and at the other prices."""
 
     key: Key
     recorded: Row
@@ -32,12 +32,12 @@ class Change:
 
     @property
     def difference_usd(self) -> Decimal:
-        """What the other prices add; negative if they are cheaper. Calls that only one of them prices are in it."""
+        """The recomputed minus the recorded cost. Calls that only one side prices are part of it."""
         with localcontext(EXACT):
             return self.recomputed.cost_usd - self.recorded.cost_usd
 
     def numbers(self) -> dict[str, Any]:
-        """The figures by name."""
+        """Returns the numbers by name."""
         return {
             "calls": self.recorded.calls,
             "recorded_usd": self.recorded.cost_usd,
@@ -50,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Repricing:
-    """Rows by falling new cost; `str()` is a table. Notebooks show one too."""
+    """Recorded and recomputed costs, the most expensive first; `str()` and notebooks show them as a table."""
 
     by: tuple[str, ...]
     rows: tuple[Change, ...]
@@ -63,12 +63,12 @@ class Repricing:
         return self._table().mimebundle()
 
     def to_csv(self) -> str:
-        """The rows, without the total; amounts with all their digits."""
-        rows = [[*names_of(self.by, row.key), *row.numbers().values()] for row in self.rows]
+        """Returns the rows as CSV, without the total; amounts have all their digits."""
+        rows = [[*display_names(self.by, row.key), *row.numbers().values()] for row in self.rows]
         return csv_text([*self.by, *_NUMBERS], rows)
 
     def to_json(self) -> str:
-        """An object with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
+        """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
         rows = [{**dict(zip(self.by, row.key, strict=True)), **row.numbers()} for row in self.rows]
         document = {"note": ESTIMATE, "by": self.by, "rows": rows, "total": self.total.numbers()}
         return json.dumps(document, indent=2, ensure_ascii=False, default=jsonable)
@@ -86,30 +86,32 @@ class Repricing:
         return Table(
             columns,
             range(len(self.by), len(columns)),
-            [[*names_of(self.by, row.key), *_cells(row)] for row in self.rows],
+            [[*display_names(self.by, row.key), *_cells(row)] for row in self.rows],
             ["total", *[""] * (len(self.by) - 1), *_cells(self.total)],
             [ESTIMATE],
         )
 
 
 def recompute(
-    spans: Iterable[Any] | OfSpans, prices: Prices | Pricer | None = None, by: Sequence[str] = DEFAULT_BY
+    spans: Iterable[Any] | HasSpans, prices: Prices | Pricer | None = None, by: Sequence[str] = DEFAULT_BY
 ) -> Repricing:
-    """Prices every call again, from its tokens and at the prices of the day on which it began.
+    """Prices every call again, from its tokens at the prices of the day on which it began.
 
     Args:
         spans: as for `report`.
-        prices: as for a handler, before the list prices; a `Pricer`; None for the list prices alone.
-        by: as for `report`, without `status`, which the prices decide.
+        prices: as for a handler (the price list prices the other models), or a `Pricer`; None for the price list.
+        by: as for `report`, without `status`, which depends on the prices.
 
     Raises:
-        TypeError, ValueError: `prices` are none, or `by` holds a name that cannot be grouped by.
+        TypeError, ValueError: `prices` are not prices, or `by` has a name that a report cannot be grouped by.
         OSError: the price book cannot be read.
     """
     if "status" in by:
         raise ValueError("by: 'status' is not the same before and after; group by something else")
-    pricer = prices if isinstance(prices, Pricer) else Pricer(None if prices is None else price_book(prices))
-    before, after = Accumulator(by, recorded), Accumulator(by, repriced(pricer))
+    pricer = (
+        prices if isinstance(prices, Pricer) else Pricer(None if prices is None else as_price_book(prices))
+    )
+    before, after = Accumulator(by, recorded_cost), Accumulator(by, repriced_cost(pricer))
     for span in spans_of(spans):
         before.add(span)
         after.add(span)

@@ -1,4 +1,4 @@
-"""A table for the three places where one is read: a terminal, a spreadsheet, a notebook."""
+"""Tables for terminals, spreadsheets and notebooks."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ ESTIMATE = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as they are shown, and what has to be said below them.
+    """A table with its cells formatted, and notes below it.
 
     Attributes:
         columns: the headings.
-        numbers: the columns that hold numbers and are aligned at the right.
-        rows: as many cells each as there are columns.
-        total: the last row; None for none.
-        notes: a line each.
+        numbers: the indexes of the columns with numbers, which are aligned right.
+        rows: the cells, one for each column.
+        total: the last row, if any.
+        notes: one line each.
     """
 
     columns: Sequence[str]
@@ -32,7 +32,7 @@ class Table:
     notes: Sequence[str]
 
     def text(self) -> str:
-        """Plain text, columns aligned."""
+        """Returns plain text with aligned columns."""
         body = [[_printable(cell) for cell in row] for row in (self.columns, *self.rows)]
         foot = [list(self.total)] if self.total is not None else []
         widths = [max(map(len, column)) for column in zip(*body, *foot, strict=True)]
@@ -44,7 +44,7 @@ class Table:
         return "\n".join((*lines, *self.notes))
 
     def html(self) -> str:
-        """Rows and cells alone, without style or script: more of a table does not survive nbconvert's sanitiser."""
+        """Returns HTML with only rows and cells: nbconvert's sanitiser removes styles and scripts."""
         rows = [_html_row(self.columns, bold=True), *map(_html_row, self.rows)]
         if self.total is not None:
             rows.append(_html_row(self.total, bold=True))
@@ -52,19 +52,19 @@ class Table:
         return f"<table>{''.join(rows)}</table>{notes}"
 
     def mimebundle(self) -> dict[str, str]:
-        """Both, for a notebook to choose from."""
+        """Returns text and HTML, for a notebook to choose from."""
         return {"text/plain": self.text(), "text/html": self.html()}
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [
-            cell.rjust(width) if place in self.numbers else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if index in self.numbers else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         return "  ".join(cells).rstrip()
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV (RFC 4180, but lines end in a line feed); None is an empty cell, amounts have no exponent."""
+    """Returns CSV (RFC 4180, but lines end in a line feed); None is an empty cell, amounts have no exponent."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -73,32 +73,32 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """For `json.dumps`: an amount as a text of all its digits."""
+    """Converts an amount for `json.dumps` to a string with all its digits."""
     if isinstance(value, Decimal):
         return digits(value)
-    raise TypeError(f"{type(value).__name__} has no place in a report")
+    raise TypeError(f"{type(value).__name__} cannot be part of a report")
 
 
 def digits(amount: Decimal) -> str:
-    """All its digits, without an exponent and without zeros that say nothing."""
+    """Returns all digits of an amount, without an exponent or trailing zeros."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def dollars(usd: Decimal) -> str:
-    """To a millionth, for the eye only."""
+    """Formats an amount to a millionth of a dollar, for display only."""
     if 0 < abs(usd) < Decimal("0.0000005"):
         return "<0.000001" if usd > 0 else ">-0.000001"
     return f"{usd:,.6f}"
 
 
 def percent(share: Decimal | float | None) -> str:
-    """`43.2 %`; nothing if there is no share."""
+    """Formats a share as `43.2 %`; "" for None."""
     return "" if share is None else f"{share * 100:.1f} %"
 
 
 def _printable(cell: str) -> str:
-    """One line, whatever a label holds."""
+    """Escapes a cell that contains line breaks or control characters."""
     return cell if cell.isprintable() else ascii(cell)[1:-1]
 
 

@@ -1,4 +1,4 @@
-"""The `cost` command: what trace files say was used and spent, at other prices, and beside an invoice."""
+"""The `cost` command: reports costs from trace files, at other prices, or compared with an invoice."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,18 +6,19 @@ from datetime import UTC, datetime, timedelta
 import click
 from click.core import ParameterSource
 
-from otel_callbacks.cost.pricing import PriceBook, Pricer
-from otel_callbacks.cost.reporting.finished import recorded, repriced
+from otel_callbacks.cost.price_book import PriceBook
+from otel_callbacks.cost.pricing import Pricer
 from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconcile
-from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, checked, report
+from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, check_grouping, report
 from otel_callbacks.cost.reporting.repricing import Repricing, recompute
+from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
 from otel_callbacks.explore.commands.errors import reading
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
     try:
-        return checked([name.strip() for name in text.split(",") if name.strip()])
+        return check_grouping([name.strip() for name in text.split(",") if name.strip()])
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -33,66 +34,74 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     callback=_names,
     default=",".join(DEFAULT_BY),
     show_default=True,
-    help="What to group by, with commas: tenant, feature, user, user_tier, session, model, provider, operation, "
-    "day, status, or the name of any attribute.",
+    help="What to group by, separated by commas: tenant, feature, user, user_tier, session, model, provider, "
+    "operation, day, status, or the name of any attribute.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
 )
-@click.option("--since", type=_DAY, help="Only calls of this day (UTC) and later.")
-@click.option("--until", type=_DAY, help="Only calls of this day (UTC) and earlier.")
-@click.option("--recompute", "again", is_flag=True, help="Price every call again, at the prices of its day.")
-@click.option("--prices", metavar="BOOK", type=_PATH, help="A price book (TOML, JSON) for --recompute.")
+@click.option("--since", type=_DAY, help="Only calls on this day (UTC) and later.")
+@click.option("--until", type=_DAY, help="Only calls on this day (UTC) and earlier.")
+@click.option(
+    "--recompute", "reprice", is_flag=True, help="Price every call again, at the prices of its day."
+)
+@click.option("--prices", metavar="BOOK", type=_PATH, help="A price book (TOML or JSON) for --recompute.")
 @click.option(
     "--reconcile",
     "invoices",
     metavar="INVOICE",
     multiple=True,
     type=_PATH,
-    help="Compare with a CSV file of OpenAI, Anthropic or FOCUS; repeatable.",
+    help="Compare with an invoice: a CSV file of OpenAI, Anthropic or FOCUS; repeatable.",
 )
 def cost(
     files: tuple[str, ...],
     by: tuple[str, ...],
-    form: str,
+    output_format: str,
     since: datetime | None,
     until: datetime | None,
-    again: bool,
+    reprice: bool,
     prices: str | None,
     invoices: tuple[str, ...],
 ) -> None:
-    """What the calls in trace files (OTLP JSON Lines, or folders of them) used and cost.
+    """Report the usage and cost of the model calls in trace files (OTLP JSON Lines, or folders of them).
 
-    Costs are estimates. The exit status is 0, or 1 when an invoice does not agree with the traces (by more than
-    half a percent of the tokens or one percent of the money), or 2 when a file cannot be read.
+    Costs are estimates. The exit status is 1 if an invoice and the traces disagree (by more than half a percent of
+    the tokens or one percent of the money), 2 if a file cannot be read, and otherwise 0.
     """
-    if prices and not again:
+    if prices and not reprice:
         raise click.UsageError("--prices needs --recompute: without it the costs are those in the files")
     if invoices and click.get_current_context().get_parameter_source("by") is not ParameterSource.DEFAULT:
-        raise click.UsageError("--by has no say in --reconcile: its rows are days, providers and models")
-    if again and "status" in by:
+        raise click.UsageError(
+            "--by cannot be used with --reconcile, which groups by day, provider and model"
+        )
+    if reprice and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    with reading():  # a damaged line, a malformed book, no invoice: all say where
-        pricer = Pricer(PriceBook.load(prices) if prices else None) if again else None
-        outcome = _outcome(_between(read_jsonl(files), since, until), by, pricer, invoices)
-    shown = {"table": outcome.__str__, "csv": outcome.to_csv, "json": outcome.to_json}[form]()
-    click.echo(shown, nl=form != "csv")
-    if isinstance(outcome, Reconciliation) and not outcome.agrees:
+    with reading():
+        pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
+        result = _result(_between(read_jsonl(files), since, until), by, pricer, invoices)
+    shown = {"table": result.__str__, "csv": result.to_csv, "json": result.to_json}[output_format]()
+    click.echo(shown, nl=output_format != "csv")
+    if isinstance(result, Reconciliation) and not result.agrees:
         raise SystemExit(1)
 
 
-def _outcome(
+def _result(
     spans: Iterable[SpanRecord], by: tuple[str, ...], pricer: Pricer | None, invoices: tuple[str, ...]
 ) -> Report | Repricing | Reconciliation:
     if invoices:
-        return reconcile(spans, *invoices, charging=repriced(pricer) if pricer else recorded)
+        return reconcile(spans, *invoices, cost_of_span=repriced_cost(pricer) if pricer else recorded_cost)
     return recompute(spans, pricer, by) if pricer else report(spans, by)
 
 
 def _between(
     spans: Iterable[SpanRecord], since: datetime | None, until: datetime | None
 ) -> Iterator[SpanRecord]:
-    """The spans that started on these days in UTC, the first and the last included."""
+    """Returns the spans that started from the first to the last of these days (UTC)."""
     first = _nanoseconds(since) if since else 0
     end = _nanoseconds(until + timedelta(days=1)) if until else None
     return (span for span in spans if first <= span.start_ns and (end is None or span.start_ns < end))

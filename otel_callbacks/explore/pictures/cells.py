@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import kind_of
+from otel_callbacks.cost.model_calls import call_kind
 from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.trace import Trace
@@ -87,7 +87,7 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
 
 def lacks_a_price(span: SpanRecord) -> bool:
     """Whether that is to be noticed: embeddings and reranks cost little, and are only in the count of the header."""
-    return span.cost_status == "unpriced" and kind_of(span.attributes) == "inference"
+    return span.cost_status == "unpriced" and call_kind(span.attributes) == "inference"
 
 
 def note(trace: Trace, span: SpanRecord) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import COSTS, kind_of
+from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind
 from otel_callbacks.explore.spans.attributes import (
     Attributes,
     integer,
@@ -153,7 +153,7 @@ class SpanRecord:
     @property
     def is_model_call(self) -> bool:
         """Whether the span's usage and cost are its own, not a repetition of what is below it."""
-        return kind_of(self.attributes) is not None
+        return call_kind(self.attributes) is not None
 
     @property
     def model(self) -> str | None:
@@ -203,7 +203,7 @@ class SpanRecord:
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None when the span carries no price, which is not the same as 0."""
-        return next((cost for name in COSTS if (cost := self._number(name)) is not None), None)
+        return next((cost for name in COST_ATTRIBUTES if (cost := self._number(name)) is not None), None)
 
     @property
     def cost_status(self) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from otel_callbacks.cost.model_calls import claim, count_once
+from otel_callbacks.cost.model_calls import call_report, distinct_calls
 from otel_callbacks.explore.spans.records import SpanRecord
 
 if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
@@ -174,6 +174,6 @@ def _walk(spans: Iterable[SpanRecord], children: _Children) -> Iterator[SpanReco
 def _model_calls(roots: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
     ordered = list(_walk(roots, children))
     parents = {child.span_id: parent for parent, below in children.items() for child in below}
-    claims = {span.span_id: made for span in ordered if (made := claim(span.attributes)) is not None}
-    counted = count_once(claims, parents)
+    claims = {span.span_id: made for span in ordered if (made := call_report(span.attributes)) is not None}
+    counted = distinct_calls(claims, parents)
     return (span for span in ordered if span.span_id in counted)

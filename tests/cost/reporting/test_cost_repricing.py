@@ -22,8 +22,9 @@ from llama_index.core.callbacks import CallbackManager
 from payloads import RECORDED, ReplayedModel
 
 from otel_callbacks.cost import recompute, report
-from otel_callbacks.cost.pricing import PriceBook, Pricer
-from otel_callbacks.cost.reporting.finished import repriced
+from otel_callbacks.cost.price_book import PriceBook
+from otel_callbacks.cost.pricing import Pricer
+from otel_callbacks.cost.reporting.span_cost import repriced_cost
 from otel_callbacks.explore import SpanRecord, Traces
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaIndexHandler
@@ -227,5 +228,5 @@ async def test_a_call_costs_the_same_however_it_was_made(
     framework: Callable[..., Any], how: str, captured: Captured
 ) -> None:
     await framework(how, captured)
-    found = report(captured.spans, by=["provider"], charging=repriced(Pricer(SCRIPTED, None))).total
+    found = report(captured.spans, by=["provider"], cost_of_span=repriced_cost(Pricer(SCRIPTED, None))).total
     assert (found.calls, found.cost_usd) == (1, Decimal("0.00045"))

@@ -1,4 +1,4 @@
-"""What a finished span says its call cost, and what the call costs when it is priced again from its tokens."""
+"""The cost of the model call in a finished span: as recorded, or recomputed from its tokens at other prices."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from decimal import Context, Decimal
 from typing import Any, Literal
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import COSTS, Span
+from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, FinishedSpan
 from otel_callbacks.cost.pricing import Call, Pricer, Unpriced
 from otel_callbacks.cost.rates import ZERO
+from otel_callbacks.limits import DECIMAL_DIGITS
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import count
 
-EXACT = Context(prec=120)
-"""For sums: digits enough that no sum of what spans carry is rounded."""
+EXACT = Context(prec=DECIMAL_DIGITS)
+"""The context for sums of costs: with so many digits no sum is rounded."""
 
 NOT_RECORDED = "no cost recorded"
-"""The reason of a call on which nobody wrote a cost or why there is none."""
+"""The reason for a call whose span has neither a cost nor a reason why not."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_NS = 86_400_000_000_000
@@ -26,15 +27,15 @@ Status = Literal["priced", "reported", "cached", "unpriced", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
-    """What a call cost, or why nobody knows.
+class SpanCost:
+    """The cost of a span's call, or the reason why it is unknown.
 
     Attributes:
-        status: as in `otel_callbacks.cost.status`; `failed` is a call that ended in an error before anything was
-            counted, so that it is neither priced nor unpriced.
-        usd: what it cost; None unless `priced`, `reported` or `cached`.
+        status: as in `otel_callbacks.cost.status`; `failed` for a call that ended in an error before the provider
+            counted any tokens, and so is neither priced nor unpriced.
+        usd: the cost; None unless the call is `priced`, `reported` or `cached`.
         saved_usd: what the framework's own cache saved.
-        reason: why it is `unpriced`.
+        reason: why the call is `unpriced`.
     """
 
     status: Status
@@ -43,48 +44,48 @@ class Charge:
     reason: str | None = None
 
 
-Charging = Callable[[Span], Charge]
-"""Where the cost of a call comes from: `recorded`, or `repriced` with some prices."""
+CostReader = Callable[[FinishedSpan], SpanCost]
+"""Returns the cost of a span's call: `recorded_cost`, or the result of `repriced_cost`."""
 
 
-def recorded(span: Span) -> Charge:
-    """What the span carries, also one that another writer wrote. Never rounded: 0.1 is one tenth."""
+def recorded_cost(span: FinishedSpan) -> SpanCost:
+    """Returns the cost that a span carries, whoever wrote it. It is never rounded: 0.1 is one tenth."""
     attributes = span.attributes
     status = attributes.get(semconv.COST_STATUS)
     if status == "cached":
-        return Charge("cached", ZERO, _usd(attributes.get(semconv.COST_SAVED_USD)))
-    usd = next((usd for name in COSTS if (usd := _usd(attributes.get(name))) is not None), None)
+        return SpanCost("cached", ZERO, _usd(attributes.get(semconv.COST_SAVED_USD)))
+    usd = next((usd for name in COST_ATTRIBUTES if (usd := _usd(attributes.get(name))) is not None), None)
     if usd is not None:
-        return Charge("reported" if status == "reported" else "priced", usd)
+        return SpanCost("reported" if status == "reported" else "priced", usd)
     if status is None and _failed(span):
-        return Charge("failed")
+        return SpanCost("failed")
     reason = attributes.get(semconv.COST_UNPRICED_REASON)
-    return Charge("unpriced", reason=reason if isinstance(reason, str) else NOT_RECORDED)
+    return SpanCost("unpriced", reason=reason if isinstance(reason, str) else NOT_RECORDED)
 
 
-def repriced(pricer: Pricer) -> Charging:
-    """Prices calls again, from their tokens and at the prices of the day on which they began.
+def repriced_cost(pricer: Pricer) -> CostReader:
+    """Returns a reader that prices calls again, from their tokens at the prices of the day on which they began.
 
-    Waits for the list prices. A cost that the provider reported counts no longer. What a span does not tell cannot
-    be priced: that it was part of a batch, that cache writes were for an hour, how many tokens were images.
+    Waits for the price list. Ignores costs that the provider reported. It cannot price what spans do not carry: batch
+    jobs, one-hour cache writes, image tokens.
     """
     pricer.ready()
 
-    def charging(span: Span) -> Charge:
-        before = recorded(span)
-        if before.status == "failed":
-            return before
+    def reprice(span: FinishedSpan) -> SpanCost:
+        recorded = recorded_cost(span)
+        if recorded.status == "failed":
+            return recorded
         call = call_of(span)
         cost = pricer.price(call)
         if isinstance(cost, Unpriced):
-            return Charge("unpriced", reason=cost.reason)
-        return Charge("cached" if call.cached else "priced", cost.total, cost.saved)
+            return SpanCost("unpriced", reason=cost.reason)
+        return SpanCost("cached" if call.cached else "priced", cost.total, cost.saved)
 
-    return charging
+    return reprice
 
 
-def call_of(span: Span) -> Call:
-    """The call that a span is the record of."""
+def call_of(span: FinishedSpan) -> Call:
+    """Returns the call that a span recorded."""
     attributes = span.attributes
     cached = attributes.get(semconv.COST_STATUS) == "cached"
     return Call(
@@ -101,7 +102,7 @@ def call_of(span: Span) -> Call:
 
 
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
-    """The token counts among a span's attributes."""
+    """Returns the token counts in a span's attributes."""
     return Usage(
         count(attributes.get(semconv.USAGE_INPUT_TOKENS)),
         count(attributes.get(semconv.USAGE_OUTPUT_TOKENS)),
@@ -121,29 +122,29 @@ def _usage_of_cached(attributes: Mapping[str, Any]) -> Usage:
 
 
 def text(attributes: Mapping[str, Any], name: str) -> str | None:
-    """An attribute that is a text, or None."""
+    """Returns an attribute if it is a non-empty string, else None."""
     value = attributes.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def model_of(attributes: Mapping[str, Any]) -> str | None:
-    """The model that answered, else the one that was asked for."""
+    """Returns the model that answered, else the requested model."""
     return text(attributes, semconv.RESPONSE_MODEL) or text(attributes, semconv.REQUEST_MODEL)
 
 
-def _failed(span: Span) -> bool:
+def _failed(span: FinishedSpan) -> bool:
     attributes = span.attributes
     return semconv.ERROR_TYPE in attributes and attributes.get(semconv.USAGE_INPUT_TOKENS) is None
 
 
 def _usd(value: Any) -> Decimal | None:
-    """An amount as it was written down; None for what is none: a text, a boolean, NaN, less than nothing."""
+    """Returns an amount as it was written; None for strings, booleans, NaN and negative numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     usd = Decimal(repr(value))
     return usd if usd.is_finite() and usd >= 0 else None
 
 
-def day_of(span: Span) -> date:
-    """The day on which a call began, in UTC."""
+def day_of(span: FinishedSpan) -> date:
+    """Returns the day (UTC) on which a call began."""
     return date.fromordinal(_EPOCH + span.start_ns // _DAY_NS)
