@@ -11,22 +11,20 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from datetime import time as time_of_day
-from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from otel_callbacks.cost.day_prices import DayPrices, prices_on_day
 from otel_callbacks.cost.price_book import PriceQuery
-from otel_callbacks.cost.rates import TOKEN_KINDS, ZERO, Price, Tier, UnpricedReason
+from otel_callbacks.cost.rates import UnpricedReason
 from otel_callbacks.limits import PRICE_LIST_WAIT_ON_LOOP_SECONDS, PRICE_LIST_WAIT_SECONDS
 from otel_callbacks.runtime import fork
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, Provider
+    from genai_prices.types import Provider
 
 logger = logging.getLogger("otel_callbacks")
 
@@ -61,40 +59,7 @@ _HOSTS = (
 
 _PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
 
-_TIERS_AT_STANDARD_PRICE = frozenset((("groq", "flex"),))
-"""Other service tiers at the price of the standard tier (https://console.groq.com/docs/flex-processing)."""
-
-_RATE_KEYS = (
-    ("input", "input_mtok"),
-    ("output", "output_mtok"),
-    ("cache_read", "cache_read_mtok"),
-    ("cache_write", "cache_write_mtok"),
-    ("cache_write_1h", "cache_write_1h_mtok"),
-    ("reasoning", "output_reasoning_mtok"),
-    ("audio_input", "input_audio_mtok"),
-    ("audio_output", "output_audio_mtok"),
-    ("image_input", "input_image_mtok"),
-    ("image_output", "output_image_mtok"),
-)
-
-_ZERO_RATES: dict[str, Any] = dict.fromkeys(TOKEN_KINDS, ZERO)
-_FREE = Price(**_ZERO_RATES)
 _DATE_SUFFIX = re.compile(r"[-@:](20\d\d-\d\d-\d\d|20\d{6}|\d{3,4})(-v\d(:\d)?)?", re.ASCII)
-_MIDNIGHT = time_of_day(0)
-
-
-class DayPrices(NamedTuple):
-    """The prices of a model on one day.
-
-    Attributes:
-        model: the entry that matched; it may be a related model, so spans show it.
-        version: the version of the price data.
-        prices: times of day (UTC) and the price from then on; the first is midnight.
-    """
-
-    model: str
-    version: str | None
-    prices: tuple[tuple[time_of_day, Price], ...]
 
 
 class NotLoaded(Exception):
@@ -225,7 +190,7 @@ class PriceList:
             identifier = _model_id(name)
             model = provider.find_model(identifier, all_providers=data.providers) if identifier else None
             if model is not None:
-                return _prices_on_day(model, provider, query, data.version)
+                return prices_on_day(model, provider, query, data.version)
         return "unknown_model"
 
 
@@ -309,96 +274,3 @@ def _model_id(name: str) -> str | None:
         owner, _, model = name.rpartition("/models/")
         return model if "publishers/" in owner and model else None
     return None if name.startswith("tunedmodels/") else name
-
-
-def _prices_on_day(
-    model: "ModelInfo", provider: "Provider", query: PriceQuery, version: str
-) -> DayPrices | UnpricedReason:
-    context = _pricing_context(query)
-    if (query.service_tier or query.batch) and (
-        provider.id,
-        query.service_tier,
-    ) not in _TIERS_AT_STANDARD_PRICE:
-        # for a tier that it does not know, genai-prices would silently return the standard price; and the price of
-        # another provider (for Azure's models it may be OpenAI's) does not include this provider's tiers
-        is_own_model = any(model is candidate for candidate in provider.models)
-        variants = (model.price_variants or ()) if is_own_model else ()
-        moment = datetime.combine(query.day, _MIDNIGHT, UTC)
-        if not any(
-            (variant.constraint is None or variant.constraint.active(moment))
-            and variant.when.items() <= context.items()
-            for variant in variants
-        ):
-            return "no_rate"
-    prices: list[tuple[time_of_day, Price]] = []
-    for start in _price_changes(model):
-        moment = datetime.combine(query.day, start, UTC)
-        price = _price(model.id, model.get_prices(moment, context))
-        if price is None:
-            return "no_rate"
-        prices.append((start, price))
-    return DayPrices(model.id, version, tuple(prices))
-
-
-def _pricing_context(query: PriceQuery) -> dict[str, str]:
-    context = {"service_tier": query.service_tier} if query.service_tier else {}
-    if query.service_tier == "fast":
-        context["speed"] = "fast"  # Anthropic's name for it
-    if query.batch:
-        context["processing"] = "batch"
-    return context
-
-
-def _price_changes(model: "ModelInfo") -> Iterable[time_of_day]:
-    """Returns the times of day (UTC) at which the price of a model changes, starting with midnight."""
-    conditions: list[Any] = list(model.price_variants or ())
-    if isinstance(model.prices, list):
-        conditions += model.prices
-    times = {_MIDNIGHT}
-    for condition in conditions:
-        for edge in ("start_time", "end_time"):
-            change: time_of_day | None = getattr(condition.constraint, edge, None)
-            if change is not None:
-                moment = datetime.combine(date(2000, 1, 1), change, change.tzinfo or UTC)
-                times.add(moment.astimezone(UTC).time())
-    return sorted(times)
-
-
-def _price(model: str, rates: "ModelPrice") -> Price | None:
-    """Converts the rates of genai-prices; returns None if there are none.
-
-    An entry without rates means that the price is unknown. Of the 179 such entries in the data, only those that
-    OpenRouter marks `:free` are free.
-    """
-    stored = {key: value for key, value in vars(rates).items() if value is not None}
-    if not stored:
-        return _FREE if model.endswith(":free") else None
-    if "embed" in model:
-        stored.pop("output_mtok", None)  # no usage report counts vectors as output tokens
-    if "output_video_mtok" in stored:
-        stored.pop("output_mtok", None)  # usage does not say which output tokens were video
-    starts = sorted({tier.start for value in stored.values() for tier in getattr(value, "tiers", ())})
-    fee = stored.get("requests_kcount")
-    return Price(
-        **_rates_above(stored, None),
-        per_request=None if fee is None else _base(fee).scaleb(-3),
-        tiers=tuple(Tier(above=start, **_rates_above(stored, start)) for start in starts),
-    )
-
-
-def _rates_above(stored: Mapping[str, Any], start: int | None) -> dict[str, Any]:
-    rates: dict[str, Any] = {}
-    for kind, key in _RATE_KEYS:
-        value = stored.get(key)
-        if value is None:
-            continue
-        rates[kind] = _base(value)
-        for tier in getattr(value, "tiers", ()):
-            if start is not None and tier.start <= start:
-                rates[kind] = tier.price
-    return rates
-
-
-def _base(value: Any) -> Decimal:
-    rate: Decimal = value if isinstance(value, Decimal) else value.base
-    return rate

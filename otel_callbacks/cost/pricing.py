@@ -20,8 +20,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from otel_callbacks.cost.day_prices import DayPrices
 from otel_callbacks.cost.price_book import PriceBook, PriceQuery, normal_tier
-from otel_callbacks.cost.price_list import DayPrices, NotLoaded, PriceList, is_private_host, is_same_model
+from otel_callbacks.cost.price_list import NotLoaded, PriceList, is_private_host, is_same_model
 from otel_callbacks.cost.rates import (
     TOKEN_KINDS,
     ZERO,

@@ -15,7 +15,7 @@ from golden_prices import BOOK, BOOK_ROWS, GPT, LIST_ROWS, NOW, UNPRICED, Golden
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_callbacks.cost import price_list
+from otel_callbacks.cost import day_prices, price_list
 from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.cost.price_list import PriceList
 from otel_callbacks.cost.pricing import Call, Cost, Pricer, Unpriced
@@ -144,7 +144,7 @@ def test_every_mapped_provider_is_listed(pricer: Pricer) -> None:
     assert set(price_list._PROVIDER_IDS.values()) <= known
     assert not set(price_list._PROVIDER_IDS) & known  # else the line is not needed
     assert {identifier for _, identifier in price_list._HOSTS} <= known
-    assert {kind for kind, _ in price_list._RATE_KEYS} == set(price_list.TOKEN_KINDS)
+    assert {kind for kind, _ in day_prices._RATE_KEYS} == set(day_prices.TOKEN_KINDS)
 
 
 def test_parts_that_overlap_have_no_price(own: Pricer) -> None:
