@@ -1,4 +1,4 @@
-"""Who pays is on every span of a call from its start, and on no span of another call."""
+"""Every span of a call carries from its start who pays; no span of another call does."""
 
 import asyncio
 import inspect
@@ -55,13 +55,13 @@ def rag(captured: Captured) -> Any:
     return chain.with_config(run_name="rag")
 
 
-def test_every_span_of_a_call_is_labelled_the_applications_own_included(captured: Captured) -> None:
+def test_every_span_of_a_call_is_labelled_including_the_applications_own(captured: Captured) -> None:
     with attribution(tenant="acme", feature="search", user="u-7"):
         rag(captured).invoke("q", {"callbacks": [handler(captured)]})
     assert all_labels(captured) == [ACME] * 5
 
 
-async def test_and_asynchronously_in_tasks_and_threads(captured: Captured) -> None:
+async def test_labels_hold_in_tasks_and_threads(captured: Captured) -> None:
     config = {"callbacks": [handler(captured)]}
     with attribution(tenant="acme", feature="search", user="u-7"):
         async for _ in rag(captured).astream("q", config):
@@ -123,7 +123,7 @@ def test_a_scope_inside_a_tool_counts_more_than_the_metadata_around_it(captured:
 
 
 async def test_metadata_of_one_call_does_not_stay_for_the_next(captured: Captured) -> None:
-    """An asynchronous call leaves its stand-in in the task's context; it must not leave its labels."""
+    """An asynchronous call leaves its stand-in in the task's context; its labels must not stay."""
     user = UserSpans(captured.tracer_provider)
     for number in range(3):
         metadata = {"tenant": "acme"} if number == 0 else {}
@@ -170,7 +170,7 @@ def test_the_order_of_the_sources(captured: Captured) -> None:
     ]
 
 
-def test_a_resolver_that_fails_costs_the_labels_and_not_the_span(captured: Captured) -> None:
+def test_a_failing_label_function_loses_the_labels_but_not_the_span(captured: Captured) -> None:
     def broken() -> Any:
         raise RuntimeError("no request")
 
@@ -179,7 +179,7 @@ def test_a_resolver_that_fails_costs_the_labels_and_not_the_span(captured: Captu
     assert all_labels(captured) == [{}]
 
 
-def test_a_redactor_sees_a_label_once_however_deep_the_run_and_whosever_the_span(captured: Captured) -> None:
+def test_a_label_is_redacted_once_at_any_depth_and_on_any_span(captured: Captured) -> None:
     shared = handler(captured, content=ContentPolicy(redact=("emails", lambda text: f"alias of {text}")))
     with attribution(user="ann@example.com"):
         rag(captured).invoke("q", {"callbacks": [shared]})
@@ -201,7 +201,7 @@ def test_llama_index_scopes_tags_and_the_applications_spans(
     assert [labels(span) for span in query] == [ACME] * len(query)
 
 
-def test_nothing_of_it_leaves_in_headers_unless_asked_for_by_key_and_host() -> None:
+def test_labels_leave_in_headers_only_for_listed_keys_and_hosts() -> None:
     with attribution(tenant="acme", user="u-7"):
         headers: dict[str, str] = {}
         inject(headers)
@@ -211,7 +211,7 @@ def test_nothing_of_it_leaves_in_headers_unless_asked_for_by_key_and_host() -> N
         assert baggage_headers(theirs, keys=["tenant"], hosts=["*.corp.example"]) == {}
 
 
-def test_a_single_pattern_of_hosts_is_refused_as_its_asterisk_would_be_every_host() -> None:
+def test_a_string_of_hosts_is_refused_because_its_asterisk_would_match_every_host() -> None:
     with attribution(tenant="acme"), pytest.raises(TypeError, match="hosts must be a list, not the text"):
         baggage_headers("https://api.openai.com/v1", keys=["tenant"], hosts="*.corp.example")
     with pytest.raises(TypeError, match="keys must be a list, not the text 'tenant'"):

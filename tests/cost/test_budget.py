@@ -1,4 +1,4 @@
-"""Budgets watch by default, and stop the next model call when they are told to."""
+"""Budgets watch by default; with `enforce` they stop the next model call."""
 
 from decimal import Decimal
 from hashlib import sha256
@@ -32,7 +32,7 @@ def config(captured: Captured, *budgets: Budget) -> Any:
     return {"callbacks": [handler]}
 
 
-def test_crossing_the_line_is_told_once(captured: Captured) -> None:
+def test_exceeding_a_budget_is_reported_once(captured: Captured) -> None:
     crossings: list[Any] = []
     budget = Budget(tenant="acme", usd="0.001", on_exceeded=crossings.append)
     given = config(captured, budget)
@@ -65,9 +65,7 @@ REDACTING = [
 
 
 @pytest.mark.parametrize("content", REDACTING, ids=["redacted", "pseudonyms"])
-def test_it_knows_whose_calls_count_though_no_telemetry_says_so(
-    content: ContentPolicy, captured: Captured
-) -> None:
+def test_a_budget_compares_labels_that_telemetry_redacts(content: ContentPolicy, captured: Captured) -> None:
     crossings: list[Any] = []
     budget = Budget(user="alice@example.com", usd="0.0001", on_exceeded=crossings.append)
     handler = OTelCallbackHandler(
@@ -140,7 +138,7 @@ def test_only_the_last_periods_are_remembered() -> None:
     assert (budget.spent(0), budget.spent(19 * DAY)) == (0, 1)
 
 
-def test_at_the_line_it_is_spent_and_beyond_it_is_exceeded() -> None:
+def test_a_budget_is_spent_at_its_limit_and_exceeded_above_it() -> None:
     budgets = Budgets([Budget(usd=1, enforce=True)])
     assert budgets.exceeded({}, 0) is None
     assert budgets.spend(Decimal(1), {}, 0) == []

@@ -1,4 +1,4 @@
-"""What calls cost, on their spans, on the spans above, and in the metrics: everywhere the same."""
+"""The cost of a call is the same on its span, in the totals of the spans above, and in the metrics."""
 
 import asyncio
 import logging
@@ -123,7 +123,7 @@ UNPRICED = {
 
 
 @pytest.mark.parametrize("reason", UNPRICED)
-def test_what_has_no_price_has_no_cost_and_is_warned_of_once(
+def test_a_call_without_a_price_has_no_cost_and_is_logged_once(
     reason: str, captured: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     usage: Any = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
@@ -175,7 +175,7 @@ def test_an_answer_from_the_frameworks_cache_costs_nothing_and_says_what_it_save
     assert total(captured, "gen_ai.tokens.total", token_type="total") == 120
 
 
-def test_a_cost_that_the_gateway_reports_counts_before_every_price(captured: Captured) -> None:
+def test_a_cost_that_the_gateway_reports_overrides_every_price(captured: Captured) -> None:
     answer = Answer(
         usage={"input_tokens": 100, "output_tokens": 20, "total_tokens": 120},  # type: ignore[arg-type]
     )
@@ -226,7 +226,7 @@ def test_who_paid_for_what_is_in_the_metrics(captured: Captured) -> None:
     }
 
 
-def test_ten_thousand_tenants_make_a_hundred_and_one_values_and_exact_sums(captured: Captured) -> None:
+def test_ten_thousand_tenants_give_101_label_values_and_exact_sums(captured: Captured) -> None:
     one = recorder(**captured.providers, prices=BOOK)
     usage = Usage(input_tokens=1, output_tokens=0)
     for number in range(10_000):
@@ -257,7 +257,7 @@ def test_an_unsampled_call_is_counted(captured: Captured) -> None:
         assert total(unsampled, "gen_ai.cost.usd") == exact(0.0004)
 
 
-async def test_a_child_that_ends_too_late_is_told_and_still_counted(captured: Captured) -> None:
+async def test_a_child_that_ends_too_late_is_marked_and_still_counted(captured: Captured) -> None:
     tasks, over = [], asyncio.Event()
 
     class Late(ScriptedModel):
@@ -308,7 +308,7 @@ def leaf(kind: str, usage: Usage) -> Operation:
 
 
 def play(one: Recorder, tree: Any, parent: Any) -> None:
-    """Runs a random tree; a `wrapper` is a model call around the same model call."""
+    """Runs a random tree; a `wrapper` is a model call that wraps the same model call."""
     if len(tree) == 2:
         run = one.start(object(), tree[0](name="n"), parent)
         for below in tree[1]:

@@ -1,4 +1,4 @@
-"""The three places where a cost stands agree to the last digit: spans, metrics, the report over the exported file."""
+"""Spans, metrics and the report on the exported file show the same costs to the last digit."""
 
 import json
 import random
@@ -30,7 +30,7 @@ BOOK = {"prices": {"scripted-1*": {"input": "0.1357", "output": "2.46913"}, "emb
 
 
 class Application:
-    """Calls models in every way there is, one way after another."""
+    """Calls models in every supported way, in turn."""
 
     def __init__(self, captured: Captured) -> None:
         self.handler = OTelCallbackHandler(**captured.providers, prices=BOOK, metric_labels=("tenant",))

@@ -1,4 +1,4 @@
-"""A file of ours, priced from the tokens in it by a program of somebody else's: the same calls, the same money.
+"""A file of ours, priced from the tokens in it by another project's program: the same calls, the same money.
 
 Its price table is a copy of the list that ours come from; how it reads the file, what it counts and its arithmetic
 are its own.

@@ -1,4 +1,4 @@
-"""The golden table against a price map that somebody else keeps, with its arithmetic written once more.
+"""Compares the golden table with a price map that others maintain, with the arithmetic written a second time.
 
 `independent_prices.json` names its source. Where the two differ, the difference and who is right stand below.
 """
@@ -82,7 +82,7 @@ KNOWN = [golden for golden in LIST_ROWS if key(golden) in RATES]
 
 
 @pytest.mark.parametrize("golden", KNOWN, ids=lambda golden: f"{golden.call.provider}-{golden.name}")
-def test_both_say_the_same(golden: Golden) -> None:
+def test_both_tables_agree(golden: Golden) -> None:
     sides = (golden.input, golden.output, golden.cache_read, golden.cache_write)
     ours = sum(map(owed, sides), Fraction(0))  # without fees, which the map counts per search
     agree = ours == total(golden, RATES[key(golden)])

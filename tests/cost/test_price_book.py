@@ -30,12 +30,12 @@ tiers = [{ above = 200_000, input = 0.2 }]
 """
 
 
-def test_a_mapping_is_no_entries() -> None:
+def test_a_mapping_is_refused_as_entries() -> None:
     with pytest.raises(PriceBookError, match=r"entries is a mapping; PriceBook\.of\(\.\.\.\) reads one"):
         PriceBook({"prices": {}})  # type: ignore[arg-type]
 
 
-def test_toml_json_and_mapping_say_the_same(tmp_path) -> None:
+def test_toml_json_and_mapping_give_the_same_book(tmp_path) -> None:
     entry = {"model": "house-*", "aliases": ["chat"], "host": "*.gpu.example", "provider": "azure"} | {
         "service_tier": "*",
         "valid_from": "2026-01-01",
@@ -145,7 +145,7 @@ def test_a_missing_file_is_an_os_error(tmp_path) -> None:
         ([], r"prices\[1\]: must be a table"),
     ],
 )
-def test_what_is_wrong_with_a_price_is_named(entry: object, message: str) -> None:
+def test_an_error_names_what_is_wrong_with_a_price(entry: object, message: str) -> None:
     with pytest.raises(PriceBookError, match=message):
         PriceBook.of({"prices": [{"model": "m", **entry} if isinstance(entry, dict) else entry]})
 
@@ -166,7 +166,7 @@ def test_what_is_wrong_with_a_price_is_named(entry: object, message: str) -> Non
         ([], r"the price book: must be a table"),
     ],
 )
-def test_what_is_wrong_with_a_book_is_named(book: dict[str, object], message: str) -> None:
+def test_an_error_names_what_is_wrong_with_a_book(book: dict[str, object], message: str) -> None:
     with pytest.raises(PriceBookError, match=message):
         PriceBook.of(book)
 

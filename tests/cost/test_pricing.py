@@ -72,7 +72,7 @@ def test_the_application_may_round_as_it_likes(own: Pricer) -> None:
 @pytest.mark.parametrize(
     ("reason", "call"), [(reason, call) for reason, calls in UNPRICED.items() for call in calls], ids=str
 )
-def test_what_is_not_known_has_no_price(pricer: Pricer, reason: str, call: Call) -> None:
+def test_unknown_calls_have_no_price(pricer: Pricer, reason: str, call: Call) -> None:
     assert pricer.price(call) == Unpriced(reason)
     assert pricer.price(call) == Unpriced(reason)  # as remembered
 
@@ -107,7 +107,7 @@ def test_a_reported_cost_comes_first(own: Pricer) -> None:
 
 
 @pytest.mark.parametrize("reported", [Decimal("NaN"), Decimal("Infinity"), Decimal(-1), 0.5])
-def test_what_is_no_cost_was_not_reported(pricer: Pricer, reported: Decimal) -> None:
+def test_invalid_reported_costs_are_ignored(pricer: Pricer, reported: Decimal) -> None:
     cost = pricer.price(replace(GPT, reported_usd=reported))
     assert isinstance(cost, Cost) and cost.source == "genai_prices"
 
@@ -153,7 +153,7 @@ def test_parts_that_overlap_have_no_price(own: Pricer) -> None:
 
 
 def test_our_arithmetic_agrees_with_theirs(pricer: Pricer) -> None:
-    """All of the data, for usage that needs none of the rules in which we differ."""
+    """Compares all models, with usage that needs none of the rules in which we differ."""
     from genai_prices import Usage as Theirs
     from genai_prices.data import providers
 
@@ -240,7 +240,7 @@ def test_a_thread_lost_in_a_fork_is_replaced() -> None:
     assert isinstance(Pricer(None, forked).price(GPT), Cost)
 
 
-# What holds for any price and any usage.
+# Properties of every price and every usage.
 
 rates = st.decimals(min_value=0, max_value=10_000, places=6)
 tokens = st.integers(min_value=0, max_value=10**9)

@@ -109,7 +109,7 @@ def invoice(path: Path, amount: str) -> Path:
     return path
 
 
-def test_beside_an_invoice(traces: Path, tmp_path: Path) -> None:
+def test_compared_with_an_invoice(traces: Path, tmp_path: Path) -> None:
     good, bad = invoice(tmp_path / "good.csv", "0.1035"), invoice(tmp_path / "bad.csv", "0.05175")
     assert run(traces, "--reconcile", good).exit_code == 0
     result = run(traces, "--reconcile", bad)
@@ -131,7 +131,7 @@ def test_beside_an_invoice(traces: Path, tmp_path: Path) -> None:
         (["--reconcile", __file__, "--by", "tenant"], 2, "--by cannot be used with --reconcile"),
     ],
 )
-def test_what_is_wrong_is_said(traces: Path, arguments: list[str], status: int, says: str) -> None:
+def test_errors_say_what_is_wrong(traces: Path, arguments: list[str], status: int, says: str) -> None:
     result = run(traces, *arguments)
     assert (result.exit_code, says in result.stderr) == (status, True), result.output
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a table is read by its rows
-"""Calls and what they owe, worked out by hand: tokens times the list price of the day, written out.
+"""Calls and their costs, worked out by hand: tokens times the list price of the day, written out.
 
 `owes` is computed with fractions from the literals in this table, by none of the code under test. The rates are
 those of the providers' price pages (as of genai-prices 0.2.3), or of the `BOOK` below.
@@ -252,7 +252,7 @@ BOOK_ROWS = [
 
 LIST_ROWS = OPENAI_ROWS + ANTHROPIC_ROWS + CLOUD_ROWS + OTHER_ROWS
 
-# Calls that must have no price, by reason.
+# Calls that must have no cost, by reason.
 
 GPT = Call(
     provider="openai", host="api.openai.com", request_model="gpt-4o", usage=Usage(10, 10), started_at=NOW

@@ -1,4 +1,4 @@
-"""Traces beside invoices: the columns are those of real exports, the figures are made up."""
+"""Traces compared with invoices: the columns are from real exports, the numbers are made up."""
 
 import csv
 import json
@@ -135,7 +135,7 @@ def test_openai_totals_and_usage_go_together(invoice: Any) -> None:
     ]
 
 
-def test_anthropic_spells_its_models_for_people(invoice: Any) -> None:
+def test_anthropic_invoices_use_display_names(invoice: Any) -> None:
     claude = {"provider": "anthropic", "model": "claude-haiku-4-5-20251001"}
     spans = [call("1", **claude, usd=0.016), call("2", **claude, usd=0.003), call("3")]
     kind = "Default,key,message,≤ 200k"
@@ -239,7 +239,7 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("usd", CAUSES)
-def test_the_usual_causes_of_another_amount(usd: str) -> None:
+def test_the_usual_causes_of_a_different_amount(usd: str) -> None:
     named = usual_cause(TRACED, ChargedSums(3, 1_000, 100, Decimal(usd)))
     assert (CAUSES[usd] in named) if CAUSES[usd] else named == ""
 
@@ -317,7 +317,7 @@ def test_a_total_without_tokens_on_the_invoice(invoice: Any) -> None:
     assert (used.total.traced.usd, used.total.charged.usd, used.agrees) == (Decimal("0.0035"), None, True)
 
 
-def test_what_an_invoice_names() -> None:
+def test_spellings_of_one_model_are_equal() -> None:
     for one, other in (
         ("claude-haiku-4-5-20251001", "Claude Haiku 4.5"),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
@@ -346,7 +346,7 @@ def test_what_an_invoice_names() -> None:
         ("Amazon EC2", None),
     ],
 )
-def test_a_model_amid_other_words(text: str, model: str | None) -> None:
+def test_a_model_is_found_among_other_words(text: str, model: str | None) -> None:
     known = {
         model_of_name(name): name for name in ("gpt-4o", "gpt-4o-mini", "claude-opus-5", "claude-opus-4")
     }
@@ -389,7 +389,7 @@ def test_a_malformed_line_is_named(header: str, line: str, says: str, invoice: A
 
 
 @pytest.mark.parametrize("header", ["a,b", "", "start_time,end_time,start_time_iso,end_time_iso"])
-def test_a_file_that_is_no_invoice(header: str, invoice: Any) -> None:
+def test_a_file_that_is_not_an_invoice(header: str, invoice: Any) -> None:
     with pytest.raises(InvoiceError, match=r":1: is not an invoice of a known format.*Anthropic cost"):
         read_invoice(invoice(header))
 
@@ -400,7 +400,7 @@ def test_an_invoice_about_something_else_does_not_agree(invoice: Any) -> None:
         reconcile([call("1")], storage)
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "latin.csv"
     path.write_bytes(OPENAI_COSTS.encode() + b"\n\xe9\n")
     with pytest.raises(InvoiceError, match="is not UTF-8 text"):

@@ -1,4 +1,4 @@
-"""Who used what, and what it cost: every call once, every cent in some row, exactly."""
+"""Cost reports count every call once, and every cent exactly once."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def test_by_tenant_feature_and_model() -> None:
     assert [row.cost_usd for row in found.rows] == sorted((row.cost_usd for row in found.rows), reverse=True)
 
 
-def test_everything_a_row_tells() -> None:
+def test_every_number_of_a_row() -> None:
     (acme,) = (row for row in report(RUN, by=["tenant"]).rows if row.key == ("acme",))
     assert (acme.calls, acme.input_tokens, acme.output_tokens) == (3, 3_000, 300)
     assert (acme.cached_tokens, acme.reasoning_tokens) == (400, 30)
@@ -69,7 +69,7 @@ def test_the_rows_are_the_total() -> None:
     assert (found.total.cached_calls, found.total.saved_usd) == (1, Decimal("0.0035"))
 
 
-def test_without_calls_there_is_a_total_of_nothing() -> None:
+def test_without_calls_the_total_is_zero() -> None:
     found = report([RUN[0]])
     assert (found.rows, found.total.calls, found.total.share, found.total.p95) == ((), 0, None, None)
     assert "total" in str(found)
@@ -89,7 +89,7 @@ def test_without_calls_there_is_a_total_of_nothing() -> None:
         ("gen_ai.request.model", {"gpt-4o"}),
     ],
 )
-def test_what_can_be_grouped_by(by: str, keys: set[str | None]) -> None:
+def test_names_that_reports_can_be_grouped_by(by: str, keys: set[str | None]) -> None:
     assert {row.key[0] for row in report(RUN, by=[by]).rows} == keys
 
 
@@ -127,7 +127,7 @@ def test_a_day_is_a_day_in_utc() -> None:
         (["."], "is not known"),
     ],
 )
-def test_what_cannot_be_grouped_by(by: Any, says: str) -> None:
+def test_names_that_reports_cannot_be_grouped_by(by: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         report([], by=by)
 
@@ -159,7 +159,7 @@ def test_a_call_reported_by_several_instrumentations_is_one() -> None:
         ({"usd": None}, [{"usd": None, "sent": None}], None),
     ],
 )
-def test_of_nested_reports_the_one_that_tells_most_counts(
+def test_of_nested_reports_the_one_with_the_most_detail_counts(
     outer: dict[str, Any], inner: list[dict[str, Any]], cost: str | None
 ) -> None:
     below = [call(str(number), "outer", **each) for number, each in enumerate(inner)]
@@ -168,7 +168,7 @@ def test_of_nested_reports_the_one_that_tells_most_counts(
     assert (found.calls, found.input_tokens) == ((2, 2_000) if cost == "0.3" else (1, 1_000))
 
 
-def test_a_span_that_comes_twice_counts_as_it_came_last() -> None:
+def test_of_a_span_that_arrives_twice_the_later_counts() -> None:
     assert report([call("1", usd=None), call("1", usd=0.2)], by=["model"]).total.cost_usd == Decimal("0.2")
     assert report([call("1"), span("1")], by=["model"]).total.calls == 0
     assert report([call("1"), call("1", trace="other")], by=["model"]).total.calls == 2
@@ -188,7 +188,7 @@ def test_a_failed_call_is_neither_priced_nor_unpriced() -> None:
 
 
 @pytest.mark.parametrize("cost", [math.nan, math.inf, -0.1, True, "0.1"])
-def test_what_is_no_amount_is_no_cost(cost: Any) -> None:
+def test_invalid_amounts_are_not_costs(cost: Any) -> None:
     assert report([call("1", usd=cost)], by=["model"]).total.unpriced == {"no cost recorded": 1}
 
 
@@ -212,7 +212,7 @@ TREES = st.lists(
 
 
 def forest(drawn: Iterable[Any]) -> list[SpanRecord]:
-    """A random forest: a span's parent is one that came before it, or none."""
+    """Builds a random forest: the parent of a span is an earlier span or none."""
     return [
         span(
             str(number),
@@ -321,7 +321,7 @@ def test_as_a_data_frame() -> None:
     assert report([], by=["tenant"]).to_pandas().empty
 
 
-def test_the_package_names_it() -> None:
+def test_the_package_exports_it() -> None:
     assert otel_callbacks.cost.report is report
     assert set(otel_callbacks.cost.__all__) <= set(dir(otel_callbacks.cost))
     with pytest.raises(AttributeError, match="no attribute 'invoice'"):
@@ -329,7 +329,7 @@ def test_the_package_names_it() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 5, [1], "spans", [[1]]])
-def test_what_is_no_span_is_refused_by_name(wrong):
+def test_anything_but_spans_is_refused(wrong):
     for add_up in (report, recompute):
         with pytest.raises(TypeError, match=r"span.* must be .*not (NoneType|int: 5|1|'s'|\[1\])"):
             add_up(wrong)

@@ -1,4 +1,4 @@
-"""The same calls at other prices: from their tokens, on their own day, and the same in every framework."""
+"""Repricing uses the tokens and the day of each call, and gives the same cost in every framework."""
 
 import csv
 import json
@@ -70,7 +70,7 @@ def test_prices_are_given_as_to_a_handler(tmp_path: Path) -> None:
         recompute([call("1")], 3)  # type: ignore[arg-type]
 
 
-def test_a_trace_and_traces_will_do_for_spans() -> None:
+def test_a_trace_or_traces_can_be_passed_as_spans() -> None:
     spans = [call("1", trace="a" * 32), call("2", trace="a" * 32), call("3", trace="b" * 32)]
     traces = Traces.of(spans)
     assert recompute(traces, BOOK, by=["model"]) == recompute(spans, BOOK, by=["model"])
@@ -119,7 +119,7 @@ def test_how_it_is_shown() -> None:
     assert "<table>" in found._repr_mimebundle_()["text/html"]
 
 
-# A span tells enough to price its call again.
+# A span carries enough to price its call again.
 
 SPOKEN = {
     "provider": "gen_ai.provider.name",
@@ -160,7 +160,7 @@ def test_golden_calls_from_their_spans(golden: Golden) -> None:
     assert Fraction(found.cost_usd) == expected
 
 
-# What the providers' integrations reported, streamed and not.
+# Recorded answers of the providers' integrations, streamed and not.
 
 BILLED = {
     "openai": ((100, "2.50"), (50, "10")),
@@ -188,7 +188,7 @@ def test_recorded_answers(
     assert (Fraction(found.cost_usd), dict(found.unpriced)) == (owed(BILLED[case]), {})
 
 
-# Streamed or not, in either framework: 100 tokens in and 20 out, at 2.50 and 10 dollars.
+# 100 input tokens at 2.50 dollars and 20 output tokens at 10, streamed or not, in either framework.
 
 SCRIPTED = PriceBook.of({"prices": {"scripted-*": {"input": "2.50", "output": 10}}})
 ASK = [ChatMessage(role="user", content="q")]
