@@ -230,13 +230,13 @@ class LabelResolver:
         self._fixed: Labels = NO_LABELS if source is None or callable(source) else labels_by_attribute(source)
         self._baggage_attributes = {key: attribute_of(key) for key in baggage_keys}
 
-    def labels_of_run(self, parent: Run | None, context: Context, call_labels: Labels) -> Labels:
+    def labels_of_run(self, parent: Run | None, context: Context, own_labels: Labels) -> Labels:
         """Returns the labels of a run that starts.
 
         Args:
             parent: the run above; None for a root.
             context: the context in which the run starts.
-            call_labels: the labels in the metadata or tags of the run's own call.
+            own_labels: the labels in the metadata or tags of the run's own call.
         """
         scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
         if parent is None:
@@ -246,8 +246,8 @@ class LabelResolver:
         else:
             inherited = parent.labels
         # the frameworks copy metadata and tags to every run below: only those that differ are the run's own
-        if call_labels and (parent is None or call_labels != parent.call_labels):
-            return {**inherited, **call_labels}
+        if own_labels and (parent is None or own_labels != parent.own_labels):
+            return {**inherited, **own_labels}
         return inherited
 
     def _labels_of_root(self, context: Context, scope_labels: Labels) -> Labels:

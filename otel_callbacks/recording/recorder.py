@@ -150,8 +150,8 @@ class Recorder:
         run.scope = scope_in(context, parent.scope if parent is not None else None)
         run.content = policy_in(run.scope, self.content)
         span_attributes.clean_names(operation)
-        run.call_labels = attribution.labels_from_tags(tags)
-        run.labels = self._attribution.labels_of_run(parent, context, run.call_labels)
+        run.own_labels = attribution.labels_from_tags(tags)
+        run.labels = self._attribution.labels_of_run(parent, context, run.own_labels)
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._table.drops_below:
             run.span = without_span(parent_span)

@@ -40,7 +40,7 @@ class Run:
         found_by_id: children of this run name it by id, so that being current does not make it a parent. In
             `batch` the siblings of a run start while it is current.
         may_vanish: the framework may not tell the end of this run (cancellation).
-        labels: who pays, by attribute, as given; `call_labels` are those of this run's own call.
+        labels: who pays, by attribute, as given; `own_labels` are those of this run's own call.
         disowned: it was open when this process was forked, and is the parent process's to end.
         totals: what the run and those below it used so far; handed to a run above once it is `added_up`.
         gaps: seconds between the chunks of a stream.
@@ -53,7 +53,6 @@ class Run:
 
     __slots__ = (
         "added_up",
-        "call_labels",
         "children",
         "content",
         "disowned",
@@ -70,6 +69,7 @@ class Run:
         "may_vanish",
         "open",
         "operation",
+        "own_labels",
         "parent",
         "place",
         "prompt",
@@ -97,7 +97,7 @@ class Run:
         self.scope: Any = None
         self.started = 0
         self.labels: Mapping[str, str] = _NO_LABELS
-        self.call_labels: Mapping[str, str] = _NO_LABELS
+        self.own_labels: Mapping[str, str] = _NO_LABELS
         self.place: ExecutionContext | None = None
         self.inside: Callable[[], bool] | None = None
         self.found_by_id = False
