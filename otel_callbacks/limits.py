@@ -15,23 +15,23 @@ attribute, a counter or a log line says so. The sections are the rooms.
 
 # cost: what is remembered of prices, budgets and labels
 
-# Looked up again, a tenth of a millisecond, when it was used longest ago: applications make up model names.
+# The least recently used price must be looked up again (0.1 ms): an application can use any number of model names.
 PRICES_REMEMBERED = 2_048
-# Read again when it was used longest ago: invoices may name any number of models.
+# The least recently used name must be parsed again: an invoice can name any number of models.
 MODEL_NAMES_REMEMBERED = 1_024
-# More models without a price are no longer logged: each call still says so on its span and in a metric.
+# Further unpriced models are not logged, so that the log stays readable: spans and a metric still show each call.
 UNPRICED_MODELS_LOGGED = 1_000
-# The oldest period is forgotten: calls still add to a period that is over, but none runs through eight of them.
+# The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
-# A call is `unpriced` (no_price_source) once calls have waited so long in all: a server must not stall at its start.
+# Once calls have waited this long in total, they are `unpriced` (no_price_source): a starting server must not stall.
 PRICE_LIST_WAIT_SECONDS = 5.0
-# The same for calls on an event loop, which stands still meanwhile.
+# The same for calls on an event loop, which is blocked while they wait.
 PRICE_LIST_WAIT_ON_LOOP_SECONDS = 0.3
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
 RATE_DIGITS = 24
-# A call that reports as many tokens is `unpriced` (invalid_usage): its cost might not fit in `DECIMAL_DIGITS`.
+# A call that reports this many tokens is `unpriced` (invalid_usage): its cost might not fit in `DECIMAL_DIGITS`.
 TOKENS_OF_A_CALL = 10**15
-# Pricing a call fails rather than rounds; the sum of a report rounds: no real amount has that many digits.
+# With more digits, pricing a call fails and a report's sum is rounded: no real amount has that many.
 DECIMAL_DIGITS = 120
 
 
