@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from otel_callbacks.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from otel_callbacks.explore.spans.trace import Trace
+    from otel_callbacks.explore.trace import Trace
 
 
 class HasLastTrace:

@@ -10,7 +10,7 @@ from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
-from otel_callbacks.explore.spans.trace import Trace, group
+from otel_callbacks.explore.trace import Trace, group
 
 __all__ = [
     "Diff",

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from otel_callbacks.explore.files.reading import StrPath, trace_files
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.frames import documents_frame, rag_frame, spans_frame, to_dicts
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.index.filters import Filters, condition
 from otel_callbacks.explore.index.ring import process_ring
 from otel_callbacks.explore.index.trace_files import TraceFiles
+from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.trace import Trace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
     from otel_callbacks.cost.reporting.reports import Report
-    from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 
 class Traces(Sequence[Trace]):
@@ -56,7 +57,7 @@ class Traces(Sequence[Trace]):
 
     def __iter__(self) -> Iterator[Trace]:
         index = self._look()
-        return map(index.trace, self._ids(index))
+        return (Trace.of(index.spans(trace_id)) for trace_id in self._ids(index))
 
     @overload
     def __getitem__(self, which: int) -> Trace: ...
@@ -65,7 +66,7 @@ class Traces(Sequence[Trace]):
     def __getitem__(self, which: int | slice) -> "Trace | Self":
         index = self._look()
         chosen = self._ids(index)[which]
-        return index.trace(chosen) if isinstance(chosen, str) else self._with(index, chosen)
+        return Trace.of(index.spans(chosen)) if isinstance(chosen, str) else self._with(index, chosen)
 
     def __repr__(self) -> str:
         return f"<{len(self):,} traces>"
@@ -133,11 +134,9 @@ class Traces(Sequence[Trace]):
         """
         return self._look().query(query, parameters)
 
-    def documents(self) -> "list[RetrievedDocument]":
+    def documents(self) -> list[RetrievedDocument]:
         """Every document that was retrieved or reranked."""
-        from otel_callbacks.explore.spans.documents import documents
-
-        return [document for trace in self for document in documents(trace)]
+        return [document for trace in self for document in trace.documents()]
 
     def cost(self, by: Sequence[str] = ("tenant", "feature", "model")) -> "Report":
         """What the model calls used and cost, by what they have in common.
@@ -151,8 +150,6 @@ class Traces(Sequence[Trace]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per span."""
-        from otel_callbacks.explore.frames import to_dicts
-
         return to_dicts(self)
 
     def to_pandas(self) -> "pandas.DataFrame":
@@ -161,8 +158,6 @@ class Traces(Sequence[Trace]):
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        from otel_callbacks.explore.frames import spans_frame
-
         return spans_frame(self)
 
     def documents_frame(self) -> "pandas.DataFrame":
@@ -171,8 +166,6 @@ class Traces(Sequence[Trace]):
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        from otel_callbacks.explore.frames import documents_frame
-
         return documents_frame(self)
 
     def rag_frame(self) -> "pandas.DataFrame":
@@ -181,8 +174,6 @@ class Traces(Sequence[Trace]):
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        from otel_callbacks.explore.frames import rag_frame
-
         return rag_frame(self)
 
     def _ids(self, index: Index) -> Sequence[str]:

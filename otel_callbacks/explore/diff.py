@@ -9,9 +9,8 @@ from otel_callbacks.explore.pictures import columns, markup
 from otel_callbacks.explore.pictures.cells import title
 from otel_callbacks.explore.pictures.columns import fit
 from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
-from otel_callbacks.explore.spans.documents import documents
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _MOST_ROWS = 60  # shown; `steps` has all of them
 _MOST_IDS = 3  # of documents, in one cell
@@ -54,8 +53,8 @@ class StepDiff:
 class Diff:
     """What is different in trace `b` compared with trace `a`; its steps are in tree order, parents first."""
 
-    a: Trace
-    b: Trace
+    a: SpanTree
+    b: SpanTree
     steps: tuple[StepDiff, ...]
 
     def __str__(self) -> str:
@@ -80,11 +79,11 @@ class Diff:
         parts = (*sides, *tables, *map(markup.line, _more(self)))
         return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}
 
-    def _sides(self) -> tuple[tuple[str, Trace], ...]:
+    def _sides(self) -> tuple[tuple[str, SpanTree], ...]:
         return ("a", self.a), ("b", self.b)
 
 
-def diff(a: Trace, b: Trace) -> Diff:
+def diff(a: SpanTree, b: SpanTree) -> Diff:
     """Aligns the steps of `a` and `b` along the tree, by operation, name and occurrence among siblings.
 
     Of the steps left over, those with the same operation are taken for the same, such as a call of another
@@ -100,15 +99,15 @@ def diff(a: Trace, b: Trace) -> Diff:
     return Diff(a, b, tuple(steps))
 
 
-def _found(trace: Trace) -> Mapping[str, Mapping[str, None]]:
+def _found(trace: SpanTree) -> Mapping[str, Mapping[str, None]]:
     """The documents of each span, in order; none of a span that is not there."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for document in documents(trace):
+    for document in trace.documents():
         found[document.span_id][document.key] = None
     return found
 
 
-def _aligned(a: Trace, b: Trace) -> Iterator[tuple[int, _Pair]]:
+def _aligned(a: SpanTree, b: SpanTree) -> Iterator[tuple[int, _Pair]]:
     only_roots = len(a.roots) == len(b.roots) == 1
     roots = [(a.roots[0], b.roots[0])] if only_roots else list(_pairs(a.roots, b.roots))
     stack = [iter(roots)]

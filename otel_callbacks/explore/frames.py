@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from otel_callbacks import semconv
 from otel_callbacks.explore.spans.captured import Said, input_messages, output_messages
-from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
+from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -51,7 +51,7 @@ _DOCUMENT_TYPES = dict.fromkeys(("kept", "in_prompt", "cited"), "boolean")
 _DOCUMENT_TYPES |= dict.fromkeys(("size", "rank_before"), "Int64")
 
 
-def to_dicts(traces: Iterable[Trace]) -> list[dict[str, Any]]:
+def to_dicts(traces: Iterable[SpanTree]) -> list[dict[str, Any]]:
     """One dictionary per span, its attributes under `attributes`; durations in seconds, cost in US dollars."""
     return [
         {name: getattr(span, name) for name in _SPAN_COLUMNS} | {"attributes": dict(span.attributes)}
@@ -60,7 +60,7 @@ def to_dicts(traces: Iterable[Trace]) -> list[dict[str, Any]]:
     ]
 
 
-def spans_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+def spans_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
     """One row per span: what `to_dicts` gives, `start` as a time, and a column for each attribute.
 
     Raises:
@@ -74,7 +74,7 @@ def spans_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
     return frame.astype(_SPAN_TYPES).rename(columns={"start_ns": "start"})
 
 
-def documents_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+def documents_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
     """One row per retrieved or reranked document; see `RetrievedDocument` and `PHOENIX_COLUMNS`.
 
     Raises:
@@ -83,12 +83,12 @@ def documents_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
     rows = [
         {name: getattr(document, name) for name in _DOCUMENT_COLUMNS}
         for trace in traces
-        for document in documents(trace)
+        for document in trace.documents()
     ]
     return _pandas().DataFrame(rows, columns=list(_DOCUMENT_COLUMNS)).astype(_DOCUMENT_TYPES)
 
 
-def rag_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
+def rag_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
     """One row per trace with a retrieval: question, contexts, answer, cost in US dollars, latency in seconds.
 
     The columns are those ragas read before 0.2; `RAGAS_COLUMNS` gives the newer names. Question, contexts and
@@ -101,10 +101,10 @@ def rag_frame(traces: Iterable[Trace]) -> "pandas.DataFrame":
     return _pandas().DataFrame(list(_rag_rows(traces)), columns=list(_RAG_COLUMNS))
 
 
-def _rag_rows(traces: Iterable[Trace]) -> Iterator[dict[str, Any]]:
+def _rag_rows(traces: Iterable[SpanTree]) -> Iterator[dict[str, Any]]:
     for trace in traces:
         if any(span.operation == semconv.RETRIEVAL for span in trace.spans):
-            found = documents(trace)
+            found = trace.documents()
             yield {
                 "trace_id": trace.trace_id,
                 "question": _question(trace, found),
@@ -117,7 +117,7 @@ def _rag_rows(traces: Iterable[Trace]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _question(trace: Trace, found: Sequence[RetrievedDocument]) -> str | None:
+def _question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:
     """What the user last said to the outermost span that recorded it, else the first query."""
     for span in trace.walk():
         if asked := [said for said in input_messages(span) if said.role == "user"]:
@@ -125,7 +125,7 @@ def _question(trace: Trace, found: Sequence[RetrievedDocument]) -> str | None:
     return next((document.query for document in found if document.query), None)
 
 
-def _answer(trace: Trace) -> str | None:
+def _answer(trace: SpanTree) -> str | None:
     """What the root said, else the last model call."""
     spans: Iterable[SpanRecord] = (*trace.roots, *reversed(trace.model_calls))
     answers: Iterator[Said] = (said for span in spans for said in output_messages(span)[-1:])

@@ -10,8 +10,7 @@ from otel_callbacks.explore.pictures.html import render_html
 from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.pictures.text import documents_text, render_text
 from otel_callbacks.explore.pictures.wording import plural
-from otel_callbacks.explore.spans.documents import documents
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _MAGIC = "%%trace"
 _MOST_TRACES = 3
@@ -24,12 +23,12 @@ class TraceCollection(Protocol):
         """A mark after everything that is here by now."""
         ...
 
-    def since(self, mark: int) -> Sequence[Trace]:
+    def since(self, mark: int) -> Sequence[SpanTree]:
         """The traces that came after `mark`, in start order."""
         ...
 
 
-def display(trace: Trace) -> None:
+def display(trace: SpanTree) -> None:
     """Shows `trace` in the output of the running cell.
 
     As two outputs, the picture and the rest, because a front end shows only what it likes best of each: all of
@@ -38,7 +37,7 @@ def display(trace: Trace) -> None:
     from IPython.display import display as publish
 
     picture = {"image/svg+xml": render_svg(trace), "text/plain": render_text(trace)}
-    rest = {"text/html": render_html(trace), "text/plain": documents_text(documents(trace))}
+    rest = {"text/html": render_html(trace), "text/plain": documents_text(trace.documents())}
     publish(picture, raw=True)  # type: ignore[no-untyped-call]
     publish(rest, raw=True)  # type: ignore[no-untyped-call]
 

@@ -2,8 +2,6 @@ import json
 
 from span_trees import span, tree
 
-from otel_callbacks.explore.spans.documents import documents
-
 
 def found(name, *ids, start=0, **attributes):
     listed = [{"rank": rank, "id": document} for rank, document in enumerate(ids, 1)]
@@ -27,7 +25,7 @@ def test_every_fact_that_was_recorded_is_there_and_no_other():
     trace = tree(
         span(0, "retrieval x", 0, 1, rag__documents=json.dumps([{**fact, "size": 80}]), rag__query="q")
     )
-    (document,) = documents(trace)
+    (document,) = trace.documents()
     values = {name: getattr(document, name) for name in document.__slots__ if not name.endswith("_id")}
     assert values == {
         **fact,

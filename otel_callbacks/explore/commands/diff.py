@@ -8,7 +8,7 @@ from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import reading
 from otel_callbacks.explore.commands.terminal import show
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.trace import Trace
 
 
 @click.command("diff")

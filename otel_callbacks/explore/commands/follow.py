@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.trace import Trace
 
 _PATIENCE = 5.0  # seconds without a new span, after which a trace without its root is taken for complete
 

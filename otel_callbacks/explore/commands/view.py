@@ -12,7 +12,7 @@ from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.pictures.text import render_text
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.trace import Trace
 
 _PAUSE = 0.5  # seconds between two looks at growing files
 

@@ -24,7 +24,7 @@ from otel_callbacks.explore.index.schema import (
 )
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_json
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace, group
+from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
 
 _BATCH = 10_000  # spans that are in memory at once while they are added
 _PATIENCE = 60.0  # seconds to wait for another process that is building the same index
@@ -57,8 +57,8 @@ class Index:
         with self._transaction():
             spans = iter(spans)
             while batch := list(islice(spans, _BATCH)):
-                for trace in group(batch):
-                    self._add(trace, file)
+                for own in spans_by_trace(batch).values():
+                    self._add(SpanTree.of(own), file)
 
     def sync(self, files: Iterable[Path]) -> None:
         """Make the index hold what `files` hold: read what is new in them, forget what is no longer there.
@@ -88,16 +88,16 @@ class Index:
                     f"DELETE FROM {table} WHERE trace_id NOT IN (SELECT value FROM json_each(?))", (kept,)
                 )
 
-    def trace(self, trace_id: str) -> Trace:
-        """The trace with that id.
+    def spans(self, trace_id: str) -> list[SpanRecord]:
+        """Returns the spans of the trace with that id.
 
         Raises:
-            LookupError: There is none (any more).
+            LookupError: The index does not hold the trace, or does not hold it any more.
         """
         spans = self._spans(trace_id)
         if not spans:
             raise LookupError(f"there is no trace {trace_id} here (any more)")
-        return Trace.of(spans)
+        return spans
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows a query gives, by column name; nothing can be changed by it.
@@ -128,10 +128,10 @@ class Index:
                 raise
             self._connection.execute("COMMIT")
 
-    def _add(self, trace: Trace, file: int | None) -> None:
+    def _add(self, trace: SpanTree, file: int | None) -> None:
         """Add the spans of `trace`; if there are earlier ones, count anew what adds up to the totals."""
         earlier = self._spans(trace.trace_id)
-        whole = Trace.of([*earlier, *trace.spans]) if earlier else trace
+        whole = SpanTree.of([*earlier, *trace.spans]) if earlier else trace
         counted = {span.span_id for span in whole.model_calls}
         resources = {id(span.resource): span.resource for span in trace.spans}  # many spans share one
         numbers = {key: self._number_of_resource(resource) for key, resource in resources.items()}
@@ -149,7 +149,7 @@ class Index:
             )
         self._put_totals(whole)
 
-    def _put_totals(self, trace: Trace) -> None:
+    def _put_totals(self, trace: SpanTree) -> None:
         self._connection.execute(INSERT_TRACE, trace_row(trace))
 
     def _spans(self, trace_id: str) -> list[SpanRecord]:
@@ -192,7 +192,7 @@ class Index:
         for trace_id in trace_ids:
             self._connection.execute("DELETE FROM traces WHERE trace_id = ?", (trace_id,))
             if spans := self._spans(trace_id):
-                self._put_totals(Trace.of(spans))
+                self._put_totals(SpanTree.of(spans))
 
 
 def _fingerprinted(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:

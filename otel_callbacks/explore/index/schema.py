@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_from_json, attributes_to_json
 from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 VERSION = 1  # to be raised with every change of what is stored, so that older indexes are built anew
 SCHEMA = f"""
@@ -73,7 +73,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-def trace_row(trace: Trace) -> tuple[Any, ...]:
+def trace_row(trace: SpanTree) -> tuple[Any, ...]:
     """The values `INSERT_TRACE` takes."""
     return (
         trace.trace_id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _INTERVALS = 6  # at most
 _STEPS = (
@@ -27,7 +27,7 @@ class Axis:
     right: float
 
     @classmethod
-    def of(cls, trace: Trace, left: float, right: float) -> "Axis":
+    def of(cls, trace: SpanTree, left: float, right: float) -> "Axis":
         """The axis on which all of `trace` has room."""
         return cls(trace.start_ns, trace.duration, left, right)
 

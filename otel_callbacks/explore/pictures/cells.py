@@ -9,7 +9,7 @@ from otel_callbacks import semconv
 from otel_callbacks.cost.model_calls import call_kind
 from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _ORDINARY_ENDS = {"stop", "end_turn", "tool_calls", "tool_use"}
 _LABELS = {
@@ -34,25 +34,25 @@ class Cells:
     note: str
 
 
-def span_cells(trace: Trace, span: SpanRecord) -> Cells:
+def span_cells(trace: SpanTree, span: SpanRecord) -> Cells:
     """The row of one span, without what is below it."""
     calls = [span] if span.is_model_call else []
     return _cells(printable(span.name), span.duration, calls, note(trace, span))
 
 
-def folded_cells(trace: Trace, spans: Sequence[SpanRecord]) -> Cells:
+def folded_cells(trace: SpanTree, spans: Sequence[SpanRecord]) -> Cells:
     """One row for siblings, or for one span, and all that is below: what they add up to."""
     counted = {call.span_id for call in trace.model_calls}
     everything = list(trace.walk(*spans))
     calls = [span for span in everything if span.span_id in counted]
-    seconds = Trace.of(spans).duration
+    seconds = SpanTree.of(spans).duration
     if len(spans) == 1:
         remark = _join(note(trace, spans[0]), *_counts(trace, everything[1:], counted))
         return _cells(printable(spans[0].name), seconds, calls, remark)
     return _cells(_folded_name(spans), seconds, calls, _join(*_counts(trace, everything, counted)))
 
 
-def _counts(trace: Trace, spans: Sequence[SpanRecord], counted: Collection[str]) -> Iterator[str]:
+def _counts(trace: SpanTree, spans: Sequence[SpanRecord], counted: Collection[str]) -> Iterator[str]:
     """How many of `spans` began to fail, and how many calls that are `counted` have no price."""
     if errors := sum(map(trace.began_failing_at, spans)):
         yield f"✗ {plural(errors, 'error')}"
@@ -90,7 +90,7 @@ def lacks_a_price(span: SpanRecord) -> bool:
     return span.cost_status == "unpriced" and call_kind(span.attributes) == "inference"
 
 
-def note(trace: Trace, span: SpanRecord) -> str:
+def note(trace: SpanTree, span: SpanRecord) -> str:
     """What is out of the ordinary about a span."""
     parts = []
     if span.failed:
@@ -122,7 +122,7 @@ def _folded_name(spans: Sequence[SpanRecord]) -> str:
     return f"{head}: {', '.join(kinds)}"
 
 
-def summary(trace: Trace, *, reasons: bool = True) -> list[str]:
+def summary(trace: SpanTree, *, reasons: bool = True) -> list[str]:
     """Duration, tokens, cost, unpriced calls (with the reasons why) and errors of a trace, those that there are."""
     parts = [format_duration(trace.duration)]
     if trace.total_tokens:
@@ -137,7 +137,7 @@ def summary(trace: Trace, *, reasons: bool = True) -> list[str]:
     return parts
 
 
-def unpriced(trace: Trace) -> tuple[str, str]:
+def unpriced(trace: SpanTree) -> tuple[str, str]:
     """How many calls have no price and why, the commonest reason first: `("3 unpriced", "(2 no_rate, 1 no_usage)")`."""
     reasons = Counter(printable(span.unpriced_reason) for span in trace.unpriced if span.unpriced_reason)
     whole = len(reasons) == 1 and reasons.total() == len(trace.unpriced)
@@ -145,13 +145,13 @@ def unpriced(trace: Trace) -> tuple[str, str]:
     return f"{len(trace.unpriced):,} unpriced", f"({', '.join(said)})" if said else ""
 
 
-def title(trace: Trace) -> str:
+def title(trace: SpanTree) -> str:
     """The name of the root, and how many more roots there are."""
     more = f" + {plural(len(trace.roots) - 1, 'more root')}" if len(trace.roots) > 1 else ""
     return printable(trace.name) + more
 
 
-def attribution(trace: Trace) -> list[tuple[str, str]]:
+def attribution(trace: SpanTree) -> list[tuple[str, str]]:
     """Who the trace was for, as its first root says: `[("tenant", "acme"), ("feature", "search")]`."""
     attributes = trace.roots[0].attributes
     labels = [(name, attributes[key]) for key, name in _LABELS.items() if key in attributes]

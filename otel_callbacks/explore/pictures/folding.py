@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from itertools import chain, groupby
 
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _RUN = 5  # More alike siblings in a row than this are cut to one fewer and a row that counts the rest.
 _DEEP = 10  # Levels that are shown of a trace too big to show, except on the way to an error.
@@ -47,7 +47,7 @@ def alike(spans: Sequence[SpanRecord]) -> Iterator[list[SpanRecord]]:
             yield members[shown:]
 
 
-def rows(trace: Trace, most: int) -> list[Row]:
+def rows(trace: SpanTree, most: int) -> list[Row]:
     """At most about `most` rows, parents first.
 
     Long runs of alike siblings are folded in any case. When that is not enough, room is shared out from the
@@ -57,7 +57,7 @@ def rows(trace: Trace, most: int) -> list[Row]:
     return list(_walk(trace, _shown(trace, most, share=False) or _shown(trace, most, share=True)))
 
 
-def _walk(trace: Trace, shown: Mapping[str, _Groups]) -> Iterator[Row]:
+def _walk(trace: SpanTree, shown: Mapping[str, _Groups]) -> Iterator[Row]:
     stack = [iter(shown[_TOP])]
     while stack:  # not recursion: a trace may be deeper than Python's limit
         group = next(stack[-1], None)
@@ -74,7 +74,7 @@ def _walk(trace: Trace, shown: Mapping[str, _Groups]) -> Iterator[Row]:
             yield Row(depth, tuple(group), below)
 
 
-def _shown(trace: Trace, most: int, *, share: bool) -> dict[str, _Groups]:
+def _shown(trace: SpanTree, most: int, *, share: bool) -> dict[str, _Groups]:
     """The groups of children to show, by their parent's id; without `share` all or, when too many, none."""
     erring = _leading_to_errors(trace)
     shown: dict[str, _Groups] = {}
@@ -112,7 +112,7 @@ def _trimmed(groups: _Groups, most: int, erring: set[str]) -> _Groups:
     return trimmed
 
 
-def _leading_to_errors(trace: Trace) -> set[str]:
+def _leading_to_errors(trace: SpanTree) -> set[str]:
     """Ids of the spans that failed by themselves, and of their ancestors."""
     parents = {span.span_id: span.parent_id for span in trace.spans}
     erring: set[str] = set()

@@ -14,8 +14,8 @@ from otel_callbacks.explore.pictures.links import links_of
 from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.pictures.wording import plural, printable
 from otel_callbacks.explore.spans.captured import Said, input_messages, named_objects, output_messages
-from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.documents import RetrievedDocument
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _MOST_DOCUMENTS = 20  # of one retrieval
 _MOST_SPANS = 12  # retrievals, model calls, errors, each
@@ -29,7 +29,7 @@ _HOW_TO_CAPTURE = (
 )
 
 
-def render_html(trace: Trace, excerpt: int = 600) -> str:
+def render_html(trace: SpanTree, excerpt: int = 600) -> str:
     """`trace` as a fragment of HTML that goes with its picture, and says enough without it.
 
     Of each prompt and answer that was captured it has `excerpt` characters.
@@ -39,7 +39,7 @@ def render_html(trace: Trace, excerpt: int = 600) -> str:
     return "<div>\n" + "\n".join(parts) + "\n</div>\n"
 
 
-def page(trace: Trace) -> str:
+def page(trace: SpanTree) -> str:
     """`trace` as a complete HTML document: the picture, then the rest."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -55,7 +55,7 @@ _PAGE_STYLE = (
 )
 
 
-def _header(trace: Trace) -> str:
+def _header(trace: SpanTree) -> str:
     labels = [f"{name} {value}" for name, value in attribution(trace)]
     facts = " · ".join(markup.words(fact) for fact in (*summary(trace), *labels))
     seen = "".join(f" · {markup.link(label, address)}" for label, address in links_of(trace))
@@ -63,16 +63,16 @@ def _header(trace: Trace) -> str:
     return markup.line(f"<b>{name}</b> · {facts} · trace <code>{shown_id}</code>{seen}")
 
 
-def _errors(trace: Trace) -> Iterator[str]:
+def _errors(trace: SpanTree) -> Iterator[str]:
     for span in trace.errors[:_MOST_SPANS]:
         yield markup.line(f"{markup.words(failure(span, at_origin=True), 600)} · {markup.words(span.name)}")
     yield from _more(trace.errors, "error")
 
 
-def _documents(trace: Trace) -> Iterator[str]:
+def _documents(trace: SpanTree) -> Iterator[str]:
     names = {span.span_id: span.name for span in trace.spans}
     by_span = [
-        (span_id, list(found)) for span_id, found in groupby(documents(trace), key=lambda d: d.span_id)
+        (span_id, list(found)) for span_id, found in groupby(trace.documents(), key=lambda d: d.span_id)
     ]
     for span_id, found in by_span[:_MOST_SPANS]:
         by = f" by {markup.words(found[0].score_kind)}" if found[0].score_kind else ""
@@ -131,7 +131,7 @@ def _mark(yes: bool | None) -> str:
     return "" if yes is None else "✓" if yes else "–"
 
 
-def _conversations(trace: Trace, excerpt: int) -> Iterator[str]:
+def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
     """What models were asked and answered, each message where it first appears."""
     calls = [span for span in trace.model_calls if span.operation not in (semconv.EMBEDDINGS, semconv.RERANK)]
     if not calls:
@@ -161,7 +161,7 @@ def _same(before: Sequence[Said], now: Sequence[Said]) -> int:
     )
 
 
-def _tools(trace: Trace) -> Iterator[str]:
+def _tools(trace: SpanTree) -> Iterator[str]:
     """How many tokens went into the results of tools, by agent."""
     for span in trace.spans:
         if used := named_objects(span, semconv.ROLLUP_TOOLS):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from string import Formatter
 
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _FIELDS = {"trace_id"}
 _templates: dict[str, str] = {}
@@ -26,7 +26,7 @@ def set_links(templates: Mapping[str, str]) -> None:
     _templates.update(templates)
 
 
-def links_of(trace: Trace) -> list[tuple[str, str]]:
+def links_of(trace: SpanTree) -> list[tuple[str, str]]:
     """Label and address of each link of `trace`."""
     return [(label, template.format(trace_id=trace.trace_id)) for label, template in _templates.items()]
 

@@ -41,7 +41,7 @@ from otel_callbacks.explore.pictures.waterfall import (
     quiet_verb,
 )
 from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _MOST_ROWS = 40
 _MOST_ERRORS = 3  # said in full under the header; every failed bar is red anyway
@@ -52,7 +52,7 @@ _FIGURES = 78.0  # the lower edge of the header without errors
 _ERROR_LINE = 22.0
 
 
-def render_svg(trace: Trace) -> str:
+def render_svg(trace: SpanTree) -> str:
     """`trace` as an SVG document, 900 pixels wide and as high as its rows ask for.
 
     Big traces are folded, not shrunk: `… 38 more chat gpt-4o` stands for siblings, `+14` for what is below.
@@ -91,7 +91,7 @@ def render_svg(trace: Trace) -> str:
     )
 
 
-def _header(trace: Trace) -> Iterator[str]:
+def _header(trace: SpanTree) -> Iterator[str]:
     shown_id = f"trace {printable(trace.trace_id)}"
     room = _RIGHT - _LEFT - width_of(shown_id, 10) - 20
     name = quiet_verb(trace.roots[0], clip(title(trace), room, 17))
@@ -107,7 +107,7 @@ def _header(trace: Trace) -> Iterator[str]:
         yield text(clip(words, _RIGHT - x, 11), _RIGHT, 60, 11, MUTED, text_anchor="end")
 
 
-def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
+def _figures(trace: SpanTree) -> Iterator[tuple[str, str, str]]:
     """The numbers of the header, each with its label and colour."""
     yield format_duration(trace.duration), plural(len(trace.spans), "span"), INK
     if trace.total_tokens:
@@ -123,7 +123,7 @@ def _figures(trace: Trace) -> Iterator[tuple[str, str, str]]:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
 
 
-def _error_lines(trace: Trace) -> list[tuple[str, str]]:
+def _error_lines(trace: SpanTree) -> list[tuple[str, str]]:
     """What failed and where, the same failures together, as many as there is room for."""
     lines = Counter((failure(span, at_origin=True), printable(span.name)) for span in trace.errors)
     said = [
@@ -166,7 +166,7 @@ def _grid(axis: Axis, top: float, bottom: float) -> Iterator[str]:
         yield text(label, x, top - 10, 10, FAINT, text_anchor="middle")
 
 
-def _legend(trace: Trace, shown: Sequence[Row], y: float) -> Iterator[str]:
+def _legend(trace: SpanTree, shown: Sequence[Row], y: float) -> Iterator[str]:
     """The kinds that occur, in the order in which they first do, and the marks that need a word."""
     spans = [span for row in shown for span in row.spans]
     x = _LEFT

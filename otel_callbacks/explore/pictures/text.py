@@ -17,7 +17,7 @@ from otel_callbacks.explore.pictures.folding import alike
 from otel_callbacks.explore.pictures.wording import printable
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 _LEAST_NAME = 24  # Columns names keep when there is too little room.
 _GAP = "  "
@@ -26,7 +26,7 @@ _ID_DIGITS = 8
 _Row: TypeAlias = tuple[str, Cells]  # the branch of the tree, and what stands after it
 
 
-def render_text(trace: Trace, width: int = 100) -> str:
+def render_text(trace: SpanTree, width: int = 100) -> str:
     """`trace` as a tree of lines, none wider than `width` columns.
 
     The header stands for the root and sums up the trace; rows show what each span adds. Plain text without
@@ -50,7 +50,7 @@ def _document(document: RetrievedDocument) -> str:
     return printable("  ".join(filter(None, words)))
 
 
-def _header(trace: Trace, width: int) -> str:
+def _header(trace: SpanTree, width: int) -> str:
     """Name and totals; when there is too little room, without reasons, then with less of the id, then of the name."""
     name, trace_id = title(trace), trace.trace_id
     remark = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
@@ -63,7 +63,7 @@ def _header(trace: Trace, width: int) -> str:
     return fit(fit(name, max(_LEAST_NAME, width - width_of(rest))) + rest, width)
 
 
-def _rows(trace: Trace, top: Sequence[SpanRecord]) -> Iterator[_Row]:
+def _rows(trace: SpanTree, top: Sequence[SpanRecord]) -> Iterator[_Row]:
     stack = [_siblings("", top)]
     while stack:  # not recursion: a trace may be deeper than Python's limit
         for branch, below, group in stack[-1]:

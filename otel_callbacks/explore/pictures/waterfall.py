@@ -22,7 +22,7 @@ from otel_callbacks.explore.pictures.colours import (
 from otel_callbacks.explore.pictures.drawing import clip, element, line, rect, text, width_of
 from otel_callbacks.explore.pictures.folding import Row
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
+from otel_callbacks.explore.spans.tree import SpanTree
 
 ROW_HEIGHT = 22.0
 HEADING = 10.0  # font size
@@ -76,14 +76,14 @@ class Columns:
         return self.duration - 66
 
 
-def cells_of(trace: Trace, row: Row) -> Cells:
+def cells_of(trace: SpanTree, row: Row) -> Cells:
     """What a row says."""
     if row.folded or row.hidden:
         return folded_cells(trace, row.spans)
     return span_cells(trace, row.spans[0])
 
 
-def draw_row(trace: Trace, row: Row, cells: Cells, axis: Axis, columns: Columns, y: float) -> str:
+def draw_row(trace: SpanTree, row: Row, cells: Cells, axis: Axis, columns: Columns, y: float) -> str:
     """The elements of one row whose upper edge is at `y`."""
     failed = any(map(trace.began_failing_at, row.spans))
     bar = _folded_bar(row.spans, axis, y) if row.folded else _bar(trace, row.spans[0], axis, y, failed=failed)
@@ -160,7 +160,7 @@ class _Bar:
     words: float
 
 
-def _bar(trace: Trace, span: SpanRecord, axis: Axis, y: float, *, failed: bool) -> _Bar:
+def _bar(trace: SpanTree, span: SpanRecord, axis: Axis, y: float, *, failed: bool) -> _Bar:
     """The bar of one span: thick where work was done, thin where it only holds other work."""
     kind = kind_of(span)
     begin, end = axis.bar(span)

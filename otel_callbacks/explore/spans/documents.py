@@ -8,7 +8,6 @@ from otel_callbacks import semconv
 from otel_callbacks.explore.spans.attributes import integer, number
 from otel_callbacks.explore.spans.captured import objects, query_of
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.trace import Trace
 
 _FINDERS = (semconv.RETRIEVAL, semconv.RERANK)
 _SOURCES = ("source", "file_path", "file_name", "url")  # of document metadata
@@ -47,14 +46,14 @@ class RetrievedDocument:
         return self.id or f"#{self.rank}"
 
 
-def documents(trace: Trace) -> list[RetrievedDocument]:
-    """Every document of every retrieval and rerank, in start order and then by rank."""
-    in_prompt = _marked(trace, semconv.RAG_PROMPT_DOCUMENTS, semconv.RAG_DOCUMENTS_IN_PROMPT)
-    cited = _marked(trace, semconv.RAG_CITED_DOCUMENTS, semconv.RAG_DOCUMENTS_CITED)
+def documents(spans: Sequence[SpanRecord]) -> list[RetrievedDocument]:
+    """Returns the documents of every retrieval and rerank among the spans of a trace, which are in start order."""
+    in_prompt = _marked(spans, semconv.RAG_PROMPT_DOCUMENTS, semconv.RAG_DOCUMENTS_IN_PROMPT)
+    cited = _marked(spans, semconv.RAG_CITED_DOCUMENTS, semconv.RAG_DOCUMENTS_CITED)
     found = []
-    for place, span in enumerate(trace.spans):
+    for place, span in enumerate(spans):
         if span.operation in _FINDERS:
-            kept = _kept_after(trace.spans[place + 1 :])
+            kept = _kept_after(spans[place + 1 :])
             found += [_row(span, item, kept, in_prompt, cited) for item in _items(span)]
     return found
 
@@ -130,11 +129,11 @@ def _kept_after(later: Sequence[SpanRecord]) -> frozenset[str] | None:
     return None
 
 
-def _marked(trace: Trace, names: str, count: str) -> frozenset[str] | None:
+def _marked(spans: Sequence[SpanRecord], names: str, count: str) -> frozenset[str] | None:
     """The documents that any span lists under `names`; None when no span says, not even a count of 0."""
-    if not any(names in span.attributes or count in span.attributes for span in trace.spans):
+    if not any(names in span.attributes or count in span.attributes for span in spans):
         return None
-    lists = (span.attributes.get(names) for span in trace.spans)
+    lists = (span.attributes.get(names) for span in spans)
     return frozenset(str(key) for listed in lists if isinstance(listed, tuple) for key in listed)
 
 

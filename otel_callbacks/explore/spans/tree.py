@@ -4,21 +4,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from otel_callbacks.cost.model_calls import call_report, distinct_calls
+from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
 from otel_callbacks.explore.spans.records import SpanRecord
-
-if TYPE_CHECKING:  # they look at traces, so they are loaded when asked for
-    from otel_callbacks.explore.diff import Diff
-    from otel_callbacks.explore.spans.documents import RetrievedDocument
 
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Trace:
-    """The spans of one trace as a tree; build it with `Trace.of` or `group`.
+class SpanTree:
+    """The spans of one trace as a tree; build it with `SpanTree.of`.
 
     `spans`, `roots` and children are in start order. A span whose parent is not here is a root. `model_calls`
     are the spans whose usage and cost add up to the totals, each call once.
@@ -106,45 +103,17 @@ class Trace:
         """Each of `spans` (all roots if none is given) and what is below it, parents first."""
         return _walk(spans or self.roots, self._children)
 
-    def documents(self) -> "list[RetrievedDocument]":
-        """The documents of every retrieval and rerank, in start order and then by rank."""
-        from otel_callbacks.explore.spans.documents import documents
-
-        return documents(self)
-
-    def diff(self, other: "Trace") -> "Diff":
-        """What is different in `other`: steps, documents, prompt size, time and cost.
-
-        Raises:
-            TypeError: `other` is no trace.
-        """
-        from otel_callbacks.explore.diff import diff
-
-        if not isinstance(other, Trace):
-            raise TypeError(f"other must be a Trace, such as traces.get({other!r:.40}) gives")
-
-        return diff(self, other)
-
-    def __str__(self) -> str:
-        from otel_callbacks.explore.pictures.text import render_text
-
-        return render_text(self)
-
-    def __repr__(self) -> str:
-        return f"<Trace {str(self).splitlines()[0]}>"
-
-    def _ipython_display_(self) -> None:
-        from otel_callbacks.explore.notebook import display
-
-        display(self)
+    def documents(self) -> list[RetrievedDocument]:
+        """Returns the documents of every retrieval and rerank, in start order and then by rank."""
+        return documents(self.spans)
 
 
-def group(spans: Iterable[SpanRecord]) -> list[Trace]:
-    """The traces `spans` belong to, in start order."""
+def spans_by_trace(spans: Iterable[SpanRecord]) -> dict[str, list[SpanRecord]]:
+    """Groups spans by their trace id."""
     by_trace: dict[str, list[SpanRecord]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)
-    return sorted((Trace.of(own) for own in by_trace.values()), key=lambda trace: trace.start_ns)
+    return by_trace
 
 
 def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:

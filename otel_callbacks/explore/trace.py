@@ -1,0 +1,45 @@
+"""`Trace`, the tree of spans that users look at: it draws itself, shows itself in a notebook and compares itself."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from otel_callbacks.explore.diff import Diff, diff
+from otel_callbacks.explore.notebook import display
+from otel_callbacks.explore.pictures.text import render_text
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trace(SpanTree):
+    """The spans of one trace as a tree; build it with `Trace.of` or `group`.
+
+    `str(trace)` draws it as text, and the last line of a notebook cell shows it as a picture. `spans`, `roots` and
+    children are in start order. A span whose parent is missing is a root. `model_calls` are the spans whose usage
+    and cost add up to the totals; each call counts once.
+    """
+
+    def diff(self, other: SpanTree) -> Diff:
+        """Compares this trace with `other`: steps, documents, prompt size, time and cost.
+
+        Raises:
+            TypeError: `other` is not a trace.
+        """
+        if not isinstance(other, SpanTree):
+            raise TypeError(f"other must be a Trace, such as traces.get({other!r:.40}) gives")
+        return diff(self, other)
+
+    def __str__(self) -> str:
+        return render_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Trace {str(self).splitlines()[0]}>"
+
+    def _ipython_display_(self) -> None:
+        display(self)
+
+
+def group(spans: Iterable[SpanRecord]) -> list[Trace]:
+    """Returns the traces that `spans` belong to, in start order."""
+    traces = map(Trace.of, spans_by_trace(spans).values())
+    return sorted(traces, key=lambda trace: trace.start_ns)
