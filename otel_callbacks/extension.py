@@ -1,4 +1,4 @@
-"""What `%load_ext otel_callbacks` does: the traces of a notebook are kept, and `%%trace` shows them."""
+"""The IPython extension: `%load_ext otel_callbacks` keeps the traces of a notebook and adds `%%trace`."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from otel_callbacks.export.configure import configure
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Keeps the traces of this process from now on, for `traces` and `handler.last_trace`, and adds `%%trace`."""
+    """Starts to keep the traces of this process, for `traces` and `handler.last_trace`, and adds `%%trace`."""
     configure(local=True)
     notebook.install(shell, traces)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Takes `%%trace` away again. Traces go on being kept."""
+    """Removes `%%trace`. Traces are still kept."""
     notebook.uninstall(shell)

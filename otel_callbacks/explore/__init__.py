@@ -1,4 +1,10 @@
-"""Look at finished spans without a backend: as data, on disk, as text, as a picture."""
+"""Explore finished spans without a back end: read them, find them, compare them and draw them.
+
+This room sees spans only after they have ended. It may import `limits`, `semconv`, `runtime` and `cost`, but never a
+framework or the recorder. Its folders stand on each other: `spans` (plain data and the tree it forms), `files`
+(OTLP JSON Lines), `index` (SQLite), `pictures` (text, SVG, HTML) and `commands`. Open `trace.py` first for one trace,
+and `collection.py` for many.
+"""
 
 from otel_callbacks.explore.collection import Traces, traces
 from otel_callbacks.explore.diff import Diff

@@ -1,4 +1,4 @@
-"""The traces at hand as one collection to look through: those of this process, or those in files."""
+"""A collection of traces to search: the traces of this process, or those in trace files."""
 
 import json
 import time
@@ -11,9 +11,9 @@ from otel_callbacks.explore.files.reading import StrPath, trace_files
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.frames import documents_frame, rag_frame, spans_frame, to_dicts
 from otel_callbacks.explore.index.database import Index
+from otel_callbacks.explore.index.file_index import FileIndex
 from otel_callbacks.explore.index.filters import Filters, condition
 from otel_callbacks.explore.index.ring import process_ring
-from otel_callbacks.explore.index.trace_files import TraceFiles
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.trace import Trace
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
 
 
 class Traces(Sequence[Trace]):
-    """Traces in the order they started, looked up when they are asked for.
+    """Traces in start order; each is read when it is needed.
 
-    `otel_callbacks.traces` are those of this process after `configure(local=True)`, else those in
-    `.otel_callbacks/`, as of each question. What a method gives is as of then, though files may have grown.
+    `otel_callbacks.traces` holds the traces of this process after `configure(local=True)`, otherwise those in
+    `.otel_callbacks/`, and is up to date at each use. A selection, such as `find` returns, does not grow.
     """
 
-    def __init__(self, look: Callable[[], Index], trace_ids: Sequence[str] | None = None) -> None:
-        self._look = look
+    def __init__(self, open_index: Callable[[], Index], trace_ids: Sequence[str] | None = None) -> None:
+        self._open_index = open_index
         self._trace_ids = trace_ids
 
     @classmethod
     def open(cls, *paths: StrPath) -> Self:
-        """The traces in files, whoever wrote them: `.jsonl`, `.jsonl.gz`, or folders of them.
+        """Opens trace files by any writer: `.jsonl`, `.jsonl.gz`, or folders of them.
 
         Raises:
             FileNotFoundError: A path does not exist.
         """
         trace_files(paths)
-        return cls(TraceFiles(*map(Path, paths)).index)
+        return cls(FileIndex(*map(Path, paths)).index)
 
     @classmethod
     def of(cls, spans: Iterable[SpanRecord]) -> Self:
-        """The traces that `spans` form."""
+        """Returns the traces that `spans` form."""
         index = Index()
         index.add(spans)
         return cls(lambda: index)
 
     def __len__(self) -> int:
-        return len(self._ids(self._look()))
+        return len(self._ids(self._open_index()))
 
     def __iter__(self) -> Iterator[Trace]:
-        index = self._look()
+        index = self._open_index()
         return (Trace.of(index.spans(trace_id)) for trace_id in self._ids(index))
 
     @overload
@@ -64,96 +64,98 @@ class Traces(Sequence[Trace]):
     @overload
     def __getitem__(self, which: slice) -> Self: ...
     def __getitem__(self, which: int | slice) -> "Trace | Self":
-        index = self._look()
+        index = self._open_index()
         chosen = self._ids(index)[which]
-        return Trace.of(index.spans(chosen)) if isinstance(chosen, str) else self._with(index, chosen)
+        return Trace.of(index.spans(chosen)) if isinstance(chosen, str) else self._selection(index, chosen)
 
     def __repr__(self) -> str:
         return f"<{len(self):,} traces>"
 
     def get(self, trace_id: str) -> Trace:
-        """The trace whose id is, or begins with, `trace_id`.
+        """Returns the trace whose id is, or begins with, `trace_id`.
 
         Raises:
-            LookupError: There is none, or more than one.
+            LookupError: No trace has such an id, or several have.
         """
         begin = trace_id.lower()
-        found = self._select("trace_id >= ? AND trace_id < ?", (begin, f"{begin}g"))  # after any hex digit
+        found = self._select(
+            "trace_id >= ? AND trace_id < ?", (begin, f"{begin}g")
+        )  # "g" sorts after all hex digits
         if len(found) != 1:
             raise LookupError(f"{len(found) or 'no'} traces have an id that begins with {trace_id!r}")
         return found[0]
 
     def last(self) -> Trace:
-        """The trace that started last.
+        """Returns the trace that started last.
 
         Raises:
-            LookupError: There is none yet.
+            LookupError: The collection is empty.
         """
         found = self._select(order="start_ns DESC", limit=1)
         if not found:
             if self._trace_ids is not None:
-                raise LookupError("the selection is empty: no trace meets what was looked for")
+                raise LookupError("the selection is empty: no trace matches")
             raise LookupError("no traces yet; configure(local=True) keeps those of this process")
         return found[0]
 
     def find(self, **filters: Unpack[Filters]) -> Self:
-        """The traces that all filters hold for; see `Filters`.
+        """Returns the traces that match all filters; see `Filters`.
 
         Raises:
-            TypeError: A filter is not known, or its value is of the wrong type.
+            TypeError: A filter is unknown, or its value has the wrong type.
         """
         return self._select(*condition(filters))
 
     def errors(self) -> Self:
-        """The traces in which something failed."""
+        """Returns the traces in which something failed."""
         return self.find(error=True)
 
     def slowest(self, count: int = 5) -> Self:
-        """The `count` traces that took longest, the slowest first."""
-        return self._first(count, "duration DESC")
+        """Returns the `count` slowest traces, the slowest first."""
+        return self._first_by(count, "duration DESC")
 
     def dearest(self, count: int = 5) -> Self:
-        """The `count` traces that cost most, the dearest first; those without a cost last."""
-        return self._first(count, "cost DESC NULLS LAST")
+        """Returns the `count` most expensive traces, the most expensive first; traces without a cost come last."""
+        return self._first_by(count, "cost DESC NULLS LAST")
 
     def mark(self) -> int:
-        """A mark for `since`, after all that has started by now: nanoseconds since the epoch."""
+        """Returns a mark for `since`: the time now, in nanoseconds since the epoch."""
         return time.time_ns()
 
     def since(self, mark: int) -> Self:
-        """The traces that started after `mark` was made."""
+        """Returns the traces that started after `mark`."""
         return self.find(since=mark)
 
     def sql(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query; the tables are described in `otel_callbacks.explore.index.schema`.
+        """Runs an SQL query and returns its rows; `otel_callbacks.explore.index.schema` describes the tables.
 
-        It is about all traces there are, also where `find` chose some of them.
+        The query sees all traces, also on a selection.
 
         Raises:
-            sqlite3.Error: The query is not valid, or would change something.
+            sqlite3.Error: The query is invalid or tries to change data.
         """
-        return self._look().query(query, parameters)
+        return self._open_index().query(query, parameters)
 
     def documents(self) -> list[RetrievedDocument]:
-        """Every document that was retrieved or reranked."""
+        """Returns every document that was retrieved or reranked."""
         return [document for trace in self for document in trace.documents()]
 
     def cost(self, by: Sequence[str] = ("tenant", "feature", "model")) -> "Report":
-        """What the model calls used and cost, by what they have in common.
+        """Reports tokens and costs of the model calls, grouped by `by`.
 
         Raises:
-            ValueError: A name in `by` is not known.
+            ValueError: A name in `by` is unknown.
         """
         from otel_callbacks.cost.reporting.reports import report
 
         return report(self, by=by)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per span."""
+        """Returns one dictionary per span."""
         return to_dicts(self)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row per span.
+        """Returns a data frame with one row per span.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -161,7 +163,7 @@ class Traces(Sequence[Trace]):
         return spans_frame(self)
 
     def documents_frame(self) -> "pandas.DataFrame":
-        """One row per document that was retrieved or reranked, as evaluation libraries read them.
+        """Returns a data frame with one row per retrieved or reranked document, as evaluation libraries read them.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -169,7 +171,7 @@ class Traces(Sequence[Trace]):
         return documents_frame(self)
 
     def rag_frame(self) -> "pandas.DataFrame":
-        """One row per trace with a retrieval: question, contexts, answer, cost and latency.
+        """Returns a data frame with one row per trace with a retrieval: question, contexts, answer, cost, latency.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -184,31 +186,31 @@ class Traces(Sequence[Trace]):
     def _select(
         self, where: str = "1", parameters: Sequence[Any] = (), order: str = "start_ns", limit: int = -1
     ) -> Self:
-        """Those of these traces whose row in the table `traces` meets a condition."""
-        index = self._look()
+        """Selects the traces of this collection whose row in the table `traces` meets a condition."""
+        index = self._open_index()
         if self._trace_ids is not None:
             where = f"({where}) AND trace_id IN (SELECT value FROM json_each(?))"
             parameters = [*parameters, json.dumps(self._trace_ids)]
         query = f"SELECT trace_id FROM traces WHERE {where} ORDER BY {order} LIMIT ?"
         rows = index.query(query, [*parameters, limit])
-        return self._with(index, [row["trace_id"] for row in rows])
+        return self._selection(index, [row["trace_id"] for row in rows])
 
-    def _first(self, count: int, order: str) -> Self:
-        if not isinstance(count, int) or count < 0:  # less than nothing would be all of them to SQLite
+    def _first_by(self, count: int, order: str) -> Self:
+        if not isinstance(count, int) or count < 0:  # SQLite reads a negative limit as "no limit"
             raise ValueError(f"count must be a whole number of at least 0, not {count!r:.100}")
         return self._select(order=order, limit=count)
 
-    def _with(self, index: Index, trace_ids: Sequence[str]) -> Self:
+    def _selection(self, index: Index, trace_ids: Sequence[str]) -> Self:
         return type(self)(lambda: index, trace_ids)
 
 
-def _here() -> Index:
+def _current_index() -> Index:
     if ring := process_ring():
         return ring.index()
     folder = LOCAL_FOLDER.absolute()
-    return _files_in(folder).index() if folder.exists() else Index()
+    return _file_index(folder).index() if folder.exists() else Index()
 
 
-_files_in = cache(TraceFiles)  # by absolute path, as the current folder may change
+_file_index = cache(FileIndex)  # keyed by absolute path, because the working directory may change
 
-traces = Traces(_here)
+traces = Traces(_current_index)

@@ -1,32 +1,31 @@
-"""Two traces of the same application side by side: what changed from one to the other."""
+"""Compares two traces of the same application, step by step."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from otel_callbacks.explore.pictures import columns, markup
+from otel_callbacks import limits
+from otel_callbacks.explore.pictures import markup, monospace
 from otel_callbacks.explore.pictures.cells import title
-from otel_callbacks.explore.pictures.columns import fit
-from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.monospace import fit
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
 
-_MOST_ROWS = 60  # shown; `steps` has all of them
-_MOST_IDS = 3  # of documents, in one cell
 _STEP_WIDTH = 36
 _HEADS = ("", "step", "time", "prompt", "output", "cost")
 
 _Keyed: TypeAlias = dict[Hashable, SpanRecord]
-_Worded: TypeAlias = Callable[[float], str]
+_Format: TypeAlias = Callable[[float], str]
 _Pair: TypeAlias = tuple[SpanRecord | None, SpanRecord | None]
 
 
 @dataclass(frozen=True, slots=True)
 class StepDiff:
-    """A step of either trace, or the two that correspond; one that the other trace lacks is None.
+    """A pair of corresponding steps; `a` or `b` is None if that trace lacks the step.
 
-    `gained` and `lost` are the documents, by id or `#rank`, that only `b`, or only `a`, found in it.
+    `gained` and `lost` are the documents, by id or `#rank`, that the step found only in `b` or only in `a`.
     """
 
     depth: int
@@ -37,13 +36,13 @@ class StepDiff:
 
     @property
     def name(self) -> str:
-        """What the step is called, or was called and is called now."""
+        """The name of the step, or `old → new` if it differs."""
         names = dict.fromkeys(span.name for span in (self.a, self.b) if span)
         return " → ".join(names)
 
     @property
     def change(self) -> str:
-        """`added`, `removed`, or empty when both traces have the step."""
+        """`added`, `removed`, or empty if both traces have the step."""
         if self.a is None:
             return "added"
         return "removed" if self.b is None else ""
@@ -51,7 +50,7 @@ class StepDiff:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What is different in trace `b` compared with trace `a`; its steps are in tree order, parents first."""
+    """The differences between trace `a` and trace `b`, with the steps of both in tree order, parents first."""
 
     a: SpanTree
     b: SpanTree
@@ -59,9 +58,9 @@ class Diff:
 
     def __str__(self) -> str:
         sides = (f"{side}: {title(trace)} · {trace.trace_id}" for side, trace in self._sides())
-        documents = ("documents", *map(_documents_cell, self.steps[:_MOST_ROWS]))
+        documents = ("documents", *map(_documents_cell, self.steps[: limits.DIFF_STEPS]))
         rows = [(*row, cell) for row, cell in zip(_step_rows(self), documents, strict=True)]
-        totals, steps = columns.table(_totals(self)), columns.table(rows)
+        totals, steps = monospace.table(_totals(self)), monospace.table(rows)
         return "\n".join((*sides, "", *totals, "", *steps, *_more(self)))
 
     def __repr__(self) -> str:
@@ -70,11 +69,13 @@ class Diff:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         sides = [
             markup.line(
-                f"<b>{side}</b> {markup.words(title(trace))} · <code>{markup.words(trace.trace_id)}</code>"
+                f"<b>{side}</b> {markup.escaped(title(trace))} · <code>{markup.escaped(trace.trace_id)}</code>"
             )
             for side, trace in self._sides()
         ]
-        below = list(map(_documents_cell, self.steps[:_MOST_ROWS]))  # as a column they would make lines wrap
+        below = list(
+            map(_documents_cell, self.steps[: limits.DIFF_STEPS])
+        )  # in a column they would make lines wrap
         tables = markup.table(_totals(self)), markup.table(_step_rows(self), below)
         parts = (*sides, *tables, *map(markup.line, _more(self)))
         return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}
@@ -84,12 +85,12 @@ class Diff:
 
 
 def diff(a: SpanTree, b: SpanTree) -> Diff:
-    """Aligns the steps of `a` and `b` along the tree, by operation, name and occurrence among siblings.
+    """Compares two traces. Steps correspond if they have the same operation, name and number among like siblings.
 
-    Of the steps left over, those with the same operation are taken for the same, such as a call of another
-    model; the only roots of two traces always are.
+    Of the remaining siblings, those with the same operation correspond, such as calls of different models. If each
+    trace has a single root, the roots correspond.
     """
-    found_a, found_b = _found(a), _found(b)
+    found_a, found_b = _documents_by_span(a), _documents_by_span(b)
     steps = []
     for depth, (one, other) in _aligned(a, b):
         before, now = found_a[one.span_id if one else ""], found_b[other.span_id if other else ""]
@@ -99,8 +100,8 @@ def diff(a: SpanTree, b: SpanTree) -> Diff:
     return Diff(a, b, tuple(steps))
 
 
-def _found(trace: SpanTree) -> Mapping[str, Mapping[str, None]]:
-    """The documents of each span, in order; none of a span that is not there."""
+def _documents_by_span(trace: SpanTree) -> Mapping[str, Mapping[str, None]]:
+    """Returns the keys of the documents of each span, in order; empty for other span ids."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for document in trace.documents():
         found[document.span_id][document.key] = None
@@ -111,7 +112,7 @@ def _aligned(a: SpanTree, b: SpanTree) -> Iterator[tuple[int, _Pair]]:
     only_roots = len(a.roots) == len(b.roots) == 1
     roots = [(a.roots[0], b.roots[0])] if only_roots else list(_pairs(a.roots, b.roots))
     stack = [iter(roots)]
-    while stack:  # not recursion: a trace may be deeper than Python's limit
+    while stack:  # no recursion, because a trace may be deeper than Python's limit
         pair = next(stack[-1], None)
         if pair is None:
             stack.pop()
@@ -122,9 +123,9 @@ def _aligned(a: SpanTree, b: SpanTree) -> Iterator[tuple[int, _Pair]]:
 
 
 def _pairs(siblings_a: Sequence[SpanRecord], siblings_b: Sequence[SpanRecord]) -> Iterator[_Pair]:
-    """Siblings that correspond, in the order of `a`; what only `b` has stands after what it follows there."""
-    keyed_a = _keyed(siblings_a, lambda span: (span.operation, span.name))
-    keyed_b = _keyed(siblings_b, lambda span: (span.operation, span.name))
+    """Yields pairs of corresponding siblings in the order of `a`; a span that only `b` has follows its predecessor."""
+    keyed_a = _by_likeness(siblings_a, lambda span: (span.operation, span.name))
+    keyed_b = _by_likeness(siblings_b, lambda span: (span.operation, span.name))
     keyed_b = _renamed(keyed_a, keyed_b)
     following: dict[Hashable, list[SpanRecord]] = defaultdict(list)
     last: Hashable = None
@@ -139,35 +140,35 @@ def _pairs(siblings_a: Sequence[SpanRecord], siblings_b: Sequence[SpanRecord]) -
         yield from ((None, added) for added in following[key])
 
 
-def _keyed(spans: Sequence[SpanRecord], kin: Callable[[SpanRecord], Hashable]) -> _Keyed:
-    """Spans by what makes them alike and how many alike ones came before."""
+def _by_likeness(spans: Sequence[SpanRecord], likeness: Callable[[SpanRecord], Hashable]) -> _Keyed:
+    """Keys spans by their likeness and by how many like spans come before."""
     occurrences: Counter[Hashable] = Counter()
     keyed: _Keyed = {}
     for span in spans:
-        keyed[(kin(span), occurrences[kin(span)])] = span
-        occurrences[kin(span)] += 1
+        keyed[(likeness(span), occurrences[likeness(span)])] = span
+        occurrences[likeness(span)] += 1
     return keyed
 
 
 def _renamed(keyed_a: _Keyed, keyed_b: _Keyed) -> _Keyed:
-    """`keyed_b` with the key of `a` where what is left over in both has the same operation."""
+    """Returns `keyed_b`, where unmatched spans take the key of an unmatched span of `a` with the same operation."""
     left_a = [span for key, span in keyed_a.items() if key not in keyed_b and span.operation]
     left_b = [span for key, span in keyed_b.items() if key not in keyed_a and span.operation]
     keys = {span.span_id: key for key, span in keyed_a.items()}
-    partners = _keyed(left_a, lambda span: span.operation)
+    partners = _by_likeness(left_a, lambda span: span.operation)
     same = {
         span.span_id: keys[partners[key].span_id]
-        for key, span in _keyed(left_b, lambda span: span.operation).items()
+        for key, span in _by_likeness(left_b, lambda span: span.operation).items()
         if key in partners
     }
     return {same.get(span.span_id, key): span for key, span in keyed_b.items()}
 
 
 def _totals(difference: Diff) -> list[tuple[str, ...]]:
-    """Each figure of the two traces, and by how much it changed."""
+    """Returns the rows of the table of totals: figure, `a`, `b`, change."""
     a, b = difference.a, difference.b
     number = "{:,}".format
-    figures: list[tuple[str, float | None, float | None, _Worded]] = [
+    figures: list[tuple[str, float | None, float | None, _Format]] = [
         ("time", a.duration, b.duration, format_duration),
         ("prompt tokens", a.input_tokens, b.input_tokens, number),
         ("output tokens", a.output_tokens, b.output_tokens, number),
@@ -176,28 +177,33 @@ def _totals(difference: Diff) -> list[tuple[str, ...]]:
         ("model calls", len(a.model_calls), len(b.model_calls), number),
         ("errors", len(a.errors), len(b.errors), number),
     ]
-    said = [row for row in figures if row[1] or row[2]]
+    shown = [row for row in figures if row[1] or row[2]]
     rows = [
-        (name, _word(one, worded), _word(other, worded), _delta(one, other, worded))
-        for name, one, other, worded in said
+        (
+            name,
+            _formatted(one, format_value),
+            _formatted(other, format_value),
+            _change(one, other, format_value),
+        )
+        for name, one, other, format_value in shown
     ]
     return [("", "a", "b", "change"), *rows]
 
 
 def _step_rows(difference: Diff) -> list[tuple[str, ...]]:
     signs = {"added": "+", "removed": "−"}
-    shown = difference.steps[:_MOST_ROWS]
+    shown = difference.steps[: limits.DIFF_STEPS]
     return [_HEADS, *((signs.get(step.change, ""), *_step_cells(step)) for step in shown)]
 
 
 def _step_cells(step: StepDiff) -> Iterator[str]:
-    """What a step says of itself: only model calls have tokens and a cost of their own."""
+    """Yields the cells of a step; only model calls have tokens and a cost of their own."""
 
-    def both(read: Callable[[SpanRecord], float | None], worded: _Worded, *, own: bool) -> str:
+    def both(read: Callable[[SpanRecord], float | None], format_value: _Format, *, own: bool) -> str:
         values = [
             read(span) if span and (span.is_model_call or not own) else None for span in (step.a, step.b)
         ]
-        words = [_word(value, worded) for value in values]
+        words = [_formatted(value, format_value) for value in values]
         return words[0] if words[0] == words[1] else " → ".join(words).strip()
 
     yield fit("  " * step.depth + printable(step.name), _STEP_WIDTH)
@@ -211,22 +217,22 @@ def _documents_cell(step: StepDiff) -> str:
     return "  ".join(filter(None, (_ids("+", step.gained), _ids("−", step.lost))))
 
 
-def _word(value: float | None, worded: _Worded) -> str:
-    return "" if value is None else worded(value)
+def _formatted(value: float | None, format_value: _Format) -> str:
+    return "" if value is None else format_value(value)
 
 
-def _delta(a: float | None, b: float | None, worded: _Worded) -> str:
-    """`+80 ms` and the like; empty when both read the same or one is not known."""
-    if a is None or b is None or worded(a) == worded(b):
+def _change(a: float | None, b: float | None, format_value: _Format) -> str:
+    """Returns `+80 ms` and the like; empty if both look the same or one is unknown."""
+    if a is None or b is None or format_value(a) == format_value(b):
         return ""
-    return ("+" if b > a else "−") + worded(abs(b - a))
+    return ("+" if b > a else "−") + format_value(abs(b - a))
 
 
 def _ids(sign: str, ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _MOST_IDS:,} more" if len(ids) > _MOST_IDS else ""
-    return f"{sign} {', '.join(map(printable, ids[:_MOST_IDS]))}{more}" if ids else ""
+    more = f" and {len(ids) - limits.DIFF_DOCUMENTS:,} more" if len(ids) > limits.DIFF_DOCUMENTS else ""
+    return f"{sign} {', '.join(map(printable, ids[: limits.DIFF_DOCUMENTS]))}{more}" if ids else ""
 
 
 def _more(difference: Diff) -> list[str]:
-    hidden = len(difference.steps) - _MOST_ROWS
+    hidden = len(difference.steps) - limits.DIFF_STEPS
     return [f"… {plural(hidden, 'more step')}"] if hidden > 0 else []

@@ -1,10 +1,10 @@
-"""Traces as data frames: spans, documents, and the rows that evaluation libraries read."""
+"""Converts traces to pandas data frames: spans, documents, and question-answer rows for evaluation libraries."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.spans.captured import Said, input_messages, output_messages
+from otel_callbacks.explore.spans.content import Message, input_messages, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
 RAGAS_COLUMNS = {"question": "user_input", "contexts": "retrieved_contexts", "answer": "response"}
-"""For `rag_frame(…).rename(columns=RAGAS_COLUMNS)`: what ragas calls them since 0.2; before, it used ours."""
+"""For `rag_frame(…).rename(columns=RAGAS_COLUMNS)`: the column names of ragas since 0.2; before, it used ours."""
 
 PHOENIX_COLUMNS = {
     "trace_id": "context.trace_id",
@@ -45,14 +45,14 @@ _RAG_COLUMNS = (
     "output_tokens",
 )
 
-# pandas would make floats of whole numbers with gaps, and objects of truth values with gaps
+# Nullable types: pandas would turn integers with gaps into floats, and bools with gaps into objects.
 _SPAN_TYPES = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens"), "Int64")
 _DOCUMENT_TYPES = dict.fromkeys(("kept", "in_prompt", "cited"), "boolean")
 _DOCUMENT_TYPES |= dict.fromkeys(("size", "rank_before"), "Int64")
 
 
 def to_dicts(traces: Iterable[SpanTree]) -> list[dict[str, Any]]:
-    """One dictionary per span, its attributes under `attributes`; durations in seconds, cost in US dollars."""
+    """Returns one dictionary per span, its attributes under `attributes`; duration in seconds, cost in US dollars."""
     return [
         {name: getattr(span, name) for name in _SPAN_COLUMNS} | {"attributes": dict(span.attributes)}
         for trace in traces
@@ -61,7 +61,7 @@ def to_dicts(traces: Iterable[SpanTree]) -> list[dict[str, Any]]:
 
 
 def spans_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
-    """One row per span: what `to_dicts` gives, `start` as a time, and a column for each attribute.
+    """Returns one row per span: the fields of `to_dicts`, `start` as a timestamp, and one column per attribute.
 
     Raises:
         ModuleNotFoundError: pandas is not installed.
@@ -75,7 +75,7 @@ def spans_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
 
 
 def documents_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
-    """One row per retrieved or reranked document; see `RetrievedDocument` and `PHOENIX_COLUMNS`.
+    """Returns one row per retrieved or reranked document; see `RetrievedDocument` and `PHOENIX_COLUMNS`.
 
     Raises:
         ModuleNotFoundError: pandas is not installed.
@@ -89,11 +89,11 @@ def documents_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
 
 
 def rag_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
-    """One row per trace with a retrieval: question, contexts, answer, cost in US dollars, latency in seconds.
+    """Returns one row per trace with a retrieval: question, contexts, answer, cost (US dollars), latency (seconds).
 
-    The columns are those ragas read before 0.2; `RAGAS_COLUMNS` gives the newer names. Question, contexts and
-    answer are there when content was captured. Contexts are the documents that reached the prompt, or, when
-    that is not known, those of the last retrieval or rerank.
+    The columns have the names of ragas before 0.2; `RAGAS_COLUMNS` gives the newer ones. Question, contexts and
+    answer need content recording. Contexts are the in-prompt documents, or those of the last retrieval or rerank
+    if nothing tells which were in the prompt.
 
     Raises:
         ModuleNotFoundError: pandas is not installed.
@@ -118,18 +118,18 @@ def _rag_rows(traces: Iterable[SpanTree]) -> Iterator[dict[str, Any]]:
 
 
 def _question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:
-    """What the user last said to the outermost span that recorded it, else the first query."""
+    """Returns the last user message of the outermost span that recorded one, else the first retrieval query."""
     for span in trace.walk():
-        if asked := [said for said in input_messages(span) if said.role == "user"]:
-            return asked[-1].text
+        if questions := [each for each in input_messages(span) if each.role == "user"]:
+            return questions[-1].text
     return next((document.query for document in found if document.query), None)
 
 
 def _answer(trace: SpanTree) -> str | None:
-    """What the root said, else the last model call."""
+    """Returns the last output message of the root, else of the last model call."""
     spans: Iterable[SpanRecord] = (*trace.roots, *reversed(trace.model_calls))
-    answers: Iterator[Said] = (said for span in spans for said in output_messages(span)[-1:])
-    return next((said.text for said in answers if said.text), None)
+    answers: Iterator[Message] = (each for span in spans for each in output_messages(span)[-1:])
+    return next((each.text for each in answers if each.text), None)
 
 
 def _contexts(found: Sequence[RetrievedDocument]) -> list[str]:

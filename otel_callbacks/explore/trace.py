@@ -1,4 +1,4 @@
-"""`Trace`, the tree of spans that users look at: it draws itself, shows itself in a notebook and compares itself."""
+"""The public `Trace`: a tree of spans that can be drawn as text, shown in a notebook and compared."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

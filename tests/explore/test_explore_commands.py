@@ -82,8 +82,8 @@ def test_view_writes_a_picture_and_a_page_of_one_trace(file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--follow", "--svg", "x.svg"], "--follow shows every trace"),
-        (["--follow", "--trace", "ab"], "--follow shows every trace"),
+        (["--follow", "--svg", "x.svg"], "--follow shows every new trace"),
+        (["--follow", "--trace", "ab"], "--follow shows every new trace"),
         (["--last", "3", "--html", "x.html"], "--last shows several traces"),
         (["--last", "3", "--trace", "ab"], "--last shows several traces"),
     ],

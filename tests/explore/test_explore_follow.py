@@ -12,43 +12,42 @@ def following(*spans):
     return Follower(Traces(lambda: index)), lambda *more: index.add(more)
 
 
-def names(grown):
+def names(new):
     return [
-        [[each.name for each in trace.spans] for trace in traces]
-        for traces in (grown.complete, grown.growing)
+        [[each.name for each in trace.spans] for trace in traces] for traces in (new.complete, new.growing)
     ]
 
 
 def test_what_was_there_before_is_not_shown():
     follower, _ = following(span("a", "1"))
-    assert names(follower.look(0)) == [[], []]
+    assert names(follower.poll(0)) == [[], []]
 
 
 def test_a_trace_grows_until_its_root_is_there_and_is_complete_once():
     follower, add = following()
     add(span("a", "2", "1"))
-    assert names(follower.look(0)) == [[], [["2"]]]
+    assert names(follower.poll(0)) == [[], [["2"]]]
     add(span("a", "3", "1"))
-    assert names(follower.look(1)) == [[], [["2", "3"]]]
+    assert names(follower.poll(1)) == [[], [["2", "3"]]]
     add(span("a", "1", start_ns=0))
-    assert names(follower.look(2)) == [[["1", "2", "3"]], []]
-    assert names(follower.look(3)) == [[], []]
+    assert names(follower.poll(2)) == [[["1", "2", "3"]], []]
+    assert names(follower.poll(3)) == [[], []]
 
 
 def test_a_trace_without_a_root_is_complete_when_nothing_came_for_a_while():
     follower, add = following(span("a", "3", "2"))
     add(span("a", "2", "1", start_ns=0))
-    assert names(follower.look(10)) == [[], [["2", "3"]]]
-    assert names(follower.look(14.9)) == [[], [["2", "3"]]]
-    assert names(follower.look(15)) == [[["2", "3"]], []]
+    assert names(follower.poll(10)) == [[], [["2", "3"]]]
+    assert names(follower.poll(14.9)) == [[], [["2", "3"]]]
+    assert names(follower.poll(15)) == [[["2", "3"]], []]
 
 
 def test_what_comes_after_the_end_is_shown_again():
     follower, add = following()
     add(span("a", "1"))
-    follower.look(0)
+    follower.poll(0)
     add(span("a", "2", "1"))
-    assert names(follower.look(1)) == [[["1", "2"]], []]
+    assert names(follower.poll(1)) == [[["1", "2"]], []]
 
 
 def test_a_trace_that_ends_while_it_is_looked_at_is_complete_once():
@@ -60,5 +59,5 @@ def test_a_trace_that_ends_while_it_is_looked_at_is_complete_once():
         return index
 
     follower = Follower(Traces(look))
-    assert names(follower.look(0)) == [[["1", "2"]], []]
-    assert names(follower.look(1)) == [[], []]
+    assert names(follower.poll(0)) == [[["1", "2"]], []]
+    assert names(follower.poll(1)) == [[], []]

@@ -10,7 +10,7 @@ from records import call, span
 
 from otel_callbacks.explore import EventRecord, LinkRecord, Traces, read_jsonl
 from otel_callbacks.explore.index.database import Index
-from otel_callbacks.explore.index.trace_files import TraceFiles
+from otel_callbacks.explore.index.file_index import FileIndex
 
 
 def line(trace_id="a", span_id="1", name="one", **more):
@@ -84,14 +84,14 @@ def test_a_query_cannot_change_anything():
 def test_only_what_is_new_in_a_file_is_read(tmp_path):
     long = line(name="long " + "x" * 70_000)
     (tmp_path / "t.jsonl").write_text(long + line("b", name="two"))
-    files = TraceFiles(tmp_path)
+    files = FileIndex(tmp_path)
     assert names(files.index())[1:] == ["two"]
     (tmp_path / "t.jsonl").write_text(long + line("b", name="TWO") + line("c", name="three"))
     assert names(files.index())[1:] == ["three", "two"]
 
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path):
-    files = TraceFiles(tmp_path)
+    files = FileIndex(tmp_path)
     long, new = line(name="long " + "x" * 70_000), line("b", name="new")
     (tmp_path / "t.jsonl").write_text(long + new[:50])
     assert len(names(files.index())) == 1
@@ -102,7 +102,7 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path):
 def test_a_file_that_is_renamed_stays_and_one_that_is_gone_goes(tmp_path):
     (tmp_path / "a.jsonl").write_text(line("a", "1", "kept") + line("b", "1", "shared"))
     (tmp_path / "b.jsonl").write_text(line("b", "2", "dropped") + line("c", "1", "dropped"))
-    files = TraceFiles(tmp_path)
+    files = FileIndex(tmp_path)
     assert len(names(files.index())) == 4
     (tmp_path / "a.jsonl").rename(tmp_path / "z.jsonl")
     (tmp_path / "b.jsonl").unlink()
@@ -114,7 +114,7 @@ def test_a_file_that_is_renamed_stays_and_one_that_is_gone_goes(tmp_path):
 
 
 def test_a_file_that_was_replaced_is_read_anew(tmp_path):
-    files = TraceFiles(tmp_path / "t.jsonl")
+    files = FileIndex(tmp_path / "t.jsonl")
     for name in ("old", "new"):
         (tmp_path / "t.jsonl").write_text(line("a" if name == "old" else "b", name=name))
         assert names(files.index()) == [name]
@@ -122,7 +122,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path):
 
 def test_the_index_stays_for_the_next_process_and_is_the_owners(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
-    TraceFiles(tmp_path).index()
+    FileIndex(tmp_path).index()
     assert stat.S_IMODE((tmp_path / "index.sqlite").stat().st_mode) == 0o600
     assert names(Index(tmp_path / "index.sqlite")) == ["one"]
 
@@ -131,13 +131,13 @@ def test_an_index_of_another_version_is_built_anew(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
     with closing(sqlite3.connect(tmp_path / "t.jsonl.sqlite")) as older:
         older.executescript("CREATE TABLE spans (old); PRAGMA user_version = 99")
-    assert names(TraceFiles(tmp_path / "t.jsonl").index()) == ["one"]
+    assert names(FileIndex(tmp_path / "t.jsonl").index()) == ["one"]
 
 
 def test_a_file_of_the_users_in_the_place_of_the_index_stays(tmp_path, caplog):
     (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(line().encode()))
     (tmp_path / "t.jsonl.gz.sqlite").write_text("no database, but something else of the user's")
-    assert names(TraceFiles(tmp_path / "t.jsonl.gz").index()) == ["one"]
+    assert names(FileIndex(tmp_path / "t.jsonl.gz").index()) == ["one"]
     assert (tmp_path / "t.jsonl.gz.sqlite").read_text().startswith("no database")
     assert "indexing in memory" in caplog.text
 
@@ -145,7 +145,7 @@ def test_a_file_of_the_users_in_the_place_of_the_index_stays(tmp_path, caplog):
 def test_where_no_index_can_be_made_it_is_in_memory(tmp_path, caplog):
     (tmp_path / "t.jsonl").write_text(line())
     (tmp_path / "t.jsonl.sqlite").mkdir()
-    files = TraceFiles(tmp_path / "t.jsonl")
+    files = FileIndex(tmp_path / "t.jsonl")
     assert [names(files.index()) for _ in range(2)] == [["one"]] * 2
     assert caplog.text.count("indexing in memory") == 1
 
@@ -168,5 +168,5 @@ def test_several_files_are_one_collection_and_leave_nothing_behind(tmp_path):
 def test_a_span_that_is_in_two_files_is_there_once(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.jsonl").write_text(line() + line("b", name=name))
-    assert len(names(TraceFiles(tmp_path).index())) == 2
+    assert len(names(FileIndex(tmp_path).index())) == 2
     assert len(list(read_jsonl(tmp_path))) == 4

@@ -99,7 +99,7 @@ def test_an_interrupted_replay_goes_on_where_it_stopped(file, server):
     assert f"Error: {server.url}/v1/traces answered 400 Bad Request: disk full; run the same" in first.stderr
     second = replay(file, "--to", server.url)
     assert second.exit_code == 0
-    assert "going on at byte" in second.stdout
+    assert "continuing at byte" in second.stdout
     assert [span.span_id for span in server.spans()] == [span.span_id for span in read_jsonl(file)]
 
 
@@ -181,7 +181,7 @@ def test_a_folder_is_replayed_file_by_file(file, server):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "localhost:4318"], "'localhost:4318' is no address"),
+        (["--to", "localhost:4318"], "'localhost:4318' is not an http(s) address"),
         (["--to", "http://x", "--header", "oops"], "'oops' is not NAME=VALUE"),
         ([], "Missing option '--to'"),
     ],

@@ -23,7 +23,7 @@ pytestmark = llama_fakes.IGNORED
 @pytest.fixture
 def kept(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Captured:
     """Telemetry that the ring keeps, one of this test's own."""
-    monkeypatch.setattr(ring, "_of_process", None)
+    monkeypatch.setattr(ring, "_process_ring", None)
     ring.keep_traces(captured.tracer_provider)
     return captured
 

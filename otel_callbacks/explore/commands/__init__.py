@@ -1,1 +1,1 @@
-"""Commands that show, compare and send what trace files hold."""
+"""The commands that show, compare and replay trace files."""

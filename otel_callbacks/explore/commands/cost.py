@@ -13,7 +13,7 @@ from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, check_grou
 from otel_callbacks.cost.reporting.repricing import Repricing, recompute
 from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
-from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.errors import file_errors
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def cost(
         )
     if reprice and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    with reading():
+    with file_errors():
         pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
         result = _result(_between(read_jsonl(files), since, until), by, pricer, invoices)
     shown = {"table": result.__str__, "csv": result.to_csv, "json": result.to_json}[output_format]()

@@ -1,11 +1,11 @@
-"""The `diff` command: what changed from one trace to another."""
+"""The `diff` command, which shows what changed from one trace to another."""
 
 from pathlib import Path
 
 import click
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.terminal import show
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.trace import Trace
@@ -21,16 +21,16 @@ from otel_callbacks.explore.trace import Trace
     type=click.Path(path_type=Path),
     default=LOCAL_FOLDER,
     show_default=True,
-    help="Where to look for ids: a trace file or a folder.",
+    help="The trace file or folder that holds the ids.",
 )
 def diff(a: str, b: str, path: Path) -> None:
     """Show what changed from trace A to trace B.
 
-    Each is a trace file, of which the last trace is taken, or the beginning of a trace's id.
+    A and B are each the beginning of a trace id, or a trace file, which stands for its last trace.
     """
     from otel_callbacks.explore.diff import diff as compare
 
-    with reading():
+    with file_errors():
         show(str(compare(_trace(a, path), _trace(b, path))))
 
 

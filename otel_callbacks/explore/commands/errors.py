@@ -1,4 +1,4 @@
-"""How the commands fail."""
+"""The errors of commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,17 +7,17 @@ import click
 
 
 class UnreadableError(click.ClickException):
-    """A file cannot be read, or does not hold what was asked for."""
+    """A file cannot be read, or does not hold the trace."""
 
     exit_code = 2
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Turns what goes wrong with files into messages.
+def file_errors() -> Iterator[None]:
+    """Turns errors with files into messages of the command.
 
     Raises:
-        UnreadableError: Instead of `OSError`, `ValueError` and `LookupError`.
+        UnreadableError: In place of `OSError`, `ValueError` and `LookupError`.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Text for the terminal: coloured where there is one and rich is installed, plain everywhere else."""
+"""Prints text: coloured in a terminal with rich installed, otherwise plain."""
 
 import shutil
 import sys
@@ -16,27 +16,27 @@ _STYLES = {
     r"unpriced": "yellow",
     r"<?\$[\d.,]+": "green",
 }
-# Said to the text and to whoever prints it: a console joins texts, and forgets what they were told.
+# Given to each text and to the console, because a console that joins texts drops their options.
 _CUT_OFF: Any = {"no_wrap": True, "overflow": "ellipsis"}
 
 
 class Screen(Protocol):
-    """Where traces are shown as they come in."""
+    """A place to show traces as they come in."""
 
     def add(self, text: str) -> None:
-        """Show something for good."""
+        """Shows text that stays."""
 
     def replace(self, texts: Iterable[str]) -> None:
-        """Show something below, for as long as nothing else replaces it."""
+        """Shows texts below, until the next call replaces them."""
 
 
 def width() -> int:
-    """Columns to fill."""
+    """Returns how many columns to fill."""
     return min(shutil.get_terminal_size((110, 24)).columns, 140)
 
 
 def show(text: str) -> None:
-    """Print text that a person is to read."""
+    """Prints text for people."""
     if _is_rich():
         from rich.console import Console
 
@@ -47,7 +47,7 @@ def show(text: str) -> None:
 
 @contextmanager
 def screen() -> Iterator[Screen]:
-    """A screen that is live where it can be; in a pipe, what is only shown for a while is left out."""
+    """Opens a screen: live in a terminal; in a pipe it leaves out what would be replaced."""
     if not _is_rich():
         yield _Pipe()
         return
@@ -62,7 +62,7 @@ class _Pipe:
         click.echo(f"{text}\n")
 
     def replace(self, texts: Iterable[str]) -> None:
-        """Nothing: what is written to a pipe stays."""
+        """Does nothing, because text in a pipe cannot be replaced."""
 
 
 class _LiveScreen:

@@ -1,4 +1,4 @@
-"""The `top` command: the slowest, the dearest, the most failing."""
+"""The `top` command, which shows the slowest, most expensive or most failing traces or spans."""
 
 from pathlib import Path
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import click
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.terminal import show, width
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
-from otel_callbacks.explore.pictures.columns import fit, table
-from otel_callbacks.explore.pictures.columns import width as width_of
-from otel_callbacks.explore.pictures.wording import format_cost, format_duration, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, printable
+from otel_callbacks.explore.pictures.monospace import fit, table
+from otel_callbacks.explore.pictures.monospace import width as width_of
 
 _LEAST_NAME = 16  # columns
-_ID_DIGITS = 8  # a beginning is enough for `view --trace`
+_ID_DIGITS = 8  # enough for `view --trace`
 
-# Columns have the names of what `--sort` takes; times of steps are inclusive, so that they do not add up.
+# Columns have the names that `--sort` takes. Times of spans are inclusive, so they do not add up.
 _TRACES = """
 SELECT replace(substr(start, 6, 14), 'T', ' ') AS start, name, duration AS time, tokens, cost, unpriced, errors,
     trace_id AS trace
@@ -37,23 +37,23 @@ FROM spans WHERE {by} IS NOT NULL GROUP BY {by} ORDER BY {sort} DESC NULLS LAST 
     type=click.Choice(["trace", "name", "operation", "model"]),
     default="trace",
     show_default=True,
-    help="Single traces, or all spans that have the same.",
+    help="One row per trace, or per name, operation or model of spans.",
 )
 @click.option(
     "--sort",
     type=click.Choice(["time", "cost", "tokens", "errors"]),
     default="time",
     show_default=True,
-    help="What to have most of at the top.",
+    help="The column to sort by, largest first.",
 )
 @click.option("-n", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows.")
 def top(path: Path, by: str, sort: str, count: int) -> None:
-    """Show the traces, or the steps, in FILE that take or cost most.
+    """Show the traces or spans in FILE that take longest, cost most or fail most.
 
-    FILE is a trace file or a folder (.otel_callbacks if left out).
+    FILE is a trace file or a folder (default: .otel_callbacks).
     """
     query = _TRACES if by == "trace" else _SPANS
-    with reading():
+    with file_errors():
         rows = Traces.open(path).sql(query.format(by=by, sort=sort, count=count))
         if not rows:
             raise LookupError(
@@ -64,13 +64,13 @@ def top(path: Path, by: str, sort: str, count: int) -> None:
 
 
 def _fitting(rows: list[list[str]], columns: int) -> list[str]:
-    """The table in so many columns, if names can be made short enough for that."""
-    named = 1 if rows[0][0] == "start" else 0
-    widest = max(width_of(row[named]) for row in rows)
+    """Returns the lines of the table; names are shortened so that it fits in `columns`, if that is possible."""
+    name_column = 1 if rows[0][0] == "start" else 0
+    widest = max(width_of(row[name_column]) for row in rows)
     excess = max(map(width_of, table(rows))) - columns
     if excess > 0:
         for row in rows:
-            row[named] = fit(row[named], max(_LEAST_NAME, widest - excess))
+            row[name_column] = fit(row[name_column], max(_LEAST_NAME, widest - excess))
     return table(rows)
 
 

@@ -1,4 +1,4 @@
-"""The `view` command: a trace as a tree, a picture or a page, also while the application runs."""
+"""The `view` command, which shows a trace as a tree, a picture or a page, also while the application runs."""
 
 import time
 from collections.abc import Callable
@@ -7,38 +7,44 @@ from pathlib import Path
 import click
 
 from otel_callbacks.explore.collection import Traces
-from otel_callbacks.explore.commands.errors import reading
+from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
 
-_PAUSE = 0.5  # seconds between two looks at growing files
+_POLL_SECONDS = 0.5  # between two polls of growing files
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("view")
 @click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), default=LOCAL_FOLDER)
+@click.option("--trace", "trace_id", metavar="ID", help="The trace whose id begins with ID.")
 @click.option(
-    "--trace", "trace_id", metavar="ID", help="The trace with this id, of which the beginning will do."
+    "--last",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many of the last traces to show.",
 )
-@click.option("--last", type=click.IntRange(min=1), default=1, show_default=True, help="How many traces.")
-@click.option("--follow", is_flag=True, help="Show traces as they come in, until interrupted.")
-@click.option("--svg", type=_FILE, help="Write a picture of the trace instead.")
-@click.option("--html", type=_FILE, help="Write a page about the trace instead.")
+@click.option("--follow", is_flag=True, help="Show new traces as they come in, until interrupted.")
+@click.option("--svg", type=_FILE, help="Write a picture of the trace to this file instead.")
+@click.option("--html", type=_FILE, help="Write a page about the trace to this file instead.")
 def view(
     path: Path, trace_id: str | None, last: int, follow: bool, svg: Path | None, html: Path | None
 ) -> None:
-    """Show the last trace in FILE, which is a trace file or a folder (.otel_callbacks if left out)."""
+    """Show the last trace in FILE, which is a trace file or a folder (default: .otel_callbacks)."""
     if follow and (trace_id or last > 1 or svg or html):
         raise click.UsageError(
-            "--follow shows every trace that comes in, as text; it goes with no other option"
+            "--follow shows every new trace as text; it cannot be combined with other options"
         )
     if last > 1 and (trace_id or svg or html):
-        raise click.UsageError("--last shows several traces as text; it goes with no other option")
-    with reading():
+        raise click.UsageError(
+            "--last shows several traces as text; it cannot be combined with --trace, --svg or --html"
+        )
+    with file_errors():
         if follow:
             _follow(path)
             return
@@ -67,16 +73,18 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
 def _follow(path: Path) -> None:
     try:
         follower = Follower(Traces.open(path)) if path.exists() else None
-        click.echo(f"Following {path}; Ctrl-C ends.", err=True)  # from now on nothing is missed
-        while not path.exists():  # the application has yet to start
-            time.sleep(_PAUSE)
+        click.echo(
+            f"Following {path}; press Ctrl-C to stop.", err=True
+        )  # printed once no new trace can be missed
+        while not path.exists():  # the application has not started yet
+            time.sleep(_POLL_SECONDS)
         follower = follower or Follower(Traces.open(path), from_start=True)
         with screen() as shown:
             while True:
-                grown = follower.look(time.monotonic())
-                for trace in grown.complete:
+                new = follower.poll(time.monotonic())
+                for trace in new.complete:
                     shown.add(render_text(trace, width()))
-                shown.replace([render_text(trace, width()) for trace in grown.growing])
-                time.sleep(_PAUSE)
-    except KeyboardInterrupt:  # is how it ends
+                shown.replace([render_text(trace, width()) for trace in new.growing])
+                time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:  # the user ends it so
         return

@@ -1,1 +1,1 @@
-"""Trace files, OTLP JSON Lines: written by this process, read back, and sent to an endpoint."""
+"""Writes, reads and replays trace files, which are OTLP JSON Lines."""

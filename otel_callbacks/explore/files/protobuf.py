@@ -1,6 +1,6 @@
-"""OTLP between its two forms: the protobuf message, and the JSON document, which has ids in hex.
+"""Converts OTLP between protobuf messages and JSON documents.
 
-Protobuf's own JSON would have them in base64; otherwise the two agree.
+OTLP JSON has ids in hex, and protobuf's own JSON has them in base64; otherwise the two agree.
 """
 
 import base64
@@ -12,23 +12,23 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 def to_document(request: ExportTraceServiceRequest) -> dict[str, Any]:
-    """The JSON document of `request`, with enums as numbers."""
+    """Returns the JSON document of `request`, with enums as numbers."""
     document: dict[str, Any] = MessageToDict(request, use_integers_for_enums=True)
     _convert_ids(document, lambda text: base64.b64decode(text).hex())
     return document
 
 
 def to_request(document: dict[str, Any]) -> ExportTraceServiceRequest:
-    """The protobuf message of a JSON document, which is changed on the way; fields OTLP lacks are left out.
+    """Returns the protobuf message of a JSON document. It changes the document, and ignores unknown fields.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: The document is not of OTLP's shape.
+        ValueError, KeyError, TypeError, AttributeError: The document is not an OTLP document.
     """
     _convert_ids(document, lambda text: base64.b64encode(bytes.fromhex(text)).decode())
     request = ExportTraceServiceRequest()
     try:
         ParseDict(document, request, ignore_unknown_fields=True)
-    except ParseError as error:  # is no ValueError, as json's errors are
+    except ParseError as error:  # unlike json's errors, not a ValueError
         raise ValueError(str(error)) from error
     return request
 

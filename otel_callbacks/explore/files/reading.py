@@ -1,6 +1,6 @@
-"""Trace files read back: OTLP JSON Lines, the file format of the OpenTelemetry collector.
+"""Reads trace files, which are OTLP JSON Lines, the file format of the OpenTelemetry collector.
 
-One `{"resourceSpans": [...]}` per line, written by our exporter, by a collector or by anybody else.
+Each line is one `{"resourceSpans": [...]}`, written by our exporter, a collector or another program.
 """
 
 import gzip
@@ -21,16 +21,16 @@ _logger = logging.getLogger(__name__)
 StrPath: TypeAlias = str | os.PathLike[str]
 _T = TypeVar("_T")
 
-# What parsing raises for text that is not JSON, or is JSON of another shape than OTLP's.
+# What parsing raises for text that is not JSON, or not OTLP JSON.
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
-_LONGEST_PIECE = 6  # characters of what JSON cannot be cut in and still be read: `\uD83D`, `false`
+_LONGEST_TOKEN = 6  # characters of the longest indivisible piece of JSON: `\uD83D`, `false`
 
 
 def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
-    """The spans of OTLP JSON Lines files, read line by line as they are asked for.
+    """Yields the spans of OTLP JSON Lines files, reading line by line.
 
-    A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both. A line that was cut off, because its
-    writer died or is still writing, is logged and skipped. Lines of other signals hold no spans.
+    A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both. A line that is cut off, because its writer
+    died or is still writing, is logged and skipped. Lines of metrics and logs hold no spans.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -42,7 +42,7 @@ def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
 
 
 def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
-    """The files that `paths` stand for: themselves, and the trace files in those that are folders.
+    """Returns the trace files of `paths`, which may be files or folders.
 
     Raises:
         FileNotFoundError: A path does not exist.
@@ -56,10 +56,10 @@ def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
 
 
 def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> Iterator[tuple[int, _T]]:
-    """What `parse` makes of each line from byte `start` on, with the position behind the line.
+    """Parses each line from byte `start` on, and yields the position after the line and the result of `parse`.
 
-    Positions count bytes of text, also in compressed files. Lines that were cut off are logged and skipped; the
-    last one may lack its end, and its writer may yet complete it.
+    Positions count bytes of uncompressed text. A line that is cut off is logged and skipped; if it is the last line,
+    its writer may still complete it.
 
     Raises:
         ValueError: Any other line is damaged; the message names file and line.
@@ -83,13 +83,13 @@ def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> It
 
 
 def fingerprint(path: Path) -> str:
-    """A text that stays the same when a trace file is renamed or, once it is not tiny any more, grows."""
+    """Returns a hash of the first 64 KiB, which stays the same if a trace file is renamed or grows beyond that."""
     with path.open("rb") as file:
         return hashlib.sha256(file.read(65_536)).hexdigest()
 
 
 def text_size(path: Path) -> int:
-    """Bytes of text in a file, as positions count them."""
+    """Returns the size of the uncompressed text of a file in bytes."""
     if path.suffix != ".gz":
         return path.stat().st_size
     with _open(path) as file:
@@ -97,10 +97,10 @@ def text_size(path: Path) -> int:
 
 
 def spans_of_line(line: bytes) -> list[SpanRecord]:
-    """The spans of one OTLP JSON document.
+    """Returns the spans of a line, which is one OTLP JSON document.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: It is none.
+        ValueError, KeyError, TypeError, AttributeError: The line is not an OTLP JSON document.
     """
     spans: list[SpanRecord] = []
     for resource_spans in document_of_line(line).get("resourceSpans") or ():
@@ -112,10 +112,10 @@ def spans_of_line(line: bytes) -> list[SpanRecord]:
 
 
 def document_of_line(line: bytes) -> dict[str, Any]:
-    r"""The JSON document of a line. Halves of surrogate pairs, which other writers cut, become `?`.
+    r"""Returns the JSON document of a line. Half a surrogate pair, as some writers cut it, becomes `?`.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: The line is not JSON.
     """
     document: dict[str, Any] = json.loads(line)
     if rb"\ud" in line or rb"\uD" in line:
@@ -136,7 +136,7 @@ def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
 
 
 def _is_cut_off(error: Exception) -> bool:
-    """Whether `error` says that a line ends before its JSON does."""
+    """Tells whether `error` means that the line ends before its JSON does."""
     match error:
         case json.JSONDecodeError():
             rest = len(error.doc.rstrip()) - error.pos
@@ -144,10 +144,10 @@ def _is_cut_off(error: Exception) -> bool:
             rest = len(error.object.rstrip()) - error.start
         case _:
             return False
-    return rest <= _LONGEST_PIECE
+    return rest <= _LONGEST_TOKEN
 
 
 def _line_number(path: Path, position: int) -> int:
-    """The number of the line that begins at `position`."""
+    """Returns the number of the line that begins at `position`."""
     with _open(path) as file:
         return 1 + sum(1 for _ in itertools.takewhile(lambda _: file.tell() <= position, _lines(file, path)))

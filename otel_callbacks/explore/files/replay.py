@@ -1,4 +1,4 @@
-"""Trace files sent to an OTLP endpoint, with the ids and times they were recorded with."""
+"""Sends trace files to an OTLP endpoint, with their original ids and times."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What the endpoint has taken: so many spans, without the rejected ones, and `why` those were rejected.
+class Progress:
+    """The result of one request: the numbers of accepted (`spans`) and rejected spans, and why they were rejected.
 
-    `position` is where to go on in the file, in bytes of text.
+    `position` is where to continue in the file, in bytes of text.
     """
 
     position: int
     spans: int
     rejected: int
-    why: str
+    rejection_reason: str
 
 
 def replay(
@@ -37,11 +37,11 @@ def replay(
     *,
     max_bytes: int,
     start: int = 0,
-) -> Iterator[Sent]:
-    """Send a file from byte `start` on, in requests of up to `max_bytes`; a bigger span goes alone.
+) -> Iterator[Progress]:
+    """Sends a file from byte `start` on, in requests of up to `max_bytes`; a bigger span gets a request of its own.
 
     Raises:
-        ValueError: The file holds something else than traces.
+        ValueError: The file is not a trace file.
     """
     reached = start
     for position, batch in _batches(file, max_bytes, start):
@@ -51,43 +51,45 @@ def replay(
             if request is requests[-1]:
                 reached = position
             rejected = partial.rejected_spans
-            yield Sent(reached, _count(request) - rejected, rejected, partial.error_message)
+            yield Progress(reached, _count(request) - rejected, rejected, partial.error_message)
 
 
 class Bookmark:
-    """Where the replay of a file to an endpoint got to: a small file beside it, while there is more to send."""
+    """The position that a replay has reached, in a small file beside the trace file, until the replay is complete."""
 
     def __init__(self, file: Path, endpoint: str) -> None:
         self._path = file.with_name(f"{file.name}.replay")
         self._subject = hashlib.sha256(f"{fingerprint(file)} {endpoint}".encode()).hexdigest()
-        self._complained = False
+        self._warned = False
 
     def position(self) -> int:
-        """Where to go on, in bytes of text; 0 when this file was not being sent there."""
+        """Returns where to continue, in bytes of text; 0 if no replay of this file to this endpoint was interrupted."""
         try:
             noted = json.loads(self._path.read_bytes())
             return int(noted["position"]) if noted["subject"] == self._subject else 0
-        except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is not ours
+        except (OSError, ValueError, KeyError, TypeError):  # no bookmark, or a file of another program
             return 0
 
-    def move(self, position: int) -> None:
-        """Note that everything before `position` was taken."""
+    def save(self, position: int) -> None:
+        """Saves that the endpoint has everything before `position`."""
         new = self._path.with_name(f"{self._path.name}.new")
         try:
             new.write_text(json.dumps({"subject": self._subject, "position": position}))
             new.replace(self._path)
-        except OSError as error:  # sending goes on; it is only that it could not be resumed
-            if not self._complained:
-                self._complained = True
-                _logger.warning("an interrupted replay will start over, as it cannot be noted: %s", error)
+        except OSError as error:  # sending can continue without a bookmark
+            if not self._warned:
+                self._warned = True
+                _logger.warning(
+                    "cannot save the position of the replay; if interrupted, it will start over: %s", error
+                )
 
-    def remove(self) -> None:
-        """Everything was taken."""
+    def delete(self) -> None:
+        """Deletes the bookmark of a complete replay."""
         self._path.unlink(missing_ok=True)
 
 
 def _batches(file: Path, max_bytes: int, start: int) -> Iterator[tuple[int, ExportTraceServiceRequest]]:
-    """The lines of a file, as many together as fit, with the position behind them."""
+    """Joins lines of a file into requests of up to `max_bytes`, and yields the position after each with it."""
     reached, batch = start, ExportTraceServiceRequest()
     for position, request in parsed_lines(file, _request_of_line, start):
         if batch.resource_spans and batch.ByteSize() + request.ByteSize() > max_bytes:
@@ -113,7 +115,7 @@ def _split(request: ExportTraceServiceRequest, max_bytes: int) -> Iterator[Expor
 
 
 def _part(request: ExportTraceServiceRequest, first: int, last: int) -> ExportTraceServiceRequest:
-    """The request with its spans from number `first` up to, not including, `last`."""
+    """Returns the request with only its spans from number `first` up to, but not including, `last`."""
     part = ExportTraceServiceRequest()
     part.CopyFrom(request)
     passed = 0

@@ -1,4 +1,4 @@
-"""OTLP requests over the wire: HTTP with protobuf or JSON, and gRPC. Retries are bounded."""
+"""Sends OTLP requests over HTTP (protobuf or JSON) or gRPC, with retries."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,21 +15,21 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_callbacks import limits
 from otel_callbacks.explore.files.protobuf import to_document
 
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 Send: TypeAlias = Callable[[ExportTraceServiceRequest], ExportTracePartialSuccess]
 
-_ATTEMPTS = 5
 _TIMEOUT = 30.0  # seconds for one attempt
-_BUSY = (429, 502, 503, 504)  # what OTLP says is worth another attempt
+_RETRYABLE = (429, 502, 503, 504)  # the status codes that OTLP/HTTP lists as retryable
 _GRPC_PORT = 4317
 _RETRY_POLICY = {
     "methodConfig": [
         {
             "name": [{"service": "opentelemetry.proto.collector.trace.v1.TraceService"}],
             "retryPolicy": {
-                "maxAttempts": _ATTEMPTS,
+                "maxAttempts": limits.REPLAY_ATTEMPTS,
                 "initialBackoff": "0.5s",
                 "maxBackoff": "8s",
                 "backoffMultiplier": 2,
@@ -41,22 +41,22 @@ _RETRY_POLICY = {
 
 
 class SendError(Exception):
-    """The endpoint cannot be reached or does not take what it is sent; the message says why."""
+    """The endpoint cannot be reached or rejects a request; the message says why."""
 
 
 def sender(
     endpoint: str, protocol: Protocol | None, headers: Mapping[str, str]
 ) -> AbstractContextManager[Send]:
-    """What sends requests to an endpoint such as `http://localhost:4318`, and raises `SendError`.
+    """Opens a function that sends requests to an endpoint such as `http://localhost:4318`; it raises `SendError`.
 
-    Without `protocol` it is gRPC on port 4317 and HTTP with protobuf everywhere else.
+    Without `protocol`, port 4317 means gRPC, and any other port HTTP with protobuf.
 
     Raises:
-        ValueError: The endpoint is no http(s) address.
+        ValueError: The endpoint is not an http(s) address.
     """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{endpoint!r} is no address; use one such as 'http://localhost:4318'")
+        raise ValueError(f"{endpoint!r} is not an http(s) address; use one such as 'http://localhost:4318'")
     if protocol == "grpc" or (protocol is None and parts.port == _GRPC_PORT):
         return _grpc(parts.netloc, headers, secure=parts.scheme == "https")
     url = f"{endpoint.rstrip('/').removesuffix('/v1/traces')}/v1/traces"
@@ -70,7 +70,11 @@ def _http(url: str, headers: Mapping[str, str], *, as_json: bool) -> Iterator[Se
     from urllib3.util import Retry
 
     retry = Retry(
-        _ATTEMPTS - 1, status_forcelist=_BUSY, allowed_methods=None, backoff_factor=0.5, raise_on_status=False
+        limits.REPLAY_ATTEMPTS - 1,
+        status_forcelist=_RETRYABLE,
+        allowed_methods=None,
+        backoff_factor=0.5,
+        raise_on_status=False,
     )
     with requests.Session() as session:
         session.mount(url, HTTPAdapter(max_retries=retry))
@@ -116,13 +120,13 @@ def _grpc(target: str, headers: Mapping[str, str], *, secure: bool) -> Iterator[
 
 
 def _partial_success(content_type: str, body: bytes) -> ExportTracePartialSuccess:
-    """What the answer says was rejected; nothing, if it is not the answer OTLP asks for."""
+    """Returns what the endpoint rejected; empty if its answer is not an OTLP response."""
     response = ExportTraceServiceResponse()
     try:
         if "json" in content_type:
             Parse(body, response, ignore_unknown_fields=True)
         elif "protobuf" in content_type:
             response.ParseFromString(body)
-    except (DecodeError, ParseError):  # such as "ok": some back ends answer in their own words
+    except (DecodeError, ParseError):  # some back ends answer "ok" or the like
         return ExportTracePartialSuccess()
     return response.partial_success

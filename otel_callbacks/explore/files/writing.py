@@ -1,4 +1,4 @@
-"""Traces written to disk as OTLP JSON Lines, by one process to one file, within bounds of size and age."""
+"""Writes traces to disk as OTLP JSON Lines, one file per process, with limits on size and age."""
 
 import errno
 import json
@@ -14,26 +14,27 @@ from pathlib import Path
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_callbacks import limits
 from otel_callbacks.explore.files.reading import StrPath, read_jsonl
 
 _logger = logging.getLogger(__name__)
 
 LOCAL_FOLDER = Path(".otel_callbacks")
-"""Where trace files go, and are looked for, when nothing else is said."""
+"""The default folder of trace files, for writing and reading."""
 
-_STAMP = r"-\d{8}T\d{6}\.\d{6}"  # what the name of a rotated file ends in, before its suffix
+_STAMP = r"-\d{8}T\d{6}\.\d{6}"  # the time in the name of a rotated file, before its suffix
 
 
 class JsonLinesSpanExporter(SpanExporter):
-    """Appends each batch of spans to a file as one line, and never raises.
+    """Appends each batch of spans to a file as one line. `export` never raises.
 
-    `path` is a file, or a folder (existing, or without a suffix) that gets one `traces-<pid>.jsonl` per
-    process. Files may hold prompts and answers, so only their owner may read them. The first failure to
-    write, such as a full disk, is logged and ends writing: later batches are refused.
+    `path` is a file, or a folder (existing, or without a suffix) that gets one `traces-<pid>.jsonl` per process.
+    Files may hold prompts and answers, so only their owner may read them. If writing fails, for example because the
+    disk is full, the exporter logs the failure and rejects all later batches.
 
-    A file is set aside, with the time in its name, before it outgrows `max_bytes` and when its first span is
-    older than `max_age`. Of the files set aside the newest `keep` stay, for `max_age` after their last span;
-    in a folder that age also ends files that other processes left behind.
+    A file is rotated, which puts the time into its name, before it grows beyond `max_bytes` and when its first span
+    is older than `max_age`. The newest `keep` rotated files are kept, until `max_age` after their last span. In a
+    folder, files of other processes are also deleted at that age.
 
     Raises:
         ValueError: `max_bytes` or `max_age` is not positive, or `keep` is negative.
@@ -43,9 +44,9 @@ class JsonLinesSpanExporter(SpanExporter):
         self,
         path: StrPath,
         *,
-        max_bytes: int = 64_000_000,
-        max_age: timedelta = timedelta(days=30),
-        keep: int = 5,
+        max_bytes: int = limits.TRACE_FILE_BYTES,
+        max_age: timedelta = timedelta(days=limits.TRACE_FILE_DAYS),
+        keep: int = limits.TRACE_FILES,
     ) -> None:
         if max_bytes <= 0:
             raise ValueError(f"max_bytes={max_bytes!r} leaves no room; use a number above 0")
@@ -58,9 +59,9 @@ class JsonLinesSpanExporter(SpanExporter):
         self._max_bytes = max_bytes
         self._max_age = max_age.total_seconds()
         self._keep = keep
-        self._begun: float | None = None  # when the file's first span started, in seconds since the epoch
+        self._first_span_time: float | None = None  # of the current file, in seconds since the epoch
         self._broken = False
-        self._complained = False
+        self._warned = False
 
     @property
     def path(self) -> Path:
@@ -68,57 +69,57 @@ class JsonLinesSpanExporter(SpanExporter):
         return self._path / f"traces-{os.getpid()}.jsonl" if self._one_per_process else self._path
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write one batch."""
+        """Writes one batch of spans as one line."""
         if self._broken:
             return SpanExportResult.FAILURE
         try:
             line = _line(spans)
-            self._make_room(self.path, len(line))
+            self._rotate_if_full_or_old(self.path, len(line))
             _append(self.path, line)
         except OSError as error:
             self._broken = True
             _logger.warning("cannot write traces to %s, and will not try again: %s", self.path, error)
             return SpanExportResult.FAILURE
-        except Exception:  # a foreign span that cannot be encoded must not end the export of others
-            if not self._complained:
-                self._complained = True
+        except Exception:  # a span that cannot be encoded must not stop the export of other batches
+            if not self._warned:
+                self._warned = True
                 _logger.exception("cannot encode %d spans for %s", len(spans), self.path)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Nothing is held open."""
+        """Does nothing, because no file is held open."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Every batch is in the file when `export` returns."""
+        """Does nothing, because every batch is in the file when `export` returns."""
         return True
 
-    def _make_room(self, path: Path, coming: int) -> None:
-        """Set the file aside if it is too old, or too big for `coming` more bytes.
+    def _rotate_if_full_or_old(self, path: Path, coming: int) -> None:
+        """Rotates the file if it is too old, or too big for `coming` more bytes.
 
         Raises:
-            OSError: The folder does not let it be renamed.
+            OSError: The file cannot be renamed.
         """
-        if self._begun is None:
-            self._begun = _first_start(path)
+        if self._first_span_time is None:
+            self._first_span_time = _time_of_first_span(path)
             self._delete_old(path)
         size = path.stat().st_size if path.exists() else 0
-        if size and (size + coming > self._max_bytes or time.time() - self._begun > self._max_age):
+        if size and (size + coming > self._max_bytes or time.time() - self._first_span_time > self._max_age):
             stamp = datetime.now(UTC).strftime("-%Y%m%dT%H%M%S.%f")
-            with suppress(FileNotFoundError):  # a process that shares the file was faster
+            with suppress(FileNotFoundError):  # another process that shares the file has renamed it
                 path.rename(path.with_name(path.stem + stamp + path.suffix))
-            self._begun = time.time()
+            self._first_span_time = time.time()
             self._delete_old(path)
 
     def _delete_old(self, path: Path) -> None:
         own = re.compile(re.escape(path.stem) + _STAMP + re.escape(path.suffix))
         anyone = re.compile(rf"traces-\d+({_STAMP})?\.jsonl") if self._one_per_process else own
         files = sorted(path.parent.iterdir()) if path.parent.exists() else []
-        set_aside = [file for file in files if own.fullmatch(file.name)]
+        rotated = [file for file in files if own.fullmatch(file.name)]
         for file in files:
-            with suppress(OSError):  # another process was faster, or it is another user's
+            with suppress(OSError):  # another process has deleted it, or another user owns it
                 is_old = anyone.fullmatch(file.name) and time.time() - file.stat().st_mtime > self._max_age
-                if is_old or file in set_aside[: max(0, len(set_aside) - self._keep)]:
+                if is_old or file in rotated[: max(0, len(rotated) - self._keep)]:
                     file.unlink()
 
 
@@ -131,29 +132,30 @@ def _line(spans: Sequence[ReadableSpan]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _first_start(path: Path) -> float:
-    """When the first span in the file started, in seconds since the epoch; now, if there is none."""
-    if not path.is_file():  # not there yet, or a device or pipe that would never end
+def _time_of_first_span(path: Path) -> float:
+    """Returns when the first span in the file started, in seconds since the epoch; now, if the file has no span."""
+    if not path.is_file():  # it does not exist yet, or is a device or pipe that never ends
         return time.time()
     try:
         return next(read_jsonl(path)).start_ns / 1e9
-    except (StopIteration, ValueError):  # it is empty, or holds something else than traces
+    except (StopIteration, ValueError):  # the file is empty or not a trace file
         return time.time()
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Append `line` in one piece.
+    """Appends `line` whole or not at all.
 
-    Opening the file for each batch costs some 20 µs and leaves nothing to lock, close or carry over a fork.
+    The file is opened for each batch, which takes about 20 µs. So there is nothing to lock, to close, or to share
+    with a forked process.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The line cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         if _is_torn(fd):
-            line = b"\n" + line  # so that what a killed writer left behind does not swallow this batch
+            line = b"\n" + line  # so that the torn line of a killed writer does not spoil this batch
         written = os.write(fd, line)
         if written < len(line):
             os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR) - written)
@@ -163,7 +165,7 @@ def _append(path: Path, line: bytes) -> None:
 
 
 def _is_torn(fd: int) -> bool:
-    """Whether the file ends in the middle of a line."""
+    """Tells whether the file ends in the middle of a line."""
     if os.fstat(fd).st_size == 0:
         return False
     os.lseek(fd, -1, os.SEEK_END)

@@ -1,1 +1,1 @@
-"""Many traces, to be asked for: a database of spans, filled from this process's ring or from trace files."""
+"""Indexes many traces in SQLite, from the memory of this process or from trace files."""

@@ -1,4 +1,4 @@
-"""Spans in SQLite, so that one trace among many opens at once and questions can be asked in SQL."""
+"""An SQLite index of spans, which finds one trace among many at once and answers SQL queries."""
 
 import json
 import os
@@ -25,19 +25,19 @@ from otel_callbacks.explore.index.schema import (
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_json
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
+from otel_callbacks.limits import INDEX_BATCH_SPANS
 
-_BATCH = 10_000  # spans that are in memory at once while they are added
-_PATIENCE = 60.0  # seconds to wait for another process that is building the same index
+_LOCK_SECONDS = 60.0  # to wait for another process that builds the same index
 
 
 class Index:
-    """A database of spans, in a file that only its owner may read, or in memory.
+    """A database of spans, in memory or in a file that only its owner may read.
 
-    Threads may share it. A span that is added twice is there once, as it was added last.
+    Threads may share it. If a span is added twice, the later one replaces the earlier.
 
     Raises:
-        OSError: The file cannot be made or written.
-        sqlite3.Error: Also later: the file is no database, or the disk is full.
+        OSError: The file cannot be created or written.
+        sqlite3.Error: The file is not a database, or the disk is full. Every method may raise this.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -45,42 +45,44 @@ class Index:
         if path is not None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(
-            path or ":memory:", timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
-        weakref.finalize(self, self._connection.close)  # else Python warns of it when it is collected
+        weakref.finalize(
+            self, self._connection.close
+        )  # Python warns about connections that are collected unclosed
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             self._connection.executescript(SCHEMA)
 
     def add(self, spans: Iterable[SpanRecord], file: int | None = None) -> None:
-        """Add spans, to the traces that are there or as new ones."""
+        """Adds spans, to existing traces or as new ones."""
         with self._transaction():
             spans = iter(spans)
-            while batch := list(islice(spans, _BATCH)):
+            while batch := list(islice(spans, INDEX_BATCH_SPANS)):
                 for own in spans_by_trace(batch).values():
                     self._add(SpanTree.of(own), file)
 
     def sync(self, files: Iterable[Path]) -> None:
-        """Make the index hold what `files` hold: read what is new in them, forget what is no longer there.
+        """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
 
         Raises:
-            ValueError: One of them holds something else than traces.
+            ValueError: A file is not a trace file.
         """
         with self._transaction():
             present = dict(_fingerprinted(files))
             known = {
-                mark: (number, size, position)
-                for number, mark, size, position in self._connection.execute("SELECT * FROM files")
+                content_hash: (number, size, position)
+                for number, content_hash, size, position in self._connection.execute("SELECT * FROM files")
             }
-            for mark in known.keys() - present.keys():
-                self._forget(known[mark][0])
-            for mark, file in present.items():
-                number, size, position = known.get(mark) or (self._number_of_file(mark), 0, 0)
+            for content_hash in known.keys() - present.keys():
+                self._forget(known[content_hash][0])
+            for content_hash, file in present.items():
+                number, size, position = known.get(content_hash) or (self._new_file_id(content_hash), 0, 0)
                 if file.stat().st_size != size:
                     self._read(file, number, position)
 
-    def retain(self, trace_ids: Collection[str]) -> None:
-        """Forget all other traces."""
+    def keep_only(self, trace_ids: Collection[str]) -> None:
+        """Forgets all other traces."""
         kept = json.dumps(list(trace_ids))
         with self._transaction():
             for table in ("spans", "traces"):
@@ -100,10 +102,10 @@ class Index:
         return spans
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """The rows a query gives, by column name; nothing can be changed by it.
+        """Runs a read-only query and returns its rows by column name.
 
         Raises:
-            sqlite3.Error: The query is not valid, or would change something.
+            sqlite3.Error: The query is invalid or tries to change data.
         """
         with self._lock:
             self._connection.execute("PRAGMA query_only = 1")
@@ -123,18 +125,18 @@ class Index:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:  # an interrupted notebook cell, too, must not leave half a file indexed
+            except BaseException:  # an interrupted notebook cell must not leave half a file indexed either
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
     def _add(self, trace: SpanTree, file: int | None) -> None:
-        """Add the spans of `trace`; if there are earlier ones, count anew what adds up to the totals."""
+        """Adds the spans of `trace`. If the trace has earlier spans, decides again which model calls count."""
         earlier = self._spans(trace.trace_id)
         whole = SpanTree.of([*earlier, *trace.spans]) if earlier else trace
         counted = {span.span_id for span in whole.model_calls}
         resources = {id(span.resource): span.resource for span in trace.spans}  # many spans share one
-        numbers = {key: self._number_of_resource(resource) for key, resource in resources.items()}
+        numbers = {key: self._resource_id(resource) for key, resource in resources.items()}
         self._connection.executemany(
             INSERT_SPAN,
             [
@@ -156,7 +158,7 @@ class Index:
         with self._lock:
             return list(map(span_record, self._connection.execute(SELECT_SPANS, (trace_id,))))
 
-    def _number_of_resource(self, resource: Attributes) -> int:
+    def _resource_id(self, resource: Attributes) -> int:
         text = attributes_to_json(resource)
         self._connection.execute("INSERT OR IGNORE INTO resources (attributes) VALUES (?)", (text,))
         [number] = self._connection.execute(
@@ -164,13 +166,12 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def _number_of_file(self, mark: str) -> int:
-        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (mark,))
+    def _new_file_id(self, content_hash: str) -> int:
+        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (content_hash,))
         return int(cursor.lastrowid or 0)
 
     def _read(self, path: Path, number: int, position: int) -> None:
         size = path.stat().st_size
-
         reached = position
 
         def spans() -> Iterator[SpanRecord]:
@@ -197,5 +198,5 @@ class Index:
 
 def _fingerprinted(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for file in files:
-        with suppress(FileNotFoundError):  # was set aside just now, and has another name at the next look
+        with suppress(FileNotFoundError):  # rotated just now; the next sync finds its new name
             yield fingerprint(file), file

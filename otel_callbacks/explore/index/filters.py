@@ -1,4 +1,4 @@
-"""What traces can be asked for by, and the SQL each question becomes."""
+"""The filters of `Traces.find`, and the SQL condition of each."""
 
 import difflib
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Any, TypedDict, get_type_hints
 
 
 class Filters(TypedDict, total=False):
-    """What `Traces.find` takes.
+    """The filters that `Traces.find` takes.
 
-    The names of span attributes (`tenant` to `error_type`) hold when any span of the trace has that value, `name`
-    also without the operation in front; the rest is about the trace: US dollars, seconds, when it started.
-    `since` and `until` are a time (without a zone: local), how long ago, or nanoseconds since the epoch; `since`
-    includes it, `until` does not.
+    `tenant` to `error_type` match if any span of the trace has that value; `name` also matches without the operation
+    in front. The other filters are about the whole trace: costs in US dollars, durations in seconds. `since` and
+    `until` compare its start with a time (local if it has no zone), a time span before now, or nanoseconds since the
+    epoch; `since` includes that time, `until` does not.
     """
 
     tenant: str
@@ -46,16 +46,16 @@ _OF_TRACE = {
     "since": "start_ns >= ?",
     "until": "start_ns < ?",
 }
-# A span's whole name, or what follows its operation: `rag` of `invoke_workflow rag`.
+# Matches the name of a span with and without its operation: `invoke_workflow rag` and `rag`.
 _NAMED = "? IN (name, iif(name GLOB operation || ' *', substr(name, length(operation) + 2), name))"
 _TYPES = get_type_hints(Filters)
 
 
 def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """The condition on rows of the table `traces`, and its parameters.
+    """Returns the SQL condition on rows of the table `traces`, and its parameters.
 
     Raises:
-        TypeError: A filter is not known, or its value is of the wrong type.
+        TypeError: A filter is unknown, or its value has the wrong type.
     """
     terms, parameters = ["1"], []
     for name, value in filters.items():

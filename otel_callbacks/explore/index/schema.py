@@ -1,8 +1,8 @@
-"""How spans are stored in SQLite.
+"""The tables of the SQLite index.
 
-`spans` has a row for each span, `traces` the totals of each trace, `resources` what spans of one process share.
-Times are nanoseconds since the epoch (`start_ns`) and ISO 8601 in UTC (`start`), durations seconds, costs US
-dollars. Attributes are JSON, to be asked for as `attributes ->> '$."gen_ai.tool.name"'`.
+`spans` has one row per span, `traces` the totals of each trace, and `resources` the attributes that the spans of a
+process share. Times are nanoseconds since the epoch (`start_ns`) and ISO 8601 in UTC (`start`), durations are
+seconds, costs US dollars. Attributes are JSON; read one with `attributes ->> '$."gen_ai.tool.name"'`.
 """
 
 import json
@@ -13,8 +13,9 @@ from typing import Any
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_from_json, attributes_to_json
 from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.limits import RESOURCES_CACHED
 
-VERSION = 1  # to be raised with every change of what is stored, so that older indexes are built anew
+VERSION = 1  # raise it with every change of what is stored, so that older indexes are rebuilt
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS spans;
@@ -74,7 +75,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 
 def trace_row(trace: SpanTree) -> tuple[Any, ...]:
-    """The values `INSERT_TRACE` takes."""
+    """Returns the values for `INSERT_TRACE`."""
     return (
         trace.trace_id,
         trace.name,
@@ -90,7 +91,7 @@ def trace_row(trace: SpanTree) -> tuple[Any, ...]:
 
 
 def span_row(span: SpanRecord, counted: bool, file: int | None, resource: int) -> tuple[Any, ...]:
-    """The values `INSERT_SPAN` takes."""
+    """Returns the values for `INSERT_SPAN`."""
     events = [(event.name, event.time_ns, attributes_to_json(event.attributes)) for event in span.events]
     links = [(link.trace_id, link.span_id, attributes_to_json(link.attributes)) for link in span.links]
     return (
@@ -127,7 +128,7 @@ def span_row(span: SpanRecord, counted: bool, file: int | None, resource: int) -
 
 
 def span_record(row: Sequence[Any]) -> SpanRecord:
-    """The record of a row that `SELECT_SPANS` gave."""
+    """Makes a record from a row of `SELECT_SPANS`."""
     *plain, attributes, events, links, resource = row
     trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope = plain
     return SpanRecord(
@@ -152,7 +153,7 @@ def span_record(row: Sequence[Any]) -> SpanRecord:
     )
 
 
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=RESOURCES_CACHED)
 def _resource(text: str) -> Attributes:
-    """The attributes of a resource, which many spans share."""
+    """Returns the attributes of a resource, which many spans share."""
     return attributes_from_json(text)

@@ -1,1 +1,1 @@
-"""One trace for people to look at: as text, as a picture, as plain HTML."""
+"""Draws one trace for people, as text, as an SVG picture or as plain HTML."""

@@ -1,4 +1,4 @@
-"""The time axis that the bars of a waterfall share."""
+"""The time axis of a waterfall, which all bars share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import chain
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
 
-_INTERVALS = 6  # at most
+_INTERVALS = 6  # between ticks, at most
 _STEPS = (
     *(digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)),
     *(10.0, 15.0, 30.0),
@@ -19,7 +19,7 @@ _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"))
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Maps times to pixels: `start_ns` stands at `left`, `seconds` later at `right`."""
+    """Maps times to pixels: `start_ns` is at `left`, and `seconds` later is at `right`."""
 
     start_ns: int
     seconds: float
@@ -28,21 +28,21 @@ class Axis:
 
     @classmethod
     def of(cls, trace: SpanTree, left: float, right: float) -> "Axis":
-        """The axis on which all of `trace` has room."""
+        """Makes the axis that holds the whole trace."""
         return cls(trace.start_ns, trace.duration, left, right)
 
     def x(self, seconds: float) -> float:
-        """Where the moment `seconds` after the start is, no farther right than the axis."""
+        """Returns the pixel of the time `seconds` after the start, at most the right end of the axis."""
         share = seconds / self.seconds if self.seconds else 0.0
         return self.left + (self.right - self.left) * min(1.0, share)
 
     def bar(self, span: SpanRecord) -> tuple[float, float]:
-        """Left and right end of the bar of `span`."""
+        """Returns the left and right end of the bar of `span`."""
         begin = (span.start_ns - self.start_ns) / 1e9
         return self.x(begin), self.x(begin + span.duration)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Position and label of each tick."""
+        """Yields the position and label of each tick."""
         if not self.seconds:
             return
         step = next((step for step in _STEPS if self.seconds <= step * _INTERVALS), _STEPS[-1])

@@ -1,13 +1,13 @@
-"""What a trace, and each row of it, says about itself: the words that text and pictures share."""
+"""The words of a trace and of each of its rows, which text, SVG and HTML share."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from otel_callbacks import semconv
+from otel_callbacks import limits, semconv
 from otel_callbacks.cost.model_calls import call_kind
-from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
 
@@ -19,12 +19,11 @@ _LABELS = {
     semconv.USER_ID: "user",
     semconv.SESSION_ID: "session",
 }
-_NAMED = 2  # Of spans folded together, the names that are said.
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The words of one row: what a span, or several folded together, says about itself."""
+    """The words of one row, which shows one span or several folded spans."""
 
     name: str
     duration: str
@@ -35,37 +34,37 @@ class Cells:
 
 
 def span_cells(trace: SpanTree, span: SpanRecord) -> Cells:
-    """The row of one span, without what is below it."""
+    """Returns the words for one span, without the spans below it."""
     calls = [span] if span.is_model_call else []
     return _cells(printable(span.name), span.duration, calls, note(trace, span))
 
 
 def folded_cells(trace: SpanTree, spans: Sequence[SpanRecord]) -> Cells:
-    """One row for siblings, or for one span, and all that is below: what they add up to."""
+    """Returns the words for `spans` and everything below them together."""
     counted = {call.span_id for call in trace.model_calls}
     everything = list(trace.walk(*spans))
     calls = [span for span in everything if span.span_id in counted]
     seconds = SpanTree.of(spans).duration
     if len(spans) == 1:
-        remark = _join(note(trace, spans[0]), *_counts(trace, everything[1:], counted))
-        return _cells(printable(spans[0].name), seconds, calls, remark)
+        text = _join(note(trace, spans[0]), *_counts(trace, everything[1:], counted))
+        return _cells(printable(spans[0].name), seconds, calls, text)
     return _cells(_folded_name(spans), seconds, calls, _join(*_counts(trace, everything, counted)))
 
 
 def _counts(trace: SpanTree, spans: Sequence[SpanRecord], counted: Collection[str]) -> Iterator[str]:
-    """How many of `spans` began to fail, and how many calls that are `counted` have no price."""
+    """Yields how many failures began in `spans`, and how many of the `counted` calls have no price."""
     if errors := sum(map(trace.began_failing_at, spans)):
         yield f"✗ {plural(errors, 'error')}"
-    if missing := sum(lacks_a_price(span) and span.span_id in counted for span in spans):
+    if missing := sum(is_unpriced_inference(span) and span.span_id in counted for span in spans):
         yield f"{missing:,} unpriced"
 
 
-def _join(*remarks: str) -> str:
-    return " · ".join(filter(None, remarks))
+def _join(*notes: str) -> str:
+    return " · ".join(filter(None, notes))
 
 
-def _cells(name: str, seconds: float, calls: Sequence[SpanRecord], remark: str) -> Cells:
-    """A row with the tokens and the cost of `calls` together; what none of them reports stays blank."""
+def _cells(name: str, seconds: float, calls: Sequence[SpanRecord], note: str) -> Cells:
+    """Returns the words of a row with the tokens and costs of `calls`; blank where no call reports any."""
     inputs = [span.input_tokens for span in calls if span.input_tokens is not None]
     outputs = [span.output_tokens for span in calls if span.output_tokens is not None]
     return Cells(
@@ -74,7 +73,7 @@ def _cells(name: str, seconds: float, calls: Sequence[SpanRecord], remark: str) 
         tokens_in=f"{sum(inputs):,}" if inputs or outputs else "",
         tokens_out=f"{sum(outputs):,}" if outputs else "",
         cost=_cost(calls),
-        note=remark,
+        note=note,
     )
 
 
@@ -82,19 +81,19 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
     costs = [span.cost for span in calls if span.cost is not None]
     if costs:
         return format_cost(fsum(costs))
-    return "unpriced" if any(map(lacks_a_price, calls)) else ""
+    return "unpriced" if any(map(is_unpriced_inference, calls)) else ""
 
 
-def lacks_a_price(span: SpanRecord) -> bool:
-    """Whether that is to be noticed: embeddings and reranks cost little, and are only in the count of the header."""
+def is_unpriced_inference(span: SpanRecord) -> bool:
+    """Tells whether a span is an unpriced inference. Embeddings and reranks cost little and do not stand out."""
     return span.cost_status == "unpriced" and call_kind(span.attributes) == "inference"
 
 
 def note(trace: SpanTree, span: SpanRecord) -> str:
-    """What is out of the ordinary about a span."""
+    """Returns what is unusual about a span, such as `✗ ValueError: no such order · 1,024 cached`."""
     parts = []
     if span.failed:
-        parts.append(failure(span, at_origin=trace.began_failing_at(span)))
+        parts.append(failure_text(span, at_origin=trace.began_failing_at(span)))
     if span.documents_count is not None:
         parts.append(_documents(span, span.documents_count))
     if span.outcome:
@@ -111,63 +110,63 @@ def note(trace: SpanTree, span: SpanRecord) -> str:
 
 
 def _folded_name(spans: Sequence[SpanRecord]) -> str:
-    """`… 38 more chat gpt-4o`, or `… 38 more: 19 model, 18 tools, 1 other` when they differ."""
+    """Returns `… 38 more chat gpt-4o`, or `… 38 more: 19 model, 18 tools, 1 other` if names differ."""
     names = Counter(printable(span.name) for span in spans)
     head = f"… {len(spans):,} more"
     if len(names) == 1:
         return f"{head} {next(iter(names))}"
-    kinds = [f"{count:,} {name}" for name, count in names.most_common(_NAMED)]
-    if others := len(spans) - sum(count for _, count in names.most_common(_NAMED)):
+    kinds = [f"{count:,} {name}" for name, count in names.most_common(limits.FOLDED_NAMES)]
+    if others := len(spans) - sum(count for _, count in names.most_common(limits.FOLDED_NAMES)):
         kinds.append(f"{others:,} other")
     return f"{head}: {', '.join(kinds)}"
 
 
 def summary(trace: SpanTree, *, reasons: bool = True) -> list[str]:
-    """Duration, tokens, cost, unpriced calls (with the reasons why) and errors of a trace, those that there are."""
+    """Returns the duration, tokens, cost, unpriced calls (with `reasons`) and errors of a trace; zeros are left out."""
     parts = [format_duration(trace.duration)]
     if trace.total_tokens:
         parts.append(f"{trace.total_tokens:,} tokens")
     if trace.cost is not None:
         parts.append(format_cost(trace.cost))
     if trace.unpriced:
-        count, why = unpriced(trace)
+        count, why = unpriced_text(trace)
         parts.append(f"{count} {why}" if why and reasons else count)
     if trace.errors:
         parts.append(plural(len(trace.errors), "error"))
     return parts
 
 
-def unpriced(trace: SpanTree) -> tuple[str, str]:
-    """How many calls have no price and why, the commonest reason first: `("3 unpriced", "(2 no_rate, 1 no_usage)")`."""
+def unpriced_text(trace: SpanTree) -> tuple[str, str]:
+    """Returns how many calls are unpriced, and why: `("3 unpriced", "(2 no_rate, 1 no_usage)")`."""
     reasons = Counter(printable(span.unpriced_reason) for span in trace.unpriced if span.unpriced_reason)
     whole = len(reasons) == 1 and reasons.total() == len(trace.unpriced)
-    said = [name if whole else f"{count:,} {name}" for name, count in reasons.most_common()]
-    return f"{len(trace.unpriced):,} unpriced", f"({', '.join(said)})" if said else ""
+    parts = [name if whole else f"{count:,} {name}" for name, count in reasons.most_common()]
+    return f"{len(trace.unpriced):,} unpriced", f"({', '.join(parts)})" if parts else ""
 
 
 def title(trace: SpanTree) -> str:
-    """The name of the root, and how many more roots there are."""
+    """Returns the name of the first root, and how many more roots there are."""
     more = f" + {plural(len(trace.roots) - 1, 'more root')}" if len(trace.roots) > 1 else ""
     return printable(trace.name) + more
 
 
-def attribution(trace: SpanTree) -> list[tuple[str, str]]:
-    """Who the trace was for, as its first root says: `[("tenant", "acme"), ("feature", "search")]`."""
+def attribution_labels(trace: SpanTree) -> list[tuple[str, str]]:
+    """Returns the attribution of the first root: `[("tenant", "acme"), ("feature", "search")]`."""
     attributes = trace.roots[0].attributes
     labels = [(name, attributes[key]) for key, name in _LABELS.items() if key in attributes]
     return [(name, printable(str(value))) for name, value in labels]
 
 
 def _documents(span: SpanRecord, count: int) -> str:
-    """`4 docs`, `20 → 4 docs`, `4 docs, best 0.91`."""
+    """Returns `4 docs`, `20 → 4 docs` or `4 docs, best 0.91`."""
     candidates = "" if span.candidates_count is None else f"{span.candidates_count:,} → "
     score = "" if span.top_score is None else f", best {span.top_score:.3g}"
     return f"{candidates}{plural(count, 'doc')}{score}"
 
 
-def failure(span: SpanRecord, *, at_origin: bool) -> str:
-    """`✗ ValueError: message`; the message is said once, where it comes from."""
+def failure_text(span: SpanRecord, *, at_origin: bool) -> str:
+    """Returns `✗ ValueError: message`; only the span where the failure began shows the message."""
     error_type = (span.error_type or "").rpartition(".")[2]
     message = span.error_message if at_origin else ""
-    said = dict.fromkeys(filter(None, (error_type, message)))  # some writers repeat the type as the message
-    return "✗ " + printable(": ".join(said) or "failed")
+    parts = dict.fromkeys(filter(None, (error_type, message)))  # some writers repeat the type as the message
+    return "✗ " + printable(": ".join(parts) or "failed")

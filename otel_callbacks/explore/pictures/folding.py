@@ -1,4 +1,4 @@
-"""Which spans of a trace get a row of their own, so that a big trace stays legible: the rest is summed up."""
+"""Chooses which spans of a big trace get a row of their own; the other spans are folded into rows that sum them up."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,16 @@ from itertools import chain, groupby
 
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.limits import ALIKE_SIBLINGS, PICTURE_CHILDREN, PICTURE_LEVELS
 
-_RUN = 5  # More alike siblings in a row than this are cut to one fewer and a row that counts the rest.
-_DEEP = 10  # Levels that are shown of a trace too big to show, except on the way to an error.
-_LEAST = 6  # Rows the children of one span get when there is little room left.
-_TOP = ""  # Stands for the parent of the roots.
+_ABOVE_ROOTS = ""  # takes the place of a span id, as the parent of the roots
 
 _Groups = list[list[SpanRecord]]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a picture: a span, or siblings folded together.
+    """One row of a picture, for a span or for several folded siblings.
 
     `hidden` are the spans below that have no row of their own.
     """
@@ -29,37 +27,37 @@ class Row:
 
     @property
     def folded(self) -> bool:
-        """Whether it stands for several siblings."""
+        """Tells whether the row stands for several siblings."""
         return len(self.spans) > 1
 
 
-def alike(spans: Sequence[SpanRecord]) -> Iterator[list[SpanRecord]]:
-    """Single spans, and the tails of long runs of alike ones."""
+def fold_siblings(spans: Sequence[SpanRecord]) -> Iterator[list[SpanRecord]]:
+    """Groups siblings: one span each, and in a long series of like spans one group for all after the first few."""
 
-    def kin(span: SpanRecord) -> tuple[str, str | None, str | None]:
+    def likeness(span: SpanRecord) -> tuple[str, str | None, str | None]:
         return span.name, span.error_type, span.outcome
 
-    for _, run in groupby(spans, key=kin):
-        members = list(run)
-        shown = len(members) if len(members) <= _RUN else _RUN - 1
+    for _, series in groupby(spans, key=likeness):
+        members = list(series)
+        shown = len(members) if len(members) <= ALIKE_SIBLINGS else ALIKE_SIBLINGS - 1
         yield from ([span] for span in members[:shown])
         if members[shown:]:
             yield members[shown:]
 
 
-def rows(trace: SpanTree, most: int) -> list[Row]:
-    """At most about `most` rows, parents first.
+def rows(trace: SpanTree, limit: int) -> list[Row]:
+    """Returns about `limit` rows at most, parents first.
 
-    Long runs of alike siblings are folded in any case. When that is not enough, room is shared out from the
-    top down, what leads to an error first: a span with many children shows the first ones, the last and some
-    that failed, and what is too deep is folded into its ancestor.
+    Long series of like siblings are always folded. If that is not enough, rows are given out from the top down, to
+    the ancestors of errors first. A span with many children then shows the first ones, the last one and some that
+    lead to errors; deep levels are folded into their ancestor.
     """
-    return list(_walk(trace, _shown(trace, most, share=False) or _shown(trace, most, share=True)))
+    return list(_walk(trace, _shown(trace, limit, trim=False) or _shown(trace, limit, trim=True)))
 
 
 def _walk(trace: SpanTree, shown: Mapping[str, _Groups]) -> Iterator[Row]:
-    stack = [iter(shown[_TOP])]
-    while stack:  # not recursion: a trace may be deeper than Python's limit
+    stack = [iter(shown[_ABOVE_ROOTS])]
+    while stack:  # no recursion, because a trace may be deeper than Python's limit
         group = next(stack[-1], None)
         if group is None:
             stack.pop()
@@ -74,37 +72,42 @@ def _walk(trace: SpanTree, shown: Mapping[str, _Groups]) -> Iterator[Row]:
             yield Row(depth, tuple(group), below)
 
 
-def _shown(trace: SpanTree, most: int, *, share: bool) -> dict[str, _Groups]:
-    """The groups of children to show, by their parent's id; without `share` all or, when too many, none."""
-    erring = _leading_to_errors(trace)
+def _shown(trace: SpanTree, limit: int, *, trim: bool) -> dict[str, _Groups]:
+    """Returns the groups of children to show, by their parent's id.
+
+    Without `trim`, the result is empty if not everything fits.
+    """
+    error_paths = _error_paths(trace)
     shown: dict[str, _Groups] = {}
-    room, order = most, 0
-    waiting: list[tuple[bool, int, int, str, Sequence[SpanRecord]]] = [(False, 0, 0, _TOP, trace.roots)]
+    room, order = limit, 0
+    waiting: list[tuple[bool, int, int, str, Sequence[SpanRecord]]] = [
+        (False, 0, 0, _ABOVE_ROOTS, trace.roots)
+    ]
     while waiting:
         _, depth, _, parent, children = heappop(waiting)
-        groups = list(alike(children))
-        if share:
-            groups = _trimmed(groups, max(_LEAST, room // 2), erring)
+        groups = list(fold_siblings(children))
+        if trim:
+            groups = _trimmed(groups, max(PICTURE_CHILDREN, room // 2), error_paths)
         if len(groups) > room:
-            if not share:
+            if not trim:
                 return {}
             continue
         room -= len(groups)
         shown[parent] = groups
         for span in (group[0] for group in groups if len(group) == 1):
-            calm = span.span_id not in erring
-            if (below := trace.children_of(span)) and not (share and calm and depth >= _DEEP):
+            is_calm = span.span_id not in error_paths
+            if (below := trace.children_of(span)) and not (trim and is_calm and depth >= PICTURE_LEVELS):
                 order += 1
-                heappush(waiting, (calm, depth + 1, order, span.span_id, below))
+                heappush(waiting, (is_calm, depth + 1, order, span.span_id, below))
     return shown
 
 
-def _trimmed(groups: _Groups, most: int, erring: set[str]) -> _Groups:
-    """At most `most` groups: the first ones, the last and some that lead to an error; the others are joined."""
-    if len(groups) <= most:
+def _trimmed(groups: _Groups, limit: int, error_paths: set[str]) -> _Groups:
+    """Returns at most `limit` groups: the first ones, the last and some that lead to errors; the others are joined."""
+    if len(groups) <= limit:
         return groups
-    failing = [index for index, group in enumerate(groups) if group[0].span_id in erring][: most // 4]
-    keep = {*range(most - 2 - 2 * len(failing)), *failing, len(groups) - 1}
+    failing = [index for index, group in enumerate(groups) if group[0].span_id in error_paths][: limit // 4]
+    keep = {*range(limit - 2 - 2 * len(failing)), *failing, len(groups) - 1}
     trimmed: _Groups = []
     for kept, indexes in groupby(range(len(groups)), key=keep.__contains__):
         part = [groups[index] for index in indexes]
@@ -112,13 +115,13 @@ def _trimmed(groups: _Groups, most: int, erring: set[str]) -> _Groups:
     return trimmed
 
 
-def _leading_to_errors(trace: SpanTree) -> set[str]:
-    """Ids of the spans that failed by themselves, and of their ancestors."""
+def _error_paths(trace: SpanTree) -> set[str]:
+    """Returns the ids of the spans where a failure began, and of their ancestors."""
     parents = {span.span_id: span.parent_id for span in trace.spans}
-    erring: set[str] = set()
+    paths: set[str] = set()
     for span in trace.errors:
         above: str | None = span.span_id
-        while above in parents and above not in erring:
-            erring.add(above)
+        while above in parents and above not in paths:
+            paths.add(above)
             above = parents[above]
-    return erring
+    return paths

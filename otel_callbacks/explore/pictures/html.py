@@ -1,27 +1,23 @@
-"""A trace in plain HTML: its documents, prompts and answers, tools, and where else it can be seen.
+"""Draws a trace as plain HTML: its documents, prompts, answers and tools, and links to back ends.
 
-No style sheet, script or id; GitHub and nbconvert's sanitiser strip attributes, and it still reads the same.
+The HTML has no style sheet, script or id. It reads the same where GitHub or nbconvert's sanitiser strip attributes.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from otel_callbacks import semconv
+from otel_callbacks import limits, semconv
 from otel_callbacks.explore.pictures import markup
-from otel_callbacks.explore.pictures.cells import attribution, failure, summary, title
-from otel_callbacks.explore.pictures.columns import fit, fit_ends
-from otel_callbacks.explore.pictures.links import links_of
+from otel_callbacks.explore.pictures.cells import attribution_labels, failure_text, summary, title
+from otel_callbacks.explore.pictures.formatting import plural, printable
+from otel_callbacks.explore.pictures.links import trace_links
+from otel_callbacks.explore.pictures.monospace import fit, fit_ends
 from otel_callbacks.explore.pictures.svg import render_svg
-from otel_callbacks.explore.pictures.wording import plural, printable
-from otel_callbacks.explore.spans.captured import Said, input_messages, named_objects, output_messages
+from otel_callbacks.explore.spans.content import Message, input_messages, named_json_objects, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.tree import SpanTree
 
-_MOST_DOCUMENTS = 20  # of one retrieval
-_MOST_SPANS = 12  # retrievals, model calls, errors, each
-_MOST_MESSAGES = 12  # asked, and answered, in one call
-_PAGE_EXCERPT = 20_000  # a page is where people go to read all of it
-_BAR = 10  # characters of a full score bar
+_SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
 _HOW_TO_CAPTURE = (
     'content not captured: <code>OTelCallbackHandler(content="spans")</code> or '
@@ -29,22 +25,22 @@ _HOW_TO_CAPTURE = (
 )
 
 
-def render_html(trace: SpanTree, excerpt: int = 600) -> str:
-    """`trace` as a fragment of HTML that goes with its picture, and says enough without it.
+def render_html(trace: SpanTree, excerpt: int = limits.EXCERPT_CHARACTERS) -> str:
+    """Returns `trace` as an HTML fragment, which is complete with or without the picture of the trace.
 
-    Of each prompt and answer that was captured it has `excerpt` characters.
+    It shows the first `excerpt` characters of each recorded prompt and answer.
     """
-    said = _conversations(trace, excerpt)
-    parts = [_header(trace), *_errors(trace), *_documents(trace), *said, *_tools(trace)]
+    conversations = _conversations(trace, excerpt)
+    parts = [_header(trace), *_errors(trace), *_documents(trace), *conversations, *_tools(trace)]
     return "<div>\n" + "\n".join(parts) + "\n</div>\n"
 
 
 def page(trace: SpanTree) -> str:
-    """`trace` as a complete HTML document: the picture, then the rest."""
+    """Returns `trace` as a complete HTML document: the picture, then the rest."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{markup.words(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
-        f"{render_svg(trace)}\n{render_html(trace, excerpt=_PAGE_EXCERPT)}</body>\n</html>\n"
+        f"<title>{markup.escaped(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
+        f"{render_svg(trace)}\n{render_html(trace, excerpt=limits.PAGE_EXCERPT_CHARACTERS)}</body>\n</html>\n"
     )
 
 
@@ -56,16 +52,17 @@ _PAGE_STYLE = (
 
 
 def _header(trace: SpanTree) -> str:
-    labels = [f"{name} {value}" for name, value in attribution(trace)]
-    facts = " · ".join(markup.words(fact) for fact in (*summary(trace), *labels))
-    seen = "".join(f" · {markup.link(label, address)}" for label, address in links_of(trace))
-    name, shown_id = markup.words(title(trace)), markup.words(trace.trace_id)
-    return markup.line(f"<b>{name}</b> · {facts} · trace <code>{shown_id}</code>{seen}")
+    labels = [f"{name} {value}" for name, value in attribution_labels(trace)]
+    facts = " · ".join(markup.escaped(fact) for fact in (*summary(trace), *labels))
+    links = "".join(f" · {markup.link(label, address)}" for label, address in trace_links(trace))
+    name, shown_id = markup.escaped(title(trace)), markup.escaped(trace.trace_id)
+    return markup.line(f"<b>{name}</b> · {facts} · trace <code>{shown_id}</code>{links}")
 
 
 def _errors(trace: SpanTree) -> Iterator[str]:
-    for span in trace.errors[:_MOST_SPANS]:
-        yield markup.line(f"{markup.words(failure(span, at_origin=True), 600)} · {markup.words(span.name)}")
+    for span in trace.errors[: limits.HTML_SPANS]:
+        failure = markup.escaped(failure_text(span, at_origin=True), limits.EXCERPT_CHARACTERS)
+        yield markup.line(f"{failure} · {markup.escaped(span.name)}")
     yield from _more(trace.errors, "error")
 
 
@@ -74,14 +71,14 @@ def _documents(trace: SpanTree) -> Iterator[str]:
     by_span = [
         (span_id, list(found)) for span_id, found in groupby(trace.documents(), key=lambda d: d.span_id)
     ]
-    for span_id, found in by_span[:_MOST_SPANS]:
-        by = f" by {markup.words(found[0].score_kind)}" if found[0].score_kind else ""
-        asked = f" for <i>{markup.words(found[0].query)}</i>" if found[0].query else ""
+    for span_id, found in by_span[: limits.HTML_SPANS]:
+        by = f" by {markup.escaped(found[0].score_kind)}" if found[0].score_kind else ""
+        query = f" for <i>{markup.escaped(found[0].query)}</i>" if found[0].query else ""
         yield markup.line(
-            f"<b>{markup.words(names[span_id])}</b> · {plural(len(found), 'document')}{by}{asked}"
+            f"<b>{markup.escaped(names[span_id])}</b> · {plural(len(found), 'document')}{by}{query}"
         )
         yield _document_table(found)
-        yield from _more(found, "document", _MOST_DOCUMENTS)
+        yield from _more(found, "document", limits.HTML_DOCUMENTS)
     yield from _more(by_span, "retrieval")
 
 
@@ -100,19 +97,19 @@ def _document_table(found: Sequence[RetrievedDocument]) -> str:
             _mark(document.in_prompt),
             _mark(document.cited),
         )
-        for document in found[:_MOST_DOCUMENTS]
+        for document in found[: limits.HTML_DOCUMENTS]
     ]
     return markup.table([_DOCUMENT_HEADS, *rows], [document.text or "" for document in found])
 
 
 def score_bar(document: RetrievedDocument, best: float) -> str:
-    """A bar of block characters: the score's share of 1, or of the `best` one where scores go beyond that."""
+    """Returns a bar of block characters: the score's share of 1, or of the `best` score if that is above 1."""
     score = document.score or 0.0
     share = score / max(1.0, best)
     if document.score_kind == "distance":
         share = best / score if score > best else 1.0
-    full = round(_BAR * min(1.0, max(0.0, share)))
-    return "█" * full + "░" * (_BAR - full)
+    full = round(_SCORE_BAR * min(1.0, max(0.0, share)))
+    return "█" * full + "░" * (_SCORE_BAR - full)
 
 
 def _best(found: Sequence[RetrievedDocument]) -> float:
@@ -132,7 +129,7 @@ def _mark(yes: bool | None) -> str:
 
 
 def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
-    """What models were asked and answered, each message where it first appears."""
+    """Yields the messages of the model calls, each message where it first appears."""
     calls = [span for span in trace.model_calls if span.operation not in (semconv.EMBEDDINGS, semconv.RERANK)]
     if not calls:
         return
@@ -140,21 +137,21 @@ def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
     if not captured:
         yield markup.line(f"<i>{_HOW_TO_CAPTURE}</i>")
         return
-    before: tuple[Said, ...] = ()
-    for span in captured[:_MOST_SPANS]:
-        asked, answered = input_messages(span), output_messages(span)
-        known = max(_same(before, asked), len(asked) - _MOST_MESSAGES)
+    before: tuple[Message, ...] = ()
+    for span in captured[: limits.HTML_SPANS]:
+        inputs, outputs = input_messages(span), output_messages(span)
+        hidden = max(_shared_beginning(before, inputs), len(inputs) - limits.HTML_MESSAGES)
         yield markup.line(
-            f"<b>{markup.words(span.name)}</b>" + (f" · {plural(known, 'message')} before" * bool(known))
+            f"<b>{markup.escaped(span.name)}</b>" + (f" · {plural(hidden, 'message')} before" * bool(hidden))
         )
-        said = (*asked[known:], *answered[:_MOST_MESSAGES])
-        yield markup.conversation(((message.role, message.text) for message in said), excerpt)
-        before = asked + answered
+        shown = (*inputs[hidden:], *outputs)
+        yield markup.conversation(((message.role, message.text) for message in shown), excerpt)
+        before = inputs + outputs
     yield from _more(captured, "model call")
 
 
-def _same(before: Sequence[Said], now: Sequence[Said]) -> int:
-    """How many messages `now` begins with that were there before."""
+def _shared_beginning(before: Sequence[Message], now: Sequence[Message]) -> int:
+    """Returns how many messages at the beginning of `now` are the same as in `before`."""
     pairs = zip(before, now, strict=False)
     return next(
         (place for place, (one, other) in enumerate(pairs) if one != other), min(len(before), len(now))
@@ -162,12 +159,12 @@ def _same(before: Sequence[Said], now: Sequence[Said]) -> int:
 
 
 def _tools(trace: SpanTree) -> Iterator[str]:
-    """How many tokens went into the results of tools, by agent."""
+    """Yields a table of the input tokens spent on tools for each agent."""
     for span in trace.spans:
-        if used := named_objects(span, semconv.ROLLUP_TOOLS):
+        if used := named_json_objects(span, semconv.ROLLUP_TOOLS):
             heads = list(dict.fromkeys(name for use in used.values() for name in use))
             rows = [[_cell(tool), *(_cell(use.get(name)) for name in heads)] for tool, use in used.items()]
-            yield markup.line(f"<b>{markup.words(span.name)}</b> · input tokens spent on tools")
+            yield markup.line(f"<b>{markup.escaped(span.name)}</b> · input tokens spent on tools")
             yield markup.table([["tool", *(_cell(name.replace("_", " ")) for name in heads)], *rows])
 
 
@@ -177,5 +174,5 @@ def _cell(value: object) -> str:
     return "" if value is None else fit(printable(str(value)), 40)
 
 
-def _more(all_of: Sequence[object], noun: str, shown: int = _MOST_SPANS) -> list[str]:
+def _more(all_of: Sequence[object], noun: str, shown: int = limits.HTML_SPANS) -> list[str]:
     return [markup.line(f"… {plural(len(all_of) - shown, f'more {noun}')}")] if len(all_of) > shown else []

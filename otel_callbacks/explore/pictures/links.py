@@ -1,4 +1,4 @@
-"""Where a trace can be seen in the back ends it was sent to."""
+"""Links to a trace in the back ends that received it."""
 
 from collections.abc import Mapping
 from string import Formatter
@@ -10,12 +10,12 @@ _templates: dict[str, str] = {}
 
 
 def set_links(templates: Mapping[str, str]) -> None:
-    """Sets the links that are shown with every trace, by their label; they replace those set before.
+    """Sets the links that are shown with every trace, by label; they replace earlier links.
 
     `set_links({"jaeger": "http://localhost:16686/trace/{trace_id}"})`
 
     Raises:
-        ValueError: a template is not an http address, or has no or another placeholder than `{trace_id}`.
+        ValueError: A template is not an http(s) address, or its only placeholder is not `{trace_id}`.
     """
     for label, template in templates.items():
         if not template.startswith(("http://", "https://")) or _fields(template) != _FIELDS:
@@ -26,8 +26,8 @@ def set_links(templates: Mapping[str, str]) -> None:
     _templates.update(templates)
 
 
-def links_of(trace: SpanTree) -> list[tuple[str, str]]:
-    """Label and address of each link of `trace`."""
+def trace_links(trace: SpanTree) -> list[tuple[str, str]]:
+    """Returns the label and address of each link for `trace`."""
     return [(label, template.format(trace_id=trace.trace_id)) for label, template in _templates.items()]
 
 

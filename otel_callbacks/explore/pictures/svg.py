@@ -1,21 +1,22 @@
-"""A trace as a picture: header, and the waterfall of its spans on one time axis.
+"""Draws a trace as an SVG picture: a header, and a waterfall of its spans on one time axis.
 
-Static SVG that survives being shown in other places: presentation attributes only, no style sheet, script, id,
-font or image from elsewhere, and a card of its own under it, so that it looks the same in light and dark.
+The picture looks the same wherever it is embedded. It has presentation attributes only: no style sheet, script, id,
+or external font or image. Its white background keeps it readable in light and dark themes.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from otel_callbacks import limits
 from otel_callbacks.explore.pictures.axis import Axis
 from otel_callbacks.explore.pictures.cells import (
-    attribution,
-    failure,
-    lacks_a_price,
+    attribution_labels,
+    failure_text,
+    is_unpriced_inference,
     summary,
     title,
-    unpriced,
+    unpriced_text,
 )
 from otel_callbacks.explore.pictures.colours import (
     AMBER,
@@ -27,24 +28,21 @@ from otel_callbacks.explore.pictures.colours import (
     MUTED,
     RED,
     RED_PAPER,
-    kind_of,
+    category_of,
 )
-from otel_callbacks.explore.pictures.drawing import FONT, clip, element, line, rect, text, width_of
 from otel_callbacks.explore.pictures.folding import Row, rows
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.svg_elements import FONT, clip, element, line, rect, text, width_of
 from otel_callbacks.explore.pictures.waterfall import (
-    HEADING,
+    HEADING_SIZE,
     ROW_HEIGHT,
-    Columns,
+    Layout,
     cells_of,
     draw_row,
     guides,
     quiet_verb,
 )
-from otel_callbacks.explore.pictures.wording import format_cost, format_duration, plural, printable
 from otel_callbacks.explore.spans.tree import SpanTree
-
-_MOST_ROWS = 40
-_MOST_ERRORS = 3  # said in full under the header; every failed bar is red anyway
 
 _WIDTH = 900.0
 _LEFT, _RIGHT = 20.0, 880.0
@@ -53,14 +51,14 @@ _ERROR_LINE = 22.0
 
 
 def render_svg(trace: SpanTree) -> str:
-    """`trace` as an SVG document, 900 pixels wide and as high as its rows ask for.
+    """Returns `trace` as an SVG document, 900 pixels wide and as high as its rows.
 
-    Big traces are folded, not shrunk: `… 38 more chat gpt-4o` stands for siblings, `+14` for what is below.
+    A big trace is folded, not shrunk: `… 38 more chat gpt-4o` stands for siblings, `+14` for hidden spans below.
     """
-    shown = rows(trace, _MOST_ROWS)
+    shown = rows(trace, limits.PICTURE_ROWS)
     cells = [cells_of(trace, row) for row in shown]
-    columns = Columns.of(shown, cells, _LEFT, _RIGHT)
-    axis = Axis.of(trace, columns.bars, columns.bars_end)
+    layout = Layout.of(shown, cells, _LEFT, _RIGHT)
+    axis = Axis.of(trace, layout.bars, layout.bars_end)
     errors = _error_lines(trace)
     top = _FIGURES + 36 + _ERROR_LINE * len(errors)
     bottom = top + ROW_HEIGHT * len(shown)
@@ -69,11 +67,11 @@ def render_svg(trace: SpanTree) -> str:
         rect(0.5, 0.5, _WIDTH - 1, height - 1, CARD, rx=8, stroke=BORDER),
         *_header(trace),
         *_errors(errors),
-        *_headings(columns, top - 10),
+        *_headings(layout, top - 10),
         *_grid(axis, top, bottom),
         *guides(shown, _LEFT, top, BORDER),
         *(
-            draw_row(trace, row, cell, axis, columns, top + ROW_HEIGHT * number)
+            draw_row(trace, row, cell, axis, layout, top + ROW_HEIGHT * number)
             for number, (row, cell) in enumerate(zip(shown, cells, strict=True))
         ),
         *_legend(trace, shown, bottom + 24),
@@ -87,7 +85,7 @@ def render_svg(trace: SpanTree) -> str:
         viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
         font_family=FONT,
         role="img",
-        aria_label=" · ".join((title(trace)[:200], *summary(trace))),
+        aria_label=" · ".join((title(trace)[: limits.LINE_CHARACTERS], *summary(trace))),
     )
 
 
@@ -102,13 +100,13 @@ def _header(trace: SpanTree) -> Iterator[str]:
         yield text(figure, x, 60, 15, colour, font_weight="600")
         yield text(label, x, 75, 10, MUTED)
         x += max(width_of(figure, 15), width_of(label, 10)) + 28
-    if labels := attribution(trace):
+    if labels := attribution_labels(trace):
         words = " · ".join(f"{name} {value}" for name, value in labels)
         yield text(clip(words, _RIGHT - x, 11), _RIGHT, 60, 11, MUTED, text_anchor="end")
 
 
 def _figures(trace: SpanTree) -> Iterator[tuple[str, str, str]]:
-    """The numbers of the header, each with its label and colour."""
+    """Yields the figures of the header, each with its label and colour."""
     yield format_duration(trace.duration), plural(len(trace.spans), "span"), INK
     if trace.total_tokens:
         label = f"tokens: {trace.input_tokens:,} in, {trace.output_tokens:,} out"
@@ -116,23 +114,23 @@ def _figures(trace: SpanTree) -> Iterator[tuple[str, str, str]]:
     if trace.cost is not None:
         yield format_cost(trace.cost), "cost", INK
     if trace.unpriced:
-        count, why = unpriced(trace)
-        colour = AMBER if any(map(lacks_a_price, trace.unpriced)) else MUTED
+        count, why = unpriced_text(trace)
+        colour = AMBER if any(map(is_unpriced_inference, trace.unpriced)) else MUTED
         yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), colour
     if trace.errors:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
 
 
 def _error_lines(trace: SpanTree) -> list[tuple[str, str]]:
-    """What failed and where, the same failures together, as many as there is room for."""
-    lines = Counter((failure(span, at_origin=True), printable(span.name)) for span in trace.errors)
-    said = [
+    """Returns what failed and where, with like failures counted together; the commonest ones, then how many others."""
+    lines = Counter((failure_text(span, at_origin=True), printable(span.name)) for span in trace.errors)
+    shown = [
         (what, f"{where} ×{count:,}" if count > 1 else where)
-        for (what, where), count in lines.most_common(_MOST_ERRORS)
+        for (what, where), count in lines.most_common(limits.PICTURE_ERRORS)
     ]
-    if more := len(lines) - len(said):
-        said.append((f"… and {plural(more, 'other failure')}", ""))
-    return said
+    if more := len(lines) - len(shown):
+        shown.append((f"… and {plural(more, 'other failure')}", ""))
+    return shown
 
 
 def _errors(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -146,17 +144,17 @@ def _errors(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield element("text", escape(shown), place, x=_LEFT + 10, y=y, font_size=11, fill=RED)
 
 
-def _headings(columns: Columns, y: float) -> Iterator[str]:
+def _headings(layout: Layout, y: float) -> Iterator[str]:
     def heading(words: str, x: float) -> str:
-        return text(words, x, y, HEADING, FAINT, text_anchor="end")
+        return text(words, x, y, HEADING_SIZE, FAINT, text_anchor="end")
 
-    yield heading("time", columns.duration)
-    if columns.tokens_in:
-        yield heading("tokens in", columns.tokens_in)
-    if columns.tokens_out:
-        yield heading("out", columns.tokens_out)
-    if columns.cost:
-        yield heading("cost", columns.cost)
+    yield heading("time", layout.duration)
+    if layout.tokens_in:
+        yield heading("tokens in", layout.tokens_in)
+    if layout.tokens_out:
+        yield heading("out", layout.tokens_out)
+    if layout.cost:
+        yield heading("cost", layout.cost)
 
 
 def _grid(axis: Axis, top: float, bottom: float) -> Iterator[str]:
@@ -167,13 +165,13 @@ def _grid(axis: Axis, top: float, bottom: float) -> Iterator[str]:
 
 
 def _legend(trace: SpanTree, shown: Sequence[Row], y: float) -> Iterator[str]:
-    """The kinds that occur, in the order in which they first do, and the marks that need a word."""
+    """Yields the legend: the categories that occur, in order of occurrence, and other marks."""
     spans = [span for row in shown for span in row.spans]
     x = _LEFT
-    for kind in dict.fromkeys(map(kind_of, spans)):
-        yield rect(x, y - 8, 8, 8, kind.colour, rx=2)
-        yield text(kind.name, x + 13, y, 10, MUTED)
-        x += 13 + width_of(kind.name, 10) + 16
+    for category in dict.fromkeys(map(category_of, spans)):
+        yield rect(x, y - 8, 8, 8, category.colour, rx=2)
+        yield text(category.name, x + 13, y, 10, MUTED)
+        x += 13 + width_of(category.name, 10) + 16
     if any(span.time_to_first_chunk is not None for span in spans):
         yield line(x + 4, y - 10, x + 4, y + 2, INK, stroke_width=1.5)
         yield text("first token", x + 12, y, 10, MUTED)

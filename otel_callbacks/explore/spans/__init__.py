@@ -1,1 +1,1 @@
-"""Finished spans as plain data, the tree they form, and what they carry: the ground of `explore`."""
+"""Finished spans as plain data, the tree that they form, and the documents and messages that they carry."""

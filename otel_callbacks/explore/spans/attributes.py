@@ -1,4 +1,4 @@
-"""Attribute values as plain Python, whichever way a span came."""
+"""Converts attribute values of the SDK and of OTLP JSON to plain Python values."""
 
 import base64
 import json
@@ -15,12 +15,12 @@ _SCALARS = (str, bool, int, float, bytes)
 
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
-    """Attributes as the SDK keeps them; arrays come out as tuples."""
+    """Returns attributes of the SDK as plain values; arrays become tuples."""
     return {name: _plain(value) for name, value in (attributes or {}).items()}
 
 
 def _plain(value: Any) -> AttributeValue:
-    if value is None or isinstance(value, _SCALARS):  # nearly all are, and asking for the rest is slow
+    if value is None or isinstance(value, _SCALARS):  # nearly all are; checking for a Mapping is slow
         scalar: AttributeValue = value
         return scalar
     if isinstance(value, Mapping):
@@ -29,12 +29,12 @@ def _plain(value: Any) -> AttributeValue:
 
 
 def otlp_attributes(holder: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    """The `attributes` of an object of an OTLP JSON document: a resource, span, event or link."""
+    """Returns the `attributes` of a resource, span, event or link of an OTLP JSON document."""
     return {pair["key"]: _otlp_value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
 
 
 def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
-    """The Python value of an OTLP `AnyValue`, whose single key names its type."""
+    """Returns the Python value of an OTLP `AnyValue`, whose single key names its type."""
     for kind, content in value.items():
         match kind:
             case "stringValue" | "boolValue":
@@ -42,7 +42,7 @@ def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
                 return plain
             case "intValue":  # a string, because JSON numbers lose digits beyond 2**53
                 return int(content)
-            case "doubleValue":  # may be the strings NaN, Infinity and -Infinity
+            case "doubleValue":  # JSON writers use the strings NaN, Infinity and -Infinity
                 return float(content)
             case "arrayValue":
                 return tuple(map(_otlp_value, content.get("values") or ()))
@@ -56,23 +56,23 @@ def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
 
 
 def integer(value: Any) -> int | None:
-    """`value` if it is a whole number; a truth value is none."""
+    """Returns `value` if it is an integer, else None. A bool is not an integer."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def number(value: Any) -> float | None:
-    """`value` if it is a number; a truth value is none."""
+    """Returns `value` if it is a number, else None. A bool is not a number."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def items(value: Any) -> Sequence[Any] | None:
-    """What a list holds, or JSON text of one; None for anything else, such as JSON cut off by a limit."""
-    value = parsed(value)
+def json_list(value: Any) -> Sequence[Any] | None:
+    """Returns a list, or the list that a JSON text holds; None for anything else, such as JSON that was cut off."""
+    value = json_value(value)
     return value if isinstance(value, list | tuple) else None
 
 
-def parsed(value: Any) -> Any:
-    """What JSON text stands for; None if it is none. Anything but a text is returned as it is."""
+def json_value(value: Any) -> Any:
+    """Parses JSON text; None if the text is not JSON. A value that is not text is returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -82,15 +82,15 @@ def parsed(value: Any) -> Any:
 
 
 def attributes_to_json(attributes: Attributes) -> str:
-    """Attributes as JSON text; bytes and numbers that JSON lacks are written as OTLP writes them."""
+    """Writes attributes as JSON text. Bytes, NaN and infinities, which JSON lacks, are written as OTLP writes them."""
     try:
         return _encode(attributes)
-    except ValueError:  # NaN or an infinity is somewhere in it
+    except ValueError:  # they contain NaN or an infinity
         return _encode(_finite(attributes))
 
 
 def attributes_from_json(text: str) -> dict[str, AttributeValue]:
-    """The attributes that `attributes_to_json` wrote."""
+    """Reads the attributes that `attributes_to_json` wrote."""
     has_otlp = '"bytesValue"' in text or '"doubleValue"' in text
     return plain_attributes(json.loads(text, object_hook=_otlp_to_plain if has_otlp else None))
 

@@ -1,4 +1,4 @@
-"""The documents of a trace: which were found, how they scored, and how far each of them came."""
+"""The retrieved documents of a trace: their ranks and scores, and whether they were kept, in the prompt and cited."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from typing import Any
 
 from otel_callbacks import semconv
 from otel_callbacks.explore.spans.attributes import integer, number
-from otel_callbacks.explore.spans.captured import objects, query_of
+from otel_callbacks.explore.spans.content import json_objects, query_text
 from otel_callbacks.explore.spans.records import SpanRecord
 
-_FINDERS = (semconv.RETRIEVAL, semconv.RERANK)
-_SOURCES = ("source", "file_path", "file_name", "url")  # of document metadata
+_OPERATIONS = (semconv.RETRIEVAL, semconv.RERANK)
+_SOURCES = ("source", "file_path", "file_name", "url")  # keys of document metadata
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievedDocument:
-    """One document that a retrieval found or a rerank kept; what was not recorded is None.
+    """One document that a retrieval returned or a rerank kept. Fields that were not recorded are None.
 
-    `rank` counts from 1, `rank_before` is the one it had before a rerank. `kept` tells whether the rerank that
-    followed kept it, `in_prompt` whether it reached a prompt and `cited` whether an answer cites it. `size` is
-    in characters; `query` and `text` are there when content was captured.
+    `rank` counts from 1; `rank_before` is the rank before a rerank. `kept` tells whether the next rerank kept the
+    document, `in_prompt` whether its text is in a prompt, and `cited` whether an answer cites it. `size` is in
+    characters. `query` and `text` need content recording.
     """
 
     trace_id: str
@@ -42,7 +42,7 @@ class RetrievedDocument:
 
     @property
     def key(self) -> str:
-        """Its id, or `#rank` when it has none."""
+        """The id of the document, or `#rank` if it has no id."""
         return self.id or f"#{self.rank}"
 
 
@@ -52,17 +52,18 @@ def documents(spans: Sequence[SpanRecord]) -> list[RetrievedDocument]:
     cited = _marked(spans, semconv.RAG_CITED_DOCUMENTS, semconv.RAG_DOCUMENTS_CITED)
     found = []
     for place, span in enumerate(spans):
-        if span.operation in _FINDERS:
+        if span.operation in _OPERATIONS:
             kept = _kept_after(spans[place + 1 :])
             found += [_row(span, item, kept, in_prompt, cited) for item in _items(span)]
     return found
 
 
 def _items(span: SpanRecord) -> list[dict[str, Any]]:
-    """What is recorded of the documents of a span: their facts, and their text where it was captured."""
-    facts = objects(span, semconv.RAG_DOCUMENTS)
+    """Returns the recorded documents of a span as dictionaries, with their text if content was recorded."""
+    facts = json_objects(span, semconv.RAG_DOCUMENTS)
     captured = [
-        _from_content(place, item) for place, item in enumerate(objects(span, semconv.RETRIEVAL_DOCUMENTS))
+        _from_content(place, item)
+        for place, item in enumerate(json_objects(span, semconv.RETRIEVAL_DOCUMENTS))
     ]
     if not facts:
         return captured
@@ -75,7 +76,7 @@ def _items(span: SpanRecord) -> list[dict[str, Any]]:
 
 
 def _from_content(place: int, item: Mapping[str, Any]) -> dict[str, Any]:
-    """A document of `gen_ai.retrieval.documents`, whose places count from 0."""
+    """Returns a document of `gen_ai.retrieval.documents`, whose `rank_before` counts from 0."""
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     before = item.get("rank_before")
@@ -101,7 +102,7 @@ def _row(
         trace_id=span.trace_id,
         span_id=span.span_id,
         operation=span.operation or "",
-        query=query_of(span),
+        query=query_text(span),
         rank=integer(item.get("rank")) or 0,
         rank_before=integer(item.get("rank_before")),
         id=_text(item.get("id")),
@@ -119,7 +120,10 @@ def _row(
 
 
 def _kept_after(later: Sequence[SpanRecord]) -> frozenset[str] | None:
-    """What the next rerank kept; None when there was none before a model was called, or it did not say."""
+    """Returns the keys of the documents that the next rerank kept.
+
+    None if no rerank comes before the next model call, or if its documents were not recorded.
+    """
     for span in later:
         if span.operation == semconv.RERANK:
             items = _items(span)
@@ -130,7 +134,7 @@ def _kept_after(later: Sequence[SpanRecord]) -> frozenset[str] | None:
 
 
 def _marked(spans: Sequence[SpanRecord], names: str, count: str) -> frozenset[str] | None:
-    """The documents that any span lists under `names`; None when no span says, not even a count of 0."""
+    """Returns the keys that any span lists under `names`; None if no span has `names` or `count`."""
     if not any(names in span.attributes or count in span.attributes for span in spans):
         return None
     lists = (span.attributes.get(names) for span in spans)

@@ -1,7 +1,7 @@
-"""Finished spans as plain data.
+"""Finished spans as plain data, made from spans of the OpenTelemetry SDK or of OTLP JSON documents.
 
-Two doors lead in, a span of the OpenTelemetry SDK and a span of an OTLP JSON document, and both give the same
-record. Nothing here imports the SDK or a framework, so a file can be read where neither is installed.
+Both sources give the same record. This module imports neither the SDK nor a framework, so a trace file can be read
+where neither is installed.
 """
 
 from collections.abc import Mapping
@@ -13,26 +13,20 @@ from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind
 from otel_callbacks.explore.spans.attributes import (
     Attributes,
     integer,
-    items,
+    json_list,
     number,
     otlp_attributes,
     plain_attributes,
 )
 
-_KINDS = (
-    "INTERNAL",
-    "INTERNAL",
-    "SERVER",
-    "CLIENT",
-    "PRODUCER",
-    "CONSUMER",
-)  # OTLP 0, unspecified, is internal
+# In the order of OTLP's enum; 0 is "unspecified", which OTLP reads as internal.
+_KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUS_CODES = ("UNSET", "OK", "ERROR")
 
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """Something that happened during a span; `time_ns` is nanoseconds since the epoch."""
+    """An event of a span; `time_ns` is in nanoseconds since the epoch."""
 
     name: str
     time_ns: int
@@ -41,7 +35,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class LinkRecord:
-    """A pointer from a span to one it is not the child of; ids are lower-case hex."""
+    """A link from a span to another span that is not its parent; ids are lower-case hex."""
 
     trace_id: str
     span_id: str
@@ -52,10 +46,10 @@ class LinkRecord:
 class SpanRecord:
     """One finished span.
 
-    Ids are lower-case hex (32 and 16 digits), times nanoseconds since the epoch (`end_ns` is 0 while unknown,
-    as in OTLP). `kind` is `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER` or `CONSUMER`; `status` is `UNSET`, `OK`
-    or `ERROR`. Arrays among the attributes are tuples. The properties read attributes leniently: what is
-    absent or of another type than the conventions ask for is None.
+    Ids are lower-case hex (32 and 16 digits). Times are nanoseconds since the epoch; an `end_ns` of 0 means that
+    the end is unknown, as in OTLP. `kind` is `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER` or `CONSUMER`; `status` is
+    `UNSET`, `OK` or `ERROR`. Arrays among the attributes are tuples. A property is None if its attribute is missing
+    or has another type than the conventions ask for.
     """
 
     trace_id: str
@@ -75,7 +69,7 @@ class SpanRecord:
 
     @classmethod
     def from_readable(cls, span: Any) -> Self:
-        """The record of a `ReadableSpan` of the OpenTelemetry SDK."""
+        """Makes a record of a `ReadableSpan` of the OpenTelemetry SDK."""
         context = span.get_span_context()
         return cls(
             trace_id=f"{context.trace_id:032x}",
@@ -106,13 +100,13 @@ class SpanRecord:
 
     @classmethod
     def from_otlp(cls, resource: Attributes, scope: Mapping[str, Any], span: Mapping[str, Any]) -> Self:
-        """The record of one span of an OTLP JSON document.
+        """Makes a record of one span of an OTLP JSON document.
 
-        `resource` are the attributes of the resource it stands under, `scope` is that part of the document.
+        `resource` holds the attributes of the span's resource; `scope` is the `scope` object of the document.
 
         Raises:
             KeyError: The span has no id.
-            ValueError: A time is not a number, or an enum has a name or number OTLP does not know.
+            ValueError: A time is not a number, or OTLP does not know the name or number of an enum.
         """
         status = span.get("status") or {}
         return cls(
@@ -142,67 +136,67 @@ class SpanRecord:
 
     @property
     def duration(self) -> float:
-        """Seconds from start to end; 0 when the end is unknown."""
+        """Seconds from start to end; 0 if the end is unknown."""
         return max(0, self.end_ns - self.start_ns) / 1e9
 
     @property
     def operation(self) -> str | None:
-        """`chat`, `execute_tool`, `retrieval`, ...; None for a plain step."""
+        """The GenAI operation, such as `chat`, `execute_tool` or `retrieval`; None for a plain step."""
         return self._text(semconv.OPERATION_NAME)
 
     @property
     def is_model_call(self) -> bool:
-        """Whether the span's usage and cost are its own, not a repetition of what is below it."""
+        """Tells whether the span is itself a model call, and does not only repeat the usage of the calls below it."""
         return call_kind(self.attributes) is not None
 
     @property
     def model(self) -> str | None:
-        """The model that answered, else the one that was asked for."""
+        """The response model, else the requested model."""
         return self._text(semconv.RESPONSE_MODEL) or self._text(semconv.REQUEST_MODEL)
 
     @property
     def provider(self) -> str | None:
-        """Who runs the model."""
+        """The provider of the model."""
         return self._text(semconv.PROVIDER_NAME)
 
     @property
     def tenant(self) -> str | None:
-        """The customer it is attributed to."""
+        """The tenant to which the span is attributed."""
         return self._text(semconv.APP_TENANT_ID)
 
     @property
     def feature(self) -> str | None:
-        """The part of the application it is attributed to."""
+        """The feature of the application to which the span is attributed."""
         return self._text(semconv.APP_FEATURE)
 
     @property
     def user(self) -> str | None:
-        """The user it is attributed to."""
+        """The user to whom the span is attributed."""
         return self._text(semconv.USER_ID)
 
     @property
     def session(self) -> str | None:
-        """The session it belongs to, else the conversation."""
+        """The id of the session, else of the conversation."""
         return self._text(semconv.SESSION_ID) or self._text(semconv.CONVERSATION_ID)
 
     @property
     def input_tokens(self) -> int | None:
-        """Tokens in, those read from and written to the provider's cache included."""
+        """Input tokens, including those read from and written to the provider's cache."""
         return self._integer(semconv.USAGE_INPUT_TOKENS)
 
     @property
     def output_tokens(self) -> int | None:
-        """Tokens out, reasoning included."""
+        """Output tokens, including reasoning."""
         return self._integer(semconv.USAGE_OUTPUT_TOKENS)
 
     @property
     def cache_read_tokens(self) -> int | None:
-        """The part of the input the provider had cached."""
+        """Input tokens read from the provider's cache."""
         return self._integer(semconv.USAGE_CACHE_READ_INPUT_TOKENS)
 
     @property
     def cost(self) -> float | None:
-        """Own cost in US dollars; None when the span carries no price, which is not the same as 0."""
+        """Own cost in US dollars; None if the span has no cost, which is not the same as 0."""
         return next((cost for name in COST_ATTRIBUTES if (cost := self._number(name)) is not None), None)
 
     @property
@@ -212,12 +206,12 @@ class SpanRecord:
 
     @property
     def unpriced_reason(self) -> str | None:
-        """Why there is no price."""
+        """Why the call has no price."""
         return self._text(semconv.COST_UNPRICED_REASON)
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
-        """Why the model stopped, one per choice."""
+        """Why the model stopped, one reason per choice."""
         reasons = self.attributes.get(semconv.RESPONSE_FINISH_REASONS)
         return tuple(map(str, reasons)) if isinstance(reasons, tuple) else ()
 
@@ -228,44 +222,44 @@ class SpanRecord:
 
     @property
     def tool_name(self) -> str | None:
-        """The tool that was executed."""
+        """The name of the tool."""
         return self._text(semconv.TOOL_NAME)
 
     @property
     def agent_name(self) -> str | None:
-        """The agent that was invoked."""
+        """The name of the agent."""
         return self._text(semconv.AGENT_NAME)
 
     @property
     def documents_count(self) -> int | None:
-        """Documents a retrieval returned or a rerank kept."""
+        """The number of documents that a retrieval returned or a rerank kept."""
         counts = map(self._integer, (semconv.RAG_RESULTS_COUNT, semconv.RAG_RERANKED_COUNT))
         count = next((count for count in counts if count is not None), None)
         return self._recorded_documents_count() if count is None else count
 
     @property
     def candidates_count(self) -> int | None:
-        """Documents a rerank was given."""
+        """The number of documents that a rerank received."""
         return self._integer(semconv.RAG_CANDIDATE_COUNT)
 
     @property
     def top_score(self) -> float | None:
-        """The best document's score, in the unit of whoever scored it."""
+        """The score of the best document, in the unit of the retriever or reranker."""
         return self._number(semconv.RAG_TOP_SCORE)
 
     @property
     def outcome(self) -> str | None:
-        """`abandoned`, `cancelled`, `interrupted` or `unfinished`; None when it just ended."""
+        """`abandoned`, `cancelled`, `interrupted` or `unfinished`; None if the operation ended normally or failed."""
         return self._text(semconv.OUTCOME)
 
     @property
     def failed(self) -> bool:
-        """Whether it ended in an error, its own or one from below."""
+        """Tells whether the span ended in an error, its own or one that came from below."""
         return self.status == "ERROR" or semconv.ERROR_TYPE in self.attributes
 
     @property
     def error_type(self) -> str | None:
-        """Class or code of the failure; None on success and when nobody said."""
+        """The class or code of the failure; None on success and if it was not recorded."""
         if not self.failed:
             return None
         recorded = self._exception().get(semconv.EXCEPTION_TYPE)
@@ -273,7 +267,7 @@ class SpanRecord:
 
     @property
     def error_message(self) -> str:
-        """What the failure said, without its type; empty on success and when nobody said."""
+        """The message of the failure, without its type; empty on success and if it was not recorded."""
         if not self.failed:
             return ""
         recorded = self._exception().get(semconv.EXCEPTION_MESSAGE)
@@ -287,11 +281,11 @@ class SpanRecord:
         return self.status_message
 
     def _exception(self) -> Attributes:
-        """Attributes of the last recorded exception."""
+        """Returns the attributes of the last exception event."""
         return next((event.attributes for event in reversed(self.events) if event.name == "exception"), {})
 
     def _recorded_documents_count(self) -> int | None:
-        documents = items(self.attributes.get(semconv.RETRIEVAL_DOCUMENTS))
+        documents = json_list(self.attributes.get(semconv.RETRIEVAL_DOCUMENTS))
         return None if documents is None else len(documents)
 
     def _text(self, name: str) -> str | None:
@@ -310,7 +304,7 @@ def _parent_id(text: str | None) -> str | None:
 
 
 def _enum(value: int | str, prefix: str, names: tuple[str, ...]) -> str:
-    """The name of an OTLP enum, which writers give as its number or as its prefixed name."""
+    """Returns the name of an OTLP enum, which a file holds as its number or as its prefixed name."""
     if isinstance(value, str):
         name = value.removeprefix(prefix)
         if name == "UNSPECIFIED":

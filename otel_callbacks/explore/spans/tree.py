@@ -1,4 +1,4 @@
-"""The tree that the spans of one trace form, and its totals."""
+"""The tree that the spans of one trace form, with its totals. Pictures, diffs, data frames and the index use it."""
 
 import math
 from collections import defaultdict
@@ -17,8 +17,8 @@ _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's spa
 class SpanTree:
     """The spans of one trace as a tree; build it with `SpanTree.of`.
 
-    `spans`, `roots` and children are in start order. A span whose parent is not here is a root. `model_calls`
-    are the spans whose usage and cost add up to the totals, each call once.
+    `spans`, `roots` and children are in start order. A span whose parent is missing is a root. `model_calls` are
+    the spans whose usage and cost add up to the totals; each call counts once.
     """
 
     trace_id: str
@@ -29,7 +29,7 @@ class SpanTree:
 
     @classmethod
     def of(cls, spans: Iterable[SpanRecord]) -> Self:
-        """The tree of `spans`, which share a trace id; of a span recorded twice the later record counts.
+        """Builds the tree of `spans`, which share a trace id. If a span was recorded twice, the later record counts.
 
         Raises:
             ValueError: There are no spans.
@@ -44,12 +44,12 @@ class SpanTree:
 
     @property
     def name(self) -> str:
-        """Name of the first root."""
+        """The name of the first root."""
         return self.roots[0].name
 
     @property
     def start_ns(self) -> int:
-        """When the first span started."""
+        """When the first span started, in nanoseconds since the epoch."""
         return self.spans[0].start_ns
 
     @property
@@ -60,47 +60,47 @@ class SpanTree:
 
     @property
     def input_tokens(self) -> int:
-        """Tokens in, over all model calls."""
+        """Input tokens of all model calls."""
         return sum(span.input_tokens or 0 for span in self.model_calls)
 
     @property
     def output_tokens(self) -> int:
-        """Tokens out, over all model calls."""
+        """Output tokens of all model calls."""
         return sum(span.output_tokens or 0 for span in self.model_calls)
 
     @property
     def total_tokens(self) -> int:
-        """Tokens in and out."""
+        """Input and output tokens of all model calls."""
         return self.input_tokens + self.output_tokens
 
     @property
     def cost(self) -> float | None:
-        """US dollars over all model calls that carry a cost; None when none does."""
+        """The sum of the costs of all model calls in US dollars; None if no call has a cost."""
         costs = [span.cost for span in self.model_calls if span.cost is not None]
         return math.fsum(costs) if costs else None
 
     @property
     def unpriced(self) -> tuple[SpanRecord, ...]:
-        """Model calls that say they have no price, so that `cost` is too low by them."""
+        """Model calls that are recorded as unpriced. `cost` does not include them, so it is too low."""
         return tuple(span for span in self.model_calls if span.cost_status == "unpriced")
 
     @property
     def errors(self) -> tuple[SpanRecord, ...]:
-        """Failures where they began: a span failing with what failed below it is not counted again."""
+        """The spans where a failure began. A span that failed because of a span below it is not one of them."""
         return tuple(filter(self.began_failing_at, self.spans))
 
     def began_failing_at(self, span: SpanRecord) -> bool:
-        """Whether `span` failed, and not because of what failed below it."""
+        """Tells whether `span` failed, and not because of a span below it."""
         return span.failed and all(
             not child.failed or child.error_type != span.error_type for child in self.children_of(span)
         )
 
     def children_of(self, span: SpanRecord) -> Sequence[SpanRecord]:
-        """The spans directly below `span`."""
+        """Returns the spans directly below `span`."""
         return self._children.get(span.span_id, ())
 
     def walk(self, *spans: SpanRecord) -> Iterator[SpanRecord]:
-        """Each of `spans` (all roots if none is given) and what is below it, parents first."""
+        """Yields each of `spans` (by default all roots) and everything below it, parents first."""
         return _walk(spans or self.roots, self._children)
 
     def documents(self) -> list[RetrievedDocument]:
@@ -124,7 +124,7 @@ def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:
         siblings = children[span.parent_id] if span.parent_id in ids else roots
         siblings.append(span)
     reached = {span.span_id for span in _walk(roots, children)}
-    for span in spans:  # A file may hold spans that are their own ancestors. Cut each such circle open once.
+    for span in spans:  # A file may hold spans that are their own ancestors. Each such circle is cut once.
         if span.span_id not in reached and span.parent_id is not None:
             children[span.parent_id].remove(span)
             roots.append(span)
@@ -133,7 +133,7 @@ def _tree(spans: Sequence[SpanRecord]) -> tuple[list[SpanRecord], _Children]:
 
 
 def _walk(spans: Iterable[SpanRecord], children: _Children) -> Iterator[SpanRecord]:
-    waiting = list(spans)[::-1]  # a stack, not recursion: a trace may be deeper than Python's limit
+    waiting = list(spans)[::-1]  # a stack, because a trace may be deeper than Python's recursion limit
     while waiting:
         span = waiting.pop()
         yield span

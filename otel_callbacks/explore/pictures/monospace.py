@@ -1,4 +1,4 @@
-"""Text in the columns of a terminal, where some characters take two and some none."""
+"""Text in monospace columns, where some characters are two columns wide and some none."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ _GAP = "  "
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives `text`."""
+    """Returns how many columns `text` takes in a terminal."""
     if text.isascii():
         return len(text)
     return sum(map(_character_width, text))
 
 
 def fit(text: str, columns: int) -> str:
-    """`text`, cut off with `…` when it is wider than `columns`."""
+    """Returns `text`, cut off with `…` if it is wider than `columns`."""
     if width(text) <= columns:
         return text
     used, kept = 1, []
@@ -27,7 +27,7 @@ def fit(text: str, columns: int) -> str:
 
 
 def fit_ends(text: str, columns: int) -> str:
-    """`text`, without its middle when it is wider than `columns`: paths begin alike and differ at their end."""
+    """Returns `text`, without its middle if it is wider than `columns`, because paths differ at their end."""
     if width(text) <= columns:
         return text
     end = fit(text[::-1], columns // 2)[::-1]
@@ -35,12 +35,12 @@ def fit_ends(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int) -> str:
-    """`text` with blanks after it."""
+    """Returns `text` followed by spaces up to `columns`."""
     return text + " " * (columns - width(text))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """`rows`, the first of which are the heads, as lines; numbers to the right, columns without any content out."""
+    """Returns the lines of a table, whose first row is the head. Numbers align right; empty columns are left out."""
     columns = [_column(column) for column in zip(*rows, strict=True) if any(column[1:])]
     return [_GAP.join(cells).rstrip() for cells in zip(*columns, strict=True)]
 

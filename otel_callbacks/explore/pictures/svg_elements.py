@@ -1,4 +1,4 @@
-"""SVG elements that are still there when a style sheet, ids and scripts are stripped: attributes alone."""
+"""SVG elements that use attributes only, so they survive when a site strips style sheets, ids and scripts."""
 
 from html import escape
 from unicodedata import combining, east_asian_width
@@ -10,39 +10,39 @@ _BROAD = frozenset("mwMW@%…→")
 
 
 def element(tag: str, *inner: str, **attributes: str | float) -> str:
-    """An element of already escaped content; `font_size=11` becomes `font-size="11"`."""
+    """Returns an element with escaped content `inner`; `font_size=11` becomes `font-size="11"`."""
     written = "".join(f' {name.replace("_", "-")}="{_value(value)}"' for name, value in attributes.items())
     return f"<{tag}{written}>{''.join(inner)}</{tag}>" if inner else f"<{tag}{written}/>"
 
 
 def text(content: str, x: float, y: float, size: float, fill: str, **attributes: str | float) -> str:
-    """One line of text; `y` is its baseline."""
+    """Returns one line of text; `y` is its baseline."""
     return element("text", escape(content), x=x, y=y, font_size=size, fill=fill, **attributes)
 
 
 def rect(
     x: float, y: float, width: float, height: float, fill: str, *inner: str, **attributes: str | float
 ) -> str:
-    """A rectangle."""
+    """Returns a rectangle."""
     return element("rect", *inner, x=x, y=y, width=width, height=height, fill=fill, **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, stroke: str, **attributes: str | float) -> str:
-    """A straight line."""
+    """Returns a straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, **attributes)
 
 
 def width_of(content: str, size: float) -> float:
-    """Pixels `content` needs at most in any of the usual sans-serif fonts; nobody can measure the reader's."""
+    """Returns the most pixels that `content` needs in common sans-serif fonts; the reader's font is unknown."""
     return size * sum(map(_em, content))
 
 
 def clip(content: str, width: float, size: float) -> str:
-    """`content`, cut off with `…` when it needs more than `width` pixels."""
+    """Returns `content`, cut off with `…` if it needs more than `width` pixels."""
     if len(content) * size < width or width_of(content, size) <= width:
         return content
     used, end = _em("…") * size, 0
-    for end, character in enumerate(content):  # noqa: B007 - where it stops is the result
+    for end, character in enumerate(content):  # noqa: B007 - used after the loop
         used += _em(character) * size
         if used > width:
             break

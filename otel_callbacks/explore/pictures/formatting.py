@@ -1,8 +1,8 @@
-"""Durations, money, counts and foreign text as a person reads them."""
+"""Formats durations, money, counts and untrusted text for people."""
 
 
 def format_duration(seconds: float) -> str:
-    """`820 µs`, `31 ms`, `1.42 s`, `2 min 05 s` or `3 h 07 min`."""
+    """Returns `820 µs`, `31 ms`, `1.42 s`, `2 min 05 s` or `3 h 07 min`."""
     if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
@@ -16,7 +16,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_cost(usd: float) -> str:
-    """`$12.34`, `$0.0121`, `<$0.0001` or, when it was free, `$0`."""
+    """Returns `$12.34`, `$0.0121`, `<$0.0001` or, for nothing, `$0`."""
     if usd >= 1:
         return f"${usd:,.2f}"
     if 0 < usd < 0.00005:
@@ -25,7 +25,7 @@ def format_cost(usd: float) -> str:
 
 
 def printable(text: str) -> str:
-    r"""`text` on one line, white space collapsed and every other control character as `\x1b` and the like."""
+    r"""Returns `text` on one line, with white space collapsed and other control characters written as `\x1b`."""
     text = " ".join(text.split())
     if text.isprintable():
         return text
@@ -33,5 +33,5 @@ def printable(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 doc`, `2,310 docs`."""
+    """Returns `1 doc` or `2,310 docs`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

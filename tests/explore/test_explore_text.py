@@ -4,7 +4,7 @@ import pytest
 from span_trees import AGENT, RAG, SUPERVISOR, span, tree, usage
 
 from otel_callbacks.explore import render_text
-from otel_callbacks.explore.pictures.wording import format_cost, format_duration
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 
 
 def check(trace, expected, width=100):

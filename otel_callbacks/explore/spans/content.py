@@ -1,4 +1,4 @@
-"""Content that spans carry when it was recorded: messages and documents, read leniently from JSON."""
+"""Reads the recorded content of a span: messages, queries and lists of objects. Damaged JSON reads as empty."""
 
 import json
 from collections.abc import Mapping
@@ -6,48 +6,50 @@ from dataclasses import dataclass
 from typing import Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.spans.attributes import items, parsed
+from otel_callbacks.explore.spans.attributes import json_list, json_value
 from otel_callbacks.explore.spans.records import SpanRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One message of a conversation as text; tool calls read `search({"q": "x"})`."""
+class Message:
+    """One message of a conversation as text; a tool call reads `search({"q": "x"})`."""
 
     role: str
     text: str
 
 
-def input_messages(span: SpanRecord) -> tuple[Said, ...]:
-    """What a model, an agent or a workflow was given; empty when it was not captured."""
+def input_messages(span: SpanRecord) -> tuple[Message, ...]:
+    """Returns the input messages of a model, agent or workflow; empty if content was not recorded."""
     return _messages(span, semconv.INPUT_MESSAGES)
 
 
-def output_messages(span: SpanRecord) -> tuple[Said, ...]:
-    """What came back; empty when it was not captured."""
+def output_messages(span: SpanRecord) -> tuple[Message, ...]:
+    """Returns the output messages; empty if content was not recorded."""
     return _messages(span, semconv.OUTPUT_MESSAGES)
 
 
-def query_of(span: SpanRecord) -> str | None:
-    """What a retrieval or a rerank was asked."""
+def query_text(span: SpanRecord) -> str | None:
+    """Returns the query of a retrieval or rerank; None if content was not recorded."""
     query = span.attributes.get(semconv.RAG_QUERY) or span.attributes.get(semconv.RETRIEVAL_QUERY_TEXT)
     return query if isinstance(query, str) else None
 
 
-def objects(span: SpanRecord, name: str) -> list[Mapping[str, Any]]:
-    """The objects of a JSON list in an attribute; none of damaged JSON."""
-    return [item for item in items(span.attributes.get(name)) or () if isinstance(item, Mapping)]
+def json_objects(span: SpanRecord, name: str) -> list[Mapping[str, Any]]:
+    """Returns the objects of the JSON list in an attribute; empty if the JSON is damaged."""
+    return [item for item in json_list(span.attributes.get(name)) or () if isinstance(item, Mapping)]
 
 
-def named_objects(span: SpanRecord, name: str) -> dict[str, Mapping[str, Any]]:
-    """The objects of a JSON object in an attribute, by their keys; none of damaged JSON."""
-    value = parsed(span.attributes.get(name))
+def named_json_objects(span: SpanRecord, name: str) -> dict[str, Mapping[str, Any]]:
+    """Returns the objects within the JSON object in an attribute, by key; empty if the JSON is damaged."""
+    value = json_value(span.attributes.get(name))
     named = value.items() if isinstance(value, Mapping) else ()
     return {key: item for key, item in named if isinstance(item, Mapping)}
 
 
-def _messages(span: SpanRecord, name: str) -> tuple[Said, ...]:
-    return tuple(Said(str(message.get("role", "")), _text(message)) for message in objects(span, name))
+def _messages(span: SpanRecord, name: str) -> tuple[Message, ...]:
+    return tuple(
+        Message(str(message.get("role", "")), _text(message)) for message in json_objects(span, name)
+    )
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The trace files at some paths, as an index that keeps up with them."""
+"""An index of trace files that keeps up with them as they grow."""
 
 import logging
 import sqlite3
@@ -11,11 +11,11 @@ from otel_callbacks.explore.index.database import Index
 _logger = logging.getLogger(__name__)
 
 
-class TraceFiles:
-    """The files that `paths` stand for, read as they are asked for and grow.
+class FileIndex:
+    """Opens the index of the trace files at `paths`, which are files or folders.
 
-    The index of one file or folder stays beside the file or in the folder, so that it is built once; of
-    several, and where nothing can be written, it is in memory.
+    The index of one path is a file, beside the trace file or in the folder, so it is built once. For several paths,
+    and where no file can be written, it is in memory.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -24,16 +24,16 @@ class TraceFiles:
         self._index: Index | None = None
 
     def index(self) -> Index:
-        """Everything that is in the files by now.
+        """Returns the index, up to date with the files.
 
         Raises:
             FileNotFoundError: A path does not exist.
-            ValueError: A file holds something else than traces.
+            ValueError: A file is not a trace file.
         """
         files = trace_files(self._paths)
         with self._lock:
             try:
-                self._index = self._index or Index(self._beside())
+                self._index = self._index or Index(self._index_path())
             except (OSError, sqlite3.Error) as error:
                 self._index = self._in_memory(error)
             try:
@@ -44,11 +44,11 @@ class TraceFiles:
             return self._index
 
     def _in_memory(self, error: Exception) -> Index:
-        """The index there is instead of one that cannot be read or written, as on a full disk."""
-        _logger.warning("%s cannot be used, indexing in memory: %s", self._beside(), error)
+        """Returns an index in memory, to replace one that cannot be read or written."""
+        _logger.warning("cannot use the index %s; indexing in memory instead: %s", self._index_path(), error)
         return Index()
 
-    def _beside(self) -> Path | None:
+    def _index_path(self) -> Path | None:
         if len(self._paths) != 1:
             return None
         [path] = self._paths
