@@ -49,48 +49,48 @@ DECIMAL_DIGITS = 120
 
 # explore: how much is read, kept and drawn
 
-# The oldest traces in memory are dropped beyond either, and the log says so once: a notebook may run for days.
+# The oldest trace is forgotten, which the log says once: a notebook may run for days.
 RECENT_TRACES = 100
 RECENT_TRACES_BYTES = 32_000_000
-# A trace file is renamed and a new one begun: an editor still opens it, and old traces can go without the new ones.
+# The file is rotated: old traces can then be deleted without the new ones.
 TRACE_FILE_BYTES = 64_000_000
-# The oldest trace files are deleted, as documented: traces must not fill the disk.
-TRACE_FILES = 5
 TRACE_FILE_DAYS = 30
-# The rest of a file is indexed in further batches, in the same transaction: not all of it fits in memory.
+# The oldest rotated file is deleted, as `JsonLinesSpanExporter` says: traces must not fill the disk.
+TRACE_FILES = 5
+# The other spans of a file are indexed in the next batch: a big file does not fit in memory.
 INDEX_BATCH_SPANS = 10_000
-# The least recently used resource is parsed again: nearly all spans of a process share one.
+# The resource used longest ago is parsed again when needed: nearly all spans of a process share one.
 RESOURCES_CACHED = 100
-# The next span goes into the next request: collectors reject gRPC messages of more than 4 MiB.
+# The next span goes into the next request: gRPC servers reject messages of more than 4 MiB by default.
 REPLAY_REQUEST_BYTES = 3_000_000
-# The replay ends with an error and can be resumed: about 8 seconds of retries outlast a restart of the endpoint.
+# The replay stops with an error and can be resumed: retries cover a restart of the endpoint, not an outage.
 REPLAY_ATTEMPTS = 5
-# "+5 more alike" is one row, "… 38 more chat gpt-4o": beyond five, the next one tells nothing new.
+# The fifth and later ones become one row, "… 38 more chat gpt-4o": more of the same tells nothing new.
 ALIKE_SIBLINGS = 5
-# The name of a folded row says "1 other": more names do not fit.
+# The other names in a folded row are counted as "3 other": more do not fit.
 FOLDED_NAMES = 2
-# A picture folds siblings and deep levels, "… 38 more" and "+14": it should fit on a screen.
+# Siblings and deep levels are folded, "… 38 more" and "+14": a picture should fit on a screen.
 PICTURE_ROWS = 40
 PICTURE_LEVELS = 10
-# Children are folded only beyond this, even if the picture gets longer: fewer show no pattern.
+# Even then, a span shows this many children: with fewer, the first, the last and the failing one do not fit.
 PICTURE_CHILDREN = 6
-# Deeper names are not indented further: they would leave no room for themselves.
+# Deeper names are not indented further: no room would be left for them.
 INDENTED_LEVELS = 9
 # "… and 4 other failures" follows: every failed bar is red anyway.
 PICTURE_ERRORS = 3
-# The text ends in "…": a browser shows no longer tooltip.
+# The tooltip of a bar ends in "…": an error message may be a whole page.
 TOOLTIP_CHARACTERS = 400
-# A name or title on one line ends in "…": it may be as long as a prompt.
+# A name or title ends in "…": an application may use a prompt as a name.
 LINE_CHARACTERS = 200
-# "… 3 more documents" (or retrievals, model calls, errors) follows: a notebook stores what it shows.
+# "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.
 HTML_DOCUMENTS = 20
 HTML_SPANS = 12
-# "38 messages before" stands for the earlier ones: the last ones are what the model answered.
+# "38 messages before" stands for the earlier messages of a prompt: the last ones are the new ones.
 HTML_MESSAGES = 12
-# "… about 1,200 more characters" follows, in a notebook and on a page that is for reading all of it.
+# "… about 1,200 more characters" follows: a notebook file stores all it shows; a page is for reading.
 EXCERPT_CHARACTERS = 600
 PAGE_EXCERPT_CHARACTERS = 20_000
-# "… 12 more steps" or "and 4 more" follows: `Diff.steps` has all of them.
+# "… 12 more steps" and "and 4 more" follow: `Diff.steps` has all of them.
 DIFF_STEPS = 60
 DIFF_DOCUMENTS = 3
 # "2 earlier traces not shown" follows: `traces` has all of them.

@@ -78,9 +78,8 @@ class Traces(Sequence[Trace]):
             LookupError: No trace has such an id, or several have.
         """
         begin = trace_id.lower()
-        found = self._select(
-            "trace_id >= ? AND trace_id < ?", (begin, f"{begin}g")
-        )  # "g" sorts after all hex digits
+        end = f"{begin}g"  # "g" sorts after all hex digits
+        found = self._select("trace_id >= ? AND trace_id < ?", (begin, end))
         if len(found) != 1:
             raise LookupError(f"{len(found) or 'no'} traces have an id that begins with {trace_id!r}")
         return found[0]

@@ -73,9 +73,8 @@ class Diff:
             )
             for side, trace in self._sides()
         ]
-        below = list(
-            map(_documents_cell, self.steps[: limits.DIFF_STEPS])
-        )  # in a column they would make lines wrap
+        # Documents stand below their step, because a column of them would make lines wrap.
+        below = list(map(_documents_cell, self.steps[: limits.DIFF_STEPS]))
         tables = markup.table(_totals(self)), markup.table(_step_rows(self), below)
         parts = (*sides, *tables, *map(markup.line, _more(self)))
         return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}

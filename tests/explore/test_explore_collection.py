@@ -13,7 +13,7 @@ NOON = 1_700_000_000 * SECOND
 
 @pytest.fixture
 def traces():
-    """Three traces a minute apart: a cheap one, a dear and slow one, and one that fails."""
+    """Three traces a minute apart: a cheap one, an expensive and slow one, and one that fails."""
     cheap = [
         span("a", "1", name="rag", start_ns=NOON, end_ns=NOON + SECOND, app__tenant_id="acme"),
         call("a", "2", "1", start_ns=NOON, gen_ai__usage__cost_usd=0.01, gen_ai__request__model="small"),
@@ -64,13 +64,13 @@ def test_find(traces, filters, expected):
     assert ids(traces.find(**filters)) == expected
 
 
-def test_what_was_found_can_be_looked_through_in_turn(traces):
+def test_a_selection_can_be_searched_again(traces):
     assert ids(traces.find(tenant="acme").find(name="agent")) == "b"
     assert ids(traces.find(name="rag").slowest(1)) in "ac"
     assert ids(traces.errors()) == "c"
 
 
-def test_the_slowest_and_the_dearest_come_first(traces):
+def test_the_slowest_and_the_most_expensive_come_first(traces):
     assert ids(traces.slowest(2))[0] == "b"
     assert ids(traces.dearest()) == "bac"
     with pytest.raises(ValueError, match="count must be a whole number of at least 0, not -1"):
@@ -88,12 +88,12 @@ def test_the_slowest_and_the_dearest_come_first(traces):
         ({"since": "today"}, "since must be .*datetime.* not str: 'today'"),
     ],
 )
-def test_a_filter_that_makes_no_sense_is_refused(traces, filters, message):
+def test_an_invalid_filter_is_an_error(traces, filters, message):
     with pytest.raises(TypeError, match=message):
         traces.find(**filters)
 
 
-def test_a_trace_is_got_by_the_beginning_of_its_id(traces):
+def test_get_takes_the_beginning_of_an_id(traces):
     assert traces.get("B" * 5).name == "agent"
     with pytest.raises(LookupError, match="no traces have an id that begins with 'd'"):
         traces.get("d")
@@ -112,7 +112,7 @@ def test_sql(traces):
     assert traces.sql(query, 5) == [{"name": "rag", "calls": 2}]
 
 
-def test_what_calls_cost_by_what_they_have_in_common(traces):
+def test_cost_groups_model_calls(traces):
     report = traces.cost(by=["model"])
     assert {row.key: (row.calls, float(row.cost_usd)) for row in report.rows} == {
         ("small",): (1, 0.01),
@@ -130,12 +130,12 @@ def test_spans_and_documents_as_data(traces):
     assert (len(traces.to_pandas()), len(traces.to_dicts())) == (5, 5)
 
 
-def test_with_no_traces_the_last_is_an_error_that_says_how_to_get_some():
+def test_last_without_traces_is_an_error_that_says_how_to_keep_some():
     with pytest.raises(LookupError, match=r"no traces yet; configure\(local=True\)"):
         Traces.of([]).last()
 
 
-def test_the_last_of_an_empty_selection_is_an_error_that_says_so(traces):
+def test_last_of_an_empty_selection_is_an_error_that_says_so(traces):
     with pytest.raises(LookupError, match="the selection is empty"):
         traces.find(tenant="nobody").last()
 

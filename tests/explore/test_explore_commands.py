@@ -88,7 +88,7 @@ def test_view_writes_a_picture_and_a_page_of_one_trace(file):
         (["--last", "3", "--trace", "ab"], "--last shows several traces"),
     ],
 )
-def test_options_of_view_that_would_be_ignored_are_refused(file, arguments, message):
+def test_options_of_view_that_would_be_ignored_are_errors(file, arguments, message):
     ran = run("view", file, *arguments)
     assert ran.exit_code == 2
     assert message in ran.stderr
@@ -112,7 +112,7 @@ def test_diff_takes_files_and_the_beginnings_of_ids(file):
         (["view", "words.jsonl"], "words.jsonl:1: not a line of OTLP JSON"),
     ],
 )
-def test_what_cannot_be_read_is_said_with_status_2(file, monkeypatch, arguments, message):
+def test_unreadable_files_are_errors_with_status_2(file, monkeypatch, arguments, message):
     monkeypatch.chdir(file.parent)
     Path("empty").mkdir()
     Path("words.jsonl").write_text("Once upon\n")
@@ -131,22 +131,22 @@ def test_top_lists_traces(file):
     assert run("top", file, "--sort", "errors", "-n", 1).stdout.splitlines()[1].endswith(agent)
 
 
-def test_names_give_way_to_what_stands_beside_them(tmp_path):
+def test_names_are_cut_off_to_fit_the_other_columns(tmp_path):
     path = tmp_path / "t.jsonl"
     tracer(path).start_span("invoke_workflow " + "long" * 20).end()
     heads, row = run("top", path).stdout.splitlines()
-    assert (len(heads) < 100, len(row), row[16:36]) == (True, 100, "invoke_workflow long")
+    assert (len(heads) <= 100, len(row), row[16:36]) == (True, 100, "invoke_workflow long")
     assert "… " in row
 
 
-def test_a_terminal_cuts_lines_off_instead_of_breaking_them(monkeypatch, capsys):
+def test_a_terminal_cuts_lines_off_instead_of_wrapping_them(monkeypatch, capsys):
     monkeypatch.setattr(terminal, "_is_rich", lambda: True)
     monkeypatch.setenv("COLUMNS", "20")
     terminal.show("chat gpt-4o costs $0.0001 too much")
     assert capsys.readouterr().out == "chat gpt-4o costs $…\n"
 
 
-def test_top_adds_up_steps(file):
+def test_top_adds_up_spans(file):
     assert run("top", file, "--by", "model").stdout.splitlines() == [
         "model   spans  time    mean    most    tokens     cost  unpriced",
         "gpt-4o      2  500 ms  250 ms  250 ms   1,010  $0.2500         1",
@@ -157,7 +157,7 @@ def test_top_adds_up_steps(file):
 
 @pytest.fixture
 def follow(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts `view --follow` on a folder, with its output where it is told, and ends it as Ctrl-C does."""
+    """Starts `view --follow` on a folder, with its output to a file descriptor, and ends it as Ctrl-C does."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(output: int, folder: Path = tmp_path) -> subprocess.Popen[bytes]:
@@ -202,7 +202,7 @@ def test_follow_adds_each_trace_to_a_pipe_when_it_is_complete(follow, tmp_path):
         assert text == f"{render_text(Traces.open(tmp_path).last(), 100)}\n\n"
 
 
-def test_follow_waits_for_a_folder_that_is_not_there_yet(follow, tmp_path):
+def test_follow_waits_for_a_missing_folder(follow, tmp_path):
     folder = tmp_path / "later"
     process = follow(subprocess.PIPE, folder)
     with tracer(folder).start_as_current_span("first"):

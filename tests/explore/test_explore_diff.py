@@ -22,7 +22,7 @@ def steps(difference):
     return [(step.depth, step.change, step.name) for step in difference.steps]
 
 
-def test_what_changed_between_two_versions():
+def test_the_diff_of_two_versions():
     expected = """
 a: invoke_workflow rag · 4bf92f3577b34da6a3ce929d0e0e4736
 b: invoke_workflow rag · 4bf92f3577b34da6a3ce929d0e0e4736
@@ -65,7 +65,7 @@ def test_steps_of_the_same_name_correspond_by_their_occurrence():
     assert [change for _, change, _ in steps(difference)] == ["", "", "", "", "added", "added"]
 
 
-def test_what_was_added_stands_where_it_happened_and_brings_what_is_below_it():
+def test_added_steps_appear_in_place_with_the_steps_below_them():
     a = tree(span(0, "r", 0, 9), span(1, "b", 2, 1), span(1, "d", 4, 1))
     b = tree(
         *(
@@ -89,7 +89,7 @@ def test_what_was_added_stands_where_it_happened_and_brings_what_is_below_it():
     assert {change for _, change, _ in steps(b.diff(a))} == {"", "removed"}
 
 
-def test_another_model_is_the_same_step():
+def test_calls_of_different_models_correspond():
     a = tree(span(0, "r", 0, 9), span(1, "chat gpt-4o", 0, 1), span(1, "parse", 1, 1))
     b = tree(span(0, "r", 0, 9), span(1, "chat gpt-4o-mini", 0, 1), span(1, "format", 1, 1))
     assert steps(a.diff(b))[1:] == [
@@ -104,12 +104,12 @@ def test_several_roots_correspond_like_siblings():
     assert steps(a.diff(b)) == [(0, "removed", "x"), (0, "", "y")]
 
 
-def test_documents_gained_and_lost_stand_at_their_step():
+def test_gained_and_lost_documents_appear_at_their_step():
     (retrieval,) = (step for step in CAPTURED.diff(OTHER).steps if step.name == "retrieval product-docs")
     assert (retrieval.gained, retrieval.lost) == (("doc-1",), ("doc-2",))
 
 
-def test_a_notebook_gets_it_as_html_that_survives_sanitising():
+def test_a_notebook_shows_html_that_survives_sanitising():
     bundle = CAPTURED.diff(OTHER)._repr_mimebundle_()
     assert clean_html(bundle["text/html"]) == bundle["text/html"]
     assert bundle["text/plain"] == str(CAPTURED.diff(OTHER))
@@ -125,7 +125,7 @@ def test_everything_is_escaped(content):
     assert html.replace("\n", "").isprintable()
 
 
-def test_a_very_big_difference_is_cut_short_only_where_it_is_shown():
+def test_only_the_shown_steps_of_a_big_diff_are_limited():
     big = tree(span(0, "r", 0, 9), *(span(1, f"step {n}", n, 1) for n in range(499)))
     assert len(RAG.diff(big).steps) == 505
     assert str(RAG.diff(big)).endswith("\n… 445 more steps")

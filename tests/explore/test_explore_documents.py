@@ -12,7 +12,7 @@ def fates(trace, field):
     return [(document.operation, document.key, getattr(document, field)) for document in trace.documents()]
 
 
-def test_every_fact_that_was_recorded_is_there_and_no_other():
+def test_a_document_has_exactly_the_recorded_facts():
     fact = {
         "rank": 1,
         "id": "d1",
@@ -38,7 +38,7 @@ def test_every_fact_that_was_recorded_is_there_and_no_other():
     }
 
 
-def test_text_comes_from_captured_content():
+def test_text_comes_from_recorded_content():
     listed = [{"id": "d1", "content": "one"}, {"id": "d2", "content": "two"}]
     trace = tree(
         span(0, "r", 0, 9), found("retrieval", "d1", "d2", gen_ai__retrieval__documents=json.dumps(listed))
@@ -46,7 +46,7 @@ def test_text_comes_from_captured_content():
     assert fates(trace, "text") == [("retrieval", "d1", "one"), ("retrieval", "d2", "two")]
 
 
-def test_captured_content_alone_is_enough():
+def test_recorded_content_alone_is_enough():
     listed = [
         {"id": "d1", "score": 0.5, "content": "one", "metadata": {"file_path": "a.md"}, "rank_before": 4}
     ]
@@ -78,13 +78,13 @@ def test_a_rerank_after_the_next_model_call_is_another_one():
     assert [kept for _, _, kept in fates(trace, "kept")] == [None, True, None]
 
 
-def test_a_rerank_that_does_not_say_what_it_kept_decides_nothing():
+def test_a_rerank_without_recorded_documents_decides_nothing():
     silent = tree(span(0, "r", 0, 9), found("retrieval", "a"), span(1, "rerank", 1, 1, rag__reranked_count=1))
     empty = tree(span(0, "r", 0, 9), found("retrieval", "a"), span(1, "rerank", 1, 1, rag__reranked_count=0))
     assert [fates(silent, "kept")[0][2], fates(empty, "kept")[0][2]] == [None, False]
 
 
-def test_what_reached_a_prompt_or_an_answer_is_marked_by_id_or_rank():
+def test_in_prompt_and_cited_documents_are_matched_by_id_or_rank():
     chat = span(1, "chat m", 5, 1, rag__prompt_documents=("a", "#2"), rag__documents_cited=0)
     trace = tree(span(0, "r", 0, 9), found("retrieval", "a", None, "c"), chat)
     assert fates(trace, "in_prompt") == [
@@ -95,5 +95,5 @@ def test_what_reached_a_prompt_or_an_answer_is_marked_by_id_or_rank():
     assert [cited for _, _, cited in fates(trace, "cited")] == [False, False, False]
 
 
-def test_without_a_word_about_the_prompt_nothing_is_claimed():
+def test_without_a_list_of_in_prompt_documents_in_prompt_is_unknown():
     assert fates(tree(span(0, "r", 0, 9), found("retrieval", "a")), "in_prompt") == [("retrieval", "a", None)]

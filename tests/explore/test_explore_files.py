@@ -69,12 +69,12 @@ def finished():
 
 @pytest.fixture
 def log(caplog):
-    """Messages from WARNING up, whatever threshold other fixtures left."""
+    """Captures messages from WARNING up, whatever level other fixtures set."""
     caplog.set_level(logging.WARNING)
     return caplog
 
 
-def test_what_is_read_back_is_what_was_recorded(finished, tmp_path):
+def test_spans_are_read_back_as_recorded(finished, tmp_path):
     exporter = JsonLinesSpanExporter(tmp_path / "t.jsonl")
     assert exporter.export(finished) is SpanExportResult.SUCCESS
     assert list(read_jsonl(exporter.path)) == [SpanRecord.from_readable(span) for span in finished]
@@ -106,7 +106,7 @@ def test_only_the_owner_may_read_folder_and_file(finished, tmp_path):
     assert stat.S_IMODE(exporter.path.parent.stat().st_mode) == 0o700
 
 
-def test_nothing_is_created_before_there_is_something_to_write(tmp_path):
+def test_no_file_is_created_before_the_first_span(tmp_path):
     JsonLinesSpanExporter(tmp_path / "traces").shutdown()
     assert list(tmp_path.iterdir()) == []
 
@@ -148,7 +148,7 @@ def test_a_torn_last_line_is_skipped_and_logged_once(tmp_path, log, kept):
     assert message == f"{tmp_path / 't.jsonl'}:2: the line is cut off and was skipped"
 
 
-def test_a_compressed_file_that_was_cut_off_gives_what_it_holds(tmp_path, log):
+def test_a_compressed_file_that_is_cut_off_is_read_to_the_cut(tmp_path, log):
     lines = "".join(COLLECTOR_LINE + "\n" for _ in range(2))
     (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines.encode())[:-9])
     assert len(list(read_jsonl(tmp_path))) in (1, 2)
@@ -185,7 +185,7 @@ def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path):
     assert [span.name for span in read_jsonl(tmp_path)] == ["? 🚀"]
 
 
-def test_lines_are_read_as_they_are_asked_for(tmp_path):
+def test_lines_are_read_lazily(tmp_path):
     (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE + "\ndamaged\n")
     assert next(read_jsonl(tmp_path)).name == "GET"
 
@@ -195,7 +195,7 @@ def test_a_missing_file_is_an_error(tmp_path):
         list(read_jsonl(tmp_path / "none.jsonl"))
 
 
-def test_a_batch_after_a_torn_line_is_not_swallowed_by_it(finished, tmp_path):
+def test_a_torn_line_does_not_spoil_the_next_batch(finished, tmp_path):
     (tmp_path / "t.jsonl").write_text('{"resourceSp')
     JsonLinesSpanExporter(tmp_path / "t.jsonl").export(finished)
     torn, batch = (tmp_path / "t.jsonl").read_text().splitlines()
@@ -205,7 +205,7 @@ def test_a_batch_after_a_torn_line_is_not_swallowed_by_it(finished, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/dev/full", "/proc/traces.jsonl", "/dev/null/folder/traces.jsonl"])
-def test_what_cannot_be_written_fails_without_raising_and_is_logged_once(finished, log, path):
+def test_a_failure_to_write_does_not_raise_and_is_logged_once(finished, log, path):
     exporter = JsonLinesSpanExporter(path)
     assert [exporter.export(finished) for _ in range(3)] == [SpanExportResult.FAILURE] * 3
     [message] = log.messages

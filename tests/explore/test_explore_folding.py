@@ -27,8 +27,8 @@ def test_every_span_is_in_exactly_one_row(described):
 
 
 @given(SPANS, st.integers(10, 60))
-def test_there_are_never_more_rows_than_asked_for(described, most):
-    assert len(rows(made(described), most)) <= most
+def test_there_are_never_more_rows_than_the_limit(described, limit):
+    assert len(rows(made(described), limit)) <= limit
 
 
 @given(SPANS)
@@ -40,7 +40,7 @@ def test_a_row_is_one_level_below_its_parent(described):
         assert {depths.get(each.parent_id, -1) for each in row.spans} == {row.depth - 1}
 
 
-def test_what_fits_is_shown_in_full():
+def test_a_trace_that_fits_is_shown_in_full():
     trace = made([(1, f"step {number}", None) for number in range(39)])
     assert len(rows(trace, 40)) == 40
     assert not any(row.folded or row.hidden for row in rows(trace, 40))

@@ -6,7 +6,7 @@ from otel_callbacks.explore.index.database import Index
 
 
 def following(*spans):
-    """A follower that starts when `spans` are there, and what adds more."""
+    """A follower that starts after `spans`, and a function that adds more spans."""
     index = Index()
     index.add(spans)
     return Follower(Traces(lambda: index)), lambda *more: index.add(more)
@@ -18,7 +18,7 @@ def names(new):
     ]
 
 
-def test_what_was_there_before_is_not_shown():
+def test_earlier_traces_are_not_shown():
     follower, _ = following(span("a", "1"))
     assert names(follower.poll(0)) == [[], []]
 
@@ -34,7 +34,7 @@ def test_a_trace_grows_until_its_root_is_there_and_is_complete_once():
     assert names(follower.poll(3)) == [[], []]
 
 
-def test_a_trace_without_a_root_is_complete_when_nothing_came_for_a_while():
+def test_a_trace_without_a_root_is_complete_after_a_quiet_time():
     follower, add = following(span("a", "3", "2"))
     add(span("a", "2", "1", start_ns=0))
     assert names(follower.poll(10)) == [[], [["2", "3"]]]
@@ -42,7 +42,7 @@ def test_a_trace_without_a_root_is_complete_when_nothing_came_for_a_while():
     assert names(follower.poll(15)) == [[["2", "3"]], []]
 
 
-def test_what_comes_after_the_end_is_shown_again():
+def test_a_later_span_shows_the_trace_again():
     follower, add = following()
     add(span("a", "1"))
     follower.poll(0)
@@ -50,7 +50,7 @@ def test_what_comes_after_the_end_is_shown_again():
     assert names(follower.poll(1)) == [[["1", "2"]], []]
 
 
-def test_a_trace_that_ends_while_it_is_looked_at_is_complete_once():
+def test_a_trace_that_ends_during_a_poll_is_complete_once():
     index = Index()
     coming = [[], [span("a", "2", "1")], [span("a", "1", start_ns=0)]]  # before each look at the index
 

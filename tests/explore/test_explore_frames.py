@@ -54,7 +54,7 @@ def test_a_row_per_trace_with_a_retrieval():
     assert set(RAGAS_COLUMNS) <= set(row)
 
 
-def test_contexts_are_those_of_the_last_step_when_nobody_said_what_reached_the_prompt():
+def test_contexts_are_those_of_the_last_retrieval_if_no_span_lists_in_prompt_documents():
     def found(name, *texts):
         return span(
             1, name, 0, 1, gen_ai__retrieval__documents=json.dumps([{"content": text} for text in texts])
@@ -64,12 +64,12 @@ def test_contexts_are_those_of_the_last_step_when_nobody_said_what_reached_the_p
     assert rag_frame([trace])["contexts"].tolist() == [["two"]]
 
 
-def test_without_content_there_are_costs_and_times_all_the_same():
+def test_without_content_rag_rows_still_have_costs_and_times():
     (row,) = rag_frame([RAG]).to_dict("records")
     assert (row["question"], row["contexts"], row["answer"], row["latency"]) == (None, [], None, 1.42)
 
 
-def test_gaps_leave_whole_numbers_and_truth_values_what_they_are():
+def test_columns_with_gaps_keep_integers_and_bools():
     tokens = spans_frame([RAG])["input_tokens"]
     assert tokens.isna().any() and tokens.dropna().map(type).eq(int).all()
     found = documents_frame([CAPTURED, RAG])
@@ -77,12 +77,12 @@ def test_gaps_leave_whole_numbers_and_truth_values_what_they_are():
 
 
 @pytest.mark.parametrize("frame", [spans_frame, documents_frame, rag_frame])
-def test_frames_of_nothing_have_their_columns(frame):
+def test_empty_frames_have_their_columns(frame):
     assert frame([]).empty
     assert "trace_id" in frame([]).columns
 
 
-def test_a_missing_pandas_is_named_with_the_extra_that_brings_it(monkeypatch):
+def test_the_error_for_missing_pandas_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ModuleNotFoundError, match=r"pandas.*pip install 'otel-callbacks\[notebook\]'"):
         documents_frame([RAG])

@@ -58,7 +58,7 @@ assistant|You are welcome.|
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_nothing_but_plain_tags_that_the_strictest_sanitiser_leaves_as_they_are(name, links):
+def test_only_tags_that_the_strictest_sanitiser_keeps(name, links):
     html = render_html(TRACES[name])
     assert clean_html(html) == html
 
@@ -80,13 +80,13 @@ def test_everything_is_escaped(content):
     assert len(html) < 16_000
 
 
-def test_without_content_it_says_how_to_get_it():
+def test_without_content_it_says_how_to_record_it():
     html = render_html(RAG)
     assert "content not captured" in html
     assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY" in html
 
 
-def test_links_lead_to_the_trace_elsewhere(links):
+def test_links_lead_to_the_trace_in_back_ends(links):
     address = "http://localhost:16686/trace/4bf92f3577b34da6a3ce929d0e0e4736"
     assert f'<a href="{address}">jaeger</a>' in render_html(RAG)
 
@@ -101,7 +101,7 @@ def test_links_lead_to_the_trace_elsewhere(links):
         "http://x/{}",
     ],
 )
-def test_a_link_that_cannot_work_is_refused(template):
+def test_an_invalid_link_is_an_error(template):
     with pytest.raises(ValueError, match=r"links\['x'\]=.* must be an http or https address"):
         set_links({"x": template})
 
@@ -118,7 +118,7 @@ def test_the_tool_table():
     ]
 
 
-def test_of_a_long_prompt_the_notebook_has_the_beginning_and_the_page_more():
+def test_a_notebook_shows_the_beginning_of_a_long_prompt_and_a_page_more():
     prompt = "\n\n".join(f"line {number:03}" for number in range(300))
     trace = tree(span(0, "chat m", 0, 9, gen_ai__input__messages=messages(("user", prompt))))
     assert "line 011\n… about 2,890 more characters</pre>" in render_html(trace)

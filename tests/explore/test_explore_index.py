@@ -22,7 +22,7 @@ def names(index):
     return [row["name"] for row in index.query("SELECT name FROM spans ORDER BY name")]
 
 
-def test_what_comes_out_is_what_went_in():
+def test_spans_are_the_same_after_indexing():
     attributes = {
         "a": ("x", 1, 2.0, True),
         "b": b"\x00",
@@ -46,12 +46,12 @@ def test_what_comes_out_is_what_went_in():
     assert list(Traces.of([record])[0].spans) == [record]
 
 
-def test_not_a_number_comes_back():
+def test_nan_is_read_back():
     [trace] = Traces.of([span("a", "1", score=math.nan)])
     assert math.isnan(trace.spans[0].attributes["score"])
 
 
-def test_totals_are_those_of_the_trace_also_when_its_spans_come_in_parts():
+def test_totals_are_right_if_the_spans_of_a_trace_come_in_parts():
     index = Index()
     inner, outer = (
         call("a", "2", "1", gen_ai__usage__cost_usd=2.0),
@@ -64,7 +64,7 @@ def test_totals_are_those_of_the_trace_also_when_its_spans_come_in_parts():
     assert index.query("SELECT sum(cost) AS cost FROM spans WHERE counted") == [{"cost": 3.0}]
 
 
-def test_attributes_times_and_durations_can_be_asked_for():
+def test_queries_reach_attributes_times_and_durations():
     index = Index()
     index.add(
         [span("a", "1", start_ns=1_700_000_000_123_000_000, end_ns=1_700_000_001_623_000_000, n__x="y")]
@@ -81,7 +81,7 @@ def test_a_query_cannot_change_anything():
     assert names(index) == ["1"]
 
 
-def test_only_what_is_new_in_a_file_is_read(tmp_path):
+def test_only_new_lines_of_a_file_are_read(tmp_path):
     long = line(name="long " + "x" * 70_000)
     (tmp_path / "t.jsonl").write_text(long + line("b", name="two"))
     files = FileIndex(tmp_path)
@@ -90,7 +90,7 @@ def test_only_what_is_new_in_a_file_is_read(tmp_path):
     assert names(files.index())[1:] == ["three", "two"]
 
 
-def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path):
+def test_a_line_that_is_being_written_is_read_when_complete(tmp_path):
     files = FileIndex(tmp_path)
     long, new = line(name="long " + "x" * 70_000), line("b", name="new")
     (tmp_path / "t.jsonl").write_text(long + new[:50])
@@ -99,7 +99,7 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path):
     assert names(files.index())[1:] == ["new"]
 
 
-def test_a_file_that_is_renamed_stays_and_one_that_is_gone_goes(tmp_path):
+def test_a_renamed_file_stays_indexed_and_a_deleted_one_is_forgotten(tmp_path):
     (tmp_path / "a.jsonl").write_text(line("a", "1", "kept") + line("b", "1", "shared"))
     (tmp_path / "b.jsonl").write_text(line("b", "2", "dropped") + line("c", "1", "dropped"))
     files = FileIndex(tmp_path)
@@ -113,28 +113,28 @@ def test_a_file_that_is_renamed_stays_and_one_that_is_gone_goes(tmp_path):
     ]
 
 
-def test_a_file_that_was_replaced_is_read_anew(tmp_path):
+def test_a_replaced_file_is_read_again(tmp_path):
     files = FileIndex(tmp_path / "t.jsonl")
     for name in ("old", "new"):
         (tmp_path / "t.jsonl").write_text(line("a" if name == "old" else "b", name=name))
         assert names(files.index()) == [name]
 
 
-def test_the_index_stays_for_the_next_process_and_is_the_owners(tmp_path):
+def test_the_index_stays_for_the_next_process_and_only_the_owner_reads_it(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
     FileIndex(tmp_path).index()
     assert stat.S_IMODE((tmp_path / "index.sqlite").stat().st_mode) == 0o600
     assert names(Index(tmp_path / "index.sqlite")) == ["one"]
 
 
-def test_an_index_of_another_version_is_built_anew(tmp_path):
+def test_an_index_of_another_version_is_rebuilt(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
     with closing(sqlite3.connect(tmp_path / "t.jsonl.sqlite")) as older:
         older.executescript("CREATE TABLE spans (old); PRAGMA user_version = 99")
     assert names(FileIndex(tmp_path / "t.jsonl").index()) == ["one"]
 
 
-def test_a_file_of_the_users_in_the_place_of_the_index_stays(tmp_path, caplog):
+def test_a_file_of_the_user_at_the_path_of_the_index_stays(tmp_path, caplog):
     (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(line().encode()))
     (tmp_path / "t.jsonl.gz.sqlite").write_text("no database, but something else of the user's")
     assert names(FileIndex(tmp_path / "t.jsonl.gz").index()) == ["one"]
@@ -142,7 +142,7 @@ def test_a_file_of_the_users_in_the_place_of_the_index_stays(tmp_path, caplog):
     assert "indexing in memory" in caplog.text
 
 
-def test_where_no_index_can_be_made_it_is_in_memory(tmp_path, caplog):
+def test_if_no_index_file_can_be_created_the_index_is_in_memory(tmp_path, caplog):
     (tmp_path / "t.jsonl").write_text(line())
     (tmp_path / "t.jsonl.sqlite").mkdir()
     files = FileIndex(tmp_path / "t.jsonl")
@@ -150,7 +150,7 @@ def test_where_no_index_can_be_made_it_is_in_memory(tmp_path, caplog):
     assert caplog.text.count("indexing in memory") == 1
 
 
-def test_a_file_that_was_renamed_during_a_look_is_found_at_the_next(tmp_path):
+def test_a_file_that_is_renamed_during_a_sync_is_found_by_the_next(tmp_path):
     (tmp_path / "t.jsonl").write_text(line())
     index = Index()
     index.sync([tmp_path / "gone.jsonl", tmp_path / "t.jsonl"])

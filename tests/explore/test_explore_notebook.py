@@ -65,14 +65,14 @@ def outputs(notebook):
 
 
 def shown(outputs):
-    """What kind each output is, or what was printed or raised."""
+    """The format of each output, or the text that was printed or raised."""
     return [list(output.get("data", ())) or output.get("text") or output.ename for output in outputs]
 
 
 PICTURE, REST = ["image/svg+xml", "text/plain"], ["text/html", "text/plain"]
 
 
-def test_a_trace_is_a_picture_and_the_rest_each_with_its_text(outputs):
+def test_a_trace_has_two_outputs_each_with_plain_text(outputs):
     picture, rest = outputs["last line"]
     assert picture.data == {"image/svg+xml": render_svg(CAPTURED), "text/plain": str(CAPTURED)}
     assert rest.data["text/html"] == render_html(CAPTURED)
@@ -82,23 +82,23 @@ def test_a_trace_is_a_picture_and_the_rest_each_with_its_text(outputs):
     )
 
 
-def test_nothing_appears_unasked(outputs):
+def test_other_cells_show_nothing(outputs):
     assert [outputs["setup"], outputs["not asked"], outputs["after the magic"]] == [[], [], []]
     assert shown(outputs["in a list"]) == [["text/plain"]]
 
 
-def test_the_magic_shows_the_traces_of_its_cell_which_stays_a_cell(outputs):
+def test_the_magic_shows_the_traces_of_its_cell_and_leaves_the_cell_unchanged(outputs):
     assert shown(outputs["magic"]) == [["text/plain"], PICTURE, REST]
     answer, picture, _ = outputs["magic"]
     assert (answer.output_type, answer.data["text/plain"]) == ("execute_result", "'the answer'")
     assert picture.data["text/plain"] == str(AGENT)
 
 
-def test_the_magic_shows_what_a_failing_cell_made(outputs):
+def test_the_magic_shows_the_traces_of_a_failing_cell(outputs):
     assert shown(outputs["failing"]) == ["ValueError", PICTURE, REST]
 
 
-def test_the_magic_says_when_there_is_nothing_and_when_there_is_too_much(outputs):
+def test_the_magic_says_if_there_are_no_traces_or_too_many(outputs):
     assert shown(outputs["nothing made"])[1:] == ["%%trace: this cell made no trace\n"]
     assert shown(outputs["many"]) == [*[PICTURE, REST] * 3, "%%trace: 2 earlier traces not shown\n"]
 
@@ -108,13 +108,13 @@ def test_the_magic_takes_no_arguments(outputs):
     assert outputs["argument"][0].evalue == "%%trace takes no arguments, not 'verbose'"
 
 
-def test_the_extension_brings_the_magic_and_takes_it_away(outputs):
+def test_the_extension_adds_and_removes_the_magic(outputs):
     assert shown(outputs["magic of the extension"]) == [PICTURE, REST]
     assert outputs["traces of the extension"][0].data["text/plain"] == "['invoke_workflow w']"
     assert outputs["unloaded"][0].data["text/plain"] == "True"
 
 
-def test_a_difference_is_one_table(outputs):
+def test_a_diff_is_one_output(outputs):
     assert shown(outputs["diff"]) == [REST]
 
 

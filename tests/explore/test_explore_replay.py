@@ -23,7 +23,7 @@ def server() -> Iterator[OtlpServer]:
 
 @pytest.fixture
 def file(tmp_path):
-    """Six spans of three traces, a line each; every kind of value is among them."""
+    """Six spans of three traces, one per line, with every kind of value."""
     path = tmp_path / "t.jsonl"
     provider = TracerProvider(resource=Resource({"service.name": "shop"}), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(JsonLinesSpanExporter(path)))
@@ -54,7 +54,7 @@ def replay(*arguments, **environment):
 @pytest.mark.parametrize(
     ("receiving", "protocol"), [(otlp_http, "http/protobuf"), (otlp_http, "http/json"), (otlp_grpc, "grpc")]
 )
-def test_what_is_received_is_what_was_recorded(file, receiving, protocol):
+def test_the_endpoint_receives_the_recorded_spans(file, receiving, protocol):
     with receiving() as server:
         ran = replay(file, "--to", server.url, "--protocol", protocol)
         assert (ran.exit_code, ran.stdout) == (0, f"{file}: 6 spans sent to {server.url}\n")
@@ -63,14 +63,14 @@ def test_what_is_received_is_what_was_recorded(file, receiving, protocol):
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_and_back_again_it_is_the_same_file(file, server, tmp_path):
+def test_the_received_spans_write_the_same_file(file, server, tmp_path):
     replay(file, "--to", server.url, "--protocol", "http/json")
     [request] = server.requests
     (tmp_path / "again.jsonl").write_bytes(request)
     assert list(read_jsonl(tmp_path / "again.jsonl")) == list(read_jsonl(file))
 
 
-def test_requests_stay_under_the_limit_and_a_span_that_is_bigger_goes_alone(file, server):
+def test_requests_stay_under_the_limit_and_a_bigger_span_goes_alone(file, server):
     line = len(file.read_bytes().splitlines()[0])
     assert replay(file, "--to", server.url, "--max-bytes", line).exit_code == 0
     assert all(request.ByteSize() <= line for request in server.requests)
@@ -92,7 +92,7 @@ def test_a_line_that_is_bigger_than_the_limit_is_split(file, server):
     )
 
 
-def test_an_interrupted_replay_goes_on_where_it_stopped(file, server):
+def test_an_interrupted_replay_continues_where_it_stopped(file, server):
     server.answers = [(200, b""), (200, b""), (400, b"disk full")]
     first = replay(file, "--to", server.url, "--max-bytes", 1)
     assert first.exit_code == 1
@@ -104,7 +104,7 @@ def test_an_interrupted_replay_goes_on_where_it_stopped(file, server):
 
 
 @pytest.mark.parametrize("other", ["another file", "another endpoint", "--restart"])
-def test_only_the_same_replay_goes_on(file, server, other):
+def test_only_the_same_replay_continues(file, server, other):
     server.answers = [(200, b""), (400, b"")]
     replay(file, "--to", server.url, "--max-bytes", 1)
     if other == "another file":
@@ -115,20 +115,20 @@ def test_only_the_same_replay_goes_on(file, server, other):
     assert len(server.spans()) == 1 + len(list(read_jsonl(file)))
 
 
-def test_a_busy_endpoint_is_asked_again(file, server):
+def test_a_request_to_a_busy_endpoint_is_retried(file, server):
     server.answers = [(503, b"")]
     assert replay(file, "--to", server.url).exit_code == 0
     assert len(server.spans()) == 6
 
 
-def test_a_busy_grpc_endpoint_is_asked_again(file):
+def test_a_request_to_a_busy_grpc_endpoint_is_retried(file):
     with otlp_grpc() as server:
         server.answers = [("UNAVAILABLE", b"later")]
         assert replay(file, "--to", server.url, "--protocol", "grpc").exit_code == 0
         assert len(server.spans()) == 6
 
 
-def test_a_grpc_endpoint_that_refuses_is_an_error(file):
+def test_a_rejection_by_a_grpc_endpoint_is_an_error(file):
     with otlp_grpc() as server:
         server.answers = [("UNAUTHENTICATED", b"who are you")]
         ran = replay(file, "--to", server.url, "--protocol", "grpc")
@@ -147,7 +147,7 @@ def test_rejected_spans_are_counted(file, server, protocol):
     assert "2 spans were rejected: too old" in ran.stderr
 
 
-def test_an_answer_in_other_words_rejects_nothing(file, server):
+def test_an_unknown_answer_rejects_nothing(file, server):
     server.answers = [(200, b"\xffok")]
     assert replay(file, "--to", server.url).exit_code == 0
 
@@ -186,13 +186,13 @@ def test_a_folder_is_replayed_file_by_file(file, server):
         ([], "Missing option '--to'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(file, arguments, message):
+def test_invalid_arguments_are_errors(file, arguments, message):
     ran = replay(file, *arguments)
     assert ran.exit_code == 2
     assert message in ran.stderr
 
 
-def test_a_file_of_something_else_is_unreadable(server, tmp_path):
+def test_a_file_that_is_not_a_trace_file_is_unreadable(server, tmp_path):
     (tmp_path / "t.jsonl").write_text("Once upon\n")
     ran = replay(tmp_path / "t.jsonl", "--to", server.url)
     assert (ran.exit_code, server.requests) == (2, [])

@@ -11,10 +11,10 @@ from otel_callbacks.explore.index.ring import Ring
 
 @pytest.fixture
 def traced():
-    """Makes a ring with given bounds, a tracer it listens to, and the collection over it."""
+    """Makes a ring with the given limits, a tracer that it listens to, and a collection of its traces."""
 
-    def make(**bounds):
-        ring = Ring(**bounds)
+    def make(**limits):
+        ring = Ring(**limits)
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(ring)
         return provider.get_tracer("test"), Traces(ring.index)
@@ -36,14 +36,16 @@ def test_a_span_is_there_as_soon_as_it_has_ended(traced):
     assert traces[0].spans[1].attributes == {"n": 1}
 
 
-def test_only_the_last_traces_are_kept(traced):
+def test_only_the_last_traces_are_kept_and_the_log_says_so_once(traced, caplog):
+    caplog.set_level("INFO")
     tracer, traces = traced(max_traces=3)
     for name in "abcde":
         tracer.start_span(name).end()
     assert names(traces) == [["c"], ["d"], ["e"]]
+    assert caplog.messages == ["only the latest traces are kept in memory from now on"]
 
 
-def test_only_so_many_bytes_are_kept_also_of_what_was_looked_at(traced):
+def test_memory_is_limited_also_for_indexed_traces(traced):
     tracer, traces = traced(max_bytes=1_000_000)
     for index in range(50):
         tracer.start_span(str(index), attributes={"text": f"{index}" * 50_000}).end()
@@ -52,7 +54,7 @@ def test_only_so_many_bytes_are_kept_also_of_what_was_looked_at(traced):
     assert traces.last().name == "49"
 
 
-def test_of_a_trace_that_is_too_big_the_end_is_kept(traced):
+def test_a_trace_that_is_too_big_keeps_its_end(traced):
     tracer, traces = traced(max_bytes=30_000)
     with tracer.start_as_current_span("root"):
         for index in range(9):
@@ -61,7 +63,7 @@ def test_of_a_trace_that_is_too_big_the_end_is_kept(traced):
     assert names(traces) == [["root", "8"]]
 
 
-def test_texts_of_events_and_in_arrays_count(traced):
+def test_text_in_events_and_arrays_counts(traced):
     tracer, traces = traced(max_bytes=30_000)
     for _ in range(3):
         span = tracer.start_span("one", attributes={"texts": ["x" * 10_000]})
@@ -144,7 +146,7 @@ def test_configure_adds_one_ring_however_often_it_runs(tmp_path):
     assert run_script(script, tmp_path) == "[('hello', 1)] [{'n': 1}]\n"
 
 
-def test_after_configure_with_replace_the_ring_keeps_what_it_had(tmp_path):
+def test_configure_with_replace_keeps_the_traces_in_the_ring(tmp_path):
     script = """
         import otel_callbacks
 

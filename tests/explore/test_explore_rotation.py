@@ -25,7 +25,7 @@ def names(path):
     return [span.name for span in read_jsonl(path)]
 
 
-def test_a_file_is_set_aside_before_it_outgrows_its_limit(tmp_path):
+def test_a_file_is_rotated_before_it_grows_beyond_its_limit(tmp_path):
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_bytes=3000), *"abcdef")
     old, live = sorted(tmp_path.iterdir())
     assert re.fullmatch(r"t-\d{8}T\d{6}\.\d{6}\.jsonl", old.name)
@@ -33,31 +33,31 @@ def test_a_file_is_set_aside_before_it_outgrows_its_limit(tmp_path):
     assert names(old) + names(live) == [*"abcdef"]
 
 
-def test_a_line_that_is_longer_than_the_limit_has_a_file_of_its_own(tmp_path):
+def test_a_line_beyond_the_limit_has_a_file_of_its_own(tmp_path):
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_bytes=10), "a", "b")
     assert [names(file) for file in sorted(tmp_path.iterdir())] == [["a"], ["b"]]
 
 
-def test_the_newest_of_the_files_set_aside_stay(tmp_path):
+def test_the_newest_rotated_files_stay(tmp_path):
     (tmp_path / "t-mine.jsonl").touch()
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_bytes=10, keep=2), *"abcde")
     assert names(sorted(tmp_path.glob("t-2*"))) + names(tmp_path / "t.jsonl") == ["c", "d", "e"]
     assert (tmp_path / "t-mine.jsonl").exists()
 
 
-def test_with_none_kept_there_is_one_file(tmp_path):
+def test_with_keep_0_there_is_one_file(tmp_path):
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_bytes=10, keep=0), "a", "b")
     assert names(tmp_path) == ["b"]
 
 
 @pytest.mark.parametrize(("hours", "files"), [(1, 1), (25, 2)])
-def test_a_file_whose_first_span_is_too_old_is_set_aside_also_by_a_later_process(tmp_path, hours, files):
+def test_a_later_process_rotates_a_file_whose_first_span_is_too_old(tmp_path, hours, files):
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl"), "old", start_ns=time.time_ns() - hours * 3600 * 10**9)
     write(JsonLinesSpanExporter(tmp_path / "t.jsonl", max_age=timedelta(days=1)), "new", "newer")
     assert len(list(tmp_path.iterdir())) == files
 
 
-def test_a_file_that_another_process_has_just_set_aside(tmp_path, monkeypatch):
+def test_another_process_may_rotate_the_file_first(tmp_path, monkeypatch):
     def gone(path, target):
         raise FileNotFoundError(path)
 
@@ -66,7 +66,7 @@ def test_a_file_that_another_process_has_just_set_aside(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_files_that_other_processes_left_long_ago_are_deleted(tmp_path):
+def test_old_files_of_other_processes_are_deleted(tmp_path):
     write(JsonLinesSpanExporter(tmp_path / "traces-1.jsonl"), "old")
     write(JsonLinesSpanExporter(tmp_path / "traces-2.jsonl"), "young")
     write(JsonLinesSpanExporter(tmp_path / "mine.jsonl"), "not ours to delete")
@@ -77,7 +77,7 @@ def test_files_that_other_processes_left_long_ago_are_deleted(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"max_bytes": 0}, {"max_age": timedelta(0)}, {"keep": -1}])
-def test_a_bound_that_makes_no_sense_is_refused(tmp_path, wrong):
+def test_an_invalid_limit_is_an_error(tmp_path, wrong):
     [name] = wrong
     with pytest.raises(ValueError, match=f"{name}=.*; use "):
         JsonLinesSpanExporter(tmp_path, **wrong)
@@ -100,7 +100,7 @@ for index in count(1):
 """
 
 
-def test_a_killed_process_loses_at_most_what_it_had_not_flushed(tmp_path):
+def test_a_killed_process_loses_only_unflushed_spans(tmp_path):
     for life in range(5):  # all lives write to one file, so that a torn end is in the middle later
         writer = subprocess.Popen(
             [sys.executable, "-c", FOREVER, tmp_path / "t.jsonl", str(life)],

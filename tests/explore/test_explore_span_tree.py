@@ -58,7 +58,7 @@ def test_a_trace_may_be_deeper_than_the_recursion_limit():
     assert sum(1 for _ in Trace.of(chain).walk()) == 3000
 
 
-def test_a_trace_without_spans_is_refused():
+def test_a_trace_without_spans_is_an_error():
     with pytest.raises(ValueError, match="at least one span"):
         Trace.of([])
 
@@ -77,7 +77,7 @@ def test_a_call_reported_by_two_instrumentations_counts_once():
     assert names(trace.model_calls) == ["ours", "embed"]
 
 
-def test_an_outer_call_that_tells_less_leaves_the_inner_one_to_count():
+def test_if_the_outer_call_reports_less_the_inner_one_counts():
     trace = Trace.of([call("router", tokens_in=None), call("model", "router")])
     assert names(trace.model_calls) == ["model"]
     assert trace.total_tokens == 110
@@ -128,7 +128,7 @@ def test_duration_is_seconds_from_the_first_start_to_the_last_end():
         ({}, "error_type", None),
     ],
 )
-def test_properties_read_what_the_conventions_say_and_ignore_the_rest(attributes, name, value):
+def test_properties_ignore_attributes_of_the_wrong_type(attributes, name, value):
     assert getattr(SpanRecord("a", "b", None, "n", "CLIENT", 0, 1, attributes), name) == value
 
 
@@ -165,12 +165,12 @@ def test_otlp_enums_are_numbers_or_names(kind, expected):
 
 
 @pytest.mark.parametrize("kind", [9, -1, "SPAN_KIND_FRIEND"])
-def test_an_unknown_otlp_enum_is_refused(kind):
+def test_an_unknown_otlp_enum_is_an_error(kind):
     with pytest.raises(ValueError, match="unknown span_kind"):
         SpanRecord.from_otlp({}, {}, {"traceId": "a", "spanId": "b", "kind": kind})
 
 
-def test_null_in_otlp_json_is_a_field_left_out():
+def test_null_in_otlp_json_is_a_missing_field():
     nulls = dict.fromkeys(["name", "kind", "startTimeUnixNano", "attributes", "events", "links", "status"])
     document = {"traceId": "a", "spanId": "b"}
     bare = SpanRecord.from_otlp({}, {}, document)

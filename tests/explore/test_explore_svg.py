@@ -37,12 +37,12 @@ def parsed(trace):
 
 
 def texts(root):
-    """What can be read, without tooltips."""
+    """The visible texts, without tooltips."""
     return ["".join(element.itertext()) for element in root.iter(f"{SVG}text")]
 
 
 def bars(root):
-    """Colour and width of the bars of each row."""
+    """The colour and width of the bars of each row."""
     return [
         [
             (rect.get("fill"), float(rect.get("width")))
@@ -54,7 +54,7 @@ def bars(root):
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_nothing_depends_on_what_other_places_strip(name):
+def test_the_picture_uses_nothing_that_sites_strip(name):
     root = parsed(TRACES[name])
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= TAGS
     assert {attribute for element in root.iter() for attribute in element.attrib} <= ATTRIBUTES
@@ -102,7 +102,7 @@ def test_folded_rows_say_how_many_and_what_they_add_up_to():
     assert "✗ RateLimitError: 429chat gpt-4o ×198" in shown
 
 
-def test_of_many_turns_the_first_the_last_and_the_failing_one_are_shown():
+def test_many_turns_show_the_first_the_last_and_the_failing_one():
     shown = texts(parsed(TURNS))
     assert [text for text in shown if text.startswith("…")] == [
         "… 126 more: 63 tools, 63 model",
@@ -111,7 +111,7 @@ def test_of_many_turns_the_first_the_last_and_the_failing_one_are_shown():
     assert "✗ ValueError: no" in shown
 
 
-def test_what_is_too_deep_is_counted_where_it_is_hidden():
+def test_deep_levels_are_counted_where_they_are_hidden():
     assert texts(parsed(DEEP))[-3:-1] == ["step 10+489", "490 ms"]
 
 
@@ -130,7 +130,7 @@ def test_the_columns_add_up_to_the_header_however_much_is_folded(name):
     assert sorted(map(sum, filter(None, numbers))) == sorted([trace.input_tokens, trace.output_tokens])
 
 
-def test_an_error_is_red_and_in_words_where_it_began():
+def test_an_error_is_red_and_spelled_out_where_it_began():
     trace = tree(
         span(0, "invoke_agent a", 0, 100),
         span(1, "tools", 0, 50, error="ValueError"),
@@ -180,7 +180,7 @@ def test_a_name_is_cut_off_only_when_there_is_no_room(depth):
     assert "embeddings hashed-tfidf-256" in shown
 
 
-def test_the_header_sums_up():
+def test_the_header_has_the_totals():
     shown = texts(parsed(SUPERVISOR))
     assert shown[:10] == [
         *("invoke_workflow report", "trace 4bf92f3577b34da6a3ce929d0e0e4736", "21.4 s", "23 spans"),

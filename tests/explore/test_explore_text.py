@@ -50,7 +50,7 @@ invoke_agent support · 6.21 s · 6,010 tokens · $0.0156 · 1 error · 4bf92f35
     )
 
 
-def test_a_supervisor_with_agents_below_it():
+def test_a_supervisor_with_agents():
     check(
         SUPERVISOR,
         """
@@ -121,7 +121,7 @@ rag · 1 ms · $0 · trace 4bf92f3577b34da6a3ce929d0e0e4736
     )
 
 
-def test_alike_siblings_fold_into_their_sum_and_errors_stay_in_sight():
+def test_like_siblings_fold_into_their_sum_and_errors_stay_visible():
     calls = [span(1, "chat gpt-4o", n, 1, **usage(100, 10, 0.001)) for n in range(300)]
     failing = [span(1, "chat gpt-4o", 300 + n, 1, error="RateLimitError: 429") for n in range(198)]
     check(
@@ -158,7 +158,7 @@ def test_a_folded_row_sums_up_what_is_below_it():
     assert text.splitlines()[-1] == "└─ … 2 more turn  2 ms  20 → 2 tok  unpriced  ✗ 2 errors · 2 unpriced"
 
 
-def test_calls_without_a_price_are_counted_and_only_models_that_generate_say_so_in_their_row():
+def test_unpriced_calls_are_counted_and_only_inferences_say_so_in_their_row():
     reason = {"otel_callbacks__cost__unpriced_reason": "unknown_model"}
     lookups = [
         part
@@ -203,7 +203,7 @@ def columns(line):
 
 @pytest.mark.parametrize("trace", [RAG, AGENT, SUPERVISOR])
 @pytest.mark.parametrize("width", [20, 50, 80, 120])
-def test_no_line_is_wider_than_asked(trace, width):
+def test_no_line_is_wider_than_the_given_width(trace, width):
     assert max(map(columns, render_text(trace, width).splitlines())) <= width
 
 

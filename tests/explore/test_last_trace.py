@@ -1,4 +1,4 @@
-"""`handler.last_trace`: the trace that ended last, of those that this handler traced."""
+"""`handler.last_trace` is the trace of this handler that ended last."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ pytestmark = llama_fakes.IGNORED
 
 @pytest.fixture
 def kept(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Captured:
-    """Telemetry that the ring keeps, one of this test's own."""
+    """Telemetry that is kept by a ring of this test alone."""
     monkeypatch.setattr(ring, "_process_ring", None)
     ring.keep_traces(captured.tracer_provider)
     return captured
@@ -48,7 +48,7 @@ def test_a_llama_index_call(kind: Any, kept: Captured) -> None:
     assert handler.last_trace.name == "chat scripted-1"
 
 
-def test_what_ended_last_counts_and_not_what_began_last(kept: Captured) -> None:
+def test_the_trace_that_ended_last_counts_and_not_the_one_that_began_last(kept: Captured) -> None:
     handler = OTelCallbackHandler(**kept.providers)
     slow = fakes.ScriptedModel(script=["a b"]).stream("q", {"callbacks": [handler]})
     next(slow)
@@ -72,7 +72,7 @@ def test_a_call_within_an_operation_by_hand(kept: Captured) -> None:
     assert handler.last_trace.name == "invoke_workflow w"
 
 
-def test_what_is_not_there_is_an_error_that_says_why(kept: Captured) -> None:
+def test_a_missing_trace_is_an_error_that_says_why(kept: Captured) -> None:
     handler = OTelCallbackHandler(**kept.providers)
     with pytest.raises(LookupError, match="this handler has traced no call to its end yet"):
         _ = handler.last_trace
@@ -83,7 +83,7 @@ def test_what_is_not_there_is_an_error_that_says_why(kept: Captured) -> None:
         _ = stranger.last_trace
 
 
-def test_what_was_not_sampled_does_not_count(kept: Captured) -> None:
+def test_an_unsampled_trace_does_not_count(kept: Captured) -> None:
     with capture(ALWAYS_OFF) as unsampled:
         handler = OTelCallbackHandler(**unsampled.providers)
         ask(handler)

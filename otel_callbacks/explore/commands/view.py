@@ -73,9 +73,8 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
 def _follow(path: Path) -> None:
     try:
         follower = Follower(Traces.open(path)) if path.exists() else None
-        click.echo(
-            f"Following {path}; press Ctrl-C to stop.", err=True
-        )  # printed once no new trace can be missed
+        # Printed only now, because from here on no trace can be missed.
+        click.echo(f"Following {path}; press Ctrl-C to stop.", err=True)
         while not path.exists():  # the application has not started yet
             time.sleep(_POLL_SECONDS)
         follower = follower or Follower(Traces.open(path), from_start=True)

@@ -82,7 +82,7 @@ def parsed_lines(path: Path, parse: Callable[[bytes], _T], start: int = 0) -> It
             yield position, parsed
 
 
-def fingerprint(path: Path) -> str:
+def file_fingerprint(path: Path) -> str:
     """Returns a hash of the first 64 KiB, which stays the same if a trace file is renamed or grows beyond that."""
     with path.open("rb") as file:
         return hashlib.sha256(file.read(65_536)).hexdigest()

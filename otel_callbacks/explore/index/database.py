@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.explore.files.reading import fingerprint, parsed_lines, spans_of_line
+from otel_callbacks.explore.files.reading import file_fingerprint, parsed_lines, spans_of_line
 from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
     INSERT_TRACE,
@@ -47,9 +47,8 @@ class Index:
         self._connection = sqlite3.connect(
             path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
-        weakref.finalize(
-            self, self._connection.close
-        )  # Python warns about connections that are collected unclosed
+        # Python warns about connections that are collected unclosed.
+        weakref.finalize(self, self._connection.close)
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             self._connection.executescript(SCHEMA)
@@ -71,13 +70,13 @@ class Index:
         with self._transaction():
             present = dict(_fingerprinted(files))
             known = {
-                content_hash: (number, size, position)
-                for number, content_hash, size, position in self._connection.execute("SELECT * FROM files")
+                fingerprint: (number, size, position)
+                for number, fingerprint, size, position in self._connection.execute("SELECT * FROM files")
             }
-            for content_hash in known.keys() - present.keys():
-                self._forget(known[content_hash][0])
-            for content_hash, file in present.items():
-                number, size, position = known.get(content_hash) or (self._new_file_id(content_hash), 0, 0)
+            for fingerprint in known.keys() - present.keys():
+                self._forget(known[fingerprint][0])
+            for fingerprint, file in present.items():
+                number, size, position = known.get(fingerprint) or (self._new_file_id(fingerprint), 0, 0)
                 if file.stat().st_size != size:
                     self._read(file, number, position)
 
@@ -166,8 +165,8 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def _new_file_id(self, content_hash: str) -> int:
-        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (content_hash,))
+    def _new_file_id(self, fingerprint: str) -> int:
+        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (fingerprint,))
         return int(cursor.lastrowid or 0)
 
     def _read(self, path: Path, number: int, position: int) -> None:
@@ -199,4 +198,4 @@ class Index:
 def _fingerprinted(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for file in files:
         with suppress(FileNotFoundError):  # rotated just now; the next sync finds its new name
-            yield fingerprint(file), file
+            yield file_fingerprint(file), file

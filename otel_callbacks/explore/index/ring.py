@@ -98,7 +98,7 @@ class Ring(SpanProcessor):
             self._size -= self._held.pop(next(iter(self._held))).size
             if not self._logged:
                 self._logged = True
-                _logger.info("the oldest traces in memory are forgotten from now on; trace files keep all")
+                _logger.info("only the latest traces are kept in memory from now on")
 
 
 def _size(span: ReadableSpan) -> int:

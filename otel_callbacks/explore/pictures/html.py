@@ -19,7 +19,7 @@ from otel_callbacks.explore.spans.tree import SpanTree
 
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
-_HOW_TO_CAPTURE = (
+_HOW_TO_RECORD = (
     'content not captured: <code>OTelCallbackHandler(content="spans")</code> or '
     "<code>OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY</code> records prompts and answers"
 )
@@ -133,12 +133,12 @@ def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
     calls = [span for span in trace.model_calls if span.operation not in (semconv.EMBEDDINGS, semconv.RERANK)]
     if not calls:
         return
-    captured = [span for span in calls if input_messages(span) or output_messages(span)]
-    if not captured:
-        yield markup.line(f"<i>{_HOW_TO_CAPTURE}</i>")
+    recorded = [span for span in calls if input_messages(span) or output_messages(span)]
+    if not recorded:
+        yield markup.line(f"<i>{_HOW_TO_RECORD}</i>")
         return
     before: tuple[Message, ...] = ()
-    for span in captured[: limits.HTML_SPANS]:
+    for span in recorded[: limits.HTML_SPANS]:
         inputs, outputs = input_messages(span), output_messages(span)
         hidden = max(_shared_beginning(before, inputs), len(inputs) - limits.HTML_MESSAGES)
         yield markup.line(
@@ -147,7 +147,7 @@ def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
         shown = (*inputs[hidden:], *outputs)
         yield markup.conversation(((message.role, message.text) for message in shown), excerpt)
         before = inputs + outputs
-    yield from _more(captured, "model call")
+    yield from _more(recorded, "model call")
 
 
 def _shared_beginning(before: Sequence[Message], now: Sequence[Message]) -> int:

@@ -20,11 +20,9 @@ def text(content: str, x: float, y: float, size: float, fill: str, **attributes:
     return element("text", escape(content), x=x, y=y, font_size=size, fill=fill, **attributes)
 
 
-def rect(
-    x: float, y: float, width: float, height: float, fill: str, *inner: str, **attributes: str | float
-) -> str:
+def rect(x: float, y: float, width: float, height: float, fill: str, **attributes: str | float) -> str:
     """Returns a rectangle."""
-    return element("rect", *inner, x=x, y=y, width=width, height=height, fill=fill, **attributes)
+    return element("rect", x=x, y=y, width=width, height=height, fill=fill, **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, stroke: str, **attributes: str | float) -> str:

@@ -61,17 +61,17 @@ def documents(spans: Sequence[SpanRecord]) -> list[RetrievedDocument]:
 def _items(span: SpanRecord) -> list[dict[str, Any]]:
     """Returns the recorded documents of a span as dictionaries, with their text if content was recorded."""
     facts = json_objects(span, semconv.RAG_DOCUMENTS)
-    captured = [
+    recorded = [
         _from_content(place, item)
         for place, item in enumerate(json_objects(span, semconv.RETRIEVAL_DOCUMENTS))
     ]
     if not facts:
-        return captured
-    if len(facts) != len(captured):
-        captured = [{} for _ in facts]
+        return recorded
+    if len(facts) != len(recorded):
+        recorded = [{} for _ in facts]
     return [
         {"rank": place + 1, **text, **fact}
-        for place, (fact, text) in enumerate(zip(facts, captured, strict=True))
+        for place, (fact, text) in enumerate(zip(facts, recorded, strict=True))
     ]
 
 
