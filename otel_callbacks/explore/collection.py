@@ -94,7 +94,7 @@ class Traces(Sequence[Trace]):
         if not found:
             if self._trace_ids is not None:
                 raise LookupError("the selection is empty: no trace matches")
-            raise LookupError("no traces yet; configure(local=True) keeps those of this process")
+            raise LookupError("no traces yet; configure(local=True) keeps the traces of this process")
         return found[0]
 
     def find(self, **filters: Unpack[Filters]) -> Self:

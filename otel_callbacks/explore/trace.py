@@ -26,7 +26,7 @@ class Trace(SpanTree):
             TypeError: `other` is not a trace.
         """
         if not isinstance(other, SpanTree):
-            raise TypeError(f"other must be a Trace, such as traces.get({other!r:.40}) gives")
+            raise TypeError(f"other must be a Trace, such as traces.get({other!r:.40}) returns")
         return diff(self, other)
 
     def __str__(self) -> str:

@@ -53,7 +53,7 @@ def test_a_trace_does_not_differ_from_itself():
 
 
 def test_only_traces_can_be_compared():
-    with pytest.raises(TypeError, match=r"other must be a Trace, such as traces.get\('4bf9'\) gives"):
+    with pytest.raises(TypeError, match=r"other must be a Trace, such as traces.get\('4bf9'\) returns"):
         SUPERVISOR.diff("4bf9")
 
 

@@ -1,4 +1,4 @@
-"""Traces that the tests of pictures share."""
+"""Traces for the tests of pictures."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Traces made up of a few words, and three that are like real ones."""
+"""Builds traces from short descriptions, and holds three realistic ones."""
 
 from otel_callbacks.explore import SpanRecord, Trace
 
@@ -7,7 +7,7 @@ OPERATIONS = ("chat", "embeddings", "rerank", "retrieval", "execute_tool", "invo
 
 
 def span(depth, name, start, duration, error=None, **attributes):
-    """One span in a list where each is below the last one of smaller depth; times are milliseconds."""
+    """Describes one span, whose parent is the last one of smaller depth; times are in milliseconds."""
     return depth, name, start, duration, error, attributes
 
 

@@ -132,7 +132,7 @@ def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
     try:
         yield from file
     except EOFError:  # a compressed file that was cut off
-        _logger.warning("%s is cut off; what it holds is read", path)
+        _logger.warning("%s is cut off; it was read up to the cut", path)
 
 
 def _is_cut_off(error: Exception) -> bool:

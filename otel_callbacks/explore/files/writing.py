@@ -49,11 +49,11 @@ class JsonLinesSpanExporter(SpanExporter):
         keep: int = limits.TRACE_FILES,
     ) -> None:
         if max_bytes <= 0:
-            raise ValueError(f"max_bytes={max_bytes!r} leaves no room; use a number above 0")
+            raise ValueError(f"max_bytes must be above 0, not {max_bytes!r}")
         if max_age <= timedelta(0):
-            raise ValueError(f"max_age={max_age!r} has passed already; use a time above 0")
+            raise ValueError(f"max_age must be above 0, not {max_age!r}")
         if keep < 0:
-            raise ValueError(f"keep={keep!r} is no number of files; use 0 or more")
+            raise ValueError(f"keep must be at least 0, not {keep!r}")
         self._path = Path(path)
         self._one_per_process = self._path.is_dir() or not (self._path.suffix or self._path.exists())
         self._max_bytes = max_bytes
@@ -78,7 +78,7 @@ class JsonLinesSpanExporter(SpanExporter):
             _append(self.path, line)
         except OSError as error:
             self._broken = True
-            _logger.warning("cannot write traces to %s, and will not try again: %s", self.path, error)
+            _logger.warning("cannot write traces to %s and will not try again: %s", self.path, error)
             return SpanExportResult.FAILURE
         except Exception:  # a span that cannot be encoded must not stop the export of other batches
             if not self._warned:

@@ -97,7 +97,7 @@ class Index:
         """
         spans = self._spans(trace_id)
         if not spans:
-            raise LookupError(f"there is no trace {trace_id} here (any more)")
+            raise LookupError(f"trace {trace_id} is not here, or not any more")
         return spans
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def _check(name: str, value: Any) -> None:
     if name not in _TYPES:
         close = difflib.get_close_matches(name, _TYPES, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"use {', '.join(_TYPES)}, or sql()"
-        raise TypeError(f"traces cannot be found by {name!r}; {hint}")
+        raise TypeError(f"find() has no filter {name!r}; {hint}")
     wanted = (float, int) if _TYPES[name] is float else _TYPES[name]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         readable = getattr(_TYPES[name], "__name__", str(_TYPES[name]))

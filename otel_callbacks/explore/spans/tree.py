@@ -36,7 +36,7 @@ class SpanTree:
         """
         by_id = {span.span_id: span for span in spans}
         if not by_id:
-            raise ValueError("a trace has at least one span")
+            raise ValueError("a trace needs at least one span")
         ordered = tuple(sorted(by_id.values(), key=lambda span: (span.start_ns, -span.end_ns)))
         roots, children = _tree(ordered)
         model_calls = tuple(_model_calls(roots, children))
