@@ -209,7 +209,7 @@ def test_a_failure_to_write_does_not_raise_and_is_logged_once(finished, log, pat
     exporter = JsonLinesSpanExporter(path)
     assert [exporter.export(finished) for _ in range(3)] == [SpanExportResult.FAILURE] * 3
     [message] = log.messages
-    assert message.startswith(f"cannot write traces to {path}, and will not try again: ")
+    assert message.startswith(f"cannot write traces to {path} and will not try again: ")
 
 
 def test_spans_that_cannot_be_encoded_fail_without_raising_and_later_ones_are_written(

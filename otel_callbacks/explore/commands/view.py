@@ -85,5 +85,5 @@ def _follow(path: Path) -> None:
                     shown.add(render_text(trace, width()))
                 shown.replace([render_text(trace, width()) for trace in new.growing])
                 time.sleep(_POLL_SECONDS)
-    except KeyboardInterrupt:  # the user ends it so
+    except KeyboardInterrupt:  # this is how the user ends it
         return

@@ -39,7 +39,7 @@ def table(rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> str:
     for place, row in enumerate(body):
         lines.append(escape(row))
         if below and below[place]:
-            lines.append(escape("      " + monospace.fit(printable(below[place][: 4 * _WIDTH]), _WIDTH)))
+            lines.append(escape("      " + monospace.fit(printable(below[place])[: 4 * _WIDTH], _WIDTH)))
     return "<blockquote><pre><code>" + "\n".join(lines) + "</code></pre></blockquote>"
 
 
