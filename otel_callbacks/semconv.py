@@ -1,8 +1,8 @@
-"""Every name we emit: attributes, metrics, events and their well-known values.
+"""The names of all attributes, metrics and events that we emit, and their well-known values.
 
-The GenAI names follow `open-telemetry/semantic-conventions-genai` at main@6fd0d763 (2026-10-09, nothing
-released yet); the names below "ours" exist because the conventions have none. A rename upstream is one line
-here and one in the changelog.
+The GenAI names follow `open-telemetry/semantic-conventions-genai` at main@6fd0d763 (2026-10-09; the conventions have
+no release yet). The names below "Ours" are our own, because the conventions have none for them. When the conventions
+rename something, change one line here and add one to the changelog.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ SCOPE: Final = "otel_callbacks"
 OPERATION_NAME: Final = "gen_ai.operation.name"
 CHAT: Final = "chat"
 TEXT_COMPLETION: Final = "text_completion"
-GENERATE_CONTENT: Final = "generate_content"  # how others report a call of Gemini
+GENERATE_CONTENT: Final = "generate_content"  # how other instrumentations report a call of Gemini
 EMBEDDINGS: Final = "embeddings"
 RETRIEVAL: Final = "retrieval"
 EXECUTE_TOOL: Final = "execute_tool"
@@ -93,7 +93,7 @@ TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
 RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
 RETRIEVAL_QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
 
-# GenAI: evaluation, of which feedback is a kind.
+# GenAI: evaluation; feedback is a kind of it.
 EVENT_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_SCORE_VALUE: Final = "gen_ai.evaluation.score.value"
@@ -129,7 +129,7 @@ UNFINISHED: Final = "unfinished"
 DUPLICATE: Final = "otel_callbacks.duplicate"
 USAGE_SOURCE: Final = "otel_callbacks.usage.source"
 TOOL_RESULT_SIZE: Final = "otel_callbacks.tool.result_size"
-CONTENT_CUT: Final = "otel_callbacks.content.cut"  # the attributes that are not whole
+CONTENT_CUT: Final = "otel_callbacks.content.cut"  # names the attributes that are not complete
 CONTENT_MESSAGES_LEFT_OUT: Final = "otel_callbacks.content.messages_left_out"
 ROLLUP_INPUT_TOKENS: Final = "otel_callbacks.rollup.input_tokens"
 ROLLUP_OUTPUT_TOKENS: Final = "otel_callbacks.rollup.output_tokens"
@@ -144,7 +144,7 @@ ROLLUP_UNPRICED_CALLS: Final = "otel_callbacks.rollup.unpriced_calls"
 ROLLUP_LATE: Final = "otel_callbacks.rollup.late"
 ROLLUP_TOOL_TOKENS: Final = "otel_callbacks.rollup.tool_tokens_estimated"
 ROLLUP_TOOL_TOKEN_SHARE: Final = "otel_callbacks.rollup.tool_token_share_estimated"
-ROLLUP_TOOLS: Final = "otel_callbacks.rollup.tools"  # JSON: tokens by tool, first sent and sent again
+ROLLUP_TOOLS: Final = "otel_callbacks.rollup.tools"  # JSON: tokens by tool, sent first and sent again
 USAGE_COST_USD: Final = "gen_ai.usage.cost_usd"
 USAGE_COST: Final = "gen_ai.usage.cost"  # what Langfuse, OpenLIT and Grafana read
 COST_STATUS: Final = "otel_callbacks.cost.status"
@@ -185,7 +185,7 @@ LANGGRAPH_NODE: Final = "langgraph.node"
 LANGGRAPH_STEP: Final = "langgraph.step"
 LANGGRAPH_PATH: Final = "langgraph.path"
 LANGGRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
-EVENT_CUSTOM: Final = "custom"  # in the place of an application's own name that is more than a name
+EVENT_CUSTOM: Final = "custom"  # replaces the name of an application's own event if it is more than a name
 EVENT_INTERRUPT: Final = "interrupt"
 EVENT_RETRY: Final = "retry"
 METRIC_SPANS_STARTED: Final = "otel_callbacks.spans.started"
