@@ -27,7 +27,7 @@ from opentelemetry.context import Context
 from otel_callbacks import semconv
 from otel_callbacks.operations import payload
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.privacy.redaction import safe_name
+from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runs.current_span import Run, enclosing_run
 from otel_callbacks.runtime import scopes
 from otel_callbacks.runtime.faults import guarded
@@ -112,7 +112,7 @@ def _text(value: object) -> str | None:
     if type(value) is str and not value:
         return ""
     name = payload.name(value)
-    return None if name is None else safe_name(name)
+    return None if name is None else redact_name(name)
 
 
 class _Scope(NamedTuple):
@@ -185,7 +185,7 @@ class attribution:  # lower case because it reads as a statement: `with attribut
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Decorates a function, a coroutine function or a generator function."""
-        return scopes.inside(lambda: self, function)
+        return scopes.run_inside(lambda: self, function)
 
 
 def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> Labels:

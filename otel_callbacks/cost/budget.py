@@ -10,14 +10,14 @@ from otel_callbacks.cost.attribution import labels_by_attribute
 from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.limits import BUDGET_PERIODS_KEPT
 from otel_callbacks.runtime import fork
-from otel_callbacks.runtime.faults import Refused
+from otel_callbacks.runtime.faults import DeliberateError
 
 Per = Literal["hour", "day", "month", "total"]
 
 _PERIOD_FORMATS: dict[str, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m", "total": ""}
 
 
-class BudgetExceeded(Refused):
+class BudgetExceeded(DeliberateError):
     """Raised instead of a model call whose budget is spent.
 
     Attributes:
@@ -93,7 +93,7 @@ class Budget:
         self.enforce = enforce
         self.labels = labels_by_attribute(labels)
         self._spent: OrderedDict[str, Decimal] = OrderedDict()
-        self._lock = fork.lock()
+        self._lock = fork.safe_lock()
 
     def __repr__(self) -> str:
         whose = "".join(f"{name}={value!r}, " for name, value in self.labels.items())

@@ -121,7 +121,7 @@ class PriceList:
         self._data: _Data | None = None
         self._import_ended = False
         self._thread: threading.Thread | None = None
-        self._lock = fork.lock()
+        self._lock = fork.safe_lock()
 
     def warm(self) -> threading.Thread | None:
         """Starts the import in a daemon thread, once; returns the thread, or None if the import has ended."""

@@ -34,7 +34,7 @@ Makers = list[tuple[str, Callable[[], Any]]]
 _FILE_DELAY = 0.5
 """Seconds: a file costs nobody a request, and whoever follows it wants to see what is happening."""
 
-_lock = fork.lock()
+_lock = fork.safe_lock()
 _configured: Telemetry | None = None
 _asked: Mapping[str, Any] = {}
 

@@ -71,7 +71,7 @@ class Outbox(Generic[T]):
         self._limits = limits
         self._closed = False
         self._reset()
-        fork.in_child(self._reset)
+        fork.run_in_child(self._reset)
 
     def _reset(self) -> None:
         # Reentrant, because the garbage collector may end a span while this very thread holds the lock.

@@ -23,9 +23,9 @@ from otel_callbacks.operations import (
     Workflow,
     providers,
 )
-from otel_callbacks.operations.payload import integer, items, mapping, word
+from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.options import Options, recorder
-from otel_callbacks.privacy.redaction import safe_name
+from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runs.current_span import Run
 from otel_callbacks.runtime.faults import faults, guarded
 
@@ -367,7 +367,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         """Notes that a model call is tried again."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            attempt = integer(providers.as_mapping(retry_state).get("attempt_number"))
+            attempt = integer(mapping_or_fields(retry_state).get("attempt_number"))
             run.span.add_event(semconv.EVENT_RETRY, {} if attempt is None else {"attempt": attempt})
 
     @guarded
@@ -376,7 +376,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         run = self._recorder.runs.get(run_id)
         if run is not None:
             known = word(name) or ""
-            run.span.add_event(safe_name(known) if _NAME.fullmatch(known) else semconv.EVENT_CUSTOM)
+            run.span.add_event(redact_name(known) if _NAME.fullmatch(known) else semconv.EVENT_CUSTOM)
 
     def _ending(self, run_id: UUID) -> Run | None:
         """The run with this id, to be ended; None if it is unknown, or a hidden one, which this ends."""

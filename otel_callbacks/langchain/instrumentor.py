@@ -13,7 +13,7 @@ from otel_callbacks.options import handler_for
 from otel_callbacks.recording.in_charge import put_in_charge
 from otel_callbacks.runtime import fork
 
-_lock = fork.lock()
+_lock = fork.safe_lock()
 _registered = False
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
+from otel_callbacks.limits import ITEMS_READ
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -20,13 +21,13 @@ from otel_callbacks.operations import (
     providers,
 )
 from otel_callbacks.operations.payload import (
-    MOST,
     attribute,
     is_a,
     is_list,
     items,
-    lines,
+    join_lines,
     mapping,
+    mapping_or_fields,
     text,
     word,
 )
@@ -60,18 +61,20 @@ def conversation(chat: Any) -> list[Message]:
 
 def prompts(texts: Any) -> list[Message]:
     """The prompts of a text model, each as a user's message."""
-    return [Message("user", (Text(found),)) for prompt in items(texts)[:MOST] if (found := text(prompt))]
+    return [
+        Message("user", (Text(found),)) for prompt in items(texts)[:ITEMS_READ] if (found := text(prompt))
+    ]
 
 
 @guarded  # what is told of prompts must not cost a call its span
 def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
     """Fills in what is asked for of a prompt: messages, or the texts that a text model completes."""
-    given = items(sent)[-MOST:]
+    given = items(sent)[-ITEMS_READ:]
     if prompt.weights is not None:
         chat = [message for message in given if is_a(message, BaseMessage)]
         prompt.parts = prompt_parts(chat, tools, prompt.weights)
     if prompt.found is not None:
-        prompt.read(lines(map(_said, given)))
+        prompt.read(join_lines(map(_said, given)))
 
 
 @guarded
@@ -83,7 +86,7 @@ def answer_text(choices: Iterable[Generation]) -> str:
 def _said(message: Any) -> str:
     """The text in a message."""
     content = attribute(message, "content") if is_a(message, BaseMessage) else message
-    return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:MOST])))
+    return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:ITEMS_READ])))
 
 
 def _block_text(block: Any) -> str | None:
@@ -119,7 +122,7 @@ def _block_key(block: Any) -> Hashable:
 
 def answer(choice: Generation, finish_reason: str | None) -> Message:
     """What the model said, with why it stopped in the conventions' words."""
-    reason = providers.finish_reason(finish_reason)
+    reason = providers.message_finish_reason(finish_reason)
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
         return Message("assistant", tuple(_parts(_fields(message))), finish_reason=reason)
@@ -131,7 +134,7 @@ def state(value: Any, role: str) -> list[Message] | None:
     """What goes into or comes out of a chain or graph, as messages; None where there is nothing to show."""
     held = value if is_a(value, BaseMessage) else mapping(value).get("messages")
     chat = items(held) if is_list(held) else [held]
-    if chat and all(_fields(message) for message in chat[-MOST:]):
+    if chat and all(_fields(message) for message in chat[-ITEMS_READ:]):
         return conversation(chat) or None
     if is_a(value, str):
         return [Message(role, (Text(said),))] if (said := text(value)) else None
@@ -156,7 +159,7 @@ def _fields(message: Any) -> Mapping[str, Any]:
     Read here and not by LangChain, which makes messages of them: it may iterate over what is in them.
     """
     if is_a(message, BaseMessage):
-        return providers.as_mapping(message)
+        return mapping_or_fields(message)
     if is_a(message, str):
         return {"role": "user", "content": message}
     if is_list(message):
@@ -227,7 +230,7 @@ def _thought(block: Mapping[str, Any]) -> str | None:
     """The text of a reasoning block: Anthropic's, Bedrock's, OpenAI's summaries, or LangChain's own."""
     thought = text(block.get("reasoning")) or text(block.get("thinking"))
     inner = mapping(block.get("reasoning_content"))
-    summary = (text(mapping(part).get("text")) for part in items(block.get("summary"))[:MOST])
+    summary = (text(mapping(part).get("text")) for part in items(block.get("summary"))[:ITEMS_READ])
     return thought or text(inner.get("text")) or "\n".join(filter(None, summary))
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from langchain_core.runnables.config import var_child_runnable_config
 
 from otel_callbacks.runs.current_span import Run, ended_run
-from otel_callbacks.runtime.execution_context import here, on_stack
+from otel_callbacks.runtime.execution_context import current_execution_context, is_called_from
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 _MAX_FRAMES = 40
@@ -72,10 +72,10 @@ def inside_by_frame(frame: FrameType) -> Callable[[], bool]:
     The frame is held, and LangChain's locals with it, until the run is closed: its id alone could be that of a
     later frame.
     """
-    place = here()
+    place = current_execution_context()
 
     def inside() -> bool:
-        return here() != place or on_stack(frame)
+        return current_execution_context() != place or is_called_from(frame)
 
     return inside
 

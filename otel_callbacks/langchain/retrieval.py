@@ -22,7 +22,7 @@ from otel_callbacks.operations import (
     ScoreKind,
     Usage,
     providers,
-    rescored,
+    without_retriever_scores,
 )
 from otel_callbacks.operations.payload import (
     attribute,
@@ -31,6 +31,7 @@ from otel_callbacks.operations.payload import (
     is_list,
     items,
     mapping,
+    mapping_or_fields,
     name,
     number,
     word,
@@ -54,7 +55,7 @@ def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
     name for is the data source.
     """
     store = attribute(retriever, "vectorstore")
-    arguments = providers.as_mapping(attribute(retriever, "search_kwargs"))
+    arguments = mapping_or_fields(attribute(retriever, "search_kwargs"))
     return Retrieval(
         name=first_attribute(store, _COLLECTION_KEYS),
         provider=word(metadata.get("ls_vector_store_provider")),
@@ -93,7 +94,7 @@ def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) 
     if not is_list(found):
         return
     given = [document for document in map(_unscored, items(found)[:_MAX_DOCUMENTS]) if document is not None]
-    known = _Known(operation.scored)
+    known = _Known(operation.store_scores)
     scores = list(map(known.score, given))
     kinds = {kind for score, kind in scores if score is not None}
     operation.score_kind = kinds.pop() if len(kinds) == 1 else None
@@ -101,7 +102,7 @@ def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) 
         _document(document, score) for document, (score, _) in zip(given, scores, strict=True)
     ]
     if isinstance(above, Retrieval):
-        above.scored = (*above.scored, *operation.scored)
+        above.store_scores = (*above.store_scores, *operation.store_scores)
 
 
 def finish_search(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
@@ -139,7 +140,7 @@ class _Known:
 def note_scores(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
     """Keeps what a store said of its documents, for when the retrieval ends."""
     if is_a(result, list):
-        operation.scored = (*operation.scored, *_scored(items(result)[:_MAX_DOCUMENTS], kind))
+        operation.store_scores = (*operation.store_scores, *_scored(items(result)[:_MAX_DOCUMENTS], kind))
 
 
 def _scored(result: Sequence[Any], kind: ScoreKind | None) -> Iterator[Scored]:
@@ -263,7 +264,7 @@ def note_usage(operation: Embedding, response: Any) -> None:
     """Adds the tokens that a response of the provider's client reports; a batch may take several."""
     billed = getattr(attribute(response, "meta"), "billed_units", None)
     for report in (attribute(response, "usage"), billed, response):
-        usage = providers.usage_of(report)
+        usage = providers.read_usage(report)
         if usage is not None and usage.input_tokens is not None:
             before = operation.usage.input_tokens if operation.usage is not None else None
             operation.usage = Usage(input_tokens=(before or 0) + usage.input_tokens)
@@ -275,7 +276,7 @@ def note_usage(operation: Embedding, response: Any) -> None:
 
 def rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
     """A reranker that starts on its candidates, which the retrieval above it, if there is one, has found."""
-    known = _Known(above.scored if isinstance(above, Retrieval) else ())
+    known = _Known(above.store_scores if isinstance(above, Retrieval) else ())
     return Rerank(
         name=_rerank_model(compressor),
         provider=_provider_of(compressor),
@@ -307,7 +308,7 @@ def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None
     documents = _documents(kept, _relevance)
     if documents is None:
         return
-    operation.documents = rescored(documents, operation.candidates or ())
+    operation.documents = without_retriever_scores(documents, operation.candidates or ())
     if isinstance(above, Retrieval):
         new = zip(kept, operation.documents, strict=True)
         told = [(document, reranked.score) for document, reranked in new if reranked.score is not None]

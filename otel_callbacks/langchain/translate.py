@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
 from otel_callbacks.langchain import graphs, messages
+from otel_callbacks.limits import DESCRIPTION_CHARACTERS
 from otel_callbacks.operations import (
     AgentInvocation,
     Failure,
@@ -18,19 +19,20 @@ from otel_callbacks.operations import (
     ToolExecution,
     Usage,
     Workflow,
+    limit_parts,
     payload,
     providers,
-    with_few_parts,
 )
 from otel_callbacks.operations.payload import (
-    MOST_DESCRIPTION,
     attribute,
     integer,
     is_a,
     items,
     mapping,
+    mapping_or_fields,
     number,
     text,
+    undo_repetition,
     word,
     words,
 )
@@ -154,17 +156,17 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
         return  # what came back before a failure may be nothing
     choices = choices_of(response)
     details = [_response_details(choice) for choice in choices]
-    operation.finish_reasons = providers.finish_reasons_of(map(_finish_reason, details), cut=cut)
+    operation.finish_reasons = providers.read_finish_reasons(map(_finish_reason, details), cut=cut)
     if output := mapping(attribute(response, "llm_output")):
         details.append(output)
     for found in details:
         operation.response_model = operation.response_model or _response_model(found)
         operation.response_id = operation.response_id or word(found.get("id"))
         if operation.provider == "openai":
-            operation.response_service_tier = operation.response_service_tier or providers.unrepeated(
+            operation.response_service_tier = operation.response_service_tier or undo_repetition(
                 found.get("service_tier")
             )
-            operation.system_fingerprint = operation.system_fingerprint or providers.unrepeated(
+            operation.system_fingerprint = operation.system_fingerprint or undo_repetition(
                 found.get("system_fingerprint")
             )
     messages_of = [message for choice in choices if (message := _message(choice)) is not None]
@@ -174,7 +176,7 @@ def finish_inference(operation: Inference, response: Any, *, with_content: bool,
     if with_content:
         ends = operation.finish_reasons or (None,) * len(choices)
         answers = map(messages.answer, choices, ends)
-        operation.output_messages = list(with_few_parts(answers))
+        operation.output_messages = list(limit_parts(answers))
 
 
 def choices_of(response: Any) -> list[Generation]:
@@ -204,14 +206,14 @@ def _response_details(choice: Generation) -> Mapping[str, Any]:
 
 
 def _response_model(found: Mapping[str, Any]) -> str | None:
-    return providers.unrepeated(_first_word(found, _RESPONSE_MODEL_KEYS))
+    return undo_repetition(_first_word(found, _RESPONSE_MODEL_KEYS))
 
 
 def _finish_reason(found: Mapping[str, Any]) -> str | None:
     """Why the model stopped; of the Responses API only the status is known."""
     reason = _first_word(found, providers.FINISH_KEYS)
     if reason is None and word(found.get("object")) == "response":
-        incomplete = providers.as_mapping(found.get("incomplete_details"))
+        incomplete = mapping_or_fields(found.get("incomplete_details"))
         completed = "stop" if word(found.get("status")) == "completed" else None
         reason = word(incomplete.get("reason")) or completed
     return reason
@@ -220,13 +222,13 @@ def _finish_reason(found: Mapping[str, Any]) -> str | None:
 def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -> Usage | None:
     """The usage of the call: LangChain's normal form first, then what the provider left elsewhere."""
     for message in answers:
-        if usage := providers.usage_of(attribute(message, "usage_metadata")):
+        if usage := providers.read_usage(attribute(message, "usage_metadata")):
             return usage
     for found in details:
         for key in ("token_usage", "usage", "usage_metadata"):
-            if usage := providers.usage_of(found.get(key)):
+            if usage := providers.read_usage(found.get(key)):
                 return usage
-        if usage := providers.usage_of(found):  # Ollama's counts lie open beside the rest
+        if usage := providers.read_usage(found):  # Ollama's counts lie open beside the rest
             return usage
     return None
 
@@ -247,7 +249,7 @@ def tool(serialized: Any, name: Any, call_id: Any, metadata: Metadata) -> ToolEx
     described = mapping(serialized)
     return ToolExecution(
         name=word(described.get("name")) or word(name) or "tool",
-        description=word(described.get("description"), MOST_DESCRIPTION),
+        description=word(described.get("description"), DESCRIPTION_CHARACTERS),
         call_id=word(call_id),
         conversation_id=conversation_id(metadata),
     )

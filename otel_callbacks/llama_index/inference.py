@@ -9,16 +9,17 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
+from otel_callbacks.limits import ITEMS_READ
 from otel_callbacks.llama_index import messages
 from otel_callbacks.operations import Inference, Usage, providers
 from otel_callbacks.operations.payload import (
-    MOST,
     attribute,
     is_a,
     is_list,
     items,
-    lines,
+    join_lines,
     mapping,
+    mapping_or_fields,
     text,
     word,
     words,
@@ -35,7 +36,7 @@ _UNKNOWN = "unknown"
 
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
-    "reasoning_options": ("reasoning_level", providers.effort),
+    "reasoning_options": ("reasoning_level", providers.reasoning_effort),
     "stop_sequences": ("stop_sequences", words),
 }
 
@@ -66,7 +67,7 @@ class Received:
         if any(reasons):
             self.finish_reasons = reasons
         self.usage = _usage(response) or self.usage
-        report = providers.as_mapping(attribute(response, "raw")).get("usage")
+        report = mapping_or_fields(attribute(response, "raw")).get("usage")
         if (reported := providers.reported_usd(report)) is not None:
             self.reported_usd = reported
 
@@ -137,11 +138,11 @@ def _sent(arguments: BoundArguments) -> Any:
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     """Fills in what is asked for of a prompt."""
     sent = _sent(arguments)
-    chat = [message for message in items(sent)[-MOST:] if is_a(message, ChatMessage)]
+    chat = [message for message in items(sent)[-ITEMS_READ:] if is_a(message, ChatMessage)]
     if prompt.weights is not None and chat:
         prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
     if prompt.found is not None:
-        prompt.read(text(sent) or lines(messages.text_in(message) or "" for message in chat))
+        prompt.read(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
 
 
 def answer_text(received: Received) -> str:
@@ -165,14 +166,14 @@ def finish(operation: Inference, received: Received, *, with_content: bool, cut:
     operation.usage = received.usage or operation.usage  # which the body may have told us
     operation.reported_usd = received.reported_usd or operation.reported_usd
     if response is not None:
-        raw = providers.as_mapping(attribute(response, "raw"))
+        raw = mapping_or_fields(attribute(response, "raw"))
         operation.response_model = word(raw.get("model")) or word(raw.get("model_version"))
         operation.response_id = word(raw.get("id")) or word(raw.get("response_id"))
         if operation.provider == "openai":
             operation.response_service_tier = word(raw.get("service_tier"))
             operation.system_fingerprint = word(raw.get("system_fingerprint"))
     reasons = received.finish_reasons or ([None] if cut else [])
-    operation.finish_reasons = providers.finish_reasons_of(reasons, cut=cut) if reasons else None
+    operation.finish_reasons = providers.read_finish_reasons(reasons, cut=cut) if reasons else None
     if with_content and response is not None:
         reason = operation.finish_reasons[0] if operation.finish_reasons else None
         operation.output_messages = messages.answer(response, reason, "".join(received.pieces))
@@ -190,11 +191,11 @@ def _word(reason: Any) -> str | None:
 
 def _finish_reasons(response: Any) -> Iterator[Any]:
     """Why each choice stopped, None where it has not."""
-    raw = providers.as_mapping(attribute(response, "raw"))
+    raw = mapping_or_fields(attribute(response, "raw"))
     choices = raw.get("choices")
     if is_list(choices):
         for choice in items(choices)[:_MAX_CHOICES]:
-            yield _word(providers.as_mapping(choice).get("finish_reason"))
+            yield _word(mapping_or_fields(choice).get("finish_reason"))
         return
     extra = mapping(attribute(_message(response), "additional_kwargs"))
     for found in (raw, extra):
@@ -206,12 +207,12 @@ def _finish_reasons(response: Any) -> Iterator[Any]:
 
 def _usage(response: Any) -> Usage | None:
     """The usage, as the provider reported it, else as the integration copied it out."""
-    raw = providers.as_mapping(attribute(response, "raw"))
+    raw = mapping_or_fields(attribute(response, "raw"))
     for key in _USAGE_KEYS:
-        if usage := providers.usage_of(raw.get(key)):
+        if usage := providers.read_usage(raw.get(key)):
             return usage
     for holder in (response, _message(response)):
         extra = mapping(attribute(holder, "additional_kwargs"))
-        if extra and (usage := providers.usage_of(extra.get("usage")) or providers.usage_of(extra)):
+        if extra and (usage := providers.read_usage(extra.get("usage")) or providers.read_usage(extra)):
             return usage
-    return providers.usage_of(raw)  # Ollama's counts lie open beside the rest
+    return providers.read_usage(raw)  # Ollama's counts lie open beside the rest

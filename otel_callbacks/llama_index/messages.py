@@ -28,7 +28,16 @@ from otel_callbacks.operations import (
     first_and_newest,
     providers,
 )
-from otel_callbacks.operations.payload import attribute, is_a, is_list, items, mapping, text, word
+from otel_callbacks.operations.payload import (
+    attribute,
+    is_a,
+    is_list,
+    items,
+    mapping,
+    mapping_or_fields,
+    text,
+    word,
+)
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 
 _MOST_BLOCKS = 250
@@ -89,7 +98,7 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
 
     `streamed` is what came in pieces, for a model whose last chunk does not repeat the whole.
     """
-    reason = providers.finish_reason(finish_reason)
+    reason = providers.message_finish_reason(finish_reason)
     message = attribute(response, "message")
     if not is_a(message, ChatMessage):
         said = text(attribute(response, "text")) or ""
@@ -167,8 +176,8 @@ def _place(place: Any) -> str | None:
 
 def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
     """Tool calls as integrations put them beside the content: OpenAI's objects, or mappings like them."""
-    for call in map(providers.as_mapping, items(calls)[:_MOST_CALLS]):
-        function = providers.as_mapping(call.get("function")) or call
+    for call in map(mapping_or_fields, items(calls)[:_MOST_CALLS]):
+        function = mapping_or_fields(call.get("function")) or call
         if (name := word(function.get("name"))) is not None:
             arguments = function.get("arguments", function.get("input"))
             yield ToolCall(name, word(call.get("id")), arguments)

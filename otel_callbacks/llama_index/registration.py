@@ -122,7 +122,7 @@ class _EventHandler(BaseEventHandler):
             _note(event, shown)
 
 
-_lock = fork.lock()
+_lock = fork.safe_lock()
 _span_handler, _event_handler = _SpanHandler(), _EventHandler()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 
-from otel_callbacks.runtime.execution_context import on_stack
+from otel_callbacks.runtime.execution_context import is_called_from
 
 End = Callable[[BaseException | None, Any], Any]
 """Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None; and with what
@@ -84,7 +84,9 @@ def running(stream: Any) -> Callable[[], bool]:
 
     def inside() -> bool:
         generator = reference()
-        return getattr(generator, f"{kind}_running", False) and on_stack(getattr(generator, f"{kind}_frame"))
+        return getattr(generator, f"{kind}_running", False) and is_called_from(
+            getattr(generator, f"{kind}_frame")
+        )
 
     return inside
 

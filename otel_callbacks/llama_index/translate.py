@@ -37,6 +37,7 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Event
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
+from otel_callbacks.limits import DESCRIPTION_CHARACTERS
 from otel_callbacks.llama_index import inference, messages
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -49,17 +50,16 @@ from otel_callbacks.operations import (
     Step,
     ToolExecution,
     Workflow,
-    providers,
-    rescored,
+    without_retriever_scores,
 )
 from otel_callbacks.operations.payload import (
-    MOST_DESCRIPTION,
     attribute,
     integer,
     is_a,
     is_list,
     items,
     mapping,
+    mapping_or_fields,
     name,
     number,
     text,
@@ -128,7 +128,10 @@ def _field(event: Any, name: str) -> Any:
 
 def agent(of: Any) -> AgentInvocation:
     """An agent, by the name that the application gave it."""
-    name, description = word(attribute(of, "name")), word(attribute(of, "description"), MOST_DESCRIPTION)
+    name, description = (
+        word(attribute(of, "name")),
+        word(attribute(of, "description"), DESCRIPTION_CHARACTERS),
+    )
     return AgentInvocation(
         name=name if name != DEFAULT_AGENT_NAME else None,
         description=description if description != DEFAULT_AGENT_DESCRIPTION else None,
@@ -137,7 +140,7 @@ def agent(of: Any) -> AgentInvocation:
 
 def _conversation_id(memory: Any) -> str | None:
     """The key of the conversation in its store, unless it is the one that all have by default."""
-    known = providers.as_mapping(memory)
+    known = mapping_or_fields(memory)
     key = word(known.get("session_id")) or word(known.get("chat_store_key"))
     return None if key == DEFAULT_CHAT_STORE_KEY else key
 
@@ -266,7 +269,7 @@ def _tool(tool: Any, arguments: BoundArguments, with_content: bool) -> ToolExecu
     metadata = attribute(tool, "metadata")
     operation = ToolExecution(
         name=word(attribute(metadata, "name")) or "tool",
-        description=word(attribute(metadata, "description"), MOST_DESCRIPTION),
+        description=word(attribute(metadata, "description"), DESCRIPTION_CHARACTERS),
     )
     if with_content:
         operation.arguments = arguments.kwargs or list(arguments.args)
@@ -355,7 +358,7 @@ def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure 
             operation.documents = _documents(result)
         case Rerank():
             kept = _documents(result)
-            operation.documents = kept and rescored(kept, operation.candidates or ())
+            operation.documents = kept and without_retriever_scores(kept, operation.candidates or ())
         case Embedding():
             first = next(iter(items(result)), None)
             vector = items(first) if is_list(first) else items(result)
@@ -379,7 +382,7 @@ def _finish_tool(operation: ToolExecution, result: Any, with_content: bool) -> F
     if attribute(output, "is_error") is not True:
         return None
     error = attribute(output, "exception")
-    return Failure.of(error) if is_a(error, BaseException) else Failure("tool_error", content)
+    return Failure.from_exception(error) if is_a(error, BaseException) else Failure("tool_error", content)
 
 
 def _said(result: Any) -> Any:

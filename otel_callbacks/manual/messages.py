@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse, providers
-from otel_callbacks.privacy.values import parsed
+from otel_callbacks.operations.payload import mapping_or_fields
+from otel_callbacks.privacy.json_values import parse_json
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
 
@@ -27,7 +28,7 @@ def asked(value: Any) -> list[Message] | None:
 def answered(value: Any, reason: str | None) -> list[Message] | None:
     """The same for what a model said, with the provider's reason why it stopped."""
     return [
-        Message("assistant", message.parts, message.name, providers.finish_reason(reason))
+        Message("assistant", message.parts, message.name, providers.message_finish_reason(reason))
         for message in read(value, "assistant") or ()
     ] or None
 
@@ -37,7 +38,7 @@ def _message(value: Any, role: str) -> Message | None:
         return value
     if isinstance(value, str):
         return Message(role, (Text(value),)) if value else None
-    fields = providers.as_mapping(value)
+    fields = mapping_or_fields(value)
     said = fields.get("role") or fields.get("type")
     said = getattr(said, "value", said)
     if not isinstance(said, str) or not {"content", "tool_calls"} & fields.keys():
@@ -54,7 +55,7 @@ def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
         if isinstance(block, str):
             yield Text(block)
             continue
-        shape = providers.as_mapping(block)
+        shape = mapping_or_fields(block)
         if isinstance(text := shape.get("text"), str):
             yield Text(text)
         elif shape.get("type") == "tool_use":
@@ -62,7 +63,7 @@ def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
         elif shape.get("type") == "tool_result":
             yield ToolCallResponse(shape.get("content"), shape.get("tool_use_id"))
     for call in fields.get("tool_calls") or ():
-        shape = providers.as_mapping(call)
-        called = providers.as_mapping(shape.get("function")) or shape
+        shape = mapping_or_fields(call)
+        called = mapping_or_fields(shape.get("function")) or shape
         arguments = called.get("arguments", called.get("args"))
-        yield ToolCall(str(called.get("name")), shape.get("id"), parsed(arguments))
+        yield ToolCall(str(called.get("name")), shape.get("id"), parse_json(arguments))

@@ -23,6 +23,7 @@ from otel_callbacks.operations import (
     Workflow,
     providers,
 )
+from otel_callbacks.operations.payload import mapping_or_fields
 from otel_callbacks.runtime.faults import guarded
 
 _IDS = ("id", "id_", "doc_id", "document_id", "_id")
@@ -57,7 +58,7 @@ def _document(found: Any) -> Document:
         return Document(content=found)
     if isinstance(found, tuple) and len(found) == 2 and (score := number(found[1])) is not None:
         return replace(_document(found[0]), score=score)
-    known = providers.as_mapping(found)
+    known = mapping_or_fields(found)
     if (node := known.get("node")) is not None:  # LlamaIndex's NodeWithScore
         return replace(_document(node), score=number(known.get("score")))
     metadata = next((given for key in _METADATA if isinstance(given := known.get(key), Mapping)), {})
@@ -80,7 +81,7 @@ def _text_of_node(found: Any) -> str | None:
 
 def usage(reported: Any, known: Usage | None = None) -> Usage | None:
     """A provider's usage report; counts that it does not give stay as they are `known`."""
-    read = providers.usage_of(reported)
+    read = providers.read_usage(reported)
     return known if read is None else merge(known, asdict(read))
 
 
@@ -118,7 +119,7 @@ def _size(value: Any) -> int | None:
 
 def _vectors(operation: Embedding, value: Any) -> None:
     """Counts vectors: a list of them or one, an array, or a provider's response."""
-    known = {} if hasattr(value, "shape") else providers.as_mapping(value)
+    known = {} if hasattr(value, "shape") else mapping_or_fields(value)
     if known:
         operation.response_model = text(known.get("model")) or operation.response_model
         operation.usage = usage(known.get("usage"), operation.usage)
@@ -139,7 +140,7 @@ def _dimensions(vectors: Any) -> tuple[int | None, int | None]:
         return None, None
     if isinstance(vectors[0], Real):
         return 1, len(vectors)
-    vector = providers.as_mapping(vectors[0]).get("embedding", vectors[0])
+    vector = mapping_or_fields(vectors[0]).get("embedding", vectors[0])
     plain = isinstance(vector, Sized) and not isinstance(vector, str)  # a text is the vector encoded
     return len(vectors), len(vector) if plain else None
 
@@ -150,9 +151,9 @@ def response(operation: Inference, value: Any, *, with_content: bool) -> None:
         if with_content:
             operation.output_messages = messages.answered(value, _reason(operation))
         return
-    known = providers.as_mapping(value)
+    known = mapping_or_fields(value)
     inner = known.get("response") or (known.get("message") if known.get("type") == "message_start" else None)
-    if providers.as_mapping(inner):  # an event that holds the response
+    if mapping_or_fields(inner):  # an event that holds the response
         return response(operation, inner, with_content=with_content)
     operation.response_model = text(known.get("model")) or operation.response_model
     operation.response_id = text(known.get("id")) or operation.response_id
@@ -162,12 +163,12 @@ def response(operation: Inference, value: Any, *, with_content: bool) -> None:
         operation.system_fingerprint = fingerprint or operation.system_fingerprint
     for key in _USAGES:
         operation.usage = usage(known.get(key), operation.usage)
-    choices = [providers.as_mapping(choice) for choice in known.get("choices") or ()]
-    delta = providers.as_mapping(known.get("delta"))
+    choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
+    delta = mapping_or_fields(known.get("delta"))
     reasons = [choice.get("finish_reason") for choice in choices] or [
         known.get("stop_reason") or delta.get("stop_reason")
     ]
-    operation.finish_reasons = providers.finish_reasons_of(reasons) or operation.finish_reasons
+    operation.finish_reasons = providers.read_finish_reasons(reasons) or operation.finish_reasons
     if with_content:
         said = [choice.get("message") for choice in choices] or getattr(value, "output_text", value)
         operation.output_messages = messages.answered(said, _reason(operation)) or operation.output_messages
@@ -181,13 +182,13 @@ def piece(chunk: Any) -> str:
     """The text in a chunk of a stream; empty for a chunk that holds none."""
     if isinstance(chunk, str):
         return chunk
-    known = providers.as_mapping(chunk)
+    known = mapping_or_fields(chunk)
     delta = known.get("delta")
     if choices := known.get("choices"):
-        delta = providers.as_mapping(choices[0]).get("delta")
+        delta = mapping_or_fields(choices[0]).get("delta")
     if isinstance(delta, str):
         return delta
-    said = providers.as_mapping(delta)
+    said = mapping_or_fields(delta)
     return text(said.get("content")) or text(said.get("text")) or ""
 
 

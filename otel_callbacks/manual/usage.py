@@ -66,7 +66,7 @@ def record_usage(
         server_port=port,
         response_model=response_model,
         response_service_tier=service_tier,
-        usage=providers.usage_of(usage) if usage is not None else counts,
+        usage=providers.read_usage(usage) if usage is not None else counts,
         reported_usd=_amount(cost_usd),
     )
     _account(call)

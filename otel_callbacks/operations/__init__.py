@@ -1,14 +1,14 @@
-"""What a framework did, in typed form: the one language that handlers speak and the recorder understands.
+"""What a framework did, in typed form: handlers create operations, and the recorder turns them into spans.
 
-Also how untrusted payloads are read (`payload.py`), and what we know of model providers (`providers.py`). This room
-is on the ground: it imports nothing else of the package. Open `operation.py` first.
+The room also reads untrusted payloads (`payload.py`) and knows the model providers (`providers/`). May import `limits`
+and `runtime`. Open `operation.py` first.
 """
 
 from otel_callbacks.operations.documents import (
     Document,
     ScoreKind,
-    ranks_before,
-    rescored,
+    candidate_ranks,
+    without_retriever_scores,
 )
 from otel_callbacks.operations.failure import Failure
 from otel_callbacks.operations.messages import (
@@ -22,7 +22,7 @@ from otel_callbacks.operations.messages import (
     ToolCall,
     ToolCallResponse,
     first_and_newest,
-    with_few_parts,
+    limit_parts,
 )
 from otel_callbacks.operations.operation import (
     AgentInvocation,
@@ -60,8 +60,8 @@ __all__ = [
     "ToolExecution",
     "Usage",
     "Workflow",
+    "candidate_ranks",
     "first_and_newest",
-    "ranks_before",
-    "rescored",
-    "with_few_parts",
+    "limit_parts",
+    "without_retriever_scores",
 ]

@@ -13,25 +13,26 @@ class Failure:
     exception: BaseException | None = None
 
     @classmethod
-    def of(cls, error: BaseException) -> "Failure":
-        """Describes an exception: its class name, with the module unless it is built in."""
+    def from_exception(cls, error: BaseException) -> "Failure":
+        """Describes an exception: its type is the class name, with the module unless it is built in."""
         kind = type(error)
         name = kind.__qualname__
         return cls(name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}", exception=error)
 
-    def said(self) -> Any:
-        """What was said about it: a text, or what would take an exception long to put into one."""
-        return _said(self.exception) if self.message is None and self.exception is not None else self.message
+    def message_or_arguments(self) -> Any:
+        """Returns the message, or the exception's arguments where turning them into text would take long."""
+        if self.message is not None or self.exception is None:
+            return self.message
+        return _message_or_arguments(self.exception)
 
 
-def _said(error: BaseException) -> Any:
-    """What an exception says. Its own `str` would write out all that it was made with."""
-    given = error.args
-    if type(error).__str__ is BaseException.__str__ and any(type(each) in _LARGE for each in given):
-        return given[0] if len(given) == 1 else given
+def _message_or_arguments(error: BaseException) -> Any:
+    arguments = error.args
+    if type(error).__str__ is BaseException.__str__ and any(type(each) in _LARGE for each in arguments):
+        return arguments[0] if len(arguments) == 1 else arguments
     try:
         return str(error)
-    except Exception:  # the application's exception, whose __str__ may fail as it likes
+    except Exception:  # the application's own __str__ may fail
         return f"<{type(error).__name__}>"
 
 

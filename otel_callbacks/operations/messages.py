@@ -1,8 +1,10 @@
-"""Messages of a conversation with a model, and the parts that they consist of."""
+"""Messages of a conversation with a model, and the parts of a message."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from otel_callbacks.limits import ITEMS_READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +16,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is no text but stands where one is: the state that goes into a chain, the object that comes out."""
+    """A value in the place of a text: the state that goes into a chain, or the object that comes out."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a reasoning model thought aloud."""
+    """The reasoning that a model reports beside its answer."""
 
     content: str
 
@@ -37,7 +39,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallResponse:
-    """What a tool answered."""
+    """The result of a tool, as it is sent to the model."""
 
     response: Any
     id: str | None = None
@@ -45,7 +47,7 @@ class ToolCallResponse:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image, sound, video or document; `content` (base64), `uri` or `file_id` says where it is."""
+    """An image, sound, video or document, given as `content` (base64), `uri` or `file_id`."""
 
     modality: str
     mime_type: str | None = None
@@ -59,7 +61,7 @@ Part = Text | Data | Reasoning | ToolCall | ToolCallResponse | Media
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `skipped` is how many before it were not read, for there were too many."""
+    """One turn of a conversation. `skipped` counts the messages before it that were too many to read."""
 
     role: str
     parts: Sequence[Part]
@@ -68,12 +70,9 @@ class Message:
     skipped: int = 0
 
 
-_MOST = 1_000  # messages, and parts in them, that are read
-
-
-def with_few_parts(messages: Iterable[Message]) -> Iterator[Message]:
-    """As many of the messages as can be read quickly, by their parts."""
-    left = _MOST
+def limit_parts(messages: Iterable[Message]) -> Iterator[Message]:
+    """Yields messages until they have `ITEMS_READ` parts together."""
+    left = ITEMS_READ
     for message in messages:
         yield message
         left -= len(message.parts)
@@ -82,10 +81,10 @@ def with_few_parts(messages: Iterable[Message]) -> Iterator[Message]:
 
 
 def first_and_newest(chat: Sequence[Any], read: Callable[[Any], Message | None]) -> list[Message]:
-    """The messages of a chat; of one with very many of them, or very many parts, the first and the newest."""
-    newest_first = reversed(chat[-_MOST:])
-    newest = list(with_few_parts(filter(None, map(read, newest_first))))[::-1]
-    skipped = max(0, len(chat) - _MOST) + len(list(newest_first))
+    """Reads the messages of a chat; if it has more messages or parts than `ITEMS_READ`, the first and the newest."""
+    newest_first = reversed(chat[-ITEMS_READ:])
+    newest = list(limit_parts(filter(None, map(read, newest_first))))[::-1]
+    skipped = max(0, len(chat) - ITEMS_READ) + len(list(newest_first))
     if not skipped:
         return newest
     first = filter(None, map(read, chat[:1]))
@@ -94,13 +93,13 @@ def first_and_newest(chat: Sequence[Any], read: Callable[[Any], Message | None])
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """A piece of a prompt without its text, so that tokens can be attributed also when content is off.
+    """A piece of a prompt without its text: tokens are attributed to tools even when content recording is off.
 
     Attributes:
         kind: a tool's result, definition or call, or anything else.
+        weight: the estimated size in tokens; only its proportion to the other pieces counts.
         tool: the tool's name; None if it is not known.
-        weight: about how many tokens the piece is; only its proportion to the others counts.
-        key: what tells that the same result was sent before.
+        key: identifies a result, so that sending it again is recognised.
     """
 
     kind: Literal["other", "result", "definition", "call"]

@@ -15,16 +15,16 @@ from otel_callbacks.operations.usage import Usage
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """What all operations share. `name` is the key in the span's name: a model, an agent, a tool, a node."""
+    """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node."""
 
     CONTENT: ClassVar[Sequence[str]] = ()
-    """The fields that hold content, or objects of the application."""
+    """The fields that hold content, or the application's own objects."""
 
     name: str | None = None
     conversation_id: str | None = None
 
     def forget_content(self) -> None:
-        """Lets go of content, when all that is to be told of it has been told."""
+        """Releases the content once it has been recorded."""
         for field_ in self.CONTENT:
             setattr(self, field_, None)
 
@@ -77,8 +77,8 @@ class ToolExecution(Operation):
 class Retrieval(Operation):
     """A search. `name` is the data source, when it has an id of its own.
 
-    `scored` is what the store behind a retriever scored, which the retriever itself does not tell: the store's
-    document, its score and its kind.
+    `store_scores` are the scores that a vector store computed and its retriever did not pass on: the store's
+    document, its score and the kind of score.
     """
 
     CONTENT = ("query", "documents")
@@ -90,12 +90,12 @@ class Retrieval(Operation):
     query: str | None = None
     documents: Sequence[Document] | None = None
     score_kind: ScoreKind | None = None
-    scored: Sequence[tuple[Any, float, ScoreKind | None]] = ()
+    store_scores: Sequence[tuple[Any, float, ScoreKind | None]] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class Embedding(Operation):
-    """Texts turned into vectors, of which only the number and length are kept; `name` is the model."""
+    """Texts turned into vectors: only their number and length are kept. `name` is the model."""
 
     provider: str | None = None
     server_address: str | None = None
@@ -109,7 +109,7 @@ class Embedding(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class Rerank(Operation):
-    """Documents put in a better order; `name` is the model, `documents` are those that were kept."""
+    """Documents put in a better order. `name` is the model, `documents` are those that were kept."""
 
     CONTENT = ("query", "candidates", "documents")
     provider: str | None = None
@@ -123,9 +123,9 @@ class Rerank(Operation):
 class Inference(Operation):
     """One model call; `name` is the requested model.
 
-    `cached` marks an answer that the framework took from its own cache: nothing was sent, nothing is owed.
-    `duplicate` marks the call of a model that wraps another; its usage is the inner call's. `reported_usd` is what
-    the provider or a gateway says it cost. Times are seconds.
+    `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
+    the call of a model that wraps another: its usage is the inner call's. `reported_usd` is the cost that the
+    provider or a gateway reports. `time_to_first_chunk` is in seconds.
     """
 
     CONTENT = ("input_messages", "output_messages", "tool_definitions")

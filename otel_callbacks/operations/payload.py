@@ -1,63 +1,64 @@
-"""Reads what an application handed over, whatever that is: nothing here raises, and nothing here takes long.
+"""Reads untrusted payloads of the application: no function here raises, and none takes long.
 
-Values are taken for what their type is, not for what they say they are, and are read through the methods of the
-built-in type that theirs derives from.
+A value counts as what its type is, whatever its `__class__` says. It is read through the methods of the built-in type
+that its own type derives from, so that overridden methods do not run.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, TypeGuard, TypeVar
 from uuid import UUID
 
+from otel_callbacks.limits import (
+    CACHED_TEXTS,
+    JOINED_CHARACTERS,
+    NAME_BITS,
+    REPEATED_CHARACTERS,
+    WORD_CHARACTERS,
+    WORDS_READ,
+)
 from otel_callbacks.runtime.encodable import INT64, well_formed
-
-MOST = 1_000
-"""How many messages, blocks or texts of one list are looked at."""
-
-MOST_DESCRIPTION = 4_096
-"""How many characters of a description are kept."""
-
-_MAX_BITS = 512  # of a whole number that is a name
-_MOST_LINES = 1_000_000
-_MOST_WORDS = 100
 
 _T = TypeVar("_T")
 
 
 def is_a(value: Any, kind: type[_T]) -> TypeGuard[_T]:
-    """Whether a value is of a type. `isinstance` asks the value as well, and pydantic's asks it for attributes."""
+    """Tells whether a value is of a type. `isinstance` would also ask the value, which may run its code."""
     return issubclass(type(value), kind)
 
 
 def is_list(value: Any) -> bool:
-    """Whether a value is a list or a tuple."""
+    """Tells whether a value is a list or a tuple."""
     return issubclass(type(value), list | tuple)
 
 
 def text(value: Any) -> str | None:
-    """A text that is not empty."""
+    """Returns a text that is not empty; None for anything else."""
     kind = type(value)
     if kind is str:
         return value or None
     return str.__str__(value) or None if issubclass(kind, str) else None
 
 
-def ends(text: str, most: int) -> str:
-    """The text, or as many characters of its head and tail."""
+def head_and_tail(text: str, most: int) -> str:
+    """Returns the text; of one with more than `most` characters, as many from its head and tail."""
     return text if len(text) <= most else f"{text[: most // 2]}\n{text[-most // 2 :]}"
 
 
-def lines(texts: Iterable[str]) -> str:
-    """Texts as lines; if they are very long, as much of the head and tail of each."""
-    given = list(texts)
-    size = sum(map(len, given))
-    return "\n".join(given if size <= _MOST_LINES else (ends(t, len(t) * _MOST_LINES // size) for t in given))
+def join_lines(texts: Iterable[str]) -> str:
+    """Joins texts as lines; if they are very long together, the head and tail of each."""
+    lines = list(texts)
+    size = sum(map(len, lines))
+    if size > JOINED_CHARACTERS:
+        lines = [head_and_tail(line, len(line) * JOINED_CHARACTERS // size) for line in lines]
+    return "\n".join(lines)
 
 
-def word(value: Any, most: int = 256) -> str | None:
-    """A text that is a name, an id or the like, of so many characters at most; well formed, not empty."""
+def word(value: Any, most: int = WORD_CHARACTERS) -> str | None:
+    """Returns a name, an id or another short text, well formed and cut to `most` characters; None for anything else."""
     if value is None:
         return None
     if type(value) is str and len(value) <= most and value.isascii():  # nearly all are
@@ -67,15 +68,15 @@ def word(value: Any, most: int = 256) -> str | None:
 
 
 def words(value: Any) -> tuple[str, ...] | None:
-    """The words in a list, or the one there is; None if there are none."""
+    """Returns the words of a list, or a single word; None if there are none."""
     if value is None:
         return None
-    given = (value,) if is_a(value, str) else items(value)[:_MOST_WORDS]
-    return tuple(found for item in given if (found := word(item)) is not None) or None
+    candidates = (value,) if is_a(value, str) else items(value)[:WORDS_READ]
+    return tuple(found for item in candidates if (found := word(item)) is not None) or None
 
 
 def name(value: Any) -> str | None:
-    """What an application may call something: a word, a whole number or a UUID."""
+    """Returns what an application may use as a name: a word, a whole number or a UUID, as text."""
     kind = type(value)
     if kind is str:
         return word(value)
@@ -84,11 +85,11 @@ def name(value: Any) -> str | None:
     if kind is bool or not issubclass(kind, int):
         return word(value)
     number = int.__int__(value)
-    return str(number) if number.bit_length() <= _MAX_BITS else None
+    return str(number) if number.bit_length() <= NAME_BITS else None
 
 
 def integer(value: Any) -> int | None:
-    """A whole number that OTLP can carry."""
+    """Returns a whole number that OTLP can carry; None for anything else."""
     if value is None or type(value) is bool or not is_a(value, int):
         return None
     number = int.__int__(value)
@@ -96,20 +97,20 @@ def integer(value: Any) -> int | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number as a float, also one of numpy's."""
+    """Returns a finite number as a float, numpy's included; None for anything else."""
     if type(value) is float:
         return value if math.isfinite(value) else None
     if value is None or type(value) is bool or not is_a(value, Real):  # type: ignore[type-abstract]
         return None
     try:
         found = int.__float__(value) if is_a(value, int) else float(value)
-    except Exception:  # an integer that no float can hold, or a number of the application's own kind
+    except Exception:  # an integer that no float can hold, or the application's own type of number
         return None
     return found if math.isfinite(found) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping; empty for anything else."""
+    """Returns a mapping; an empty one for anything else."""
     kind = type(value)
     if kind is dict or kind is MappingProxyType:
         return value  # type: ignore[no-any-return]
@@ -121,12 +122,21 @@ def mapping(value: Any) -> Mapping[str, Any]:
         return {}
     try:
         return dict(value)
-    except Exception:  # a mapping of the application's own kind, which may fail
+    except Exception:  # the application's own type of mapping may fail
         return {}
 
 
+def mapping_or_fields(value: Any) -> Mapping[str, Any]:
+    """Returns a mapping, or the fields of a pydantic or plain object; an empty mapping for anything else."""
+    kind = type(value)
+    if value is None or kind is dict or issubclass(kind, Mapping):
+        return mapping(value)
+    fields = attribute(value, "__dict__")
+    return fields if type(fields) is dict else {}
+
+
 def items(value: Any) -> Sequence[Any]:
-    """The items of a list or tuple; none of anything else."""
+    """Returns the items of a list or tuple; none for anything else."""
     kind = type(value)
     if kind is list or kind is tuple:
         return value  # type: ignore[no-any-return]
@@ -136,8 +146,21 @@ def items(value: Any) -> Sequence[Any]:
 
 
 def attribute(value: Any, name: str) -> Any:
-    """An attribute of an object of the application's; None where it has none."""
+    """Returns an attribute of the application's object; None if it has none or its code fails."""
     try:
         return getattr(value, name, None)
-    except Exception:  # a property or a __getattr__ of the application's, which may fail
+    except Exception:
         return None
+
+
+def undo_repetition(value: Any) -> str | None:
+    """Returns a text without the repetition that merging chunks may cause (`stopstop`); None for anything else."""
+    found = word(value, REPEATED_CHARACTERS)
+    return None if found is None else _undo_repetition(found)
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _undo_repetition(found: str) -> str:
+    # a text of k copies of a shorter one occurs in its own double before the end of the first copy
+    at = (found + found).find(found, 1)
+    return found[:at] if 0 < at < len(found) else found

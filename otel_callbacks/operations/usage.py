@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class Usage:
     """Token counts of one model call, as the provider bills them; None means not reported.
 
-    `input_tokens` includes the cache reads and writes, `output_tokens` includes the reasoning: the breakdowns
-    are parts of the totals, never additions (GenAI conventions, "usage"). `cache_write_1h_input_tokens` is the part
-    of the cache writes that is kept for an hour, which costs more.
+    `input_tokens` includes cache reads and writes, and `output_tokens` includes reasoning: the breakdowns are parts of
+    the totals (GenAI conventions, "usage"). `cache_write_1h_input_tokens` is the part of the cache writes that the
+    provider keeps for an hour, which costs more.
     """
 
     input_tokens: int | None = None

@@ -1,4 +1,4 @@
-"""`with content(...)`: another content policy for some calls, and for everything that they start."""
+"""`with content(...)`: changes the content policy for some calls, and for everything that they start."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
@@ -6,32 +6,32 @@ from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
-from otel_callbacks.privacy.policy import ContentPolicy, moved
-from otel_callbacks.runtime.scopes import inside
+from otel_callbacks.privacy.policy import ContentPolicy, redirected
+from otel_callbacks.runtime.scopes import run_inside
 
 _KEY = context_api.create_key("otel_callbacks-content")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Scope(NamedTuple):
-    """What a scope asks for, and the scope around it.
+class ContentScope(NamedTuple):
+    """An open `with content(...)`, and the scope around it.
 
     Attributes:
-        policy: a policy that takes the place of the handler's; or, as a word, where to the handler's own shall write.
+        policy: a policy that replaces the handler's, or a word that replaces only its `where`.
         outer: the scope around it.
         owner: the `content` that entered it.
-        outside: the context to return to.
+        previous_context: the context to return to.
     """
 
     policy: ContentPolicy | Any
-    outer: "Scope | None"
+    outer: "ContentScope | None"
     owner: "content"
-    outside: Context
+    previous_context: Context
 
-    def is_within(self, other: "Scope") -> bool:
-        """Whether this scope was entered while `other` was open."""
-        scope: Scope | None = self
+    def is_within(self, other: "ContentScope") -> bool:
+        """Tells whether this scope was entered while `other` was open."""
+        scope: ContentScope | None = self
         while scope is not None:
             if scope is other:
                 return True
@@ -40,20 +40,21 @@ class Scope(NamedTuple):
 
 
 class content:
-    """Sets what content is recorded of the calls within, whichever handler records them.
+    """Sets which content is recorded of the calls inside, whichever handler records them.
 
         with content("none"):
             chain.invoke(question)
 
-    Also a decorator, of functions of every kind. Scopes nest; they follow the context into threads and tasks,
-    and a run that was started in one keeps to it, with all runs below, wherever they are started.
+    It is also a decorator for functions, coroutine functions and generators. Scopes nest, and follow the context into
+    threads and tasks. A run keeps the scope that it was started in, and so do all runs below it, wherever they start.
 
     Args:
-        policy: "none", "spans", "events" or "both" moves what the handler's policy lets through; a `ContentPolicy`
-            takes its place.
+        policy: "none", "spans", "events" or "both" redirects the content that the handler's policy allows; a
+            `ContentPolicy` replaces the handler's.
 
     Raises:
-        TypeError, ValueError: the policy is none.
+        TypeError: the policy is neither a string nor a `ContentPolicy`.
+        ValueError: the string is not "none", "spans", "events" or "both".
     """
 
     def __init__(self, policy: ContentPolicy | str) -> None:
@@ -64,34 +65,34 @@ class content:
 
     def __enter__(self) -> Self:
         context = context_api.get_current()
-        entered = Scope(self._policy, scope_in(context), self, context)
+        entered = ContentScope(self._policy, find_content_scope(context), self, context)
         context_api.attach(context_api.set_value(_KEY, entered, context))
         return self
 
     def __exit__(self, *raised: object) -> None:
-        # without a token: a scope may be left in another copy of the context than it was entered in
-        entered: Scope | None = context_api.get_value(_KEY)  # type: ignore[assignment]
+        # no token: a scope may be left in another copy of the context than it was entered in
+        entered: ContentScope | None = context_api.get_value(_KEY)  # type: ignore[assignment]
         if entered is not None and entered.owner is self:
-            context_api.attach(entered.outside)
+            context_api.attach(entered.previous_context)
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Has every call of a function run in such a scope; of a generator, every step."""
-        return inside(lambda: self, function)
+        """Decorates a function so that each call runs in such a scope; of a generator, each step."""
+        return run_inside(lambda: self, function)
 
 
-def scope_in(context: Context, above: Scope | None = None) -> Scope | None:
-    """The scope of what starts in a context, under a run that was started in the scope `above`.
+def find_content_scope(context: Context, parent_scope: ContentScope | None = None) -> ContentScope | None:
+    """Returns the scope for a run that starts in a context, below a run that was started in `parent_scope`.
 
-    That one holds, unless another was entered within it: a stream may be read after its scope was left.
+    The parent's scope counts, unless another was entered inside it: a stream may be read after its scope was left.
     """
-    found: Scope | None = context.get(_KEY)  # type: ignore[assignment]
-    if above is None or (found is not None and found.is_within(above)):
+    found: ContentScope | None = context.get(_KEY)  # type: ignore[assignment]
+    if parent_scope is None or (found is not None and found.is_within(parent_scope)):
         return found
-    return above
+    return parent_scope
 
 
-def policy_in(scope: Scope | None, handlers: ContentPolicy) -> ContentPolicy:
-    """The policy that a scope gives to a handler with a policy of its own."""
+def scoped_policy(scope: ContentScope | None, own_policy: ContentPolicy) -> ContentPolicy:
+    """Returns the policy that counts in a scope for a handler with a policy of its own."""
     if scope is None:
-        return handlers
-    return scope.policy if isinstance(scope.policy, ContentPolicy) else moved(handlers, scope.policy)
+        return own_policy
+    return scope.policy if isinstance(scope.policy, ContentPolicy) else redirected(own_policy, scope.policy)

@@ -1,45 +1,48 @@
-"""What secrets and personal data look like in running text.
+"""Patterns of secrets and personal data in running text.
 
-To add a kind, add a `Pattern`; `tests/test_redaction.py` wants a hit and a near miss for it. Every expression begins
-with a character or a set of them, for which `re` can skip ahead; what stands before is looked at afterwards.
+To add a pattern, add a `Pattern` here, and a hit and a near miss to `tests/privacy/test_redaction.py`. Each expression
+begins with a character or a set of characters, which `re` finds quickly. It checks the text before that character
+afterwards.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from otel_callbacks.limits import FINDINGS_IN_TEXT
+
 MARK = "[redacted:"
-"""How everything begins that is written in the place of something found."""
+"""The beginning of every mark that replaces a finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One kind of thing that is removed from text.
+    """One kind of secret or personal data.
 
     Attributes:
-        name: what is written in its place, as `[redacted:name]`.
-        regex: finds it. Where there is a group `secret` only that is replaced, and nothing if it took no part.
-        hints: strings of which a text must hold one for the expression to be tried at all, see `without`.
-        likely: a quicker expression that must match somewhere as well, in the text read from its end.
-        accept: a last look at what was found, for what an expression cannot tell.
-        backwards: finds what stands before and is removed as well, in the text read from its end.
+        name: a finding is replaced by `[redacted:name]`.
+        regex: finds it. If it has a group `secret`, only the group is replaced; nothing, if the group did not match.
+        hints: the expression is tried only on texts that contain one of these strings, see `remove_patterns`.
+        precheck: a quicker expression, tried first on the reversed text, which must match somewhere.
+        accept: checks a finding for what an expression cannot check.
+        backwards: matches, in the reversed text, what is removed before a finding.
     """
 
     name: str
     regex: re.Pattern[str]
     hints: tuple[str, ...]
-    likely: re.Pattern[str] | None = None
+    precheck: re.Pattern[str] | None = None
     accept: Callable[[str], bool] | None = None
     backwards: re.Pattern[str] | None = None
 
     def remove_from(self, text: str) -> str:
-        """The text without it, and without the rest after very many findings, which would take long."""
-        if self.likely and not self.likely.search(text[::-1]):
+        """Removes all findings from a text, and everything after `FINDINGS_IN_TEXT` of them."""
+        if self.precheck and not self.precheck.search(text[::-1]):
             return text
         group = "secret" if "secret" in self.regex.groupindex else 0
         mark = f"{MARK}{self.name}]"
         shown: list[str] = []
-        at, left = 0, _MOST
+        at, left = 0, FINDINGS_IN_TEXT
         for match in self.regex.finditer(text):
             start, end = match.span(group)
             if start < at or (self.accept and not self.accept(match[0])):
@@ -58,8 +61,7 @@ class Pattern:
         return "".join(shown) + text[at:] if shown else text
 
 
-_BEFORE = 64  # characters
-_MOST = 1_000  # findings in one text
+_BEFORE = 64  # characters: the part of an address before the @ has no more (RFC 5321)
 _PREFIXES = (
     *("sk-", "gsk_", "hf_", "xai-", "pplx-", "r8_", "nvapi-", "tvly-", "lsv2_", "csk-", "fw_"),  # models
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_", "glpat-", "npm_", "pypi-", "dckr_"),  # code
@@ -70,35 +72,33 @@ _KEYS = (
     *("privatekey", "private_key", "secretkey", "secret_key", "subscription-key", "password", "passwd"),
     *("passphrase", "secret", "token", "authorization", "cookie", "credential", "credentials"),
 )
-_FILLER = r"[\"'\\ ]"  # what may stand between a name and the sign behind it
+_FILLER = r"[\"'\\ ]"  # between a name and the sign after it
 _CLOSING = r"\"'&;,(\[)}\]<>\\"
-_STANDS_ALONE = (
-    r"(?![\w+-])"  # no part of an id or a longer number; the same is asked before its first character
-)
+_STANDS_ALONE = r"(?![\w+-])"  # not part of a longer number or an id; expressions check this in front, too
 
 
 def _letters(words: Sequence[str], *places: int) -> str:
-    """What stands at these places of the words: most others differ there, so that few need a closer look."""
+    """Returns an expression for the letters at these places of the words: a quick check that most other words fail."""
     return "".join(f"[{''.join(sorted({word[at] for word in words}))}]" for at in places)
 
 
 def _behind(words: Sequence[str], before: str = "", after: str = "") -> str:
-    """Looks back at one of the words, with what stands before and after it."""
+    """Returns an expression that looks back at one of the words, between `before` and `after`."""
     sizes = sorted(set(map(len, words)))
     same = ("|".join(re.escape(word) for word in words if len(word) == size) for size in sizes)
     return "|".join(f"(?<={before}(?:{each}){after})" for each in same)
 
 
 def _named(after: str) -> str:
-    """Looks back at the name of a secret, with what stands after it."""
+    """Returns an expression that looks back at the name of a secret, followed by `after`."""
     return f"(?i:{_behind(_KEYS, after=after)})"
 
 
 def _assigned(sign: str, bare: str) -> tuple[Pattern, Pattern]:
-    """What is assigned to the name of a secret, unless it is a word of prose or code; `bare` is it without quotes.
+    """Makes patterns for values assigned to the name of a secret, except words of prose or code.
 
-    The value is only looked at: in it, more may be assigned. It ends at the next sign of its kind, or one text full of
-    signs would be read over and over.
+    `bare` matches a value without quotes. The value is a lookahead, because it may contain further assignments. It
+    ends at the next `sign`; otherwise a text full of signs would be read over and over.
     """
     character = rf"[^{sign}\s{_CLOSING}]"
     no_secret = (
@@ -115,10 +115,10 @@ def _assigned(sign: str, bare: str) -> tuple[Pattern, Pattern]:
         f"(?:{_named(sign)}|{_named(_FILLER + sign)})"
     )
     far = f"{_FILLER}(?<={last}{_FILLER}){_named(_FILLER)}{_FILLER}{{1,30}}+{sign}{value}"
-    likely = f"{sign}{_FILLER}{{2,31}}+(?i:{'|'.join(key[::-1] for key in _KEYS)})"
+    precheck = f"{sign}{_FILLER}{{2,31}}+(?i:{'|'.join(key[::-1] for key in _KEYS)})"
     return (
         Pattern("assigned", re.compile(near), (sign,)),
-        Pattern("assigned", re.compile(far), (sign,), re.compile(likely)),
+        Pattern("assigned", re.compile(far), (sign,), re.compile(precheck)),
     )
 
 
@@ -130,7 +130,7 @@ def _query(mark: str) -> Pattern:
 
 
 def _key(mark: str) -> Pattern:
-    """Keys whose prefix ends with this mark. A word with hyphens is none: a key has digits."""
+    """Makes a pattern for keys whose prefix ends with this mark. A key has digits; a word with hyphens does not."""
     prefixes = [prefix for prefix in _PREFIXES if prefix[-1] == mark]
     prefix = (
         rf"(?<={_letters(prefixes, -3, -2)}.)(?=[\w.-]{{14}})(?:{_behind(prefixes, before=chr(92) + 'b')})"
@@ -145,7 +145,7 @@ def _phone(expression: str, hint: str, backwards: str | None = None) -> Pattern:
 
 
 def _is_card(found: str) -> bool:
-    """Whether the digits have a card's check sum (Luhn)."""
+    """Tells whether the digits have the check sum of a card (Luhn)."""
     digits = found.encode().translate(_VALUES, b" -")
     return (sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
@@ -176,7 +176,7 @@ SECRETS = (
     *_assigned("=", rf"[^=\s{_CLOSING}]{{6,}}+=*+"),
     *_assigned(":", rf"(?:(?i:bearer|basic)\s)?+(?=[^:\s{_CLOSING}]*\d)[^:\s{_CLOSING}]{{6,}}+"),
 )
-"""Credentials; always removed."""
+"""Patterns of credentials, which are always removed."""
 
 PERSONAL = {
     "emails": (
@@ -209,13 +209,13 @@ PERSONAL = {
         _phone(r"\.(?<=[2-9]\d\d\.)(?<![\w+-]...\.)\d{3}\.\d{4}", ".", r"\d{3}"),
     ),
 }
-"""Personal data, by the name under which a policy removes it."""
+"""Patterns of personal data, by the name in `ContentPolicy(redact=...)`."""
 
 _MARK = re.compile(r"[-_.=:]|AKIA|ASIA|AIza|[Bb](?:earer|EARER|asic|ASIC) ")
 
 
-def without(patterns: Sequence[Pattern], text: str) -> str:
-    """The text without what the patterns find; most texts hold no hint, and finding a string is quick."""
+def remove_patterns(patterns: Sequence[Pattern], text: str) -> str:
+    """Removes from a text what the patterns find. Hints make it quick: most texts contain none."""
     for pattern in patterns:
         for hint in pattern.hints:
             if hint in text:
@@ -224,6 +224,6 @@ def without(patterns: Sequence[Pattern], text: str) -> str:
     return text
 
 
-def without_secrets(text: str) -> str:
-    """The text without credentials, each of which has one of a few marks in it."""
-    return without(SECRETS, text) if _MARK.search(text) else text
+def remove_secrets(text: str) -> str:
+    """Removes credentials from a text. Each contains one of a few marks, which most texts do not."""
+    return remove_patterns(SECRETS, text) if _MARK.search(text) else text

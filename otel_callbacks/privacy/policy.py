@@ -1,14 +1,22 @@
-"""What content is recorded, where, and what is done to it before."""
+"""The content policy: which content is recorded, where, and what is removed from it first."""
 
 import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, TypeVar, cast, get_args
 
-from otel_callbacks.privacy.redaction import Redactor, Rule
+from otel_callbacks.limits import (
+    ATTRIBUTE_CHARACTERS,
+    CACHED_POLICIES,
+    MESSAGES_WRITTEN,
+    SHORTEST_HASH_KEY,
+    SMALLEST_CAP,
+    SPAN_CHARACTERS,
+)
+from otel_callbacks.privacy.redactor import Redactor, Rule
 
 logger = logging.getLogger("otel_callbacks")
 
@@ -29,13 +37,11 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""The environment variable of the official packages; its four values are the keys of `_MODES`."""
+"""The environment variable of the official instrumentations; its four values are the keys of `_MODES`."""
 EVENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
-"""Of the official packages, too: `false` takes the events away again."""
+"""Another variable of the official instrumentations: `false` switches the events off."""
 HASH_KEY_VARIABLE = "OTEL_CALLBACKS_CONTENT_HASH_KEY"
 
-_MIN_HASH_KEY = 16
-_MIN_CAP = 256
 _MODES: dict[str, Where] = {
     "NO_CONTENT": "none",
     "SPAN_ONLY": "spans",
@@ -46,29 +52,30 @@ _MODES: dict[str, Where] = {
 
 @dataclass(frozen=True, slots=True)
 class ContentPolicy:
-    """Which content is recorded (none by default), where, and what is done to it before anything is written.
+    """Which content is recorded (none by default), where, and what is removed from it first.
 
-    Credentials are always removed: what stands under the key of a secret, and what looks like one.
+    Credentials are always removed: the values under the keys of secrets, and texts that look like credentials.
 
     Attributes:
         where: "none", "spans" (attributes), "events" (log records), or "both".
-        kinds: which content; by default all, see `KINDS`. "instructions" are system messages.
-        redact: what else is removed from every text, key and attribution label: "emails", "cards", "phones",
-            "personal" (the three), regular expressions, functions from text to text. A function that fails costs
-            the text, not the span. After a thousand findings the rest of a text is left out.
-        redact_keys: what else is removed with all that stands under it, in any spelling of the key.
-        hashed: writes a keyed hash (HMAC-SHA256) in the place of each text, so that equal ones can be counted
-            without being read. Without a key a hash could be undone by trying likely texts.
-        hash_key: the key, the same in all processes whose hashes are to be compared; None is the value of
-            `OTEL_CALLBACKS_CONTENT_HASH_KEY`.
-        cap: characters that one attribute may take as JSON; None is no limit.
-        span_cap: the same for all content of a span: by default 256 KB in any script. What takes time takes room,
-            too: at most 640 fields, items, texts and findings of a span are written; without a cap 4,000.
-        max_messages: of a longer conversation only the first system message and the newest are kept; None keeps
-            as many as are read, the newest 1,000.
+        kinds: which content; all of `KINDS` by default. "instructions" are system messages.
+        redact: what else to remove from every text, key and attribution label: "emails", "cards", "phones",
+            "personal" (all three), regular expressions, functions from text to text. If a function fails, the text is
+            dropped and the span is kept. After 1,000 findings the rest of a text is left out.
+        redact_keys: keys, in any spelling, whose values are removed as well.
+        hashed: replaces each text by a keyed hash (HMAC-SHA256), so that equal texts can be counted without being
+            read. A hash without a key could be undone by trying likely texts.
+        hash_key: the key, at least 16 characters. Hashes are comparable across processes with the same key. None
+            reads `OTEL_CALLBACKS_CONTENT_HASH_KEY`.
+        cap: the most characters that one attribute takes as JSON; None is no limit.
+        span_cap: the same for all content of a span; the default is 256 KB in any script. It also limits a span to
+            640 fields, items, texts and findings, which take time; None limits it to 4,000.
+        max_messages: a longer conversation keeps its first system message and the newest ones. None keeps all that
+            are read, which are the newest 1,000.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the message names it and what would be right.
+        TypeError: `kinds`, `redact` or `redact_keys` is not a list or tuple, or a rule of `redact` has a wrong type.
+        ValueError: another argument is wrong. The message names it and what would be right.
     """
 
     where: Where = "none"
@@ -77,19 +84,19 @@ class ContentPolicy:
     redact_keys: Sequence[str] = ()
     hashed: bool = False
     hash_key: str | bytes | None = field(default=None, repr=False)
-    cap: int | None = 49_152
-    span_cap: int | None = 65_536
-    max_messages: int | None = 100
+    cap: int | None = ATTRIBUTE_CHARACTERS
+    span_cap: int | None = SPAN_CHARACTERS
+    max_messages: int | None = MESSAGES_WRITTEN
     redactor: Redactor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("kinds", "redact", "redact_keys"):
-            object.__setattr__(self, name, _several(name, getattr(self, name)))
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if self.where not in get_args(Where):
             raise ValueError(f"content={self.where!r} is not known; use one of {_listed(get_args(Where))}")
         if unknown := [kind for kind in self.kinds if kind not in KINDS]:
             raise ValueError(f"kinds={unknown[0]!r} is not known; use some of {_listed(KINDS)}")
-        for name, least in (("cap", _MIN_CAP), ("span_cap", _MIN_CAP), ("max_messages", 1)):
+        for name, least in (("cap", SMALLEST_CAP), ("span_cap", SMALLEST_CAP), ("max_messages", 1)):
             _check_limit(name, getattr(self, name), least)
         if self.hashed:
             object.__setattr__(self, "hash_key", _hash_key(self.hash_key))
@@ -97,38 +104,38 @@ class ContentPolicy:
 
     @property
     def spans(self) -> bool:
-        """Whether content is recorded as attributes of spans."""
+        """Tells whether content is recorded as attributes of spans."""
         return self.where in ("spans", "both")
 
     @property
     def events(self) -> bool:
-        """Whether content is recorded as log records."""
+        """Tells whether content is recorded as log records."""
         return self.where in ("events", "both")
 
     @property
     def captures(self) -> bool:
-        """Whether any content is recorded at all; if not, none is even looked at."""
+        """Tells whether any content is recorded; if not, none is even read."""
         return self.where != "none"
 
     def allows(self, kind: Kind) -> bool:
-        """Whether this kind of content is recorded."""
+        """Tells whether this kind of content is recorded."""
         return self.where != "none" and kind in self.kinds
 
     def label(self, text: str) -> str:
-        """An attribution label, or another name that a user may have given, without what is to be removed."""
+        """Cleans an attribution label, or another name that may come from a user."""
         return self.redactor.label(text)
 
     def labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """Attribution labels without what is to be removed; credentials are never in them."""
+        """Cleans attribution labels. Their credentials have already been removed, so only `redact` matters."""
         return {name: self.label(text) for name, text in labels.items()} if self.redact else labels
 
     @classmethod
     def parse(cls, value: "ContentPolicy | str | None") -> "ContentPolicy":
-        """Makes a policy of the `content` argument; None asks the environment.
+        """Makes a policy from the `content` argument; None reads the environment.
 
         Raises:
-            ValueError: the value is none of "none", "spans", "events", "both".
-            TypeError: the value is neither a string nor a policy.
+            ValueError: the string is not "none", "spans", "events" or "both".
+            TypeError: the value is neither a string nor a policy nor None.
         """
         if value is None:
             return cls.from_environment()
@@ -141,21 +148,21 @@ class ContentPolicy:
 
     @classmethod
     def from_environment(cls) -> "ContentPolicy":
-        """Reads the variables the official packages read; an unknown value is warned of and means none."""
+        """Reads the variables of the official instrumentations; logs a warning for an unknown value and ignores it."""
         where = _from_variable(CAPTURE_VARIABLE, _MODES, "NO_CONTENT")
         if not _from_variable(EVENT_VARIABLE, {"TRUE": True, "FALSE": False}, "TRUE"):
             where = {"events": "none", "both": "spans"}.get(where, where)  # type: ignore[assignment]
         return cls(where)
 
 
-@lru_cache(maxsize=8)
+@cache
 def _everything_to(where: str) -> ContentPolicy:
-    return ContentPolicy(cast(Where, where))  # which says what is wrong with any other word
+    return ContentPolicy(cast(Where, where))  # raises for an unknown word, so at most four are cached
 
 
-@lru_cache(maxsize=128)
-def moved(policy: ContentPolicy, where: Where) -> ContentPolicy:
-    """The same policy for another place."""
+@lru_cache(maxsize=CACHED_POLICIES)
+def redirected(policy: ContentPolicy, where: Where) -> ContentPolicy:
+    """Returns the same policy with another `where`."""
     return replace(policy, where=where)
 
 
@@ -167,8 +174,8 @@ def _from_variable(name: str, meanings: dict[str, _T], default: str) -> _T:
     return meanings.get(word, meanings[default])
 
 
-def _several(name: str, value: object) -> tuple[object, ...]:
-    """The items of an argument that takes several."""
+def _as_tuple(name: str, value: object) -> tuple[object, ...]:
+    """Returns the items of an argument; raises TypeError for a single item and for anything else."""
     if isinstance(value, str | re.Pattern | Callable) or not isinstance(value, Collection):
         raise TypeError(f"{name} must be a list or a tuple, not {type(value).__name__}: {value!r:.100}")
     return tuple(value)
@@ -183,9 +190,10 @@ def _check_limit(name: str, value: object, least: int) -> None:
 
 def _hash_key(key: str | bytes | None) -> bytes:
     key = os.environ.get(HASH_KEY_VARIABLE) if key is None else key
-    if not isinstance(key, str | bytes) or len(key) < _MIN_HASH_KEY:
+    if not isinstance(key, str | bytes) or len(key) < SHORTEST_HASH_KEY:
         raise ValueError(
-            f"hashed=True needs a hash_key of at least {_MIN_HASH_KEY} characters, or one in {HASH_KEY_VARIABLE}"
+            f"hashed=True needs a hash_key of at least {SHORTEST_HASH_KEY} characters."
+            f" Pass it, or set {HASH_KEY_VARIABLE}."
         )
     return key.encode() if isinstance(key, str) else key
 

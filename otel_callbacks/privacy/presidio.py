@@ -1,8 +1,8 @@
-"""Presidio as a redactor: names, places and national ids, as far as the analyzer that the application made finds them.
+"""Presidio as a redactor: removes names, places and national ids that the application's analyzer finds.
 
     ContentPolicy("spans", redact=(presidio(AnalyzerEngine()),))
 
-An analyzer with a language model takes tens of milliseconds for a page, in the thread of the application.
+An analyzer with a language model takes tens of milliseconds per page, in the application's thread.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Finding(Protocol):
-    """What Presidio found, and where in the text."""
+    """A finding of Presidio: its type, and where it is in the text."""
 
     entity_type: str
     start: int
@@ -18,15 +18,15 @@ class Finding(Protocol):
 
 
 class Analyzer(Protocol):
-    """Presidio's `AnalyzerEngine`."""
+    """The part of Presidio's `AnalyzerEngine` that is used."""
 
     def analyze(self, text: str, language: str) -> Sequence[Any]:
-        """The findings in a text."""
+        """Returns the findings in a text."""
         ...
 
 
 def presidio(analyzer: Analyzer, language: str = "en") -> Callable[[str], str]:
-    """A function for `ContentPolicy(redact=...)` that removes what a Presidio analyzer finds."""
+    """Makes a function for `ContentPolicy(redact=...)` that removes what a Presidio analyzer finds."""
 
     def remove(text: str) -> str:
         findings: Sequence[Finding] = analyzer.analyze(text=text, language=language)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from otel_callbacks.operations import Document
-from otel_callbacks.operations.payload import ends, text
+from otel_callbacks.operations.payload import head_and_tail, text
 
 _MAX_ANSWER = 20_000  # characters of its head and tail
 _MAX_REFERENCES = 1_000
@@ -40,7 +40,7 @@ _NAMES = ("source", "file_name", "filename", "file_path", "path", "url", "title"
 
 def cited(documents: Sequence[Document], answer: str) -> list[bool]:
     """Whether the answer cites each document; `documents` are in the order in which the prompt numbers them."""
-    answer = ends(answer, _MAX_ANSWER)
+    answer = head_and_tail(answer, _MAX_ANSWER)
     if not any(hint in answer for hint in _HINTS):
         return [False] * len(documents)
     names = _names(documents)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.operations import Document, Message, PromptPart, Text
-from otel_callbacks.operations.payload import lines
+from otel_callbacks.operations.payload import join_lines
 from otel_callbacks.rag.citations import cited
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
 from otel_callbacks.rag.prompt_weights import PromptWeights
@@ -181,7 +181,7 @@ def _key(message: Message) -> int:
 def _text(messages: Sequence[Message] | None) -> str:
     parts = [part for message in messages or () for part in message.parts]
     said = [part.content if isinstance(part, Text) else str(getattr(part, "response", "")) for part in parts]
-    return lines(said)
+    return join_lines(said)
 
 
 def note_documents(run: Run) -> None:

@@ -18,7 +18,7 @@ from json.encoder import encode_basestring as _quoted
 from math import isfinite
 from typing import Any
 
-from otel_callbacks.operations import Document, ScoreKind, ranks_before
+from otel_callbacks.operations import Document, ScoreKind, candidate_ranks
 from otel_callbacks.operations.payload import text
 from otel_callbacks.runtime.encodable import INT64, well_formed
 
@@ -47,7 +47,7 @@ def retrieved(found: Sequence[Document], kind: ScoreKind | None, clean: Clean = 
 def reranked(kept: Sequence[Document], candidates: Sequence[Document], clean: Clean = str) -> str:
     """The documents that a reranker kept, with their place and score among those it was given."""
     entries = []
-    before = ranks_before(kept[:_MAX_DOCUMENTS], candidates)
+    before = candidate_ranks(kept[:_MAX_DOCUMENTS], candidates)
     for entry, rank_before in zip(_entries(kept, "relevance", clean), before, strict=True):
         if rank_before is not None:
             entry += f',"rank_before":{rank_before}'

@@ -7,14 +7,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, StatusCode, Tracer
 
 from otel_callbacks import operations, semconv
+from otel_callbacks.privacy.json_values import to_json
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.privacy.redaction import make_safe
-from otel_callbacks.privacy.values import to_json
+from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.recording import span_attributes
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.recording.events import Events
 from otel_callbacks.runs.current_span import Run
-from otel_callbacks.runtime.faults import guarded, stack_of
+from otel_callbacks.runtime.faults import guarded, stack_frames
 
 
 @guarded  # what goes wrong with content must not cost the span its usage
@@ -45,7 +45,7 @@ def record_failure(run: Run, failure: operations.Failure, events: Events, ended:
     if error is None:
         return
     if run.recorded_error is not error:
-        event = {semconv.EXCEPTION_TYPE: failure.type, semconv.EXCEPTION_STACKTRACE: stack_of(error)}
+        event = {semconv.EXCEPTION_TYPE: failure.type, semconv.EXCEPTION_STACKTRACE: stack_frames(error)}
         events.exception(
             run.span,
             ended,
@@ -66,7 +66,7 @@ def record_evaluation(
     events: Events,
 ) -> None:
     """Tells what somebody thinks of a span: as an event in its context, and as a span that links to it."""
-    make_safe(attributes)
+    redact_attributes(attributes)
     now, about = time.time_ns(), str(attributes[semconv.EVALUATION_NAME])
     writer = ContentWriter(policy)
     said = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
@@ -84,7 +84,9 @@ def record_evaluation(
 def _said(failure: operations.Failure, policy: ContentPolicy) -> dict[str, str]:
     if not policy.allows("exceptions"):
         return {}
-    message = ContentWriter(policy).value(semconv.EXCEPTION_MESSAGE, "exceptions", failure.said())
+    message = ContentWriter(policy).value(
+        semconv.EXCEPTION_MESSAGE, "exceptions", failure.message_or_arguments()
+    )
     if message is None:
         return {}
     return {semconv.EXCEPTION_MESSAGE: message if isinstance(message, str) else to_json(message)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from typing import Any
 
+from otel_callbacks.limits import SPAN_STEPS
 from otel_callbacks.operations import (
     Data,
     Document,
@@ -16,11 +17,12 @@ from otel_callbacks.operations import (
     Text,
     ToolCall,
     ToolCallResponse,
-    ranks_before,
+    candidate_ranks,
 )
+from otel_callbacks.privacy.allowance import Allowance
+from otel_callbacks.privacy.base64_data import size_and_hash
+from otel_callbacks.privacy.json_values import JsonConverter, parse_json, to_json
 from otel_callbacks.privacy.policy import ContentPolicy, Kind
-from otel_callbacks.privacy.texts import MAX_STEPS, Room, describe
-from otel_callbacks.privacy.values import Plain, parsed, to_json
 
 _KIND_OF_ROLE: dict[str, Kind] = {
     "system": "instructions",
@@ -39,11 +41,11 @@ _SHARES = (
     0.8,
     0.4,
     0.1,
-)  # of the room: what JSON in a JSON text may take before its quotes are escaped again
+)  # of the allowance: what JSON in a JSON text may take before its quotes are escaped again
 
 
 class ContentWriter:
-    """Writes fields until the room of the span is used up: what matters most comes first.
+    """Writes fields until the allowance of the span is used up: what matters most comes first.
 
     Attributes:
         cut: the attributes of which something did not fit.
@@ -53,7 +55,7 @@ class ContentWriter:
     def __init__(self, policy: ContentPolicy) -> None:
         self._policy = policy
         self._left = _or_inf(policy.span_cap)
-        self._steps = MAX_STEPS if policy.span_cap is not None else _STEPS_UNCAPPED
+        self._steps = SPAN_STEPS if policy.span_cap is not None else _STEPS_UNCAPPED
         self._hashable = _HASHED_OF_SPAN
         self.cut: list[str] = []
         self.left_out = 0
@@ -62,112 +64,112 @@ class ContentWriter:
         """A text, or a tool's arguments or result: as the JSON object the conventions expect, where it is one."""
         if value is None or not self._policy.allows(kind):
             return None
-        room = self._open()
-        shown = self._content(room, parsed(value))
-        self._close(attribute, room)
+        allowance = self._open()
+        shown = self._content(allowance, parse_json(value))
+        self._close(attribute, allowance)
         return shown
 
     def definitions(self, attribute: str, tools: Sequence[Mapping[str, Any]] | None) -> Any:
         """The tools that a model was offered."""
         if tools is None or not self._policy.allows("tool_definitions"):
             return None
-        room = self._open()
-        shown = Plain(self._policy.redactor, room, by_key=False).of(list(tools))
-        self._close(attribute, room)
+        allowance = self._open()
+        shown = JsonConverter(self._policy.redactor, allowance, by_key=False).convert(list(tools))
+        self._close(attribute, allowance)
         return shown
 
     def messages(self, attribute: str, conversation: Sequence[Message] | None) -> list[dict[str, Any]] | None:
         """A conversation: the first system message, and as many of the newest as fit; None if nothing is allowed."""
         if conversation is None:
             return None
-        room, most = self._open(), _or_inf(self._policy.max_messages)
+        allowance, most = self._open(), _or_inf(self._policy.max_messages)
         rest = list(conversation)
         shown: list[dict[str, Any] | None] = []
         if len(rest) > 1 and rest[0].role == "system":
-            half = room.part(0.5)
+            half = allowance.portion(0.5)
             shown.append(self._message(rest.pop(0), half))
-            room.close(half, 0.5)
+            allowance.settle(half, 0.5)
         newest: list[dict[str, Any] | None] = []
-        while rest and len(shown) + len(newest) < most and room.for_one_more(_AROUND):
-            newest.append(self._message(rest.pop(), room))
+        while rest and len(shown) + len(newest) < most and allowance.take_item(_AROUND):
+            newest.append(self._message(rest.pop(), allowance))
         left_out = len(rest) + sum(message.skipped for message in conversation)
         self.left_out += left_out
-        room.cut = room.cut or bool(left_out)
-        self._close(attribute, room)
+        allowance.cut = allowance.cut or bool(left_out)
+        self._close(attribute, allowance)
         return [message for message in (*shown, *reversed(newest)) if message is not None] or None
 
     def documents(
         self, attribute: str, found: Sequence[Document] | None, candidates: Sequence[Document] = ()
     ) -> list[dict[str, Any]] | None:
-        """Documents, the first ones as whole as can be: half of the room is kept so that each has some.
+        """Documents, the first ones as whole as can be: half of the allowance is kept so that each has some.
 
         `candidates` are what a reranker was given; each document then tells its place among them (from 1).
         """
         if found is None or not self._policy.allows("documents"):
             return None
-        before = ranks_before(found, candidates)
-        room = self._open()
-        kept = 0.0 if room.left == inf else room.left / 2 / max(1, len(found))
+        before = candidate_ranks(found, candidates)
+        allowance = self._open()
+        kept = 0.0 if allowance.characters == inf else allowance.characters / 2 / max(1, len(found))
         shown: list[dict[str, Any]] = []
         for number, document in enumerate(found, 1):
-            if not room.for_one_more():
+            if not allowance.take_item():
                 break
-            share = 1 - kept * (len(found) - number) / room.left
-            part = room.part(share)
+            share = 1 - kept * (len(found) - number) / allowance.characters
+            part = allowance.portion(share)
             shown.append(self._document(document, before[number - 1], part))
-            room.close(part, share)
-        self._close(attribute, room)
+            allowance.settle(part, share)
+        self._close(attribute, allowance)
         return shown
 
-    def _open(self) -> Room:
-        return Room(min(_or_inf(self._policy.cap), self._left), self._steps)
+    def _open(self) -> Allowance:
+        return Allowance(min(_or_inf(self._policy.cap), self._left), self._steps)
 
-    def _close(self, attribute: str, room: Room) -> None:
+    def _close(self, attribute: str, allowance: Allowance) -> None:
         if self._left < inf:
-            self._left -= min(_or_inf(self._policy.cap), self._left) - room.left
-        self._steps = room.steps
-        if room.cut:
+            self._left -= min(_or_inf(self._policy.cap), self._left) - allowance.characters
+        self._steps = allowance.steps
+        if allowance.cut:
             self.cut.append(attribute)
 
-    def _content(self, room: Room, value: Any) -> Any:
+    def _content(self, allowance: Allowance, value: Any) -> Any:
         if self._policy.hashed:
-            room.take_steps(1)
+            allowance.take_steps(1)
             return self._hash(value)
-        return Plain(self._policy.redactor, room).of(value)
+        return JsonConverter(self._policy.redactor, allowance).convert(value)
 
     def _hash(self, value: Any) -> str:
         """What tells equal values from others, and nothing else but their size; nothing after too much of it."""
         if self._hashable <= 0:
             return "<not hashed>"
-        room = Room(_MAX_HASHED_JSON, _MAX_HASHED_STEPS)
-        plain = Plain(self._policy.redactor, room)
-        text = value if type(value) is str else to_json(plain.of(value))
+        allowance = Allowance(_MAX_HASHED_JSON, _MAX_HASHED_STEPS)
+        converter = JsonConverter(self._policy.redactor, allowance)
+        text = value if type(value) is str else to_json(converter.convert(value))
         seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
         self._hashable -= len(seen) * (1 if text is value else _AS_JSON)
-        self._hashable -= (_MAX_HASHED_STEPS - room.steps) * _AS_STEP
+        self._hashable -= (_MAX_HASHED_STEPS - allowance.steps) * _AS_STEP
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()
         return f"hmac-sha256:{digest[:32]} ({len(text):,} characters)"
 
-    def _message(self, message: Message, room: Room) -> dict[str, Any] | None:
+    def _message(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
         """One message; None if it has parts, none of which is allowed."""
         parts: list[dict[str, Any]] = []
         for part in message.parts:
-            if not room.for_one_more(_AROUND):
+            if not allowance.take_item(_AROUND):
                 break
-            room.take_steps(1)  # the text in it
-            if (shown := self._part(part, message.role, room)) is not None:
+            allowance.take_steps(1)  # the text in it
+            if (shown := self._part(part, message.role, allowance)) is not None:
                 parts.append(shown)
         if message.parts and not parts:
             return None
         shape: dict[str, Any] = {"role": message.role, "parts": parts}
         if message.name:
-            shape["name"] = self._content(room, message.name)
+            shape["name"] = self._content(allowance, message.name)
         if message.finish_reason:
             shape["finish_reason"] = message.finish_reason
         return shape
 
-    def _part(self, part: Part, role: str, room: Room) -> dict[str, Any] | None:
+    def _part(self, part: Part, role: str, allowance: Allowance) -> dict[str, Any] | None:
         allows = self._policy.allows
         match part:
             case ToolCall(name, call_id, arguments):
@@ -176,63 +178,66 @@ class ContentWriter:
                     "type": "tool_call",
                     "name": name,
                     "id": call_id,
-                    "arguments": self._content(room, parsed(arguments)) if seen else None,
+                    "arguments": self._content(allowance, parse_json(arguments)) if seen else None,
                 }
                 return {key: value for key, value in shape.items() if value is not None}
             case ToolCallResponse(response, call_id):
                 if not allows("tool_results"):
                     return None
-                shape = {"type": "tool_call_response", "response": self._content(room, parsed(response))}
+                shape = {
+                    "type": "tool_call_response",
+                    "response": self._content(allowance, parse_json(response)),
+                }
                 return shape if call_id is None else {**shape, "id": call_id}
         if not allows(_KIND_OF_ROLE.get(role, "prompts")):
             return None
         match part:
             case Text(content):
-                return {"type": "text", "content": self._content(room, content)}
+                return {"type": "text", "content": self._content(allowance, content)}
             case Reasoning(content):
-                return {"type": "reasoning", "content": self._content(room, content)}
+                return {"type": "reasoning", "content": self._content(allowance, content)}
             case Data(value):
                 return {
                     "type": "text",
-                    "content": self._hash(value) if self._policy.hashed else self._json(room, value),
+                    "content": self._hash(value) if self._policy.hashed else self._json(allowance, value),
                 }
             case Media():
-                return self._media(part, room)
+                return self._media(part, allowance)
 
-    def _json(self, room: Room, value: Any) -> str:
-        """A value as JSON in a text, whose quotes take room once more."""
+    def _json(self, allowance: Allowance, value: Any) -> str:
+        """A value as JSON in a text, whose quotes are escaped once more and take more characters."""
         for share in _SHARES:
-            inner = room.part(share)
-            text = to_json(Plain(self._policy.redactor, inner).of(value))
-            if room.take(text):
-                room.cut = room.cut or inner.cut
+            inner = allowance.portion(share)
+            text = to_json(JsonConverter(self._policy.redactor, inner).convert(value))
+            if allowance.take_text(text):
+                allowance.cut = allowance.cut or inner.cut
                 return text
-        room.cut = True
+        allowance.cut = True
         return f"<{type(value).__name__}>"
 
-    def _media(self, part: Media, room: Room) -> dict[str, Any]:
+    def _media(self, part: Media, allowance: Allowance) -> dict[str, Any]:
         """Where an image, sound or file is; of one that is in the message itself, its size and hash."""
         data = part.content
         if data is None and part.uri is not None and part.uri.startswith("data:"):
             data = part.uri.partition(",")[2]
         shape: dict[str, Any] = {"modality": part.modality}
         if data is not None:
-            size, digest = describe(data) if self._hashable > 0 else (len(data) * 3 // 4, None)
+            size, digest = size_and_hash(data) if self._hashable > 0 else (len(data) * 3 // 4, None)
             self._hashable -= len(data) * _AS_MEDIA
             shape |= {"type": "blob", "content": "", "size": size}
             shape |= {} if digest is None else {"sha256": digest}
         elif part.uri is not None:
-            shape |= {"type": "uri", "uri": self._content(room, part.uri)}
+            shape |= {"type": "uri", "uri": self._content(allowance, part.uri)}
         else:
             shape |= {"type": "file", "file_id": part.file_id or ""}
         return shape if part.mime_type is None else {**shape, "mime_type": part.mime_type}
 
-    def _document(self, document: Document, rank_before: int | None, room: Room) -> dict[str, Any]:
+    def _document(self, document: Document, rank_before: int | None, allowance: Allowance) -> dict[str, Any]:
         shape = {
             "id": None if document.id is None else self._policy.label(document.id),
             "score": document.score if document.score is None or isfinite(document.score) else None,
-            "content": None if document.content is None else self._content(room, document.content),
-            "metadata": self._content(room, document.metadata) if document.metadata else None,
+            "content": None if document.content is None else self._content(allowance, document.content),
+            "metadata": self._content(allowance, document.metadata) if document.metadata else None,
             "rank_before": rank_before,
         }
         return {key: value for key, value in shape.items() if value is not None}

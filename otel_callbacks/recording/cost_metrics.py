@@ -64,7 +64,7 @@ class LabelValues:
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
-        self._lock = fork.lock()
+        self._lock = fork.safe_lock()
 
     def limited(self, rules: LabelRules, labels: Mapping[str, str]) -> dict[str, str]:
         """Those labels that metrics carry, the values past their limit as `__other__`."""

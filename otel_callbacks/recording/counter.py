@@ -30,8 +30,8 @@ class Counter:
         self, meter: Meter, name: str, unit: str, description: str, prepare: Callable[[], None]
     ) -> None:
         self._sums: dict[frozenset[tuple[str, str | int]], int | Decimal] = {}
-        self._lock = fork.lock()
-        fork.in_child(self._sums.clear)  # what was added before the fork is the parent's to tell
+        self._lock = fork.safe_lock()
+        fork.run_in_child(self._sums.clear)  # what was added before the fork is the parent's to tell
         self._prepare = prepare
         meter.create_observable_counter(name, [self._observe], unit, description)
 

@@ -14,7 +14,7 @@ from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.privacy.redaction import make_safe
+from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.rag import prompt_sources
 from otel_callbacks.recording import content_recording, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
@@ -34,7 +34,7 @@ _LEAVES = (
 _COUNTED = (operations.Inference, operations.Embedding)  # what carries token counts
 ToolTokens = Mapping[tuple[str, str], int]
 
-_adding = fork.lock()  # runs below one run end in different threads; held for a few additions only
+_adding = fork.safe_lock()  # runs below one run end in different threads; held for a few additions only
 
 
 class RunEnd:
@@ -108,7 +108,7 @@ class RunEnd:
         if charge is not None:
             attributes.update(call_cost.attributes(charge))
         if told := prompt_sources.told(run):
-            make_safe(told, run.content.label)
+            redact_attributes(told, run.content.label)
             attributes.update(told)
         if totals is not None:
             _put_totals(attributes, run, totals)
@@ -222,7 +222,7 @@ def _sensible(usage: operations.Usage | None) -> operations.Usage | None:
     """A usage without the counts that are none."""
     if usage is None:
         return None
-    return operations.Usage(*(providers.count(getattr(usage, field.name)) for field in fields(usage)))
+    return operations.Usage(*(providers.token_count(getattr(usage, field.name)) for field in fields(usage)))
 
 
 def is_charged(span: Span) -> bool:

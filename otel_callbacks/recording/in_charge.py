@@ -6,7 +6,7 @@ from typing import Any
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork
 
-_lock = fork.lock()
+_lock = fork.safe_lock()
 _in_charge: tuple[tuple[Any, Callable[[], Recorder]], ...] = ()
 
 

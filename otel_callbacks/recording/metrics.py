@@ -130,8 +130,8 @@ class Metrics:
         self.counts = SpanCounts()
         self._label_values = LabelValues()
         self._waiting = Waiting(self._record)
-        fork.in_child(self.counts.reset)  # what was counted before the fork is the parent's to tell
-        fork.in_child(self._waiting.clear)
+        fork.run_in_child(self.counts.reset)  # what was counted before the fork is the parent's to tell
+        fork.run_in_child(self._waiting.clear)
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )

@@ -25,7 +25,7 @@ from otel_callbacks import operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
-from otel_callbacks.privacy.content_scope import policy_in, scope_in
+from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.rag import prompt_sources
 from otel_callbacks.recording import content_recording, span_attributes
@@ -36,7 +36,7 @@ from otel_callbacks.recording.metrics import instruments
 from otel_callbacks.runs.current_span import CurrentSpan, Run, enclosing_run, suppressed, surroundings
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.sampling import is_dropped, without_span
-from otel_callbacks.runtime.execution_context import here
+from otel_callbacks.runtime.execution_context import current_execution_context
 from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
@@ -147,8 +147,8 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
-        run.scope = scope_in(context, parent.scope if parent is not None else None)
-        run.content = policy_in(run.scope, self.content)
+        run.scope = find_content_scope(context, parent.scope if parent is not None else None)
+        run.content = scoped_policy(run.scope, self.content)
         span_attributes.clean_names(operation)
         run.own_labels = attribution.labels_from_tags(tags)
         run.labels = self._attribution.labels_of_run(parent, context, run.own_labels)
@@ -186,7 +186,7 @@ class Recorder:
             if run.parent.children is None:
                 run.parent.children = set()
             run.parent.children.add(run)
-        run.place = here()
+        run.place = current_execution_context()
         if run.may_vanish and run.place.task is not None:
             run.watch = functools.partial(self._task_ended, run)
             run.place.task.add_done_callback(run.watch)
@@ -195,8 +195,8 @@ class Recorder:
 
     def may_want_content(self, base: Run | None) -> bool:
         """Whether content of what starts here, below `base`, would be recorded if the span is."""
-        scope = scope_in(context_api.get_current(), base.scope if base is not None else None)
-        return policy_in(scope, self.content).captures
+        scope = find_content_scope(context_api.get_current(), base.scope if base is not None else None)
+        return scoped_policy(scope, self.content).captures
 
     def drops(self, context: Context, around: Run | None) -> bool:
         """Whether the sampler is sure to drop what starts in `context`, in the run `around`, below a dropped span."""
@@ -278,7 +278,7 @@ class Recorder:
         elif isinstance(error, GeneratorExit):
             self.finish(run, semconv.ABANDONED)
         elif isinstance(error, Exception):
-            self._end(run, operations.Failure.of(error), None)
+            self._end(run, operations.Failure.from_exception(error), None)
         else:  # CancelledError, KeyboardInterrupt, SystemExit
             self.finish(run, semconv.CANCELLED)
 
@@ -299,9 +299,9 @@ class Recorder:
             if below is not None:
                 self.finish(below)
         else:
-            scope = scope_in(context, run.scope if run is not None else None)
+            scope = find_content_scope(context, run.scope if run is not None else None)
             labels = self._attribution.labels_of_run(run, context, attribution.NO_LABELS)
-            self._run_end.account(span, run, policy_in(scope, self.content), labels, call)
+            self._run_end.account(span, run, scoped_policy(scope, self.content), labels, call)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder; for the end of the process."""
@@ -377,7 +377,7 @@ class Recorder:
     ) -> None:
         """Records what somebody thinks of a span; `explanation` holds those attributes that are content."""
         context = context_api.get_current()
-        policy = policy_in(scope_in(context), self.content)
+        policy = scoped_policy(find_content_scope(context), self.content)
         labels = attribution.labels_in(context, policy)
         content_recording.record_evaluation(
             subject, attributes, explanation, labels, policy, self._tracer, self._events

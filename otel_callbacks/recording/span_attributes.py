@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.privacy.redaction import make_safe, safe_name
+from otel_callbacks.privacy.redactor import redact_attributes, redact_name
 from otel_callbacks.rag import recorded_documents
 from otel_callbacks.recording.content_writer import ContentWriter
 
@@ -194,7 +194,7 @@ def clean_names(operation: operations.Operation) -> None:
     """Takes credentials out of the names that spans, metrics and the warnings about prices repeat."""
     for field in _NAMES[type(operation)]:
         if (name := getattr(operation, field)) is not None:
-            setattr(operation, field, safe_name(name))
+            setattr(operation, field, redact_name(name))
 
 
 def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
@@ -203,7 +203,7 @@ def start_attributes(operation: operations.Operation, clean: Callable[[str], str
     `clean` is for the conversation's id, which may be anything of the application's.
     """
     attributes = _START[type(operation)](operation)
-    make_safe(attributes)
+    redact_attributes(attributes)
     if semconv.CONVERSATION_ID in attributes and operation.conversation_id is not None:
         attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
     verb = operation_name(operation)
@@ -221,7 +221,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
     if read is None:
         return {}
     attributes = read(operation)
-    make_safe(attributes)
+    redact_attributes(attributes)
     match operation:
         case operations.Inference():
             _put_usage(attributes, operation)

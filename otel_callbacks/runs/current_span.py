@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from otel_callbacks.runtime.execution_context import ExecutionContext, here
+from otel_callbacks.runtime.execution_context import ExecutionContext, current_execution_context
 
 _STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 _MAX_HIDDEN = 1_000
@@ -342,7 +342,12 @@ def surroundings(base: Run | None, table: dict[Any, Run]) -> Surroundings:
         if run.table is table and (not run.found_by_id or run is base):
             if span._is_current():
                 return Surroundings(context, run.span, span, span, vanished)
-            if run.open and run.may_vanish and run.place == here() and not run.is_current():
+            if (
+                run.open
+                and run.may_vanish
+                and run.place == current_execution_context()
+                and not run.is_current()
+            ):
                 vanished.append(run)
         beneath, span = span._beneath, span._outer
     return Surroundings(context, span, span, _enclosing(beneath, table, base), vanished)

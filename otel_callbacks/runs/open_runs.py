@@ -68,4 +68,4 @@ def _disown() -> None:
             run.disowned = True
 
 
-fork.in_child(_disown)
+fork.run_in_child(_disown)

@@ -1,4 +1,4 @@
-"""Where code runs: in which thread and task, and called from where."""
+"""Where code runs: in which thread and task, and below which frame."""
 
 import asyncio
 import sys
@@ -14,16 +14,16 @@ class ExecutionContext(NamedTuple):
     task: "asyncio.Task[Any] | None"
 
 
-def here() -> ExecutionContext:
-    """Where this code runs."""
-    # _get_running_loop is documented for event loops; get_running_loop would raise in synchronous code, and an
-    # exception per run is dear.
+def current_execution_context() -> ExecutionContext:
+    """Returns the thread and task that call this function."""
+    # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
+    # and one exception per run is too slow.
     loop = asyncio._get_running_loop()
     return ExecutionContext(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
 
 
-def on_stack(wanted: FrameType) -> bool:
-    """Whether this code was called from a frame."""
+def is_called_from(wanted: FrameType) -> bool:
+    """Tells whether a frame is among the callers of the calling function."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame is wanted:

@@ -1,4 +1,4 @@
-"""The one place where a fault of ours is caught: logged once per kind, never passed on to the application."""
+"""Catches our own faults: each kind is logged once, and none reaches the application."""
 
 import functools
 import logging
@@ -8,49 +8,51 @@ from typing import ParamSpec, TypeVar
 
 logger = logging.getLogger("otel_callbacks")
 
-_FRAMES = 100  # the innermost of a deep recursion
+# The outer frames of a deeper stack are left out: in a deep recursion the innermost ones say where it failed.
+STACK_FRAMES = 100
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Refused(Exception):
-    """Raised on purpose, to stop what the application is about to do because the application asked for that."""
+class DeliberateError(Exception):
+    """An error that is meant for the application, which asked to be stopped. `guarded` lets it pass."""
 
 
-def stack_of(error: BaseException) -> str:
-    """Where an exception came from, innermost last: files, lines and functions.
+def stack_frames(error: BaseException) -> str:
+    """Returns the files, line numbers and functions of an exception's stack, innermost last.
 
-    Without the lines themselves: a literal in them may be a key, and they would have to be read from disk.
+    The lines of code are left out: a literal in them may be a key, and they would have to be read from disk.
     """
     frames = traceback.StackSummary.extract(
-        traceback.walk_tb(error.__traceback__), limit=-_FRAMES, lookup_lines=False
+        traceback.walk_tb(error.__traceback__), limit=-STACK_FRAMES, lookup_lines=False
     )
     return "".join(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n' for frame in frames)
 
 
 class _Faults:
-    """What has gone wrong so far. `strict` makes faults raise; the test suites set it."""
+    """The faults of this process. `count` is how many there were; `strict` raises them, which the tests use."""
 
     def __init__(self) -> None:
         self.strict = False
         self.count = 0
-        self._seen: set[tuple[str, type[BaseException]]] = set()
+        self._logged: set[tuple[str, type[BaseException]]] = set()
 
     def report(self, where: str, error: Exception) -> None:
-        """Counts a fault and logs where it was the first time this kind (place and exception type) is seen.
+        """Counts a fault, and logs its stack the first time that this kind (place and exception type) occurs.
 
-        Not its message, which may quote what the application said.
+        The exception's message is not logged: it may quote content.
         """
         self.count += 1
         kind = (where, type(error))
-        if kind not in self._seen:
-            self._seen.add(kind)
+        if kind not in self._logged:
+            self._logged.add(kind)
             logger.warning(
                 "otel-callbacks failed in %s with %s; the application is not affected, telemetry of this call may be"
                 " incomplete. Further faults of this kind are counted but not logged.\n%s",
                 where,
                 type(error).__qualname__,
-                stack_of(error),
+                stack_frames(error),
             )
 
 
@@ -58,10 +60,9 @@ faults = _Faults()
 
 
 def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """Makes `function` return None instead of raising an `Exception` of its own.
+    """Decorates a function so that it reports an `Exception` and returns None instead of raising it.
 
-    `Refused` passes, which is meant for the application, and so do `BaseException`s such as `KeyboardInterrupt`,
-    which are the application's.
+    `DeliberateError` passes, and so do `BaseException`s such as `KeyboardInterrupt`: both belong to the application.
     """
     where = function.__qualname__
 
@@ -69,7 +70,7 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         try:
             return function(*args, **kwargs)
-        except Refused:
+        except DeliberateError:
             raise
         except Exception as error:
             faults.report(where, error)

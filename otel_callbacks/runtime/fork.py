@@ -1,4 +1,4 @@
-"""What a forked child (gunicorn's preload, Celery's prefork, multiprocessing) has to do before it goes on."""
+"""Keeps locks and tables right in forked children (gunicorn's preload, Celery's prefork, multiprocessing)."""
 
 import os
 import threading
@@ -9,10 +9,10 @@ from types import MethodType
 from otel_callbacks.runtime.faults import guarded
 
 
-def in_child(action: Callable[[], None]) -> None:
-    """Has `action` called in every process that is forked from this one, in the order of registration.
+def run_in_child(action: Callable[[], None]) -> None:
+    """Runs `action` in every process that is forked from this one, in the order of registration.
 
-    A bound method is called as long as its object is alive, and does not keep it alive.
+    A bound method does not keep its object alive; it runs as long as something else does.
     """
     if not hasattr(os, "register_at_fork"):  # Windows has no fork
         return
@@ -26,14 +26,14 @@ def in_child(action: Callable[[], None]) -> None:
     os.register_at_fork(after_in_child=after_fork)
 
 
-def lock() -> threading.Lock:
-    """A lock that is open in a forked child.
+def safe_lock() -> threading.Lock:
+    """Creates a lock that is open in a forked child.
 
-    The child has one thread: what another held at the fork would stay locked there for good.
+    A child has one thread. A lock that another thread held at the fork would stay locked there for good.
     """
-    made = threading.Lock()
-    _locks.add(made)
-    return made
+    created = threading.Lock()
+    _locks.add(created)
+    return created
 
 
 _locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
@@ -41,7 +41,7 @@ _locks: "weakref.WeakSet[threading.Lock]" = weakref.WeakSet()
 
 def _open_locks() -> None:
     for each in _locks:
-        each._at_fork_reinit()  # type: ignore[attr-defined] # what the standard library does with its own
+        each._at_fork_reinit()  # type: ignore[attr-defined] # the standard library does this with its own locks
 
 
-in_child(_open_locks)
+run_in_child(_open_locks)

@@ -1,4 +1,4 @@
-"""Functions that run inside a scope, whatever kind of function they are."""
+"""Makes functions, coroutine functions and generators run inside a scope (a context manager)."""
 
 import functools
 import inspect
@@ -11,10 +11,10 @@ _R = TypeVar("_R")
 _Scope = Callable[[], AbstractContextManager[object]]
 
 
-def inside(scope: _Scope, function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`function`, each call of which runs in a scope of its own; of a generator, each step does.
+def run_inside(scope: _Scope, function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Wraps a function so that each call runs in a new scope; of a generator, each step.
 
-    Between the steps of a generator its consumer runs, which is not in the scope.
+    Between two steps of a generator its consumer runs, outside the scope.
     """
     if inspect.isasyncgenfunction(function):
         wrapper: Any = _async_generator(scope, function)
@@ -52,7 +52,7 @@ def _generator(scope: _Scope, function: Callable[..., Any]) -> Callable[..., Any
                 with scope():
                     steps.close()
                 raise
-            except BaseException as error:  # thrown in by the consumer, for the generator to handle
+            except BaseException as error:  # the consumer threw it in for the generator to handle
                 resume = functools.partial(steps.throw, error)
 
     return wrapper
@@ -75,7 +75,7 @@ def _async_generator(scope: _Scope, function: Callable[..., Any]) -> Callable[..
                 with scope():
                     await steps.aclose()
                 raise
-            except BaseException as error:  # thrown in by the consumer, for the generator to handle
+            except BaseException as error:  # the consumer threw it in for the generator to handle
                 resume = functools.partial(steps.athrow, error)
 
     return wrapper

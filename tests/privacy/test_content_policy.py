@@ -25,7 +25,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from otel_callbacks import ContentPolicy, OTelCallbackHandler, content
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.operations import Data, Media, Message, Text
-from otel_callbacks.privacy.content_scope import scope_in
+from otel_callbacks.privacy.content_scope import find_content_scope
 from otel_callbacks.privacy.policy import EVENT_VARIABLE, HASH_KEY_VARIABLE, KINDS
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.testing import Captured
@@ -440,11 +440,11 @@ def test_wrong_arguments(
 def test_the_steps_of_a_generator_are_in_the_scope_and_its_consumer_is_not() -> None:
     @content("none")
     def stream() -> Any:
-        yield scope_in(get_current())
+        yield find_content_scope(get_current())
 
     (within,) = stream()
     assert within is not None
-    assert scope_in(get_current()) is None
+    assert find_content_scope(get_current()) is None
 
 
 @pytest.mark.parametrize(

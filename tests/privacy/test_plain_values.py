@@ -25,15 +25,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common._internal import _encode_value
 
-from otel_callbacks.privacy.redaction import Redactor
-from otel_callbacks.privacy.texts import Room
-from otel_callbacks.privacy.values import Plain, to_json
+from otel_callbacks.privacy.allowance import Allowance
+from otel_callbacks.privacy.json_values import JsonConverter, to_json
+from otel_callbacks.privacy.redactor import Redactor
 
 REDACTOR = Redactor((), ())
 
 
-def plain(value: Any, room: float = 65_536) -> Any:
-    return Plain(REDACTOR, Room(room)).of(value)
+def converted(value: Any, characters: float = 65_536) -> Any:
+    return JsonConverter(REDACTOR, Allowance(characters)).convert(value)
 
 
 class Hostile:
@@ -168,22 +168,22 @@ CASES: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_a_value_becomes(case: str) -> None:
     value, expected = CASES[case]
-    assert plain(value) == expected
+    assert converted(value) == expected
 
 
 def test_a_socket() -> None:
     with socket.socket() as connection:
-        assert plain(connection) == "<socket>"
+        assert converted(connection) == "<socket>"
 
 
 def test_cycles_end() -> None:
     value: dict[str, Any] = {"name": "a"}
     value["self"] = value
-    assert to_json(plain(value)).count("name") == 12
+    assert to_json(converted(value)).count("name") == 12
 
 
 def test_what_does_not_fit_is_told() -> None:
-    shown = plain({"text": "x" * 900, "rows": [{"n": n} for n in range(100)], "last": 1}, 1_000)
+    shown = converted({"text": "x" * 900, "rows": [{"n": n} for n in range(100)], "last": 1}, 1_000)
     assert shown == {
         "text": "x" * 900,
         "rows": [{"n": 0}, {"n": 1}, {"…": "<1 more>"}, "<97 more>"],
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_told() -> None:
     [("x" * 1000, "x"), ("👩‍👩‍👧" * 200, "👩‍👩‍👧"), ("e\u0301" * 600, "e\u0301"), ('"' * 1000, '"')],
 )
 def test_a_text_is_cut_between_characters(text: str, end: str) -> None:
-    shown = plain(text, 500)
+    shown = converted(text, 500)
     kept, mark = shown.split("…")
     assert kept.endswith(end)
     assert mark == f"[cut, {len(text):,} characters]"
@@ -205,17 +205,17 @@ def test_a_text_is_cut_between_characters(text: str, end: str) -> None:
 
 def test_a_secret_at_the_cut_is_removed_whole() -> None:
     for at in range(440, 520):
-        shown = plain("x " * (at // 2) + "sk-" + "a1b2" * 50 + " y" * 1000, 500)
+        shown = converted("x " * (at // 2) + "sk-" + "a1b2" * 50 + " y" * 1000, 500)
         assert "a1" not in shown
 
 
 def test_base64_is_described() -> None:
     image = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ" * 50
-    assert plain(f"![x](data:image/png;base64,{image}) what?").startswith(
+    assert converted(f"![x](data:image/png;base64,{image}) what?").startswith(
         "![x](<image/png: 1,650 bytes, sha256 "
     )
-    assert plain(image).startswith("<base64: 1,650 bytes, sha256 ")
-    assert plain("data:image/png;base64," + image * 3000) == "<image/png: 4,950,000 bytes>"
+    assert converted(image).startswith("<base64: 1,650 bytes, sha256 ")
+    assert converted("data:image/png;base64," + image * 3000) == "<image/png: 4,950,000 bytes>"
 
 
 SLOW: dict[str, Any] = {
@@ -236,7 +236,7 @@ def test_no_value_takes_long(case: str) -> None:
     times = []
     for _ in range(5):
         started = time.process_time()
-        text = to_json(plain(SLOW[case]))
+        text = to_json(converted(SLOW[case]))
         times.append(time.process_time() - started)
     assert min(times) < 0.02  # a few milliseconds; slow and busy machines take their time
     assert len(text) < 70_000
@@ -262,7 +262,7 @@ values = st.recursive(
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(values, st.integers(256, 5_000))
 def test_any_value_becomes_valid_json_of_bounded_size(value: Any, room: int) -> None:
-    shown = plain(value, room)
+    shown = converted(value, room)
     text = to_json(shown)
     assert json.loads(text, parse_constant=pytest.fail) == shown
     assert len(text) <= room + 256
@@ -276,5 +276,5 @@ def test_any_value_becomes_valid_json_of_bounded_size(value: Any, room: int) -> 
 )
 def test_values_are_left_as_they_were(value: Any) -> None:
     before = copy.deepcopy(value)
-    plain(value, 300)
+    converted(value, 300)
     assert value == before

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks.privacy.patterns import PERSONAL, SECRETS, without
+from otel_callbacks.privacy.patterns import PERSONAL, SECRETS, remove_patterns
 from otel_callbacks.privacy.presidio import presidio
-from otel_callbacks.privacy.redaction import DROPPED, Redactor, hides, make_safe
+from otel_callbacks.privacy.redactor import DROPPED, Redactor, redact_attributes, secret_part
 
 # The text, and what of it must not be seen. Keys are put together here, so that no scanner takes them for real ones.
 RANDOM = "9fQ2xV7bLmT4zR8kW1nJ6cYh"
@@ -130,7 +130,7 @@ def test_no_expression_takes_long_on_repetitive_text(pattern: Any) -> None:
     for unit in ("a", "1", "-", "eyJ", "a@", "1-", "token=", "://", "=", "sk-a", "Bearer ", "+1 "):
         text = unit * (20_000 // len(unit))
         started = time.process_time()
-        without((pattern,), text)
+        remove_patterns((pattern,), text)
         assert time.process_time() - started < 0.1, unit
 
 
@@ -185,13 +185,13 @@ KEYS = {
 
 @pytest.mark.parametrize(("hidden", "key"), [(hidden, key) for hidden, keys in KEYS.items() for key in keys])
 def test_keys_of_secrets(hidden: str | None, key: str) -> None:
-    assert hides(key) == hidden
+    assert secret_part(key) == hidden
 
 
 def test_rules_of_the_application() -> None:
     redactor = Redactor((re.compile(r"PRJ-\d+"), lambda text: text.replace("Ann", "A.")), ("Steuer-ID",))
     assert redactor.clean("Ann works on PRJ-17") == "A. works on [redacted]"
-    assert redactor.key("steuer_id") == ("steuer_id", "all")
+    assert redactor.redact_key("steuer_id") == ("steuer_id", "all")
 
 
 def test_a_redactor_that_fails_costs_the_text_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -216,7 +216,7 @@ def test_a_redactor_must_answer_with_text() -> None:
 
 def test_attributes_are_made_safe_in_place() -> None:
     attributes = {"a": f"sk-{RANDOM}", "b": ["x", f"sk-{RANDOM}"], "c": 3}
-    make_safe(attributes)
+    redact_attributes(attributes)
     assert attributes == {"a": "sk-[redacted:key]", "b": ["x", "sk-[redacted:key]"], "c": 3}
 
 

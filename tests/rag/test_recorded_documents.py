@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks.operations import Document, rescored
+from otel_callbacks.operations import Document, without_retriever_scores
 from otel_callbacks.rag import recorded_documents
 
 
@@ -102,7 +102,7 @@ def test_a_rerank_tells_place_and_score_before() -> None:
 
 def test_a_score_that_came_through_is_not_the_rerankers() -> None:
     candidates = [Document("d1", 0.75), Document("d2", 0.5)]
-    kept = rescored([Document("d2", 0.5), Document("d1", 0.9)], candidates)
+    kept = without_retriever_scores([Document("d2", 0.5), Document("d1", 0.9)], candidates)
     assert kept == [Document("d2", None), Document("d1", 0.9)]
 
 

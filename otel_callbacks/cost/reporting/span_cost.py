@@ -12,7 +12,7 @@ from otel_callbacks.cost.pricing import Call, Pricer, Unpriced
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.limits import DECIMAL_DIGITS
 from otel_callbacks.operations import Usage
-from otel_callbacks.operations.providers import count
+from otel_callbacks.operations.providers import token_count
 
 EXACT = Context(prec=DECIMAL_DIGITS)
 """The context for sums of costs: with so many digits no sum is rounded."""
@@ -104,20 +104,20 @@ def call_of(span: FinishedSpan) -> Call:
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
     """Returns the token counts in a span's attributes."""
     return Usage(
-        count(attributes.get(semconv.USAGE_INPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_OUTPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_CACHE_READ_INPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_CACHE_WRITE_INPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_REASONING_OUTPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_AUDIO_INPUT_TOKENS)),
-        count(attributes.get(semconv.USAGE_AUDIO_OUTPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_INPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_OUTPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_CACHE_READ_INPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_CACHE_WRITE_INPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_REASONING_OUTPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_AUDIO_INPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_AUDIO_OUTPUT_TOKENS)),
     )
 
 
 def _usage_of_cached(attributes: Mapping[str, Any]) -> Usage:
     return Usage(
-        count(attributes.get(semconv.CACHED_INPUT_TOKENS)),
-        count(attributes.get(semconv.CACHED_OUTPUT_TOKENS)),
+        token_count(attributes.get(semconv.CACHED_INPUT_TOKENS)),
+        token_count(attributes.get(semconv.CACHED_OUTPUT_TOKENS)),
     )
 
 

@@ -46,7 +46,7 @@ class Ring(SpanProcessor):
         self._held: dict[int, _HeldTrace] = {}  # by trace id
         self._size = 0
         self._index = Index()
-        self._lock = fork.lock()
+        self._lock = fork.safe_lock()
         self._logged = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -112,7 +112,7 @@ def _size(span: ReadableSpan) -> int:
 
 _process_ring: Ring | None = None
 _kept_providers: "weakref.WeakSet[TracerProvider]" = weakref.WeakSet()
-_setup_lock = fork.lock()
+_setup_lock = fork.safe_lock()
 
 
 def keep_traces(provider: TracerProvider) -> None:

@@ -1,0 +1,44 @@
+"""Finish reasons: why an answer stopped, in the providers' words and in those of the conventions' message schema."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from otel_callbacks.limits import WORD_CHARACTERS
+from otel_callbacks.operations.payload import undo_repetition
+
+FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+"""The keys under which providers report a stop reason."""
+
+_FINISH_REASONS = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "function_call": "tool_call",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "STOP": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "refusal": "content_filter",
+}
+"""The providers' stop reasons that the conventions' message schema names differently."""
+
+
+def read_finish_reasons(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str, ...] | None:
+    """Returns the stop reasons, one per choice, with the repetitions undone that merging chunks causes (`stopstop`).
+
+    The conventions want `error` for a choice without a reason. That holds for every choice of an answer that was
+    `cut`, and beside a choice that has a reason. Where no choice has one, the provider reports none: None.
+    """
+    found = [undo_repetition(reason) for reason in reasons]
+    if not found or not (cut or any(found)):
+        return None
+    return tuple((reason or "error")[:WORD_CHARACTERS] for reason in found)
+
+
+def message_finish_reason(reason: str | None) -> str:
+    """Returns a stop reason as the conventions' message schema spells it; `stop` if the provider reports none."""
+    return _FINISH_REASONS.get(reason or "", reason) or "stop"
