@@ -1,4 +1,4 @@
-"""What an application hands over is read by its type; `test_hostile_callbacks` tries whatever else there is."""
+"""Payloads are read by their type; `test_hostile_callbacks` tries everything else."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -51,6 +51,6 @@ def test_reading(read: Callable[[Any], Any]) -> None:
         assert type(found) is type(expected) or isinstance(found, MappingProxyType)
 
 
-def test_an_attribute_that_fails_is_none() -> None:
+def test_an_attribute_that_raises_is_none() -> None:
     assert payload.attribute(Failing(), "anything") is None
     assert payload.attribute(Size.BIG, "value") == 7

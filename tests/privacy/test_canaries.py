@@ -1,7 +1,7 @@
-"""Nothing that must stay in the application leaves it: secrets ever, what users said unless the policy lets it through.
+"""Secrets never leave the application, and what users write leaves it only if the content policy allows it.
 
-Canaries are put wherever a framework can carry something, and looked for in the bytes that are exported, logged, sent
-in headers, written to disk and rendered.
+Each test puts canaries wherever a framework can carry a value, and searches for them in everything that is exported,
+logged, sent in headers, written to disk and rendered.
 """
 
 import gc
@@ -44,7 +44,7 @@ APPLICATIONS: dict[str, Callable[[Canaries, OTelCallbackHandler], None]] = {
 
 @contextmanager
 def labelled(canaries: Canaries) -> Iterator[None]:
-    """A request that carries baggage, and labels in a scope."""
+    """Sets baggage as a request would, and attribution labels in a scope."""
     token = context_api.attach(baggage.set_baggage("plan", f"gold {canaries.key}"))
     with attribution(tenant=f"acme {canaries.key}", user=canaries.named, cost_centre=canaries.address):
         yield
@@ -52,8 +52,8 @@ def labelled(canaries: Canaries) -> Iterator[None]:
 
 
 def headers(canaries: Canaries, captured: Captured, handler: OTelCallbackHandler) -> bytes:
-    """What goes along with a request that the application makes inside a run."""
-    asked, carrier = ("tenant", "team", "cost_centre"), {}
+    """Returns the headers of a request that the application makes inside a run."""
+    keys, carrier = ("tenant", "team", "cost_centre"), {}
     tracer = captured.tracer_provider.get_tracer("http")
     instrument(handler)
     with attribution(team=f"{canaries.named} {canaries.key}"), tracer.start_as_current_span("before"):
@@ -64,7 +64,7 @@ def headers(canaries: Canaries, captured: Captured, handler: OTelCallbackHandler
         attribution(team=f"{canaries.named} {canaries.key}"),
         tracer.start_as_current_span("GET"),
     ):
-        carrier = baggage_headers("https://a.corp.example", keys=asked, hosts=("*.corp.example",))
+        carrier = baggage_headers("https://a.corp.example", keys=keys, hosts=("*.corp.example",))
         propagate.inject(carrier)
     uninstrument()
     assert {"baggage", "traceparent"} <= carrier.keys()
@@ -72,7 +72,7 @@ def headers(canaries: Canaries, captured: Captured, handler: OTelCallbackHandler
 
 
 def exported(captured: Captured, folder: Path) -> bytes:
-    """Everything that is sent, and everything that shows it."""
+    """Returns everything that is exported, and everything that displays it."""
     file = folder / "traces.jsonl"
     JsonLinesSpanExporter(file).export(captured.spans)
     data = captured._metrics.get_metrics_data()
@@ -107,7 +107,7 @@ POLICIES: dict[str, ContentPolicy] = {
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("application", APPLICATIONS)
-def test_what_leaves(
+def test_what_leaves_the_application(
     application: str,
     policy: str,
     tmp_path: Path,
@@ -126,7 +126,7 @@ def test_what_leaves(
         with labelled(canaries):
             APPLICATIONS[application](canaries, handler)
         sent = headers(canaries, captured, handler)
-        gc.collect()  # the memories of LlamaIndex, whose warning is ignored here only
+        gc.collect()  # frees the memories of LlamaIndex, whose warning is ignored only here
         left = b"\n".join((exported(captured, tmp_path), sent, caplog.text.encode()))
     assert len(set(canaries.secrets)) >= 40
     assert len(set(canaries.texts)) >= 20

@@ -1,4 +1,4 @@
-"""What a content policy lets through, per handler and per scope, and how much of it."""
+"""Which content a policy records, for a handler and in a scope, and how much of it."""
 
 import asyncio
 import contextvars
@@ -32,39 +32,39 @@ from otel_callbacks.testing import Captured
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 KEY = "0123456789abcdef"
-# one text per kind of content, by which it is recognised wherever it comes out
-SAID = {kind: f"{kind}-said" for kind in KINDS}
+# one text for each kind of content, recognisable wherever it is recorded
+TEXTS = {kind: f"{kind}-said" for kind in KINDS}
 
 
 @tool
 def look_up(word: str) -> str:
     """Looks up."""
-    return SAID["tool_results"]
+    return TEXTS["tool_results"]
 
 
 @tool
 def broken(word: str) -> str:
     """Fails."""
-    raise ValueError(SAID["exceptions"])
+    raise ValueError(TEXTS["exceptions"])
 
 
-def say_everything(config: Any) -> None:
-    """A model call, a tool, a retrieval and a failure with each kind of content in its place."""
+def record_every_kind(config: Any) -> None:
+    """Runs a model call, a tool, a retrieval and a failure, with each kind of content in its place."""
     talk = [
-        SystemMessage(SAID["instructions"]),
-        HumanMessage(SAID["prompts"]),
-        AIMessage("", tool_calls=[{"name": "f", "args": {"a": SAID["tool_arguments"]}, "id": "c1"}]),
-        ToolMessage(SAID["tool_results"], tool_call_id="c1"),
+        SystemMessage(TEXTS["instructions"]),
+        HumanMessage(TEXTS["prompts"]),
+        AIMessage("", tool_calls=[{"name": "f", "args": {"a": TEXTS["tool_arguments"]}, "id": "c1"}]),
+        ToolMessage(TEXTS["tool_results"], tool_call_id="c1"),
     ]
-    offered = {"type": "function", "function": {"name": "f", "description": SAID["tool_definitions"]}}
-    ScriptedModel(script=[SAID["answers"]]).invoke(talk, config, tools=[offered])
-    look_up.invoke({"word": SAID["tool_arguments"]}, config)
-    ScriptedRetriever(documents=[Document(SAID["documents"])]).invoke(SAID["queries"], config)
+    definition = {"type": "function", "function": {"name": "f", "description": TEXTS["tool_definitions"]}}
+    ScriptedModel(script=[TEXTS["answers"]]).invoke(talk, config, tools=[definition])
+    look_up.invoke({"word": TEXTS["tool_arguments"]}, config)
+    ScriptedRetriever(documents=[Document(TEXTS["documents"])]).invoke(TEXTS["queries"], config)
     with pytest.raises(ValueError, match="said"):
-        broken.invoke({"word": SAID["tool_arguments"]}, config)
+        broken.invoke({"word": TEXTS["tool_arguments"]}, config)
 
 
-def recording(captured: Captured, policy: ContentPolicy | str) -> dict[str, Any]:
+def config_for(captured: Captured, policy: ContentPolicy | str) -> dict[str, Any]:
     return {"callbacks": [OTelCallbackHandler(**captured.providers, content=policy)]}
 
 
@@ -84,16 +84,16 @@ def attribute(captured: Captured, name: str, span: str = "chat scripted-1") -> A
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_kind_that_is_allowed(kind: Any, captured: Captured) -> None:
-    say_everything(recording(captured, ContentPolicy("spans", kinds=(kind,))))
-    assert {other for other, said in SAID.items() if said in everything(captured)} == {kind}
+    record_every_kind(config_for(captured, ContentPolicy("spans", kinds=(kind,))))
+    assert {other for other, text in TEXTS.items() if text in everything(captured)} == {kind}
     assert_conformant(captured.spans)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_but_one_kind(kind: Any, captured: Captured) -> None:
     kinds = tuple(other for other in KINDS if other != kind)
-    say_everything(recording(captured, ContentPolicy("spans", kinds=kinds)))
-    assert {other for other, said in SAID.items() if said not in everything(captured)} == {kind}
+    record_every_kind(config_for(captured, ContentPolicy("spans", kinds=kinds)))
+    assert {other for other, text in TEXTS.items() if text not in everything(captured)} == {kind}
 
 
 @pytest.mark.parametrize(("where", "on_spans", "in_logs"), [("events", False, True), ("spans", True, False)])
@@ -101,31 +101,31 @@ def test_exceptions_go_where_content_goes(
     where: Any, on_spans: bool, in_logs: bool, captured: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
-    say_everything(recording(captured, where))
-    assert (SAID["exceptions"] in everything(captured)) == on_spans
-    assert (SAID["exceptions"] in str([event.attributes for event in captured.events])) == in_logs
+    record_every_kind(config_for(captured, where))
+    assert (TEXTS["exceptions"] in everything(captured)) == on_spans
+    assert (TEXTS["exceptions"] in str([event.attributes for event in captured.events])) == in_logs
 
 
 def test_a_stack_has_no_lines_of_code(captured: Captured) -> None:
-    say_everything(recording(captured, "spans"))
+    record_every_kind(config_for(captured, "spans"))
     (event,) = captured.span("execute_tool broken").events
     stack = str((event.attributes or {})["exception.stacktrace"])
     assert "in broken\n" in stack
     assert "raise" not in stack
 
 
-# --- what is removed -----------------------------------------------------------------------------------------------
+# --- redaction -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_removed_is_removed_everywhere(captured: Captured) -> None:
+def test_redactors_work_everywhere(captured: Captured) -> None:
     policy = ContentPolicy("both", redact=(lambda text: text.replace("said", "***"),), redact_keys=("word",))
-    say_everything(recording(captured, policy))
+    record_every_kind(config_for(captured, policy))
     assert "said" not in everything(captured) + str([event.attributes for event in captured.events])
     assert attribute(captured, "gen_ai.tool.call.arguments", "execute_tool look_up") == {"word": "[redacted]"}
 
 
 def test_a_streamed_text_is_cleaned_as_a_whole(captured: Captured) -> None:
-    config = recording(captured, ContentPolicy("spans", redact=("phones",)))
+    config = config_for(captured, ContentPolicy("spans", redact=("phones",)))
     list(ScriptedModel(script=["call +49 30 90 18 20 now"]).stream("q", config))
     assert attribute(captured, OUTPUT)[0]["parts"][0]["content"] == "call [redacted:phone] now"
 
@@ -134,12 +134,12 @@ def test_a_redactor_that_fails_keeps_the_span(captured: Captured) -> None:
     def fails(text: str) -> str:
         raise ValueError(text)
 
-    ScriptedModel(script=["yes"]).invoke("no?", recording(captured, ContentPolicy("spans", redact=(fails,))))
+    ScriptedModel(script=["yes"]).invoke("no?", config_for(captured, ContentPolicy("spans", redact=(fails,))))
     assert attribute(captured, OUTPUT)[0]["parts"][0]["content"] == "[dropped: a redactor failed]"
     assert (captured.span("chat scripted-1").attributes or {})["gen_ai.usage.input_tokens"] == 100
 
 
-def test_labels_are_cleaned_alike() -> None:
+def test_labels_are_cleaned_as_well() -> None:
     assert ContentPolicy("none", redact=("emails",)).label("ann@example.com") == "[redacted:email]"
 
 
@@ -147,9 +147,9 @@ def test_labels_are_cleaned_alike() -> None:
 
 
 def test_equal_texts_have_equal_hashes_and_nothing_is_read(captured: Captured) -> None:
-    config = recording(captured, ContentPolicy("spans", hashed=True, hash_key=KEY))
-    say_everything(config)
-    assert {kind for kind, said in SAID.items() if said in everything(captured)} == {"tool_definitions"}
+    config = config_for(captured, ContentPolicy("spans", hashed=True, hash_key=KEY))
+    record_every_kind(config)
+    assert {kind for kind, text in TEXTS.items() if text in everything(captured)} == {"tool_definitions"}
     assert_conformant(captured.spans)
     captured.clear()
     for question in ("a", "b", "a"):
@@ -166,7 +166,7 @@ def test_another_key_gives_other_hashes(captured: Captured, monkeypatch: pytest.
     seen = set()
     for key in (KEY, KEY[::-1]):
         monkeypatch.setenv(HASH_KEY_VARIABLE, key)
-        ScriptedModel().invoke("a", recording(captured, ContentPolicy("spans", hashed=True)))
+        ScriptedModel().invoke("a", config_for(captured, ContentPolicy("spans", hashed=True)))
         seen.add(str((captured.spans[-1].attributes or {})[INPUT]))
     assert len(seen) == 2
 
@@ -175,12 +175,12 @@ def test_the_key_is_not_shown() -> None:
     assert KEY not in repr(ContentPolicy("spans", hashed=True, hash_key=KEY))
 
 
-# --- how much ------------------------------------------------------------------------------------------------------
+# --- limits --------------------------------------------------------------------------------------------------------
 
 
 def test_a_long_chat_keeps_its_beginning_and_its_end(captured: Captured) -> None:
     talk = [SystemMessage("rules"), *(HumanMessage(f"turn {number}") for number in range(200))]
-    ScriptedModel().invoke(talk, recording(captured, ContentPolicy("spans", max_messages=10)))
+    ScriptedModel().invoke(talk, config_for(captured, ContentPolicy("spans", max_messages=10)))
     texts = [message["parts"][0]["content"] for message in attribute(captured, INPUT)]
     assert texts == ["rules", *(f"turn {number}" for number in range(191, 200))]
     attributes = captured.spans[0].attributes or {}
@@ -189,9 +189,9 @@ def test_a_long_chat_keeps_its_beginning_and_its_end(captured: Captured) -> None
     assert_conformant(captured.spans)
 
 
-def test_a_span_stays_within_its_caps_whatever_it_is_sent(captured: Captured) -> None:
+def test_a_span_stays_within_its_caps(captured: Captured) -> None:
     talk = [SystemMessage("s" * 200_000), *(HumanMessage('"quoted"\n' * 3_000) for _ in range(200))]
-    ScriptedModel(script=["a" * 20_000_000]).invoke(talk, recording(captured, "both"))
+    ScriptedModel(script=["a" * 20_000_000]).invoke(talk, config_for(captured, "both"))
     attributes = dict(captured.span("chat scripted-1").attributes or {})
     assert len(str(attributes[INPUT])) <= 66_000
     assert len(str(attributes[OUTPUT])) <= 66_000
@@ -202,9 +202,9 @@ def test_a_span_stays_within_its_caps_whatever_it_is_sent(captured: Captured) ->
     assert encode_spans(captured.spans).ByteSize() < 300_000
 
 
-def test_all_of_a_hundred_documents_are_named(captured: Captured) -> None:
+def test_a_hundred_documents_are_all_recorded(captured: Captured) -> None:
     documents = [Document("ab " * 3_333 + "c", id=f"d{number}") for number in range(100)]
-    ScriptedRetriever(documents=documents).invoke("q", recording(captured, "spans"))
+    ScriptedRetriever(documents=documents).invoke("q", config_for(captured, "spans"))
     shown = attribute(captured, "gen_ai.retrieval.documents", "retrieval")
     assert [document["id"] for document in shown] == [f"d{number}" for number in range(100)]
     assert min(len(document["content"]) for document in shown) > 200
@@ -212,10 +212,10 @@ def test_all_of_a_hundred_documents_are_named(captured: Captured) -> None:
     assert (captured.spans[0].attributes or {})["rag.results_count"] == 100
 
 
-def test_very_many_findings_in_a_span_use_up_its_room(captured: Captured) -> None:
+def test_very_many_findings_use_up_the_steps_of_a_span(captured: Captured) -> None:
     talk = [HumanMessage(" ".join(f"person{row}.{n}@example.com" for n in range(20))) for row in range(90)]
     ScriptedModel(script=["yes"]).invoke(
-        talk, recording(captured, ContentPolicy("spans", redact=("emails",)))
+        talk, config_for(captured, ContentPolicy("spans", redact=("emails",)))
     )
     shown = str(attribute(captured, INPUT))
     assert 400 < shown.count("[redacted:email]") < 900
@@ -226,7 +226,7 @@ def test_very_many_findings_in_a_span_use_up_its_room(captured: Captured) -> Non
 def test_what_only_looks_like_findings_is_written_whole(captured: Captured) -> None:
     text = '{"action": "pressed", "order_id": "4111111111111112", "a-b_c.d": "x@y", "token": null}\n' * 400
     ScriptedModel(script=["yes"]).invoke(
-        text, recording(captured, ContentPolicy("spans", redact=("personal",)))
+        text, config_for(captured, ContentPolicy("spans", redact=("personal",)))
     )
     assert attribute(captured, INPUT)[0]["parts"][0]["content"] == text
 
@@ -238,7 +238,7 @@ def test_the_fields_of_a_span_share_its_steps(captured: Captured) -> None:
         return words
 
     words = {f"key{number}": "value" for number in range(480)}
-    repeat.invoke({"words": words}, recording(captured, "spans"))
+    repeat.invoke({"words": words}, config_for(captured, "spans"))
     attributes = captured.span("execute_tool repeat").attributes or {}
     names = ("gen_ai.tool.call.arguments", "gen_ai.tool.call.result")
     arguments, result = (str(attributes[name]) for name in names)
@@ -247,39 +247,39 @@ def test_the_fields_of_a_span_share_its_steps(captured: Captured) -> None:
     assert attributes["otel_callbacks.content.cut"] == ("gen_ai.tool.call.result",)
 
 
-def test_an_exception_that_was_made_with_a_large_object_shows_it_as_any_other(captured: Captured) -> None:
+def test_an_exception_with_a_large_argument_is_recorded_like_other_content(captured: Captured) -> None:
     @tool
     def broken(word: str) -> Any:
         """Fails."""
         raise ValueError({"password": "hunter22", "rows": list(range(10))})
 
     with pytest.raises(ValueError):
-        broken.invoke({"word": "x"}, recording(captured, "spans"))
+        broken.invoke({"word": "x"}, config_for(captured, "spans"))
     (event,) = captured.span("execute_tool broken").events
-    said = json.loads(str((event.attributes or {})["exception.message"]))
-    assert said == {"password": "[redacted]", "rows": list(range(10))}
+    message = json.loads(str((event.attributes or {})["exception.message"]))
+    assert message == {"password": "[redacted]", "rows": list(range(10))}
 
 
 def test_identity_usage_and_output_survive_the_limit_of_attributes(captured: Captured) -> None:
     talk = [HumanMessage(f"turn {number}") for number in range(200)]
-    ScriptedModel(script=["yes"]).invoke(talk, recording(captured, "spans"))
+    ScriptedModel(script=["yes"]).invoke(talk, config_for(captured, "spans"))
     (span,) = captured.spans
     assert span.dropped_attributes == 0
     assert {"gen_ai.request.model", "gen_ai.usage.input_tokens", OUTPUT, INPUT} <= set(span.attributes or {})
 
 
-def test_all_content_of_a_span_shares_its_room(captured: Captured) -> None:
+def test_all_content_of_a_span_shares_its_cap(captured: Captured) -> None:
     policy = ContentPolicy("spans", cap=None, span_cap=1_000)
-    ScriptedModel(script=["a" * 800]).invoke("q" * 800, recording(captured, policy))
+    ScriptedModel(script=["a" * 800]).invoke("q" * 800, config_for(captured, policy))
     attributes = captured.spans[0].attributes or {}
     written = [str(attributes[name]) for name in (INPUT, OUTPUT)]
-    assert 800 < sum(map(len, written)) < 1_200  # JSON of the messages around the texts included
+    assert 800 < sum(map(len, written)) < 1_200  # includes the JSON around the texts
     assert sorted("[cut, 800 characters]" in text for text in written) == [False, True]
 
 
-def test_what_is_wanted_whole_goes_whole(captured: Captured) -> None:
+def test_without_caps_everything_is_written(captured: Captured) -> None:
     text = "Retrieval augmented generation. " * 5_000
-    config = recording(captured, ContentPolicy("spans", cap=None, span_cap=None, max_messages=None))
+    config = config_for(captured, ContentPolicy("spans", cap=None, span_cap=None, max_messages=None))
     ScriptedModel(script=[text]).invoke([SystemMessage(text), *[HumanMessage(text)] * 150], config)
     assert [message["parts"][0]["content"] for message in attribute(captured, INPUT)] == [text] * 151
     assert attribute(captured, OUTPUT)[0]["parts"][0]["content"] == text
@@ -294,8 +294,8 @@ def test_odd_texts_can_be_exported(captured: Captured) -> None:
         """Answers oddly."""
         return {"surrogate": "\ud800", "nan": float("nan"), "large": 2**80, "bytes": b"\xff"}
 
-    odd.invoke({"word": "\udfff"}, recording(captured, "both"))
-    ScriptedModel(script=["\ud83d!"]).invoke("\ud800", recording(captured, "both"))
+    odd.invoke({"word": "\udfff"}, config_for(captured, "both"))
+    ScriptedModel(script=["\ud83d!"]).invoke("\ud800", config_for(captured, "both"))
     assert encode_spans(captured.spans).ByteSize() > 0
     assert encode_logs(captured._logs.get_finished_logs()).ByteSize() > 0
 
@@ -303,13 +303,13 @@ def test_odd_texts_can_be_exported(captured: Captured) -> None:
 # --- scopes --------------------------------------------------------------------------------------------------------
 
 
-def said(captured: Captured) -> list[bool]:
-    """Of each model call, whether it shows what was asked."""
+def records_prompts(captured: Captured) -> list[bool]:
+    """Tells for each model call whether its prompt is recorded."""
     return [INPUT in (span.attributes or {}) for span in captured.spans if span.name.startswith("chat")]
 
 
 def test_a_scope_holds_for_its_calls_and_nests(captured: Captured) -> None:
-    config = recording(captured, "spans")
+    config = config_for(captured, "spans")
     model = ScriptedModel()
     with content("none"):
         model.invoke("a", config)
@@ -317,27 +317,27 @@ def test_a_scope_holds_for_its_calls_and_nests(captured: Captured) -> None:
             model.invoke("b", config)
         model.invoke("c", config)
     model.invoke("d", config)
-    assert said(captured) == [False, True, False, True]
+    assert records_prompts(captured) == [False, True, False, True]
     assert len(captured.events) == 1
 
 
-def test_a_word_moves_the_handlers_own_policy(captured: Captured) -> None:
+def test_a_word_redirects_the_handlers_own_policy(captured: Captured) -> None:
     policy = ContentPolicy("none", kinds=("prompts",), redact=("emails",))
     with content("spans"):
-        ScriptedModel(script=["yes"]).invoke("ann@example.com", recording(captured, policy))
+        ScriptedModel(script=["yes"]).invoke("ann@example.com", config_for(captured, policy))
     assert attribute(captured, INPUT)[0]["parts"][0]["content"] == "[redacted:email]"
     assert OUTPUT not in (captured.spans[0].attributes or {})
 
 
-def test_a_policy_takes_the_place_of_the_handlers(captured: Captured) -> None:
+def test_a_policy_replaces_the_handlers(captured: Captured) -> None:
     with content(ContentPolicy("spans", kinds=("answers",))):
-        ScriptedModel().invoke("a", recording(captured, "none"))
-    assert said(captured) == [False]
+        ScriptedModel().invoke("a", config_for(captured, "none"))
+    assert records_prompts(captured) == [False]
     assert OUTPUT in (captured.spans[0].attributes or {})
 
 
-def test_the_whole_tree_keeps_to_the_scope_it_was_started_in(captured: Captured) -> None:
-    config = recording(captured, "spans")
+def test_the_whole_tree_keeps_the_scope_it_was_started_in(captured: Captured) -> None:
+    config = config_for(captured, "spans")
     chain = RunnableLambda(str.upper) | ScriptedModel(script=["a b c"])
     with content("spans"):
         with content("none"):
@@ -355,19 +355,19 @@ def test_the_whole_tree_keeps_to_the_scope_it_was_started_in(captured: Captured)
 
 
 def test_a_scope_within_a_tree_holds_below(captured: Captured) -> None:
-    config = recording(captured, "spans")
+    config = config_for(captured, "spans")
 
     def private(text: str) -> Any:
         with content("none"):
             return ScriptedModel().invoke(text)
 
     (RunnableLambda(private) | str | ScriptedModel()).invoke("q", config)
-    assert said(captured) == [False, True]
+    assert records_prompts(captured) == [False, True]
     assert INPUT in (captured.span("invoke_workflow").attributes or {})
 
 
 async def test_scopes_follow_the_context(captured: Captured) -> None:
-    config, model = recording(captured, "spans"), ScriptedModel()
+    config, model = config_for(captured, "spans"), ScriptedModel()
     with content("none"):
         task = asyncio.create_task(model.ainvoke("a", config))
         carried = contextvars.copy_context()
@@ -376,11 +376,11 @@ async def test_scopes_follow_the_context(captured: Captured) -> None:
     thread.join()
     await task
     await model.ainvoke("c", config)
-    assert said(captured) == [False, False, True]
+    assert records_prompts(captured) == [False, False, True]
 
 
 def test_a_decorated_function(captured: Captured) -> None:
-    config = recording(captured, "spans")
+    config = config_for(captured, "spans")
 
     @content("none")
     def ask(question: str) -> Any:
@@ -393,7 +393,7 @@ def test_a_decorated_function(captured: Captured) -> None:
 
     ask("a")
     asyncio.run(ask_later("b"))
-    assert said(captured) == [False, False]
+    assert records_prompts(captured) == [False, False]
     assert ask.__doc__ == "Asks."
 
 
@@ -405,7 +405,7 @@ def test_a_scope_in_llama_index(captured: Captured) -> None:
     with content("none"):
         model.complete("a")
     model.complete("b")
-    assert said(captured) == [False, True]
+    assert records_prompts(captured) == [False, True]
 
 
 # --- arguments -----------------------------------------------------------------------------------------------------
@@ -450,7 +450,7 @@ def test_the_steps_of_a_generator_are_in_the_scope_and_its_consumer_is_not() -> 
 @pytest.mark.parametrize(
     ("emit", "where"), [("", "both"), ("true", "both"), ("FALSE", "spans"), ("no", "both")]
 )
-def test_events_can_be_taken_away_by_the_environment(
+def test_the_environment_can_switch_events_off(
     emit: str, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_AND_EVENT")
@@ -468,7 +468,7 @@ def test_events_can_be_taken_away_by_the_environment(
         (ContentPolicy("spans"), Media("image", content="aB3/" * 140_000)),
     ],
 )
-def test_what_is_hashed_of_a_span_is_bounded(policy: ContentPolicy, part: Any) -> None:
+def test_how_much_of_a_span_is_hashed_is_bounded(policy: ContentPolicy, part: Any) -> None:
     shown = ContentWriter(policy).messages(INPUT, [Message("user", (part,))] * 100)
     assert shown is not None and len(shown) == 100
-    assert shown[-1] != shown[0]  # the newest is read first, and there is no room left for the oldest
+    assert shown[-1] != shown[0]  # the newest is hashed first, and the oldest is beyond the bound

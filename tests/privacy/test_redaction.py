@@ -1,4 +1,4 @@
-"""What is removed from texts and by key, and what is left alone."""
+"""Secrets and personal data are removed from texts and by key; ordinary text is left alone."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ from otel_callbacks.privacy.patterns import PERSONAL, SECRETS, remove_patterns
 from otel_callbacks.privacy.presidio import presidio
 from otel_callbacks.privacy.redactor import DROPPED, Redactor, redact_attributes, secret_part
 
-# The text, and what of it must not be seen. Keys are put together here, so that no scanner takes them for real ones.
+# The text, and the part of it that must be removed. Keys are put together here, so that no scanner takes them for real.
 RANDOM = "9fQ2xV7bLmT4zR8kW1nJ6cYh"
 SECRET_TEXTS: dict[str, tuple[str, str]] = {
     "openai": (f"Incorrect API key provided: sk-proj-{RANDOM}.", RANDOM),
@@ -99,7 +99,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SECRET_TEXTS if kind != "private key, cut"])
-def test_of_very_many_secrets_none_is_seen(kind: str) -> None:
+def test_very_many_secrets_are_all_removed(kind: str) -> None:
     text, secret = SECRET_TEXTS[kind]
     shown = Redactor((), ()).clean("\n".join([text] * 1_500) + "\nthe end")
     assert secret not in shown
@@ -111,7 +111,7 @@ def test_text_that_only_looks_like_very_many_secrets_is_left_alone() -> None:
     assert Redactor(("personal",), ()).clean(text) == text
 
 
-def test_of_very_many_addresses_none_is_seen() -> None:
+def test_very_many_addresses_are_all_removed() -> None:
     rows = [f"{number},person{number}@example.com" for number in range(1_000)]
     assert "[redacted: the rest]" not in (shown := Redactor(("emails",), ()).clean("\n".join(rows)))
     assert shown.count("[redacted:email]") == 1_000
@@ -188,15 +188,15 @@ def test_keys_of_secrets(hidden: str | None, key: str) -> None:
     assert secret_part(key) == hidden
 
 
-def test_rules_of_the_application() -> None:
+def test_rules_and_keys_of_the_application() -> None:
     redactor = Redactor((re.compile(r"PRJ-\d+"), lambda text: text.replace("Ann", "A.")), ("Steuer-ID",))
     assert redactor.clean("Ann works on PRJ-17") == "A. works on [redacted]"
     assert redactor.redact_key("steuer_id") == ("steuer_id", "all")
 
 
-def test_a_redactor_that_fails_costs_the_text_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_redactor_that_fails_drops_the_text_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     class Unreadable(Exception):
-        """Raised nowhere else: a kind of fault is reported once in a process."""
+        """Raised nowhere else, because each kind of fault is logged once in a process."""
 
     def broken(text: str) -> str:
         raise Unreadable(f"cannot read {text}")
@@ -210,11 +210,11 @@ def test_a_redactor_that_fails_costs_the_text_and_is_reported_once(caplog: pytes
     assert "cannot read" not in caplog.text
 
 
-def test_a_redactor_must_answer_with_text() -> None:
+def test_a_redactor_must_return_a_text() -> None:
     assert Redactor((lambda text: None,), ()).clean("Ann") == DROPPED  # type: ignore[arg-type, return-value]
 
 
-def test_attributes_are_made_safe_in_place() -> None:
+def test_attributes_are_redacted_in_place() -> None:
     attributes = {"a": f"sk-{RANDOM}", "b": ["x", f"sk-{RANDOM}"], "c": 3}
     redact_attributes(attributes)
     assert attributes == {"a": "sk-[redacted:key]", "b": ["x", "sk-[redacted:key]"], "c": 3}
@@ -239,7 +239,7 @@ def test_findings_of_all_kinds_count_together() -> None:
 
 @pytest.mark.parametrize("filler", ["", " ", '"', '" ', '\\"', '\\\\\\" ', " " * 12, " " * 30])
 @pytest.mark.parametrize("sign", "=:")
-def test_what_stands_between_a_name_and_its_value(filler: str, sign: str) -> None:
+def test_quotes_and_spaces_between_a_name_and_its_value(filler: str, sign: str) -> None:
     assert (
         Redactor((), ()).clean(f"Password{filler}{sign} hunter22")
         == f"Password{filler}{sign} [redacted:assigned]"

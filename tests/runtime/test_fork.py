@@ -1,4 +1,4 @@
-"""A handler made before the fork (gunicorn's preload, Celery's prefork, multiprocessing): every span arrives once."""
+"""Handlers created before a fork (gunicorn's preload, Celery's prefork, multiprocessing) send every span once."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from otel_callbacks.explore.files.writing import read_jsonl
 
 SETUP = """
 import logging, os, sys, multiprocessing, threading
-logging.disable(logging.WARNING)  # that the scripted model has no price
+logging.disable(logging.WARNING)  # the scripted model has no price
 from fakes import ScriptedModel
 from otel_callbacks import configure
 from otel_callbacks.langchain import OTelCallbackHandler
@@ -26,11 +26,11 @@ def ask(name):
 
 
 def run(script: str, folder: Path, url: str = "", protocol: str = "", file: Path | str = "") -> str:
-    """What a process prints that has configured telemetry and a handler."""
+    """Runs a script in a process that has configured telemetry and a handler, and returns what it prints."""
     program = folder / "program.py"
     program.write_text(SETUP + textwrap.dedent(script))
     ran = subprocess.run(
-        # 3.12 and later warn of every fork of a process that has threads
+        # Python 3.12 and later warn when a process with threads forks
         [
             sys.executable,
             "-W",
@@ -102,14 +102,14 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_children_of_multiprocessing_leave_nothing_behind(method: str, tmp_path: Path) -> None:
+def test_children_of_multiprocessing_write_everything(method: str, tmp_path: Path) -> None:
     script = MULTIPROCESSING.replace("METHOD", method)
     assert run(script, tmp_path, file=tmp_path / "traces") == "[0, 0]\n"
     spans = Counter(span.name for span in read_jsonl(tmp_path / "traces"))
     assert spans == {"chat parent": 1, "chat child-0": 1, "chat child-1": 1}
 
 
-def test_a_run_that_is_open_at_the_fork_is_the_parents_to_end(tmp_path: Path) -> None:
+def test_the_parent_ends_a_run_that_is_open_at_the_fork(tmp_path: Path) -> None:
     script = """
     from langchain_core.runnables import RunnableLambda
     def body(question):
@@ -128,7 +128,7 @@ def test_a_run_that_is_open_at_the_fork_is_the_parents_to_end(tmp_path: Path) ->
     assert root.attributes["otel_callbacks.rollup.inference_calls"] == 1
 
 
-def test_what_is_told_by_hand_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> None:
+def test_manual_spans_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> None:
     script = """
     from otel_callbacks import record_feedback, record_usage, tool, workflow
     from otel_callbacks.runtime.faults import faults
@@ -139,17 +139,17 @@ def test_what_is_told_by_hand_inside_a_run_that_is_open_at_the_fork(tmp_path: Pa
             os.waitpid(child, 0)
         else:
             tool("by hand")(ask)("child")
-            record_usage(model="told", input_tokens=1)
+            record_usage(model="counted", input_tokens=1)
             record_feedback("abc", name="good", score=1)
     print(telemetry.stats().open)
     """
     assert run(script, tmp_path, file=tmp_path / "traces") == "0\n0\n"
     spans = {span.name: span for span in read_jsonl(tmp_path / "traces")}
     assert sorted(spans) == [
-        *("chat child", "chat told", "evaluation good", "execute_tool by hand", "invoke_workflow root"),
+        *("chat child", "chat counted", "evaluation good", "execute_tool by hand", "invoke_workflow root"),
     ]
     root = spans["invoke_workflow root"]
-    assert spans["execute_tool by hand"].parent_id == spans["chat told"].parent_id == root.span_id
+    assert spans["execute_tool by hand"].parent_id == spans["chat counted"].parent_id == root.span_id
 
 
 def test_locks_that_other_threads_hold_do_not_stop_the_child(tmp_path: Path) -> None:

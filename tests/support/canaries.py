@@ -1,4 +1,4 @@
-"""Things to be planted in an application and looked for in all that leaves it."""
+"""Canaries: recognisable values to put into an application and to search for in everything that leaves it."""
 
 
 class Canaries:
@@ -11,13 +11,13 @@ class Canaries:
 
     @property
     def hidden(self) -> str:
-        """A secret that only the key above it gives away."""
+        """A secret that is recognisable only by its key."""
         self.secrets.append(f"hush{len(self.secrets):02}hush")
         return self.secrets[-1]
 
     @property
     def key(self) -> str:
-        """A secret that looks like one, within a sentence."""
+        """A secret that looks like one, inside a sentence."""
         self.secrets.append(f"9q7Zk2Xw4Lm8Tr{len(self.secrets):02}Vb")
         return f"use sk-proj-{self.secrets[-1]} for it"
 
@@ -29,17 +29,17 @@ class Canaries:
 
     @property
     def text(self) -> str:
-        """Something that a user said."""
+        """A text that a user wrote."""
         self.texts.append(f"canary-{len(self.texts):02}-sings")
         return self.texts[-1]
 
     @property
     def both(self) -> str:
-        """Something that a user said, with a secret in it."""
+        """A text that a user wrote, with a secret in it."""
         return f"{self.text}: {self.key}"
 
     @property
     def named(self) -> str:
-        """A name that the application gives, which is shown unless the policy removes it."""
+        """A name that the application sets; it is recorded unless the policy removes it."""
         self.names.append(f"canary-{len(self.names):02}-named")
         return self.names[-1]

@@ -21,7 +21,7 @@ from otel_callbacks.handler import OTelCallbackHandler
 
 
 class KeyedModel(ScriptedModel):
-    """A model whose arguments all show in what LangChain tells a handler."""
+    """A model all of whose arguments LangChain reports to a handler."""
 
     api_key: SecretStr = SecretStr("")
     openai_api_base: str = ""

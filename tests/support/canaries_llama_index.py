@@ -33,7 +33,7 @@ def llama_model(canaries: Canaries, *script: Any) -> llama_fakes.ScriptedModel:
 
 
 class Found(BaseRetriever):
-    """Finds what it was given."""
+    """Finds the nodes it was created with."""
 
     def __init__(self, nodes: list[TextNode]) -> None:
         super().__init__()

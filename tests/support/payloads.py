@@ -1,8 +1,8 @@
-"""What model integrations hand to a callback handler, recorded from the real packages.
+"""What LangChain's model integrations report to a callback handler, recorded from the real packages.
 
 Recorded with langchain-core 1.7.2 against canned HTTP answers (langchain-openai 1.7.3, -anthropic 1.7.7,
--google-genai 4.4.2, -aws 1.9.1, -ollama 1.1.0, -mistralai 1.1.6, -groq 1.1.3). What stands under "made up" below
-imitates adapters that are known to misbehave.
+-google-genai 4.4.2, -aws 1.9.1, -ollama 1.1.0, -mistralai 1.1.6, -groq 1.1.3). The payloads in `MADE_UP` imitate
+adapters that are known to misbehave.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,10 +35,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Payload:
-    """A model call as an integration reports it, and what a span has to say of it.
+    """A model call as an integration reports it, and the attributes that its span must have.
 
-    `ls` and `params` arrive at the start, `address` is what the serialized model shows of it. `expected` holds for
-    the whole answer, and for the chunks with the differences in `streamed`.
+    `ls` and `params` arrive at the start; `address` is in the serialized model. `expected` is for the whole answer;
+    `streamed` has the differences when the answer arrives in chunks.
     """
 
     ls: Json
@@ -89,7 +89,7 @@ class ReplayedModel(BaseChatModel):
 
 
 class ReplayedTextModel(BaseLLM):
-    """The same for a model that completes text."""
+    """Starts, answers and streams as a text completion model did."""
 
     payload: Any
 
@@ -119,7 +119,7 @@ class ReplayedTextModel(BaseLLM):
 
 
 def serialized(payload: Payload) -> Any:
-    """The model as LangChain describes it; without an address, a class that it cannot serialize."""
+    """Returns the model as LangChain serializes it; without an address, a class that cannot be serialized."""
     if payload.address is None:
         return {
             "lc": 1,
@@ -139,7 +139,7 @@ def serialized(payload: Payload) -> Any:
 def usage(
     sent: int, received: int, into: Json | None = None, out_of: Json | None = None, **more: Any
 ) -> Json:
-    """LangChain's normal form."""
+    """Returns a usage report in LangChain's normal form."""
     report: Json = {"input_tokens": sent, "output_tokens": received, "total_tokens": sent + received, **more}
     if into is not None:
         report["input_token_details"] = into
@@ -149,7 +149,7 @@ def usage(
 
 
 def expect(**known: Any) -> Json:
-    """What a span has to say: the names are those of `test_langchain_usage.told`."""
+    """Returns the expected attributes of a span, under the short names of `test_langchain_usage`."""
     return {"source": "provider", "operation": "chat", **known}
 
 
@@ -613,7 +613,7 @@ MADE_UP: dict[str, Payload] = {
         ),
         streamed={"response_model": None},
     ),
-    "counts that are no counts": Payload(
+    "counts that are not numbers": Payload(
         ls={"ls_provider": "acme", "ls_model_name": "m"},
         answer=Answer({"token_usage": {"prompt_tokens": -1, "completion_tokens": "12"}}),
         chunks=[Answer({"token_usage": {"prompt_tokens": float("nan"), "completion_tokens": True}})],
@@ -631,13 +631,13 @@ MADE_UP: dict[str, Payload] = {
         chunks=[Answer({}, usage(1, 2))],
         expected=expect(provider="acme", input=1, output=2),
     ),
-    "an address that is none": Payload(
+    "an invalid address": Payload(
         ls={"ls_provider": "acme", "ls_model_name": "m"},
         address={"base_url": "http://[bad"},
         chunks=[Answer()],
         expected=expect(provider="acme", model="m", source="missing"),
     ),
-    "openai's name on a class of one's own": Payload(
+    "openai as the provider of the application's own class": Payload(
         ls=GPT, chunks=[Answer()], expected=expect(provider="openai", model="gpt-4o", source="missing")
     ),
 }
@@ -669,7 +669,7 @@ TEXT: dict[str, Payload] = {
         ),
         streamed={"response_model": None, "input": None, "output": None, "source": "missing"},
     ),
-    "a text model without a word on itself": Payload(
+    "a text model that reports nothing": Payload(
         ls={},
         chunks=[Answer()],
         expected=expect(operation="text_completion", source="missing"),
