@@ -7,28 +7,28 @@ one bound itself (`STACK_FRAMES` in `runtime/faults.py`).
 
 # operations: what is read of payloads
 
-# Messages, parts, blocks, tools and usage fields beyond are not read: a callback takes milliseconds. Messages that are
-# left out are counted in `otel_callbacks.content.messages_left_out`.
+# More messages, parts, blocks, tools or usage fields are not read: a callback must end within milliseconds. The span
+# counts the messages in `otel_callbacks.content.messages_left_out`.
 ITEMS_READ = 1_000
-# Stop sequences and other short texts of one list beyond are not read: no provider takes as many.
+# More stop sequences (or other short texts of one list) are not read: no provider accepts as many.
 WORDS_READ = 100
-# A longer name or id is cut: it is no name, and back ends group by these attributes.
+# A longer name or id is cut: back ends group by these attributes.
 WORD_CHARACTERS = 256
-# A longer description of a tool or agent is cut: it is read by people.
+# A longer description of a tool or agent is cut: people read it.
 DESCRIPTION_CHARACTERS = 4_096
-# A whole number with more bits is not taken for a name: Python refuses to write very large ones, and it is slow.
+# A whole number with more bits does not count as a name: Python refuses to write very large ones as text.
 NAME_BITS = 512
-# A longer text is cut before repetition is looked for: no stop reason or fingerprint has as many chunks.
+# A longer text is cut before we look for repetition: no stop reason comes in as many chunks.
 REPEATED_CHARACTERS = 4_096
-# Of longer texts only the head and tail are joined: comparing them takes time in proportion to their length.
+# From longer texts only heads and tails are joined: comparing them with documents takes time for each character.
 JOINED_CHARACTERS = 1_000_000
-# Longer texts of documents are compared by length, head and tail: two documents that differ only between are rare.
+# Longer texts of documents are compared by length, head and tail: two that differ only in the middle are rare.
 COMPARED_CHARACTERS = 4_096
-# A larger count is taken for an error of the report, and counts as not reported.
+# A larger token count counts as not reported: it is an error of the report.
 TOKENS_OF_CALL = 10**15
-# A larger cost is taken for an error of the report: the price list or the price book prices the call.
+# A larger reported cost is ignored, and the call priced as usual: it is an error of the report.
 USD_OF_CALL = 1_000_000
-# The least recently used are worked out again: addresses and stop reasons repeat, and others must not pile up.
+# The least recently used results are computed again: addresses and stop reasons repeat, others must not pile up.
 CACHED_TEXTS = 1_024
 
 
@@ -46,28 +46,29 @@ MESSAGES_WRITTEN = 100
 SMALLEST_CAP = 256
 # A shorter key is refused with a ValueError: it could be guessed.
 SHORTEST_HASH_KEY = 16
-# Fields, items, texts and findings beyond are left out as if the span were full: each takes about 10 microseconds.
+# More fields, items, texts and findings of a span are left out, and the attribute is in `otel_callbacks.content.cut`:
+# each takes about 8 microseconds.
 SPAN_STEPS = 640
 # A value that is nested deeper is written as `<nested too deep>`: Python's stack is finite, and values may have cycles.
 NESTING_DEPTH = 12
-# A longer key is cut: it is data, not a name.
+# A longer key of a mapping is cut: it is data, not a name.
 KEY_CHARACTERS = 256
 # A list of more numbers is written as `<n numbers>`: it is an embedding, which nobody reads.
 NUMBERS_WRITTEN = 16
-# A longer text is not parsed as JSON but written as text: parsing takes time in proportion to its length.
+# A longer text is not parsed as JSON, and is written as text: parsing takes time for each character.
 PARSED_CHARACTERS = 65_536
 # Larger data is described without its hash: decoding and hashing it takes 2 ms per megabyte.
 HASHED_BYTES = 1_000_000
-# Data URLs in longer texts, and more of them in one text, are not described but count and are cut as text.
+# Data URLs in longer texts, and more of them in one text, are not described but cut like text: finding them takes time.
 SEARCHED_CHARACTERS = 1_000_000
 DATA_URLS_DESCRIBED = 200
-# At most this many joined characters (accents, parts of an emoji) are cut off with the character that they modify.
+# A cut moves back by at most this many combining characters (accents, parts of an emoji): no emoji has many more.
 COMBINING_CHARACTERS = 8
 # The text after so many findings is left out and marked `[redacted: the rest]`: more would take too long.
 FINDINGS_IN_TEXT = 1_000
-# Characters after a cut that are searched as well: a longer secret may be recognised only in part, and stay.
+# Only so much text after a cut is searched for the rest of a secret: few secrets are longer.
 SECRET_CHARACTERS = 256
-# The least recently used are worked out again: names, keys, types and policies repeat, and others must not pile up.
+# The least recently used results are computed again: names, types and policies repeat, others must not pile up.
 CACHED_NAMES = 4_096
 CACHED_TYPES = 1_024
 CACHED_POLICIES = 128
