@@ -24,10 +24,11 @@ REPEATED_CHARACTERS = 4_096
 JOINED_CHARACTERS = 1_000_000
 # Longer texts of documents are compared by length, head and tail: two that differ only in the middle are rare.
 COMPARED_CHARACTERS = 4_096
-# A larger token count counts as not reported: it is an error of the report.
-TOKENS_OF_CALL = 10**15
+# A larger token count of a report counts as not reported, and a call with one is `unpriced` (invalid_usage): it is an
+# error of the report, and its cost might not fit in `DECIMAL_DIGITS`.
+TOKENS_OF_A_CALL = 10**15
 # A larger reported cost is ignored, and the call priced as usual: it is an error of the report.
-USD_OF_CALL = 1_000_000
+USD_OF_A_CALL = 1_000_000
 # The least recently used results are computed again: addresses and stop reasons repeat, others must not pile up.
 CACHED_TEXTS = 1_024
 
@@ -90,8 +91,6 @@ PRICE_LIST_WAIT_SECONDS = 5.0
 PRICE_LIST_WAIT_ON_LOOP_SECONDS = 0.3
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
 RATE_DIGITS = 24
-# A call that reports this many tokens is `unpriced` (invalid_usage): its cost might not fit in `DECIMAL_DIGITS`.
-TOKENS_OF_A_CALL = 10**15
 # With more digits, pricing a call fails and a report's sum is rounded: no real amount has that many.
 DECIMAL_DIGITS = 120
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from otel_callbacks.limits import ITEMS_READ, TOKENS_OF_CALL, USD_OF_CALL
+from otel_callbacks.limits import ITEMS_READ, TOKENS_OF_A_CALL, USD_OF_A_CALL
 from otel_callbacks.operations.payload import attribute, mapping, mapping_or_fields, number
 from otel_callbacks.operations.usage import Usage
 
@@ -107,15 +107,15 @@ def reported_usd(reported: Any) -> Decimal | None:
         cost = mapping(attribute(reported, "model_extra")).get("cost")
     if type(cost) is not Decimal:
         cost = None if (found := number(cost)) is None else Decimal(str(found))
-    return cost if cost is not None and cost.is_finite() and 0 <= cost < USD_OF_CALL else None
+    return cost if cost is not None and cost.is_finite() and 0 <= cost < USD_OF_A_CALL else None
 
 
 def token_count(value: Any) -> int | None:
     """Returns a token count; None for anything else, such as booleans, negatives, NaN and texts."""
-    if type(value) is int and 0 <= value < TOKENS_OF_CALL:
+    if type(value) is int and 0 <= value < TOKENS_OF_A_CALL:
         return value
     found = number(value)
-    return int(found) if found is not None and 0 <= found < TOKENS_OF_CALL else None
+    return int(found) if found is not None and 0 <= found < TOKENS_OF_A_CALL else None
 
 
 def _read_details(value: Any) -> dict[str, int]:
