@@ -42,7 +42,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import fakes
 import llama_fakes
 
-from otel_callbacks.export.outbox import Delivery, Limits
+from otel_callbacks.export.outbox import Delivery, QueueLimits
 from otel_callbacks.export.signals import SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.handler import OTelCallbackHandler
@@ -209,7 +209,7 @@ class Soak:
         self._faults = faults.count
         self.trees = Trees()
         self.provider = TracerProvider(shutdown_on_exit=False)
-        delivery = SpanDelivery("soak", lambda: self.trees, Limits(queue=200_000, delay=0.5))
+        delivery = SpanDelivery("soak", lambda: self.trees, QueueLimits(queue=200_000, delay=0.5))
         self.provider.add_span_processor(delivery)
         meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
         self.handler = OTelCallbackHandler(tracer_provider=self.provider, meter_provider=meters)

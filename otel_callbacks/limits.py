@@ -27,6 +27,13 @@ attribute, a counter or a log line says so. The sections are the rooms.
 
 # export: how much waits for a back end
 
+# More spans or events than these are dropped and counted in `Telemetry.stats()`; the SDK's own defaults.
+QUEUE_ITEMS = 2_048
+BATCH_ITEMS = 512
+# A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
+REQUEST_BYTES = 2 * 1024 * 1024
+# Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
+METRIC_EXPORTS_WAITING = 8
 
 # explore: how much is read, kept and drawn
 
