@@ -38,4 +38,15 @@ METRIC_EXPORTS_WAITING = 8
 # explore: how much is read, kept and drawn
 
 
-# demo
+# demo: what the corpus, the local model and its server hold
+
+# Documentation is cut at the end of a line before this; a few documents then fit into any prompt.
+DEMO_DOCUMENT_CHARACTERS = 1_600
+# The least recently used stem is worked out again; a corpus has fewer words.
+DEMO_STEMS_REMEMBERED = 50_000
+# The oldest prompt is forgotten and no longer counts as cached; comparing with all of them takes time.
+DEMO_PROMPTS_REMEMBERED = 64
+# A larger request is refused with status 413; no prompt or batch of texts to embed comes near it.
+DEMO_REQUEST_BYTES = 64 * 1024 * 1024
+# A larger vector is refused with status 400; each dimension takes memory for every text.
+DEMO_VECTOR_DIMENSIONS = 4_096
