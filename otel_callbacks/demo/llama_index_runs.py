@@ -262,9 +262,7 @@ def _counting_tool(index: VectorStoreIndex) -> Tool:
     def count_functions(module: str) -> str:
         """Count the public functions that a module documents."""
         if not next(ready, True):
-            raise TimeoutError(
-                "error: the index of functions is still being built"
-            )  # the model sees no type
+            raise TimeoutError("error: the index of functions is still being built")  # the model sees no type
         kinds = [(node.metadata["module"], node.metadata["kind"]) for node in index.docstore.docs.values()]
         return f"The module {module} documents {kinds.count((module, 'function'))} functions."
 
