@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-TESTS = Path(__file__).parent.parent / "tests"
-sys.path += [str(TESTS / "support"), str(TESTS / "recording")]
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "recording"))
 
 from hostile import Draw, slowest
 from test_hostile_callbacks import POLICIES, SURFACES
