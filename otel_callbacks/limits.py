@@ -27,8 +27,9 @@ attribute, a counter or a log line says so. The sections are the rooms.
 
 # export: how much waits for a back end
 
-# More spans or events than these are dropped and counted in `Telemetry.stats()`; the SDK's own defaults.
+# Further spans are dropped and counted in `Telemetry.stats()`, events with a warning; the SDK's default.
 QUEUE_ITEMS = 2_048
+# A full batch is sent at once and the rest waits for the next; the SDK's default.
 BATCH_ITEMS = 512
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
