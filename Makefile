@@ -3,10 +3,10 @@ BIN := .venv/bin
 
 .PHONY: demo test lint types check bench notebooks clean
 
-demo: .venv/ready ## real applications, traced, against a model that runs here
+demo: .venv/ready ## run real applications against a local model and show their traces
 	$(BIN)/otel-callbacks demo
 
-test: .venv/ready ## the whole test suite
+test: .venv/ready ## run the whole test suite
 	$(BIN)/pytest
 
 lint: .venv/ready
@@ -16,12 +16,12 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-check: lint types test ## everything that has to hold before a change lands
+check: lint types test ## run everything that must pass before a change is merged
 
-bench: .venv/ready ## what tracing costs, beside an empty handler and the bare SDK
+bench: .venv/ready ## measure what tracing costs, compared with an empty handler and the bare SDK
 	$(BIN)/python benchmarks/overhead.py
 
-notebooks: .venv/ready ## run the notebooks, and rewrite those whose outputs have changed
+notebooks: .venv/ready ## run the notebooks and save those whose outputs have changed
 	$(BIN)/python notebooks/execute.py
 
 .venv/ready: pyproject.toml

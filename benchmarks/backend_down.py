@@ -1,18 +1,17 @@
-"""What a back end that is down, slow, full or hostile does to an application: to its answers, its latency, its exit.
+"""Measures how a back end that is down, slow, full or hostile affects an application's answers, latency and exit.
 
     python benchmarks/backend_down.py [BEHAVIOUR ...] [--seconds 60] [--rate 50] [--latency 30]
 
-Two applications run at the same time, each a process that answers requests at a steady rate with a RAG chain, and
-waits for its model meanwhile: one exports to the back end (a third process, on loopback) as `configure` does, with
-metrics and events; the other is traced in the same way and exports to nobody. What else happens on the machine
-happens to both, and the exporting one is under load whenever it exports. A request takes from when it was due to when
-it was answered.
+Two applications run at the same time. Each is a process that answers requests at a steady rate with a RAG chain,
+whose model takes a while. One exports to the back end (a third process on this machine) as `configure` does, with
+metrics and events; the other is traced in the same way and exports nothing. Both feel the same load of the machine.
+The time of a request runs from when it was due to when it was answered.
 
-The 99th percentile must not grow by more than 5 % beside the application that exports to nobody, so that it is not
-only the failure that may cost no more than this, but the exporting and the failure together. `http` and `grpc` are
-back ends that behave, and in the row `none` neither application exports: it tells how much of a ratio is noise. The
-exit status is 1 if an answer differs, the exit takes longer than it may, or what was taken, failed and dropped is not
-what was made. On a busy machine, `chrt -r 1` in front keeps other work out of the tail.
+The 99th percentile of the exporting application must not be more than 5 % above the other's; that limit covers the
+cost of exporting and of the failure together. `http` and `grpc` are back ends that work. In the row `none` neither
+application exports, so its ratios show the noise. The exit status is 1 if an answer differs, the exit takes too long,
+or the spans accepted, failed and dropped do not add up to the spans made. On a busy machine, `chrt -r 1` in front
+keeps other work out of the 99th percentile.
 """
 
 import argparse
@@ -41,11 +40,11 @@ from otel_callbacks.langchain import OTelCallbackHandler
 BEHAVIOURS = ("none", "http", *HTTP, "killed", "grpc", *GRPC, "grpc_killed")
 THREADS = 16
 WARM_UP = 50  # calls
-EXIT_SECONDS = SHUTDOWN_SECONDS + 1  # for the rest of what an interpreter does when it ends
+EXIT_SECONDS = SHUTDOWN_SECONDS + 1  # the interpreter needs some time for the rest of its exit
 
 
 class Load(NamedTuple):
-    """How many requests come, how many of them in a second, and for how many seconds each waits for its model."""
+    """How many requests there are, how many per second, and how many seconds the model takes for each."""
 
     requests: int
     rate: float
@@ -53,7 +52,7 @@ class Load(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an application tells when it ends."""
+    """What an application reports when it ends."""
 
     seconds: list[float]
     answers: set[str]
@@ -103,7 +102,7 @@ class Application:
         self._pipe.send(at)
 
     def ended(self) -> tuple[Outcome, float]:
-        """What it tells, and for how many seconds it ran on after the last answer."""
+        """Returns its report, and how many seconds it ran after the last answer."""
         self._pipe.recv()
         answered = time.monotonic()
         outcome: Outcome = self._pipe.recv()
@@ -112,7 +111,7 @@ class Application:
 
 
 def measure(behaviour: str, load: Load) -> bool:
-    """Prints a row; whether everything but the latency is as it has to be."""
+    """Measures one back end and prints a row; returns True if everything but the latency is right."""
     protocol = "grpc" if behaviour.startswith("grpc") else "http/protobuf"
     is_killed = behaviour.endswith("killed")
     serves = {"killed": "http", "grpc_killed": "grpc"}.get(behaviour, behaviour)
@@ -149,18 +148,18 @@ def measure(behaviour: str, load: Load) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("behaviours", nargs="*", metavar="BEHAVIOUR", help=", ".join(BEHAVIOURS))
-    parser.add_argument("--seconds", type=float, default=60, help="of each back end")
-    parser.add_argument("--rate", type=float, default=50, help="of requests to each application, per second")
-    parser.add_argument("--latency", type=float, default=30, help="of the model, in milliseconds")
-    given = parser.parse_args()
-    if unknown := set(given.behaviours) - set(BEHAVIOURS):
-        parser.error(f"no such behaviour: {', '.join(unknown)}")
-    load = Load(int(given.seconds * given.rate), given.rate, given.latency / 1000)
+    parser.add_argument("--seconds", type=float, default=60, help="how long to measure each back end")
+    parser.add_argument("--rate", type=float, default=50, help="requests per second to each application")
+    parser.add_argument("--latency", type=float, default=30, help="how long the model takes, in milliseconds")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.behaviours) - set(BEHAVIOURS):
+        parser.error(f"unknown behaviour: {', '.join(unknown)}")
+    load = Load(int(arguments.seconds * arguments.rate), arguments.rate, arguments.latency / 1000)
     print(
         f"{'back end':16} {'p50 ms':>8} {'p99 ms':>8} {'p50 ratio':>10} {'p99 ratio':>10} {'exit s':>7}"
         f" {'made':>6} {'taken':>6} {'lost':>6} {'arrived':>7}"
     )
-    right = [measure(behaviour, load) for behaviour in given.behaviours or BEHAVIOURS]
+    right = [measure(behaviour, load) for behaviour in arguments.behaviours or BEHAVIOURS]
     return 0 if all(right) else 1
 
 

@@ -1,14 +1,14 @@
-"""A trace file sent to real back ends and read back: ids, parents, names, times and token totals compared.
+"""Sends a trace file to real back ends, reads it back, and compares ids, parents, names, times and token totals.
 
     python benchmarks/backends.py FILE [--phoenix http://127.0.0.1:6006] [--mlflow http://127.0.0.1:5000]
 
-Each back end must be running, with an empty database, in an environment of its own (half a gigabyte each):
+Each back end must run with an empty database, in an environment of its own (half a gigabyte each):
 
     pip install arize-phoenix; phoenix serve
     pip install mlflow; MLFLOW_MODEL_CATALOG_URI= mlflow server --backend-store-uri sqlite:///m.db
 
-Without that empty variable MLflow looks prices up on the network while it takes spans in. The exit status is 1 if
-anything differs. FILE is what `otel-callbacks demo` writes, for one.
+Without that empty variable MLflow looks prices up on the network for every span. The exit status is 1 if anything
+differs. FILE is a trace file, such as the one that `otel-callbacks demo` writes.
 """
 
 import argparse
@@ -24,11 +24,11 @@ import requests
 
 from otel_callbacks.explore import Traces
 
-_PATIENCE = 30.0  # seconds; both show spans a while after they took them
+_PATIENCE = 30.0  # seconds; both back ends show spans a while after they accepted them
 
 
 class Seen(NamedTuple):
-    """What is compared of a span. Times are microseconds since 1970, about: Phoenix keeps floats."""
+    """The parts of a span that are compared. Times are microseconds since 1970, rounded: Phoenix keeps floats."""
 
     trace_id: str
     parent_id: str | None
@@ -86,7 +86,10 @@ def _microseconds(text: str) -> int:
 
 
 def in_mlflow(url: str, traces: Traces) -> tuple[Spans, Tokens]:
-    """Tokens as MLflow reads them from each model call: its total of a trace is what the topmost agent used itself."""
+    """Reads the spans, and sums the tokens that MLflow has for each model call.
+
+    MLflow's own total of a trace is only what the topmost agent used itself.
+    """
     spans: Spans = {}
     tokens_in = tokens_out = 0
     for trace in traces:
@@ -129,14 +132,14 @@ def _hex(text: str) -> str:
 
 
 def mlflow_experiment(url: str) -> str:
-    """A new experiment, as the header that sends spans to it."""
+    """Makes a new experiment and returns the header that sends spans to it."""
     name = {"name": f"otel-callbacks {time.time():.0f}"}
     made = requests.post(f"{url}/api/2.0/mlflow/experiments/create", json=name, timeout=30).json()
     return f"x-mlflow-experiment-id={made['experiment_id']}"
 
 
 def replay(file: str, url: str, *options: str) -> float:
-    """Sends the file as anybody would; in how many seconds."""
+    """Sends the file with `otel-callbacks replay`; returns how many seconds it took."""
     start = time.monotonic()
     command = [sys.executable, "-m", "otel_callbacks", "replay", file, "--to", url, "--restart", *options]
     subprocess.run(command, check=True, capture_output=True)
@@ -146,7 +149,7 @@ def replay(file: str, url: str, *options: str) -> float:
 def compare(
     name: str, seconds: float, expected: tuple[Spans, Tokens], look: Callable[[], tuple[Spans, Tokens]]
 ) -> bool:
-    """Prints what the back end has; whether it is what was sent."""
+    """Prints what the back end holds; returns True if it equals what was sent."""
     latest = time.monotonic() + _PATIENCE
     spans, tokens = look()
     while len(spans) < len(expected[0]) and time.monotonic() < latest:
@@ -178,18 +181,18 @@ def main() -> int:
     parser.add_argument("file")
     parser.add_argument("--phoenix", metavar="URL")
     parser.add_argument("--mlflow", metavar="URL")
-    given = parser.parse_args()
-    traces = Traces.open(given.file)
-    expected, agreed = in_file(traces), []
-    if given.phoenix:
-        seconds = replay(given.file, given.phoenix)
-        agreed.append(compare("Phoenix", seconds, expected, lambda: in_phoenix(given.phoenix, traces)))
-    if given.mlflow:
-        seconds = replay(given.file, given.mlflow, "--header", mlflow_experiment(given.mlflow))
-        agreed.append(compare("MLflow", seconds, expected, lambda: in_mlflow(given.mlflow, traces)))
-    if not agreed:
+    arguments = parser.parse_args()
+    traces = Traces.open(arguments.file)
+    expected, results = in_file(traces), []
+    if arguments.phoenix:
+        seconds = replay(arguments.file, arguments.phoenix)
+        results.append(compare("Phoenix", seconds, expected, lambda: in_phoenix(arguments.phoenix, traces)))
+    if arguments.mlflow:
+        seconds = replay(arguments.file, arguments.mlflow, "--header", mlflow_experiment(arguments.mlflow))
+        results.append(compare("MLflow", seconds, expected, lambda: in_mlflow(arguments.mlflow, traces)))
+    if not results:
         parser.error("name a back end: --phoenix URL, --mlflow URL, or both")
-    return 0 if all(agreed) else 1
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":

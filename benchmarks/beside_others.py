@@ -1,9 +1,9 @@
-"""Other vendors' instrumentations of LangChain with our handler beside them: they must record the same spans.
+"""Checks that other vendors' LangChain instrumentations record the same spans with our handler beside them.
 
     python benchmarks/beside_others.py [--folder /tmp/beside-others]
 
-Installs OpenInference's and OpenLLMetry's from PyPI into an environment of its own, runs the shapes of
-`tests/support/shapes_langchain.py` with each, alone and with ours, and compares the spans:
+Installs OpenInference's and OpenLLMetry's instrumentations from PyPI into an environment of its own, runs the shapes
+of `tests/support/shapes_langchain.py` with each of them, alone and beside our handler, and compares their spans:
 name, status, attributes, parent.
 """
 
@@ -32,30 +32,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "beside-others")
     parser.add_argument("--record", nargs=2, metavar=("VENDOR", "HOW"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.record:
-        print(json.dumps(_record(*given.record)))
+    arguments = parser.parse_args()
+    if arguments.record:
+        print(json.dumps(_record(*arguments.record)))
         return 0
-    python = _installed(given.folder)
+    python = _installed(arguments.folder)
     lost = 0
     for vendor in VENDORS:
         alone, beside = (_recorded(python, vendor, how) for how in ("alone", "beside"))
         print(f"{vendor}: {len(alone)} shapes, {sum(map(len, alone.values()))} spans")
         for shape, spans in alone.items():
-            missing = Counter(map(_itself, spans)) - Counter(map(_itself, beside[shape]))
+            missing = Counter(map(_without_parent, spans)) - Counter(map(_without_parent, beside[shape]))
             lost += missing.total()
             if missing:
                 print(f"  {shape} lacks {dict(missing)}")
-            elif (
-                spans != beside[shape]
-            ):  # OpenLLMetry makes the first call of a batch the parent of the others
+            # OpenLLMetry may make the first call of a batch the parent of the others.
+            elif spans != beside[shape]:
                 print(f"  {shape}: parents differ")
     print(f"{lost} spans lost")
     return 1 if lost else 0
 
 
-def _itself(span: list[Any]) -> str:
-    """A span without its parent."""
+def _without_parent(span: list[Any]) -> str:
     name, _, status, attributes = span
     return f"{name} {status} {attributes}"
 
@@ -83,7 +81,7 @@ def _recorded(python: Path, vendor: str, how: str) -> dict[str, list[Any]]:
 
 
 def _record(vendor: str, how: str) -> dict[str, list[Any]]:
-    """The spans of one vendor, by the shape that made them."""
+    """Returns the spans of one vendor, by the shape that made them."""
     sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
     from importlib import import_module
 

@@ -1,11 +1,10 @@
-"""What a decorator adds to a call that is not sampled, beside the bare function and a span of the SDK's, in one run.
+"""Measures what a decorator adds to an unsampled call, compared with the bare function and with a span of the SDK.
 
     python benchmarks/by_hand.py [--calls 20000]
 
-CPU time per call, without metrics and with them: a function of one argument is called bare and decorated, in turn, in
-blocks of a hundred calls; of the blocks of each, the mean of the faster three quarters is taken. What the calls leave
-for metrics is recorded between the blocks, as it is at a collection, and has a column of its own: the SDK's price of
-them.
+Prints CPU time per call, without and with metrics. A function of one argument is called bare and decorated, in turn,
+in blocks of a hundred calls; the result is the mean of the faster three quarters of the blocks. The values that the
+calls leave for metrics are recorded between the blocks, as at a collection; that time has a column of its own.
 """
 
 import argparse
@@ -50,7 +49,7 @@ def suppressed() -> Iterator[None]:
 
 
 class Bench:
-    """A sampler that says no, and everything that can be called under it."""
+    """A provider that samples nothing, the decorated functions, and the conditions to call them under."""
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         tracer_provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0)))
@@ -69,9 +68,9 @@ class Bench:
         }
 
     def measure(self, calls: int) -> dict[str, tuple[float, float]]:
-        """Microseconds per call of each function, and of what it leaves for metrics."""
+        """Returns the microseconds per call of each function, and of recording its metrics afterwards."""
         times: dict[str, list[float]] = {name: [] for name in self.functions}
-        left: dict[str, list[float]] = {name: [] for name in self.functions}
+        later: dict[str, list[float]] = {name: [] for name in self.functions}
         for _ in range(calls // _BLOCK):
             for name, function in self.functions.items():
                 started = time.process_time()
@@ -80,18 +79,18 @@ class Bench:
                 ended = time.process_time()
                 self.metrics.drain()
                 times[name].append((ended - started) / _BLOCK * 1e6)
-                left[name].append((time.process_time() - ended) / _BLOCK * 1e6)
-        return {name: (faster_mean(times[name]), faster_mean(left[name])) for name in self.functions}
+                later[name].append((time.process_time() - ended) / _BLOCK * 1e6)
+        return {name: (faster_mean(times[name]), faster_mean(later[name])) for name in self.functions}
 
 
 def faster_mean(times: list[float]) -> float:
-    """The mean of the faster three quarters."""
+    """Returns the mean of the faster three quarters."""
     return statistics.fmean(sorted(times)[: max(len(times) * 3 // 4, 1)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=20_000, help="calls of each function")
+    parser.add_argument("--calls", type=int, default=20_000, help="how often to call each function")
     calls = parser.parse_args().calls
     print("CPU µs per call: added to a bare one / times a bare one / later, for metrics")
     print("=== without metrics")
@@ -101,7 +100,7 @@ def main() -> None:
 
 
 def run(bench: Bench, calls: int) -> None:
-    """Measures every condition and prints what came out."""
+    """Measures every condition and prints the results."""
     gc.collect()
     gc.freeze()
     for condition, enter in bench.conditions.items():

@@ -1,12 +1,12 @@
-"""How wrong the token estimate is, against real vocabularies, on kinds of text it was not fitted to.
+"""Measures the error of the token estimate against real vocabularies, on kinds of text it was not fitted to.
 
     python benchmarks/estimator.py [--vocabulary deepseek=tokenizer.json ...] [--fit]
 
 OpenAI's two vocabularies come with LlamaIndex; others, as a tokenizer.json file, need the package `tokenizers`.
-What is told first, kind by kind, is the error of a text's tokens in per cent (at the scale that the vocabulary
-has with tools' kinds of text, as normalising to the provider's count does) and the error of the share that a
-tool's results have in a prompt, in percentage points; then how other measures do, among them the vocabularies
-of other models. `--fit` prints the weights that suit all vocabularies best but cl100k, which is of the past.
+For each kind of text it first prints two errors: that of a text's tokens, in per cent (after scaling to the vocabulary
+on the kinds of text that tools return, as normalising to the provider's count does), and that of the share of a
+prompt that a tool's results take, in percentage points. Then it compares other measures, such as other models'
+vocabularies. `--fit` prints the weights that fit all vocabularies best, except the outdated cl100k.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def is_language(kind: str) -> bool:
 
 
 def scale(kinds: Kinds, count: Measure) -> float:
-    """How many real tokens an estimated one is, on average over the kinds that tools answer with."""
+    """Returns how many real tokens one estimated token is, on average over the kinds of text that tools return."""
     return statistics.geometric_mean(
         sum(map(count, texts)) / sum(map(estimate, texts))
         for kind, texts in kinds.items()
@@ -60,7 +60,7 @@ def scale(kinds: Kinds, count: Measure) -> float:
 
 
 def share_errors(kinds: Kinds, kind: str, count: Measure, measure: Measure = estimate) -> list[float]:
-    """For made-up prompts of prose, definitions and results of one kind: the error of the results' share."""
+    """Returns the errors of the results' share in random prompts of prose, JSON and results of one kind."""
     draw = random.Random(kind)
     errors = []
     for _ in range(PROMPTS):
@@ -76,8 +76,8 @@ def share(measure: Measure, results: Sequence[str], rest: Sequence[str]) -> floa
     return tokens / (tokens + sum(map(measure, rest)))
 
 
-def told(errors: Iterable[float]) -> str:
-    """Mean, 95th percentile and maximum of the errors' sizes, and which way they go."""
+def summary(errors: Iterable[float]) -> str:
+    """Formats the mean, 95th percentile and maximum of the absolute errors, and the bias."""
     found = list(errors)
     sizes = [abs(error) for error in found]
     high = statistics.quantiles(sizes, n=20, method="inclusive")[-1]
@@ -90,20 +90,23 @@ def report(kinds: Kinds, name: str, vocabularies: Mapping[str, Measure]) -> None
     print(f"\n{name}: {unit:.2f} tokens are estimated as 1")
     print(f"{'':24} {'tokens, %: mean p95 max bias':>33} {'share, points: mean p95 max bias':>36}")
     for kind, texts in kinds.items():
-        of_tokens = (100 * (estimate(text) * unit / count(text) - 1) for text in texts)
-        print(f"{kind:24} {told(of_tokens):>33} {told(share_errors(kinds, kind, count)):>36}")
+        token_errors = (100 * (estimate(text) * unit / count(text) - 1) for text in texts)
+        print(f"{kind:24} {summary(token_errors):>33} {summary(share_errors(kinds, kind, count)):>36}")
     others = {other: measure for other, measure in vocabularies.items() if other != name}
     for title, measure in {"this estimate": estimate, "characters": len, **others}.items():
-        of_shares = {kind: share_errors(kinds, kind, count, measure) for kind in kinds}
+        errors_by_kind = {kind: share_errors(kinds, kind, count, measure) for kind in kinds}
         for group, wanted in (("tools' kinds", False), ("languages", True)):
             chosen = [
-                error for kind, some in of_shares.items() if is_language(kind) is wanted for error in some
+                error
+                for kind, some in errors_by_kind.items()
+                if is_language(kind) is wanted
+                for error in some
             ]
-            print(f"  by {title:15} {group:26} {told(chosen):>49}")
+            print(f"  by {title:15} {group:26} {summary(chosen):>49}")
 
 
 def fit(kinds: Kinds, counts: Sequence[Measure]) -> list[float]:
-    """The weights of least relative error, each kind of text counting the same."""
+    """Returns the weights with the least relative error; each kind of text counts the same."""
     rows, sides = [], []
     for texts in kinds.values():
         for text in texts:
@@ -117,7 +120,7 @@ def fit(kinds: Kinds, counts: Sequence[Measure]) -> list[float]:
 
 
 def sampling_errors(kinds: Kinds) -> Iterable[float]:
-    """In per cent, what looking at samples changes: of long texts, each made of eight of any kind."""
+    """Yields the error, in per cent, of estimating long texts from samples; each text is made of eight others."""
     draw = random.Random(0)
     texts = [text for some in kinds.values() for text in some]
     for _ in range(500):
@@ -126,7 +129,7 @@ def sampling_errors(kinds: Kinds) -> Iterable[float]:
 
 
 def speed(text: str) -> float:
-    """Microseconds per KB."""
+    """Returns the microseconds per KB."""
     seconds = min(timeit.repeat(lambda: estimate(text), number=200, repeat=5)) / 200
     return seconds * 1e6 / (len(text.encode()) / 1_024)
 
@@ -146,7 +149,7 @@ def main() -> None:
     kinds = unseen()
     for name in vocabularies:
         report(kinds, name, vocabularies)
-    print(f"\nlong texts, %: mean p95 max bias {told(sampling_errors(kinds))}, for looking at samples")
+    print(f"\nlong texts, %: mean p95 max bias {summary(sampling_errors(kinds))}, from estimating by samples")
     ascii_text, chinese = kinds["C headers"][0], kinds["translation zh_TW"][0]
     print(f"\n{speed(ascii_text):.1f} µs/KB of ASCII, {speed(chinese):.1f} of Chinese")
 

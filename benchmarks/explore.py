@@ -1,9 +1,9 @@
-"""How long it takes to look through many traces: index, questions, one trace among them, the ring.
+"""Measures how long it takes to explore many traces: indexing, queries, opening one trace, keeping traces in memory.
 
     python benchmarks/explore.py [--spans 100000]
 
-The file is written once, by the exporter, as an application would: traces of ten spans in batches of 512. Times are
-of the processor, in one run each, so that a busy machine does little harm; the file is in the page cache.
+The exporter writes the file once, as it would in an application: traces of ten spans in batches of 512. Times are CPU
+times of a single run, so that a busy machine hardly matters; the file is in the page cache.
 """
 
 import argparse
@@ -28,24 +28,24 @@ _PER_TRACE = 10
 
 
 def finished_spans(count: int, provider: TracerProvider) -> Iterator[ReadableSpan]:
-    """Spans as the handlers make them: a workflow, retrievals with their embedding, model calls."""
+    """Yields spans as the handlers make them: a workflow, retrievals with their embedding, model calls."""
     memory = InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(memory))
     tracer = provider.get_tracer("benchmark")
     for number in range(count // _PER_TRACE):
-        who = {
+        labels = {
             "app.tenant_id": f"tenant {number % 7}",
             "app.feature": "search",
             "user.id": f"user {number % 100}",
         }
-        with span(tracer, "invoke_workflow rag", "invoke_workflow", who):
+        with span(tracer, "invoke_workflow rag", "invoke_workflow", labels):
             for _ in range(3):
                 found = {"rag.results_count": 4, "rag.top_score": 0.91, "gen_ai.data_source.id": "docs"}
-                with span(tracer, "retrieval docs", "retrieval", who | found):
+                with span(tracer, "retrieval docs", "retrieval", labels | found):
                     used = {"gen_ai.request.model": "embed-3", "gen_ai.usage.input_tokens": 30}
-                    with span(tracer, "embeddings embed-3", "embeddings", who | used):
+                    with span(tracer, "embeddings embed-3", "embeddings", labels | used):
                         pass
-                with span(tracer, "chat gpt-4o", "chat", who | chat(number)):
+                with span(tracer, "chat gpt-4o", "chat", labels | chat(number)):
                     pass
         yield from memory.get_finished_spans()
         memory.clear()
@@ -83,23 +83,23 @@ def write(path: Path, count: int) -> None:
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
+def timed(title: str) -> Iterator[None]:
     start = time.process_time()
     yield
-    print(f"{what:<44} {(time.process_time() - start) * 1e3:>10,.1f} ms")
+    print(f"{title:<44} {(time.process_time() - start) * 1e3:>10,.1f} ms")
 
 
 def measure(path: Path) -> None:
-    questions: dict[str, Callable[[], Any]] = {
+    queries: dict[str, Callable[[], Any]] = {
         "index build, first time": lambda: Traces.open(path).sql("SELECT 1"),
         "open again, index is there": lambda: Traces.open(path).sql("SELECT 1"),
     }
-    for what, ask in questions.items():
-        with timed(what):
-            ask()
+    for title, query in queries.items():
+        with timed(title):
+            query()
     traces = Traces.open(path)
     middle = traces[len(traces) // 2].trace_id
-    questions = {
+    queries = {
         "find(tenant=, min_cost=)": lambda: traces.find(tenant="tenant 3", min_cost=0.02),
         "find(error=True)": traces.errors,
         "slowest(5)": lambda: traces.slowest(5),
@@ -112,20 +112,22 @@ def measure(path: Path) -> None:
         "cost(by=[tenant, model])": lambda: traces.cost(by=["tenant", "model"]),
         "all traces, as objects": lambda: sum(len(trace.spans) for trace in traces),
     }
-    for what, ask in questions.items():
-        with timed(what):
-            ask()
+    for title, query in queries.items():
+        with timed(title):
+            query()
 
 
 def measure_ring(count: int) -> None:
-    """The ring, given more than it keeps."""
+    """Measures the traces in memory, with more traces than it keeps."""
     ring = Ring()
     spans = list(finished_spans(count, TracerProvider(shutdown_on_exit=False)))
     start = time.process_time()
     for each in spans:
         ring.on_end(each)
-    print(f"{'ring: one span kept':<44} {(time.process_time() - start) / len(spans) * 1e6:>10,.1f} µs")
-    with timed("ring: the last trace, looked at first"):
+    print(
+        f"{'in memory: keeping one span':<44} {(time.process_time() - start) / len(spans) * 1e6:>10,.1f} µs"
+    )
+    with timed("in memory: opening the last trace first"):
         Traces(ring.index).last()
     del spans
     tracemalloc.start()
@@ -136,7 +138,7 @@ def measure_ring(count: int) -> None:
         provider.get_tracer("heavy").start_span("chat", attributes={"text": f"{number:05}" * 100_000}).end()
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    print(f"{'ring: held of 200 MB in 400 traces':<44} {held / 1e6:>10,.1f} MB")
+    print(f"{'in memory: kept of 200 MB in 400 traces':<44} {held / 1e6:>10,.1f} MB")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Callbacks with hostile payloads, in random orders, by the million; the tests run a short form of it.
+"""Calls the callbacks with hostile payloads in random order, a million times; the tests run a short form of this.
 
     python benchmarks/fuzz.py [--events 1000000] [--seed 0]
 
-Half of the calls are LangChain's, half LlamaIndex's, under four content policies. Exits with 1 if a call raised,
-a span stayed open, an export could not be encoded, an object was changed, a fault was counted, a line was logged twice,
-or a call took longer than 5 ms however often it was repeated.
+Half of the calls are LangChain's, half LlamaIndex's, under four content policies. The exit status is 1 if a call
+raised, a span stayed open, an export could not be encoded, an object was changed, a fault was counted, a line was
+logged twice, or a call took longer than 5 ms each time it was repeated.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "recording"))
 
 from hostile import Draw, slowest
 from test_hostile_callbacks import POLICIES, SURFACES
@@ -29,7 +30,7 @@ BUDGET = 0.005  # seconds for one call
 
 
 class Lines(logging.Handler):
-    """Counts the lines that are logged, but that a model has no price."""
+    """Counts the lines that are logged, except those about a missing price."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,15 +45,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    warnings.simplefilter("ignore")  # of the frameworks, about how the components are made
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # the frameworks warn about how the components are made
     lines = Lines()
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     LIST_PRICES.ready(60)
-    began, made, seed, wrong = time.monotonic(), 0, given.seed, []
+    began, made, seed, wrong = time.monotonic(), 0, arguments.seed, []
     longest = dict.fromkeys(SURFACES, 0.0)
     ways = [(surface, policy) for policy in POLICIES for surface in SURFACES]
-    while made < given.events:
+    while made < arguments.events:
         surface, policy = ways[seed % len(ways)]
         plan = SURFACES[surface].plan(Draw(Random(seed)), CALLS)
         try:

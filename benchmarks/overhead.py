@@ -1,13 +1,13 @@
-"""CPU time that tracing adds per span, beside an empty handler and beside the bare SDK, all in one run.
+"""Measures the CPU time that tracing adds per span, compared with an empty handler and with the bare SDK.
 
     python benchmarks/overhead.py [--calls 300]
 
-The workload is called in turn, in rotating order, each time twice and timed the second time, with nothing, with a
-handler that does nothing, with the SDK alone making as many spans by hand afterwards (12 attributes each, nested: the
-floor), with the SDK alone making them in place (a handler of twenty lines; LangChain only), and with ours. Of the times
-of each, the mean of the faster three quarters is taken, so that a busy machine and the garbage collector do little
-harm. What ours records when metrics are collected is recorded, timed and shared out at the end, as it would be every
-minute.
+Each workload runs under five conditions: without a handler; with one that does nothing; with the SDK alone making as
+many spans afterwards (12 attributes each, nested: the floor); with the SDK alone making them in place (a handler of
+twenty lines; LangChain only); and with our handler. The conditions take turns in rotating order; each runs twice in a
+row, and the second run is timed. The result is the mean of the faster three quarters, so that a busy machine and the
+garbage collector hardly matter. Our metrics are recorded and timed at the end, as at a collection, and that time is
+spread over all calls.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from workloads import (
     ATTRIBUTES,
     EMPTY,
-    Raw,
+    SdkOnly,
     Workload,
     agent_workload,
     chain_workload,
@@ -35,7 +35,7 @@ from workloads import (
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.recording.metrics import instruments
 
-Shown = Callable[[Any, bool], bool]
+IsShown = Callable[[Any, bool], bool]
 
 
 def everything(parent_run_id: Any, leaf: bool) -> bool:
@@ -46,16 +46,16 @@ def roots_and_leaves(parent_run_id: Any, leaf: bool) -> bool:
     return leaf or parent_run_id is None
 
 
-WORKLOADS: tuple[tuple[str, Callable[[], Workload], int, dict[str, Shown | None]], ...] = (
+WORKLOADS: tuple[tuple[str, Callable[[], Workload], int, dict[str, IsShown | None]], ...] = (
     ("LangChain RAG chain", chain_workload, 1, {"standard": roots_and_leaves, "everything": everything}),
     ("LangChain agent", agent_workload, 5, {"standard": everything}),
     ("LlamaIndex query", llama_index_workload, 1, {"standard": None, "everything": None}),
 )
-"""What makes each workload, what its calls are divided by as it is that much longer, and which runs are shown."""
+"""Name, factory, a divisor for the number of calls (long workloads run less often), and the runs shown per detail."""
 
 
 class Discard(SpanExporter):
-    """Exports nothing, at no cost."""
+    """Discards the spans and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -66,9 +66,9 @@ class Discard(SpanExporter):
 
 
 class Bench:
-    """One workload under the four conditions."""
+    """One workload under all conditions."""
 
-    def __init__(self, workload: Workload, detail: Any, shown: Shown | None) -> None:
+    def __init__(self, workload: Workload, detail: Any, is_shown: IsShown | None) -> None:
         self.workload = workload
         self.exporter = Discard()
         self.provider = TracerProvider()
@@ -93,15 +93,15 @@ class Bench:
             "SDK by hand": self.by_hand,
             "otel-callbacks": self.traced,
         }
-        if shown is not None:
-            raw = Raw(self.tracer, shown)
-            self.conditions["SDK in place"] = lambda: self.workload([raw])
+        if is_shown is not None:
+            sdk_only = SdkOnly(self.tracer, is_shown)
+            self.conditions["SDK in place"] = lambda: self.workload([sdk_only])
 
     def traced(self) -> None:
         self.workload([self.handler])
 
-    def collected(self) -> float:
-        """Microseconds of CPU for what waits to be recorded at the next collection of metrics."""
+    def collect(self) -> float:
+        """Records the waiting metric values; returns the CPU time in microseconds."""
         started = time.process_time()
         self.metrics.drain()
         return (time.process_time() - started) * 1e6
@@ -118,28 +118,30 @@ class Bench:
         root.end()
 
     def measure(self, calls: int) -> dict[str, float]:
-        """Microseconds of CPU per call under each condition."""
+        """Returns the CPU time per call in microseconds, by condition."""
         names = list(self.conditions)
         times: dict[str, list[float]] = {name: [] for name in names}
         gc.collect()
-        gc.freeze()  # else every full collection walks all that the frameworks imported, at whoever's turn it is
-        self.collected()
+        gc.freeze()  # else each full collection would walk all imported modules, and hit a condition at random
+        self.collect()
         for number in range(-calls // 10, calls):  # the first tenth warms up
             at = number % len(names)
             for name in names[at:] + names[:at]:
-                self.conditions[name]()  # an application does the same again and again, not these in turn
+                self.conditions[name]()  # warms the caches: an application repeats the same work
                 started = time.process_time()
                 self.conditions[name]()
                 spent = time.process_time() - started
                 if number >= 0:
                     times[name].append(spent * 1e6)
         means = {name: faster_mean(spent) for name, spent in times.items()}
-        means["otel-callbacks"] += self.collected() / (2 * (calls + calls // 10))  # part of the cost
+        means["otel-callbacks"] += self.collect() / (
+            2 * (calls + calls // 10)
+        )  # recording belongs to the cost
         return means
 
 
 def faster_mean(times: list[float]) -> float:
-    """The mean of the faster three quarters."""
+    """Returns the mean of the faster three quarters."""
     kept = sorted(times)[: max(len(times) * 3 // 4, 1)]
     return statistics.fmean(kept)
 
@@ -158,16 +160,18 @@ def report(name: str, bench: Bench, times: dict[str, float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=300, help="calls per condition; a fifth for the agent")
+    parser.add_argument(
+        "--calls", type=int, default=300, help="calls per condition; a fifth of them for the agent"
+    )
     arguments = parser.parse_args()
-    print("CPU µs: bare per call; what is added, per span")
+    print("CPU µs: bare: per call; all others: added per span")
     print(
         f"{'workload (detail)':33} spans     bare    empty    floor  in place     ours ours / floor"
         " ours / in place"
     )
     for name, make, share, levels in WORKLOADS:
-        for detail, shown in levels.items():
-            bench = Bench(make(), detail, shown)
+        for detail, is_shown in levels.items():
+            bench = Bench(make(), detail, is_shown)
             report(f"{name} ({detail})", bench, bench.measure(max(arguments.calls // share, 1)))
 
 

@@ -1,12 +1,12 @@
-"""One handler under threads, tasks, event loops and both frameworks at once, with cancellation, for a long time.
+"""Runs one handler for a long time under threads, tasks, event loops and both frameworks at once, with cancellation.
 
     python benchmarks/soak.py [--minutes 10] [--threads 200] [--tasks 2000] [--loops 3] [--warm-up 6600]
 
-Every request carries a tag in the names of its own spans, so that each trace can be checked as it is exported: one
-root, one tag, every parent there, and the same tree as when the request runs alone. At the end nothing may be open,
-and as many spans must have been exported as were ended. The tags are the names of models, too, and fill what is
-remembered by model: the requests of the warm-up, one after the other, fill it to its bounds (the SDK keeps 2,000 sets
-of attributes of each metric), so that memory is level from then on.
+Every request has a tag in the names of its spans, so that each trace can be checked when it is exported: it has one
+root and one tag, no parent is missing, and the tree is the same as when the request runs alone. At the end no span may
+be open, and as many spans must have been exported as ended. The tags are also model names, and everything that is
+remembered per model grows with them: the warm-up runs enough requests to reach those bounds (the SDK keeps 2,000 sets
+of attributes per metric), so that memory is level from then on.
 """
 
 import argparse
@@ -42,7 +42,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import fakes
 import llama_fakes
 
-from otel_callbacks.export.outbox import Delivery, Limits
+from otel_callbacks.export.outbox import Delivery, QueueLimits
 from otel_callbacks.export.signals import SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.handler import OTelCallbackHandler
@@ -50,10 +50,10 @@ from otel_callbacks.llama_index.dispatch import client
 from otel_callbacks.recording.metrics import SpanCounts
 from otel_callbacks.runtime.faults import faults
 
-RATE = 100.0  # requests per second that two cores bear beside other work
-GRACE = 10.0  # seconds in which what ends after its root is waited for
-SAMPLING = 10.0  # seconds between measurements of the memory, before each of which all garbage is collected
-LATEST = 6 * SAMPLING  # seconds after which nothing ends any more that was lost to the garbage collector
+RATE = 100.0  # requests per second that two cores can serve beside other work
+GRACE = 10.0  # seconds to wait for spans that end after their root
+SAMPLING = 10.0  # seconds between measurements of memory; garbage is collected before each of them
+LATEST = 6 * SAMPLING  # seconds after which no lost generator can still be collected and end its span
 TAG = re.compile(r"~(\w+)~\d+")
 STATUS = Path("/proc/self/statm")
 
@@ -61,7 +61,7 @@ Shape = Counter[tuple[str, str | None]]
 
 
 class Trees(SpanExporter):
-    """Checks traces instead of sending them: disjoint, whole, and shaped as they are when they run alone."""
+    """Checks traces instead of sending them: separate, complete, and shaped as when the request runs alone."""
 
     def __init__(self) -> None:
         self.shapes: dict[str, Shape] = {}
@@ -85,7 +85,7 @@ class Trees(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def check(self, older: float) -> None:
-        """Checks the traces whose root arrived that many seconds ago."""
+        """Checks the traces whose root arrived at least `older` seconds ago."""
         due = time.monotonic() - older
         for trace_id in [trace_id for trace_id, arrived in self._roots.items() if arrived <= due]:
             del self._roots[trace_id]
@@ -94,17 +94,17 @@ class Trees(SpanExporter):
         forgotten = time.monotonic() - LATEST
         self._tags = {trace_id: each for trace_id, each in self._tags.items() if each[0] > forgotten}
 
-    def left(self) -> list[str]:
-        """What never arrived: roots, and parents."""
+    def missing(self) -> list[str]:
+        """Returns the roots and parents that never arrived."""
         rootless = [f"no root: {[span.name for span in spans]}" for spans in self._spans.values()]
         return rootless + [f"no parent: {span_id:016x}" for span_id in self._missing]
 
     def _arrives_late(self, span: ReadableSpan) -> None:
-        """Of a stream that was cancelled LangChain may lose a generator: it ends when the garbage is collected."""
+        """Checks a late span: LangChain may lose a cancelled stream's generator, which ends at garbage collection."""
         self.late += 1
         self._missing.discard(span.context.span_id)
         if {tag.group() for tag in TAG.finditer(span.name)} != self._tags[span.context.trace_id][1]:
-            self.wrong.append(f"late and of another request: {span.name}")
+            self.wrong.append(f"late, and from another request: {span.name}")
 
     def _fault(self, spans: list[ReadableSpan]) -> str | None:
         self.traces += 1
@@ -128,12 +128,12 @@ class Trees(SpanExporter):
         kind = TAG.fullmatch(tags.pop()).group(1)  # type: ignore[union-attr]
         expected = self.shapes.setdefault(kind, shape)
         if cut_short:
-            return f"{kind}: {shape - expected} is too much" if shape - expected else None
+            return f"{kind}: unexpected {shape - expected}" if shape - expected else None
         return None if shape == expected else f"{kind}: {shape} instead of {expected}"
 
 
 class Requests:
-    """What the application does: each method is one request, made so that its spans can be told from others'."""
+    """The application: each method makes one request, with a tag of its own in the names of its spans."""
 
     def __init__(self, provider: TracerProvider, handler: OTelCallbackHandler) -> None:
         self._tracer = provider.get_tracer("application")
@@ -184,7 +184,7 @@ def shape(found: Any) -> str:
 
 @dataclass
 class Report:
-    """How it went; `memory` is the resident set in MiB, over time."""
+    """The results; `memory` is the resident set in MiB, over time."""
 
     requests: int
     cut_short: int
@@ -199,7 +199,7 @@ class Report:
 
 
 class Soak:
-    """The load: `threads` and `tasks` that make one request after the other until told to stop."""
+    """The load: `threads` and `tasks` that make one request after another until the time is over."""
 
     def __init__(self, threads: int, tasks: int, loops: int) -> None:
         self._threads, self._tasks, self._loops = threads, tasks, loops
@@ -209,17 +209,17 @@ class Soak:
         self._faults = faults.count
         self.trees = Trees()
         self.provider = TracerProvider(shutdown_on_exit=False)
-        delivery = SpanDelivery("soak", lambda: self.trees, Limits(queue=200_000, delay=0.5))
+        delivery = SpanDelivery("soak", lambda: self.trees, QueueLimits(queue=200_000, delay=0.5))
         self.provider.add_span_processor(delivery)
         meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
         self.handler = OTelCallbackHandler(tracer_provider=self.provider, meter_provider=meters)
         self.telemetry = Telemetry(self.provider, meters, _destinations=[delivery.outbox])
-        # before the index is made: the manager of one made earlier keeps the ids of all events for good
+        # Set before the index is made: an earlier index's own manager would keep the ids of all events forever.
         Settings.callback_manager = CallbackManager([self.handler])
         self.requests = Requests(self.provider, self.handler)
 
     def run(self, seconds: float, warm_up: int = 0) -> Report:
-        """Runs the load for so long, after so many requests to warm up, and checks what came of it."""
+        """Runs the load for this many seconds, after the warm-up requests, and checks all traces."""
         self._alone()
         for _ in range(warm_up // 3):
             self.requests.chain()
@@ -240,7 +240,7 @@ class Soak:
         gc.collect()
         self.telemetry.shutdown(60)
         self.trees.check(0)
-        wrong = self.trees.wrong + self._failed + self.trees.left()
+        wrong = self.trees.wrong + self._failed + self.trees.missing()
         return Report(
             self.trees.traces,
             self.trees.cut_short,
@@ -306,7 +306,7 @@ def main() -> int:
     parser.add_argument("--loops", type=int, default=3)
     parser.add_argument("--warm-up", type=int, default=6600)
     arguments = parser.parse_args()
-    logging.disable(logging.WARNING)  # that no scripted model has a price
+    logging.disable(logging.WARNING)  # else it warns that the scripted models have no price
     soak = Soak(arguments.threads, arguments.tasks, arguments.loops)
     report = soak.run(arguments.minutes * 60, arguments.warm_up)
     counts, delivery = report.counts, report.delivery
@@ -317,7 +317,7 @@ def main() -> int:
     )
     print(f"started {counts.started}, ended {counts.ended}, swept {counts.swept}, faults {report.faults}")
     print(
-        f"exported {delivery.exported} = ended + {report.user_spans} of the user, dropped {delivery.dropped}"
+        f"exported {delivery.exported} = ended + {report.user_spans} of the application, dropped {delivery.dropped}"
     )
     print("resident MiB, by quarters of the time:", *(f"{statistics.fmean(each):.1f}" for each in quarters))
     print(f"still open {report.still_open}, wrong {len(report.wrong)}", *report.wrong, sep="\n")

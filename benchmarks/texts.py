@@ -1,6 +1,6 @@
-"""Texts of many kinds that a Debian machine with the development environment has, or that are made here.
+"""Texts of many kinds: from a Debian machine with the development environment, or generated here.
 
-The kinds that the token estimator was fitted to, and others that it had never seen.
+`fitted` has the kinds that the token estimator was fitted to, `unseen` has others.
 """
 
 import base64
@@ -116,21 +116,23 @@ def read(path: Path) -> str:
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         return data.decode()
-    except (OSError, UnicodeDecodeError, EOFError):  # not a text, or not readable: another file will do
+    except (OSError, UnicodeDecodeError, EOFError):  # not text, or not readable: uses another file
         return ""
 
 
 def translations(language: str) -> list[str]:
-    """Programs' messages in a language, without their English."""
-    said: list[str] = []
+    """Returns excerpts of programs' translated messages in a language."""
+    messages: list[str] = []
     for path in sorted((SHARE / "locale" / language / "LC_MESSAGES").glob("*.mo")):
         try:
             catalogue = vars(gettext.GNUTranslations(path.open("rb")))["_catalog"]
-        except (OSError, UnicodeDecodeError):  # a broken catalogue: others will do
+        except (OSError, UnicodeDecodeError):  # a broken catalogue: uses the others
             continue
-        said += [text for key, text in catalogue.items() if key and isinstance(text, str) and len(text) > 30]
-    draw.shuffle(said)
-    whole = "\n".join(said)
+        messages += [
+            text for key, text in catalogue.items() if key and isinstance(text, str) and len(text) > 30
+        ]
+    draw.shuffle(messages)
+    whole = "\n".join(messages)
     return [whole[start : start + 1_200] for start in range(0, min(len(whole), 12 * 1_200), 1_200)]
 
 

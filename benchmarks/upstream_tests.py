@@ -1,10 +1,10 @@
-"""langchain-core's own unit tests, with our handler in every call of them and with an empty one: no test may differ.
+"""Runs langchain-core's own unit tests with our handler in every call and with an empty one: no result may differ.
 
     python benchmarks/upstream_tests.py [--folder /tmp/upstream-tests]
 
-Downloads the source distribution of the installed langchain-core, which carries the tests, and installs what they
-need into an environment of its own. Takes some minutes, and the network. This module is also the plugin of the two
-runs, and what it imports of ours and of pytest's is only there.
+Downloads the source distribution of the installed langchain-core, which includes the tests, and installs what they
+need into an environment of its own. This takes some minutes, and the network. The module is also the pytest plugin of
+the two runs; only they import our package and LangChain.
 """
 
 import argparse
@@ -29,21 +29,21 @@ REPORT = "UPSTREAM_TESTS_REPORT"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "upstream-tests")
-    given = parser.parse_args()
-    python, tests = _installed(given.folder)
+    arguments = parser.parse_args()
+    python, tests = _installed(arguments.folder)
     reports = {run: _run(python, tests, run, ["tests/unit_tests"]) for run in RUNS}
-    if different := _different(reports):  # some look at the clock, and machines are busy
+    if different := _different(reports):  # some tests measure time, and the machine may be busy
         for run in RUNS:
             reports[run]["tests"] |= _run(python, tests, run, different)["tests"]
     for run, report in reports.items():
         print(run, {outcome: list(report["tests"].values()).count(outcome) for outcome in OUTCOMES})
-    told = reports["ours"]["told"]
-    print("ours", told)
+    counts = reports["ours"]["counts"]
+    print("ours", counts)
     different = _different(reports)
     print(f"{len(different)} tests differ")
     for test in different:
         print(f"  {test}:", {run: report["tests"].get(test) for run, report in reports.items()})
-    return 1 if different or told["faults"] or told["open"] else 0
+    return 1 if different or counts["faults"] or counts["open"] else 0
 
 
 def _different(reports: dict[str, Any]) -> list[str]:
@@ -52,7 +52,7 @@ def _different(reports: dict[str, Any]) -> list[str]:
 
 
 def _installed(folder: Path) -> tuple[Path, Path]:
-    """The interpreter of the environment, and the folder of the tests; both are made if they are not there."""
+    """Returns the environment's interpreter and the folder of the tests; makes both if they do not exist."""
     core = version("langchain-core")
     source = folder / f"langchain_core-{core}"
     python = folder / "environment" / "bin" / "python"
@@ -117,7 +117,7 @@ def pytest_configure(config: Any) -> None:
         return
 
     class Empty(BaseCallbackHandler):
-        """Not inline: an inline one takes from LangChain's own tracers the starts of text models."""
+        """Not inline: with an inline handler, LangChain's own tracers miss the starts of text models."""
 
     class Slot:
         handler = Empty()
@@ -129,7 +129,7 @@ def pytest_configure(config: Any) -> None:
 
 
 class Ours:
-    """Our handler, in charge of everything, with all content, and what it makes of it."""
+    """Our handler, installed for all calls and recording all content, and its counts."""
 
     def __init__(self) -> None:
         from opentelemetry.sdk._logs import LoggerProvider
@@ -146,7 +146,7 @@ class Ours:
             content="both",
         )
 
-    def told(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         from otel_callbacks.runtime.faults import faults
 
         counts = self.handler._recorder.counts
@@ -161,7 +161,7 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 def pytest_sessionfinish(session: Any) -> None:
     ours = getattr(session.config, "upstream_tests", None)
-    found = {"tests": _outcomes, "told": ours.told() if ours is not None else {}}
+    found = {"tests": _outcomes, "counts": ours.counts() if ours is not None else {}}
     Path(os.environ[REPORT]).write_text(json.dumps(found))
 
 

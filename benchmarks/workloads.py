@@ -1,6 +1,6 @@
-"""The applications that the benchmarks run: scripted parts, so that only the framework and the tracing take time.
+"""The applications that the benchmarks run. Their parts are scripted, so only the framework and tracing take time.
 
-A workload is a function that is given the callback handlers of one call.
+A workload is a function that takes the callback handlers and makes one call.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Workload = Callable[[list[Any]], Any]
 
 
 class Empty(BaseCallbackHandler, LlamaIndexHandler):
-    """Hears everything in both frameworks and does nothing."""
+    """A handler of both frameworks that does nothing."""
 
     run_inline = True
 
@@ -59,8 +59,8 @@ EMPTY = Empty()
 ATTRIBUTES = {f"bench.attribute_{number}": value for number, value in enumerate([17, "text", 0.5, True] * 3)}
 
 
-class Raw(BaseCallbackHandler):
-    """Nothing but the SDK in place: a span with 12 attributes for every LangChain run that ours would show."""
+class SdkOnly(BaseCallbackHandler):
+    """A minimal handler: makes a span with 12 attributes for every LangChain run that our handler would show."""
 
     run_inline = True
 
@@ -95,7 +95,7 @@ class Raw(BaseCallbackHandler):
 
 
 class LangChainModel(BaseChatModel):
-    """Answers with the given messages in turn, and reports usage as a provider would."""
+    """Answers with scripted messages in turn, and reports usage as a provider would."""
 
     script: Any
     model: str = "scripted-1"
@@ -121,7 +121,7 @@ class LangChainModel(BaseChatModel):
 
 
 class FixedRetriever(BaseRetriever):
-    """Finds the same four documents for every question."""
+    """Returns the same four documents for every question."""
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
         return [Document(page_content="a passage of text " * 20, id=str(n)) for n in range(4)]
@@ -170,7 +170,7 @@ class LlamaIndexModel(MockLLM):
 
 
 def llama_index_workload() -> Workload:
-    """A query over four documents; it is given the handlers to put into `Settings`."""
+    """Returns a query over four documents that puts the handlers into `Settings`."""
     documents = [
         llama_index.core.Document(text="a passage of text " * 20, id_=str(number)) for number in range(4)
     ]

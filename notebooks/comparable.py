@@ -1,8 +1,8 @@
-"""What of a notebook is the same whenever it runs: its outputs without what the clock and chance decide.
+"""Reduces a notebook to what is the same on every run: its outputs without times and random values.
 
-Left out are durations, ids of traces, the port of a local server, and where bars stand in a
-picture and how long they are. Everything else has to be the same: words, numbers of tokens, costs, scores, documents,
-the spans and their order, the size and the colours of each picture.
+Durations, trace ids, the port of a local server, and the position and length of bars in a picture are left out.
+Everything else must be the same: words, token counts, costs, scores, documents, the spans and their order, the size
+and the colours of each picture.
 """
 
 import re
@@ -15,30 +15,30 @@ from nbformat import NotebookNode
 Outline = list[tuple[str, list[Any]]]
 """The source of each code cell, and its outputs."""
 
-_CHANCE = [
-    (re.compile(expression), stands_for)
-    for expression, stands_for in (
+_REPLACEMENTS = [
+    (re.compile(expression), placeholder)
+    for expression, placeholder in (
         (r"\b(?:\d+ h \d+ min|\d+ min \d+ s|\d[\d,.]* (?:µs|ms|s))\b", "<time>"),
         (r"(?:trace )?\b[0-9a-f]{32}\b", "<id>"),
         (r"(?m)(?<=· )(?:trace )?[0-9a-f]+…$", "<id>"),  # cut off at the end of a line of text
         (r"127\.0\.0\.1:\d+", "<server>"),
-        (r"<time> → <time>", "<time>"),  # a difference says a time once if both traces took it
-        (r"[+−]<time>", ""),  # and nothing of how it changed
+        (r"<time> → <time>", "<time>"),  # a diff prints a time once if both traces took equally long
+        (r"[+−]<time>", ""),  # and then no change
         (r"\s+", " "),
     )
 ]
 _SECONDS = "p50 s"
-"""The heading of a column of seconds, which have two decimals there as nothing else in such a table has."""
+"""The heading of a column of seconds. In its table only seconds have two decimals."""
 
 
 def comparable(book: NotebookNode) -> Outline:
-    """The code of a notebook with what each cell put out, as far as that is not left to chance."""
+    """Returns the code of each cell with the reproducible part of its outputs."""
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
     return [(cell.source, list(map(_output, cell.outputs))) for cell in cells]
 
 
 def kinds(book: NotebookNode) -> Outline:
-    """The code of a notebook with the kinds of output of each cell."""
+    """Returns the code of each cell with the kinds of its outputs."""
     cells = [cell for cell in book.cells if cell.cell_type == "code"]
     return [
         (cell.source, [sorted(output.get("data", {output.output_type: ""})) for output in cell.outputs])
@@ -58,13 +58,13 @@ def _output(output: NotebookNode) -> Any:
 
 
 def _words(text: str) -> str:
-    for expression, stands_for in _CHANCE:
-        text = expression.sub(stands_for, text)
+    for expression, placeholder in _REPLACEMENTS:
+        text = expression.sub(placeholder, text)
     return re.sub(r"\b\d+\.\d\d\b", "<time>", text) if _SECONDS in text else text.strip()
 
 
 def _picture(svg: str) -> Any:
-    """The words of each row, which its tooltip has in full, and how big and of which colours the picture is."""
+    """Returns a picture's title, size and colours, and the words of each row, which its tooltip has in full."""
     root = ElementTree.fromstring(svg)
     rows = [_words(title.text or "") for title in _all(root, "title")]
     colours = sorted({shape.get("fill", "") for shape in _all(root, "rect")})

@@ -1,6 +1,6 @@
-"""Runs notebooks from a clean kernel, and keeps what they put out where it is not what they have.
+"""Runs notebooks from a clean kernel, and saves those whose outputs have changed.
 
-A notebook whose outputs differ only by what `comparable` leaves out is left as it is: running it changes no file.
+A notebook whose outputs differ only in what `comparable` leaves out is not saved.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from otel_callbacks.demo import corpus
 
 HERE = Path(__file__).parent
 SECONDS = 120
-"""How long a cell may take."""
+"""The time limit of a cell."""
 
-_SETTINGS = ("OTEL_", "OPENAI_", "PYTHONPATH")  # of whoever runs this, and none of the notebooks' business
+_SETTINGS = ("OTEL_", "OPENAI_", "PYTHONPATH")  # of whoever runs this; notebooks must not see them
 
 
 @cache
 def corpus_digest() -> str:
-    """Which documentation the notebooks read here: it differs from one release of Python to the next."""
+    """Returns a digest of the documentation that the notebooks read; it differs between releases of Python."""
     texts = "\0".join(doc.text for doc in corpus.load())
     return hashlib.sha256(texts.encode()).hexdigest()[:16]
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """The notebook as it is after a run in an empty folder, with the package that is beside it.
+    """Runs a notebook in an empty folder, with the package of this checkout, and returns it with its outputs.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
@@ -64,7 +64,7 @@ def main(paths: tuple[Path, ...]) -> None:
     for path in paths or sorted(HERE.glob("*.ipynb")):
         before, book = nbformat.read(path, as_version=4), execute(path)
         if before.metadata.get("corpus") == corpus_digest() and comparable(book) == comparable(before):
-            click.echo(f"{path.name}: as it was")
+            click.echo(f"{path.name}: unchanged")
             continue
         book.metadata.corpus = corpus_digest()
         nbformat.write(book, path)

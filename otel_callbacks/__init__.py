@@ -1,6 +1,7 @@
 """OpenTelemetry traces, GenAI attributes and cost for LangChain, LangGraph and LlamaIndex, from callbacks alone.
 
-Names are loaded when they are first used: importing the package pulls in neither a framework nor the SDK.
+Names are loaded on first use: importing the package imports neither a framework nor the SDK. Open `handler.py` first;
+CONTRIBUTING.md has the plan of the rooms.
 """
 
 from importlib import import_module
@@ -55,7 +56,7 @@ __all__ = [
     "workflow",
 ]
 
-# A public name must not be that of a module: once that is imported, the package's attribute is the module.
+# A public name must not equal a module's name: importing the module would replace the package's attribute.
 _HOMES = {
     "AttributionSpanProcessor": "otel_callbacks.export.attribution_processor",
     "Budget": "otel_callbacks.cost.budget",
@@ -94,9 +95,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(
-        import_module(_HOMES[name]), name
-    )  # importing `configure` bound the module
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

@@ -1,4 +1,4 @@
-"""`python -m otel_callbacks` is the `otel-callbacks` command."""
+"""Runs the `otel-callbacks` command as `python -m otel_callbacks`."""
 
 from otel_callbacks.cli import main
 

@@ -14,7 +14,7 @@ from otel_callbacks.explore.commands.view import view
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="otel-callbacks")
 def main() -> None:
-    """OpenTelemetry traces for LangChain, LangGraph and LlamaIndex."""
+    """Show, compare, check and price OpenTelemetry traces of LangChain, LangGraph and LlamaIndex."""
 
 
 main.add_command(check)

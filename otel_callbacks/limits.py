@@ -106,6 +106,14 @@ DECIMAL_DIGITS = 120
 
 # export: how much waits for a back end
 
+# Further spans are dropped and counted in `Telemetry.stats()`, events with a warning; the SDK's default.
+QUEUE_ITEMS = 2_048
+# A full batch is sent at once and the rest waits for the next; the SDK's default.
+BATCH_ITEMS = 512
+# A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
+REQUEST_BYTES = 2 * 1024 * 1024
+# Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
+METRIC_EXPORTS_WAITING = 8
 
 # explore: how much is read, kept and drawn
 
@@ -157,4 +165,15 @@ DIFF_DOCUMENTS = 3
 CELL_TRACES = 3
 
 
-# demo
+# demo: what the corpus, the local model and its server hold
+
+# Documentation is cut at the end of a line before this; a few documents then fit into any prompt.
+DEMO_DOCUMENT_CHARACTERS = 1_600
+# The least recently used stem is worked out again; a corpus has fewer words.
+DEMO_STEMS_REMEMBERED = 50_000
+# The oldest prompt is forgotten and no longer counts as cached; comparing with all of them takes time.
+DEMO_PROMPTS_REMEMBERED = 64
+# A larger request is refused with status 413; no prompt or batch of texts to embed comes near it.
+DEMO_REQUEST_BYTES = 64 * 1024 * 1024
+# A larger vector is refused with status 400; each dimension takes memory for every text.
+DEMO_VECTOR_DIMENSIONS = 4_096

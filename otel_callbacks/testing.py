@@ -1,4 +1,4 @@
-"""Telemetry in memory, for tests: the user's and our own."""
+"""`capture()`: keeps telemetry in memory, for the tests of applications and our own."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -23,25 +23,25 @@ from otel_callbacks.recording.in_charge import put_in_charge
 
 
 class CountingIds(IdGenerator):
-    """Span and trace ids 1, 2, 3 …, so that traces can be compared."""
+    """Numbers spans and traces 1, 2, 3 …, so that traces can be compared."""
 
     def __init__(self) -> None:
         self._spans, self._traces = count(1), count(1)
 
     def generate_span_id(self) -> int:
-        """The next span id."""
+        """Returns the next span id."""
         return next(self._spans)
 
     def generate_trace_id(self) -> int:
-        """The next trace id."""
+        """Returns the next trace id."""
         return next(self._traces)
 
 
 @dataclass
 class Captured:
-    """Providers to hand to a handler, and what arrived at them.
+    """The providers for a handler, and the telemetry that they received.
 
-    `providers` holds the three as keyword arguments: `OTelCallbackHandler(**captured.providers)`.
+    Pass all three providers to the handler: `OTelCallbackHandler(**captured.providers)`.
     """
 
     tracer_provider: TracerProvider
@@ -53,7 +53,7 @@ class Captured:
 
     @property
     def providers(self) -> Mapping[str, Any]:
-        """The keyword arguments of a handler."""
+        """The three providers, as keyword arguments for a handler."""
         return {
             "tracer_provider": self.tracer_provider,
             "meter_provider": self.meter_provider,
@@ -62,19 +62,19 @@ class Captured:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """The spans that have ended, in the order in which they started."""
+        """The ended spans, in the order in which they started."""
         return sorted(self._spans.get_finished_spans(), key=lambda span: span.context.span_id)
 
     @property
     def events(self) -> list[Any]:
-        """The log records that were emitted."""
+        """The emitted log records."""
         return [data.log_record for data in self._logs.get_finished_logs()]
 
     def span(self, name: str) -> ReadableSpan:
-        """The one span with this name.
+        """Returns the one span with this name.
 
         Raises:
-            LookupError: there is none, or more than one.
+            LookupError: no span has this name, or more than one.
         """
         found = [span for span in self.spans if span.name == name]
         if len(found) != 1:
@@ -82,7 +82,7 @@ class Captured:
         return found[0]
 
     def metrics(self) -> dict[str, list[Any]]:
-        """The data points of each metric by its name, as collected now."""
+        """Collects the metrics and returns the data points of each, by its name."""
         data = self._metrics.get_metrics_data()
         return {
             metric.name: list(metric.data.data_points)
@@ -92,7 +92,7 @@ class Captured:
         }
 
     def tree(self) -> str:
-        """The spans as an indented outline, one name per line, children in the order of their start."""
+        """Returns the spans as an indented outline, one name per line, children in the order of their start."""
         spans = self.spans
         known = {span.context.span_id for span in spans}
         lines: list[str] = []
@@ -108,20 +108,20 @@ class Captured:
         return "\n".join(lines)
 
     def clear(self) -> None:
-        """Forgets the spans and events so far."""
+        """Forgets the spans and events captured so far."""
         self._spans.clear()
         self._logs.clear()
 
 
 @contextmanager
 def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
-    """Gives providers that keep everything in memory, with ids that count from 1.
+    """Yields providers that keep everything in memory, with ids that count from 1.
 
-    The global providers are not touched. Operations by hand (`otel_callbacks.retrieval` and so on) go to these
-    providers for as long as the block lasts, unless a handler with other ones is at work around them.
+    The global providers stay as they are. Inside the block, operations that you trace yourself
+    (`otel_callbacks.retrieval` and so on) use these providers, unless a handler with other providers runs around them.
 
     Args:
-        sampler: decides what is recorded; by default everything.
+        sampler: decides which spans are recorded; by default all.
     """
     spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)

@@ -1,4 +1,4 @@
-"""The notebooks run from a clean kernel, offline, and put out what is committed in them."""
+"""The notebooks run offline, from a clean kernel, and produce the committed outputs."""
 
 import re
 from pathlib import Path
@@ -23,9 +23,9 @@ def test_there_are_six() -> None:
 
 
 @each_notebook
-def test_what_it_puts_out_is_what_is_committed(path: Path) -> None:
+def test_it_produces_the_committed_outputs(path: Path) -> None:
     committed = nbformat.read(path, as_version=4)
-    # With the documentation of another Python there are other answers, in the same places.
+    # The documentation of another Python release gives other answers, in the same cells.
     seen = comparable if committed.metadata.corpus == corpus_digest() else kinds
     assert seen(execute(path)) == seen(committed)
 
@@ -39,9 +39,9 @@ def test_the_model_is_changed_in_one_line(path: Path) -> None:
 
 @each_notebook
 @pytest.mark.parametrize("sanitised", [False, True])
-def test_it_is_all_there_when_it_is_converted(path: Path, sanitised: bool) -> None:
+def test_nothing_is_lost_when_it_is_converted(path: Path, sanitised: bool) -> None:
     book = nbformat.read(path, as_version=4)
-    book.cells = [cell for cell in book.cells if cell.cell_type == "code"]  # escaped prose is nbconvert's own
+    book.cells = [cell for cell in book.cells if cell.cell_type == "code"]  # nbconvert itself escapes prose
     page, _ = HTMLExporter(sanitize_html=sanitised).from_notebook_node(book)
     pictures = sum(
         "image/svg+xml" in output.get("data", ()) for cell in book.cells for output in cell.outputs
@@ -74,7 +74,7 @@ def shown(kind: str, content: str) -> nbformat.NotebookNode:
         ("model  p50 s  cost USD\nm  0.01  0.000123", "model  p50 s  cost USD\nm  12.34  0.000123"),
     ],
 )
-def test_the_clock_and_chance_change_nothing(one: str, other: str) -> None:
+def test_times_and_random_ids_do_not_matter(one: str, other: str) -> None:
     assert comparable(shown("text/html", one)) == comparable(shown("text/html", other))
 
 
@@ -90,11 +90,11 @@ def test_the_clock_and_chance_change_nothing(one: str, other: str) -> None:
         ("model  p50 s  cost USD\nm  0.01  0.000123", "model  p50 s  cost USD\nm  0.01  0.000124"),
     ],
 )
-def test_everything_else_counts(one: str, other: str) -> None:
+def test_everything_else_matters(one: str, other: str) -> None:
     assert comparable(shown("text/html", one)) != comparable(shown("text/html", other))
 
 
-def test_a_picture_is_its_words_its_size_and_its_colours() -> None:
+def test_a_picture_is_compared_by_words_size_and_colours() -> None:
     picture = comparable(shown("image/svg+xml", SVG.format(**TRACE)))
     for name, value, matters in (
         ("time", "3.4 s", False),

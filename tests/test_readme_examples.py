@@ -1,4 +1,4 @@
-"""The worked examples in the README run as they stand and leave the spans that they show."""
+"""The README's worked examples run unchanged and produce the spans that it shows."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(
 
 
 def outline(spans: list[SpanRecord], parent: str | None = None, depth: int = 0) -> str:
-    """The names of the spans, indented, in the order of their start."""
+    """Returns the names of the spans, indented, in the order of their start."""
     return "".join(
         f"{'  ' * depth}{span.name}\n{outline(spans, span.span_id, depth + 1)}"
         for span in sorted(spans, key=lambda span: span.start_ns)
@@ -38,5 +38,5 @@ def test_a_worked_example(code: str, shown: str, tmp_path: Path) -> None:
     (file,) = (tmp_path / ".otel_callbacks").iterdir()
     assert outline(list(read_jsonl(file))) == shown
     violations = {finding.message for finding in check_file(file) if finding.level == "violation"}
-    # LlamaIndex's mocks are nobody's, and no provider is made up
+    # LlamaIndex's mock model has no provider, and we do not invent one
     assert violations <= ({"gen_ai.provider.name is required"} if "MockLLM" in code else set())

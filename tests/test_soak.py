@@ -1,4 +1,4 @@
-"""The soak of `benchmarks/soak.py`, for some seconds and with fewer threads and tasks."""
+"""Runs `benchmarks/soak.py` for a few seconds, with fewer threads and tasks."""
 
 from llama_fakes import IGNORED, no_faults, untouched_settings  # noqa: F401 - fixtures
 from soak import Soak

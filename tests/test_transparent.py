@@ -1,4 +1,4 @@
-"""An application gives the same chunks, events and outputs with the handler as without; so do handlers beside it."""
+"""An application produces the same chunks, events and outputs with and without our handler; so do other handlers."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ UNIQUE = re.compile(
 
 
 def same(outcome: Any) -> str:
-    """What came out, with ids, addresses and times numbered in the order in which they appear."""
+    """Returns the outcome as text, with ids, addresses and times numbered in the order in which they appear."""
     seen: dict[str, str] = {}
     return UNIQUE.sub(lambda match: seen.setdefault(match[0], f"<{len(seen)}>"), repr(outcome))
 
@@ -56,49 +56,49 @@ def test_llama_index(shape: shapes_llama_index.Shape) -> None:
         assert captured.spans
 
 
-# --- others beside us ------------------------------------------------------------------------------------------------
+# --- other handlers beside ours --------------------------------------------------------------------------------------
 
 
 class Witness(BaseCallbackHandler):
-    """Notes what it is told; not inline, as handlers are by default."""
+    """Notes its callbacks; not inline, as is the default for handlers."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.callbacks: list[str] = []
         self._lock = threading.Lock()
 
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("on_"):
             with self._lock:
-                self.told.append(name)
+                self.callbacks.append(name)
         return super().__getattribute__(name)
 
 
 def witness() -> tuple[BaseCallbackHandler, Callable[[], list[str]]]:
     handler = Witness()
-    return handler, lambda: handler.told
+    return handler, lambda: handler.callbacks
 
 
 def langsmith() -> tuple[BaseCallbackHandler, Callable[[], list[str]]]:
-    """LangSmith's handler, with a client that keeps what it is told."""
+    """LangSmith's handler, with a client that keeps the runs reported to it."""
     client = MagicMock(spec=Client)
     made, ended = client.create_run.call_args_list, client.update_run.call_args_list
 
-    def told() -> list[str]:
+    def reported() -> list[str]:
         ends = [call.kwargs for call in ended]
         outputs = [f"{end['run_type']} {sorted(end['outputs'] or ())} {bool(end['error'])}" for end in ends]
         return [f"{call.kwargs['name']} {call.kwargs['run_type']}" for call in made] + outputs
 
-    return LangChainTracer(client=client), told
+    return LangChainTracer(client=client), reported
 
 
 @pytest.mark.parametrize("other", [witness, langsmith])
 @of_langchain
-def test_another_handler_is_told_the_same(shape: shapes_langchain.Shape, other: Any) -> None:
+def test_another_handler_gets_the_same_callbacks(shape: shapes_langchain.Shape, other: Any) -> None:
     outcomes = []
     with capture() as captured:
         for ours in ([], [OTelCallbackHandler(**captured.providers)]):
-            theirs, told = other()
+            theirs, reported = other()
             asyncio.run(shape({"callbacks": [*ours, theirs]}))
-            outcomes.append(sorted(told()))
+            outcomes.append(sorted(reported()))
         assert captured.spans
     assert outcomes[0] == outcomes[1] != []

@@ -1,4 +1,4 @@
-"""Does a trace say what the GenAI conventions and our contract want? For tests and for the terminal.
+"""Checks traces, metrics and events against the GenAI conventions and our telemetry contract.
 
     from otel_callbacks.conformance import assert_conformant
 
@@ -6,7 +6,9 @@
         run_my_chain()
         assert_conformant(exporter.get_finished_spans())
 
-Needs neither a framework nor the SDK. What is not checked stands in `otel_callbacks.conformance.check`.
+For tests and for the terminal (`otel-callbacks check`). This room imports no other room, no framework and not the
+SDK, so that it audits our telemetry independently. Open `check.py` first: it runs all rules and lists what they do
+not check.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -38,22 +40,22 @@ def assert_conformant(
     allow: Collection[str] = (),
     profiles: Iterable[str] = DEFAULT_PROFILES,
 ) -> None:
-    """Fail with the list of violations, if there are any; advice never fails.
+    """Raises an error that lists the violations, if there are any; advice never fails.
 
     Args:
         spans: Finished SDK spans (`InMemorySpanExporter.get_finished_spans()`) or OTLP JSON spans.
         allow: Names of rules whose violations are accepted, such as `"genai_span_kind_unexpected"`.
-        profiles: Additional spellings to allow; the default is what the package emits by default.
+        profiles: Additional spellings to allow; by default those that the package emits by default.
 
     Raises:
-        AssertionError: There are violations, or no span at all is a GenAI span or ours: a test that captured
-            nothing has shown nothing.
+        AssertionError: There are violations, or none of the spans is a GenAI span or ours: a test that captured
+            nothing proves nothing.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     outcome = report_spans(spans, profiles=profiles)
     if not outcome.spans_checked:
-        raise AssertionError(f"no GenAI span among the {outcome.spans_skipped} given")
-    wrong = [finding for finding in outcome.violations if finding.rule not in allow]
-    if wrong:
-        listed = "\n".join(f"  {finding}" for finding in wrong)
-        raise AssertionError(f"violations: {len(wrong)}, by {REGISTRY_VERSION}\n{listed}")
+        raise AssertionError(f"none of the {outcome.spans_skipped} spans is a GenAI span")
+    violations = [finding for finding in outcome.violations if finding.rule not in allow]
+    if violations:
+        listed = "\n".join(f"  {finding}" for finding in violations)
+        raise AssertionError(f"violations: {len(violations)}, by {REGISTRY_VERSION}\n{listed}")

@@ -1,4 +1,4 @@
-"""Rules about single attributes, the same for spans, span events, metric points and log events."""
+"""Rules for single attributes: the same for spans, span events, metric points and log events."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from otel_callbacks.conformance.registry import OPERATION, Attribute, Registry
 
 
 def check_attributes(where: str, attributes: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
-    """Every attribute is known, current, of the right type; its value is documented, its content sound."""
+    """Checks each attribute: its name is known and current, its type right, its value documented and valid."""
     for name, value in attributes.items():
         known = registry.attribute(name)
         if known is None:
@@ -22,7 +22,7 @@ def check_attributes(where: str, attributes: Mapping[str, Any], registry: Regist
 
 
 def missing(attributes: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    """Those of `names` that are absent."""
+    """Returns the `names` that are absent."""
     return [name for name in names if name not in attributes]
 
 
@@ -31,8 +31,8 @@ def _unknown(where: str, name: str, registry: Registry) -> Finding:
         message = f"{name} is deprecated: {registry.replacement(name)}"
         return violation("attribute_deprecated", where, message)
     if registry.owns(name):
-        return violation("attribute_unknown", where, f"{name} is in no registry")
-    # Outside the GenAI namespaces and ours it may be the application's own, which nobody registers.
+        return violation("attribute_unknown", where, f"{name} is not registered")
+    # In any other namespace it may be the application's own attribute, which nobody registers.
     return advice("attribute_unknown", where, f"{name} is neither in the GenAI registry nor ours")
 
 

@@ -1,17 +1,17 @@
-"""Traces, metrics and events held against the GenAI conventions and our telemetry contract.
+"""Runs all rules over traces, metrics and events, and reports what they found.
 
-The data is `registry.json` and `extensions.json` beside this module; the rules are in `attributes`, `spans`,
+The data is in `registry.json` and `extensions.json` beside this module; the rules are in `attributes`, `spans`,
 `tree` and `signals`. A span is checked when it has `gen_ai.operation.name` or comes from the scope
-`otel_callbacks`. Rules that the official check has too bear its names (`genai_...`).
+`otel_callbacks`. Rules of the official check keep its names (`genai_...`).
 
-Not checked, because a finished trace does not show it or because it is the emitter's judgement:
+Some things are not checked, because a finished trace does not show them or because the emitter decides:
 
 - whether an attribute was there when the span started (sampling), and whether `schema_url` is right
 - conditionally required attributes, except `error.type`, and `server.port` beside `server.address`
-- what one provider makes required (`aws.bedrock.guardrail.id`), refined names of skill and command tools
-- values: that a conversation id is a real one, that a workflow name is no class name, that numbers and
-  durations are right, that metrics and roll-ups add up to the spans, that content was redacted
-- the JSON Schema in `parameters` of a tool definition, the inside of tool arguments and results
+- what a single provider requires (`aws.bedrock.guardrail.id`), refined names of skill and command tools
+- values: that a conversation id is real, that a workflow name is not a class name, that numbers and durations are
+  right, that metrics and inclusive totals add up to the spans, that content was redacted
+- the JSON Schema in `parameters` of a tool definition, the contents of tool arguments and results
 - resource attributes, entities, links, span events other than exceptions and the deprecated ones
 - metrics and logs given as SDK objects, temporality, and the spans, metrics and logs of other libraries
 """
@@ -26,13 +26,13 @@ from otel_callbacks.conformance.findings import Finding, advice
 from otel_callbacks.conformance.otlp import Signals
 from otel_callbacks.conformance.registry import DEFAULT_PROFILES, Registry, load
 from otel_callbacks.conformance.signals import check_event, check_metric
-from otel_callbacks.conformance.spans import check_span, is_ours_to_check
+from otel_callbacks.conformance.spans import check_span, is_checked
 from otel_callbacks.conformance.tree import check_tree
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings, and how much was looked at; skipped is what belongs to other libraries."""
+    """The findings, and how much was checked; skipped spans belong to other libraries."""
 
     registry_version: str
     findings: tuple[Finding, ...]
@@ -48,12 +48,12 @@ class Report:
 
 
 def check_file(path: str | Path, *, profiles: Iterable[str] = DEFAULT_PROFILES) -> list[Finding]:
-    """The findings in a trace file (OTLP JSON Lines with spans, metrics or logs); empty when it conforms.
+    """Returns the findings in a trace file (OTLP JSON Lines with spans, metrics or logs); empty if it conforms.
 
-    `profiles` are the additional spellings to allow; the default is what the package emits by default.
+    `profiles` are the additional spellings to allow; by default those that the package emits by default.
 
     Raises:
-        TraceFileError: The file is not OTLP JSON Lines. A last line that was cut off is a finding instead.
+        TraceFileError: The file is not OTLP JSON Lines. A last line that is cut off is a finding instead.
         OSError: The file cannot be opened.
         ValueError: A profile is unknown.
     """
@@ -63,13 +63,13 @@ def check_file(path: str | Path, *, profiles: Iterable[str] = DEFAULT_PROFILES) 
 def check_spans(
     spans: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
 ) -> list[Finding]:
-    """The findings in spans: finished SDK spans, or mappings in the shape of an OTLP JSON span.
+    """Returns the findings in spans: finished SDK spans, or mappings in the shape of an OTLP JSON span.
 
     The attributes of a mapping may be plain (`{"gen_ai.request.model": "gpt-4o"}`); its `"scope"` is the name
     of the instrumentation scope.
 
     Raises:
-        TypeError: Something in `spans` is neither.
+        TypeError: One of the `spans` is neither.
         ValueError: A profile is unknown.
     """
     return list(report_spans(spans, profiles=profiles).findings)
@@ -78,15 +78,15 @@ def check_spans(
 def report_spans(
     spans: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
 ) -> Report:
-    """As `check_spans`, with how many spans were checked and skipped."""
+    """Checks spans as `check_spans` does; also reports how many were checked and skipped."""
     return _check(Signals(spans=[_span(source) for source in spans]), load(tuple(profiles)))
 
 
 def report(paths: Iterable[str | Path], *, profiles: Iterable[str] = DEFAULT_PROFILES) -> Report:
-    """All files checked as one body of telemetry, so that a parent may be in another process's file.
+    """Checks several files as one, so that a parent may be in another process's file.
 
     Raises:
-        TraceFileError, OSError, ValueError: As `check_file`.
+        TraceFileError, OSError, ValueError: As for `check_file`.
     """
     registry = load(tuple(profiles))
     return _check(otlp.read(paths), registry)
@@ -100,20 +100,20 @@ def _span(source: Any) -> otlp.Span:
 
 
 def _check(signals: Signals, registry: Registry) -> Report:
-    checked = [span for span in signals.spans if is_ours_to_check(span)]
-    metrics = [breaches for m in signals.metrics if (breaches := check_metric(m, registry)) is not None]
-    events = [breaches for log in signals.logs if (breaches := check_event(log, registry)) is not None]
+    checked = [span for span in signals.spans if is_checked(span)]
+    metrics = [found for metric in signals.metrics if (found := check_metric(metric, registry)) is not None]
+    events = [found for log in signals.logs if (found := check_event(log, registry)) is not None]
     findings = [
-        advice("file_torn", path, "the last line is cut off and was left out") for path in signals.torn
+        advice("file_torn", path, "the last line is cut off and was ignored") for path in signals.cut_off
     ]
     for span in checked:
         findings += check_span(span, registry)
     findings += check_tree(signals.spans, checked)
-    for breaches in [*metrics, *events]:
-        findings += breaches
+    for found in [*metrics, *events]:
+        findings += found
     return Report(
         registry_version=registry.version,
-        findings=tuple(dict.fromkeys(findings)),  # one attribute on a hundred points is one finding
+        findings=tuple(dict.fromkeys(findings)),  # the same attribute on a hundred points is one finding
         spans_checked=len(checked),
         spans_skipped=len(signals.spans) - len(checked),
         metrics_checked=len(metrics),

@@ -1,4 +1,4 @@
-"""The `check` command: trace files against the conventions, for the terminal and for CI."""
+"""The `check` command: checks trace files against the conventions, for the terminal and for CI."""
 
 import json
 from itertools import groupby
@@ -17,8 +17,10 @@ class _UnreadableError(click.ClickException):
 
 @click.command("check")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--advice/--no-advice", default=True, help="Show what is recommended but not required.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--advice/--no-advice", default=True, help="Also show what is recommended but not required.")
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 @click.option(
     "--profile",
     "profiles",
@@ -26,26 +28,26 @@ class _UnreadableError(click.ClickException):
     multiple=True,
     default=DEFAULT_PROFILES,
     show_default=True,
-    help="Additional spellings to allow; repeatable.",
+    help="Additional spellings to allow. Can be given several times.",
 )
-def check(files: tuple[str, ...], advice: bool, form: str, profiles: tuple[str, ...]) -> None:
+def check(files: tuple[str, ...], advice: bool, output_format: str, profiles: tuple[str, ...]) -> None:
     """Check trace files (OTLP JSON Lines), or folders of them, against the OpenTelemetry GenAI conventions.
 
-    Several files are checked as one: a parent may be in another process's file. The exit status is 0 when
-    nothing is violated, 1 when something is, 2 when a file cannot be read.
+    Several files are checked as one, because a parent may be in another process's file. The exit status is 0
+    without violations, 1 with violations, and 2 when a file cannot be read.
     """
     try:
         outcome = report(files, profiles=[name for name in profiles if name != "none"])
     except (OSError, TraceFileError) as exc:
         raise _UnreadableError(str(exc)) from exc
     shown = outcome.findings if advice else tuple(outcome.violations)
-    click.echo(_as_json(outcome, shown) if form == "json" else _as_text(outcome, shown))
+    click.echo(_as_json(outcome, shown) if output_format == "json" else _as_text(outcome, shown))
     if outcome.violations:
         raise SystemExit(1)
 
 
 def _by_rule(findings: tuple[Finding, ...]) -> list[tuple[str, str, list[Finding]]]:
-    """The findings as (level, rule, findings), violations first, the most frequent rule first."""
+    """Groups the findings as (level, rule, findings): violations first, then the most frequent rule first."""
 
     def key(finding: Finding) -> tuple[bool, str]:
         return finding.level == "advice", finding.rule

@@ -1,4 +1,4 @@
-"""What a check says: one finding per breach."""
+"""`Finding`: one violation of a rule, or one piece of advice."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +8,11 @@ Level = Literal["violation", "advice"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One breach of one rule.
+    """What one rule found in one place.
 
     `span` names the place: a span as `chat gpt-4o [00f067aa0ba902b7]`, else a metric, an event or a file.
-    A "violation" contradicts the conventions or our telemetry contract; "advice" is what the conventions
-    recommend, or what cannot be judged from the trace alone.
+    A "violation" contradicts the conventions or our telemetry contract. "advice" is something that the conventions
+    recommend, or that cannot be judged from the trace alone.
     """
 
     rule: str
@@ -25,10 +25,10 @@ class Finding:
 
 
 def violation(rule: str, span: str, message: str) -> Finding:
-    """A finding that makes the check fail."""
+    """Makes a finding that fails the check."""
     return Finding(rule, span, message, "violation")
 
 
 def advice(rule: str, span: str, message: str) -> Finding:
-    """A finding that does not make the check fail."""
+    """Makes a finding that does not fail the check."""
     return Finding(rule, span, message, "advice")

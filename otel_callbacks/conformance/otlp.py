@@ -1,10 +1,10 @@
-"""OTLP JSON and finished SDK spans, decoded into the plain values that the rules look at.
+"""Decodes OTLP JSON and finished SDK spans into the plain values that the rules check.
 
-A trace file is the collector's file format: one `{"resourceSpans": [...]}`, `{"resourceMetrics": [...]}` or
+A trace file is in the collector's file format: one `{"resourceSpans": [...]}`, `{"resourceMetrics": [...]}` or
 `{"resourceLogs": [...]}` per line; ids in hex, times in nanoseconds since 1970, enums as numbers or names.
 
-`otel_callbacks.explore` reads such files too, spans only and leniently. An auditor that shared its decoder with what
-it audits would be blind to that decoder's faults, and would forgive what a rule has to see.
+`otel_callbacks.explore` also reads such files, but only spans, and leniently. An auditor needs a decoder of its own:
+a shared one would hide its own faults, and forgive what a rule must see.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A finished span; `kind` as "client", `status` as "error", times in nanoseconds, ids in hex."""
+    """A finished span; `kind` such as "client", `status` such as "error", times in nanoseconds, ids in hex."""
 
     name: str
     kind: str
@@ -57,7 +57,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One data point: its attributes, and its buckets (histogram) or value type "int"/"double" (counter)."""
+    """One data point: its attributes, and its buckets (histogram) or value type "int" or "double" (counter)."""
 
     attributes: Attributes
     bounds: tuple[float, ...] | None = None
@@ -79,7 +79,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log record; an event when it has a name."""
+    """A log record; one with a name is an event."""
 
     event_name: str
     severity: int
@@ -89,23 +89,23 @@ class Log:
 
 @dataclass(slots=True)
 class Signals:
-    """Everything that was in one or several files; `torn` lists files whose last line was cut off."""
+    """Everything in one or several files; `cut_off` lists the files whose last line is incomplete."""
 
     spans: list[Span] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
-    torn: list[str] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
 
 
 def read(paths: Iterable[str | Path]) -> Signals:
-    """Decode trace files into one set of signals: a trace may be spread over several processes' files.
+    """Decodes trace files into one set of signals, because a trace may span several processes' files.
 
     A path is a `.jsonl` file, a `.jsonl.gz` file, or a folder of both.
 
     Raises:
-        TraceFileError: A line is not JSON, or JSON but not OTLP. Only the last line may be cut off, which is
-            what a killed process leaves behind.
-        OSError: A file cannot be opened, or a folder has none.
+        TraceFileError: A line is not JSON, or JSON but not OTLP. Only the last line may be cut off, as a killed
+            process leaves it.
+        OSError: A file cannot be opened, or a folder holds no trace file.
     """
     signals = Signals()
     for path in map(Path, paths):
@@ -117,7 +117,7 @@ def read(paths: Iterable[str | Path]) -> Signals:
 def _files_in(folder: Path) -> list[Path]:
     found = sorted((*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")))
     if not found:
-        raise FileNotFoundError(f"{folder}: no .jsonl file in it")
+        raise FileNotFoundError(f"{folder}: no .jsonl file in this folder")
     return found
 
 
@@ -135,7 +135,7 @@ def _read_file(path: Path, signals: Signals) -> None:
             _decode_line(json.loads(line), signals)
         except json.JSONDecodeError as exc:
             if index and index == len(lines) - 1 and not text.endswith("\n"):
-                signals.torn.append(str(path))
+                signals.cut_off.append(str(path))
                 return
             raise TraceFileError(f"{path} line {number}: not JSON: {exc}") from exc
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as exc:
@@ -146,7 +146,7 @@ def _read_file(path: Path, signals: Signals) -> None:
 def _decode_line(line: Json, signals: Signals) -> None:
     # An export of nothing is an empty object.
     if line and not {"resourceSpans", "resourceMetrics", "resourceLogs"} & line.keys():
-        raise ValueError("none of resourceSpans, resourceMetrics, resourceLogs in it")
+        raise ValueError("it has none of resourceSpans, resourceMetrics, resourceLogs")
     for scope, items in _scopes(line, "resourceSpans", "scopeSpans", "spans"):
         signals.spans += (span(item, scope) for item in items)
     for _, items in _scopes(line, "resourceMetrics", "scopeMetrics", "metrics"):
@@ -162,12 +162,12 @@ def _scopes(line: Json, resources: str, scopes: str, items: str) -> Iterator[tup
 
 
 def span(source: Any, scope: str | None = None) -> Span:
-    """A span from an OTLP JSON span object, or from a finished SDK span by duck typing.
+    """Decodes an OTLP JSON span object, or anything with the attributes of a finished SDK span.
 
     The attributes of a mapping may be OTLP (`[{"key": ..., "value": ...}]`) or plain (`{"key": value}`).
 
     Raises:
-        KeyError, TypeError, ValueError, AttributeError: It is neither.
+        KeyError, TypeError, ValueError, AttributeError: `source` is neither.
     """
     return _otlp_span(source, scope) if isinstance(source, Mapping) else _sdk_span(source)
 
@@ -208,7 +208,7 @@ def _sdk_span(source: Any) -> Span:
     )
 
 
-_DATA = {
+_INSTRUMENTS = {
     "gauge": "gauge",
     "histogram": "histogram",
     "exponentialHistogram": "exponential_histogram",
@@ -221,8 +221,8 @@ def _metric(source: Json) -> Metric:
         data = source["sum"]
         instrument = "counter" if data.get("isMonotonic") else "updowncounter"
     else:
-        key = next((key for key in _DATA if key in source), "data")
-        data, instrument = source[key], _DATA[key]
+        key = next((key for key in _INSTRUMENTS if key in source), "data")
+        data, instrument = source[key], _INSTRUMENTS[key]
     points = tuple(map(_point, data.get("dataPoints", ())))
     return Metric(_text(source, "name"), source.get("unit", ""), instrument, points)
 
@@ -240,7 +240,7 @@ def _log(source: Json) -> Log:
     attributes = _attributes(source.get("attributes", ()))
     severity = source.get("severityNumber", 0)
     return Log(
-        # Before OTLP 1.5 the name of an event travelled as an attribute.
+        # Before OTLP 1.5 the name of an event was an attribute.
         event_name=str(source.get("eventName") or attributes.get("event.name", "")),
         severity=_severity(severity) if isinstance(severity, str) else int(severity),
         has_body=bool(source.get("body")),
@@ -249,7 +249,7 @@ def _log(source: Json) -> Log:
 
 
 def _severity(name: str) -> int:
-    """`SEVERITY_NUMBER_DEBUG2` as 6: four numbers for each of the six names."""
+    """Returns the number of a severity name: four numbers for each of six names; `SEVERITY_NUMBER_DEBUG2` is 6."""
     short = name.removeprefix("SEVERITY_NUMBER_")
     if short.isdigit() or short == "UNSPECIFIED":
         return int(short) if short.isdigit() else 0
@@ -258,7 +258,7 @@ def _severity(name: str) -> int:
 
 
 def _enum(value: int | str, prefix: str, names: tuple[str, ...]) -> str:
-    """An enum as its lower-case name; protobuf's JSON allows the number, also as text, and the name."""
+    """Returns an enum's name in lower case; protobuf's JSON allows the name and the number, also as a string."""
     if isinstance(value, str) and not value.isdigit():
         return names[names.index(value.removeprefix(prefix).lower())]
     return names[int(value)]
@@ -277,12 +277,12 @@ def _attributes(source: Any) -> dict[str, Any]:
 def _text(source: Json, key: str) -> str:
     value = source[key]
     if not isinstance(value, str):
-        raise TypeError(f"{key} is {value!r:.80}, not text")
+        raise TypeError(f"{key} is {value!r:.80}, not a string")
     return value
 
 
 def _value(source: Json) -> Any:
-    """An OTLP AnyValue as the plain value it stands for; an empty one is None."""
+    """Returns the plain value of an OTLP AnyValue; None for an empty one."""
     if not source:
         return None
     ((kind, value),) = source.items()
@@ -292,8 +292,8 @@ def _value(source: Json) -> Any:
 _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "stringValue": str,
     "boolValue": bool,
-    "intValue": int,  # 64-bit integers are text in protobuf's JSON
-    "doubleValue": float,  # as are NaN and Infinity; and a whole number has no decimal point
+    "intValue": int,  # protobuf's JSON writes 64-bit integers as strings
+    "doubleValue": float,  # and NaN and Infinity; it writes whole numbers without a decimal point
     "bytesValue": base64.b64decode,
     "arrayValue": lambda value: [_value(item) for item in value.get("values", ())],
     "kvlistValue": lambda value: _attributes(value.get("values", ())),

@@ -1,4 +1,4 @@
-"""The conventions as data: `registry.json` (theirs), `extensions.json` (ours), read into typed tables.
+"""Reads the conventions (`registry.json`) and our own names (`extensions.json`) into typed tables.
 
 `registry.json` holds the GenAI conventions at the version it names, reduced to what a check needs, with the
 name, kind and presence rules of `open-telemetry/semantic-conventions-conformance`. `extensions.json` holds
@@ -18,7 +18,7 @@ OPERATION = "gen_ai.operation.name"
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute: its type, the values documented for it, and the totals it is a part of."""
+    """An attribute: its type, its documented values, and the totals that include it."""
 
     type: str
     enum: tuple[str, ...] = ()
@@ -28,10 +28,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class SpanType:
-    """What a span of one type is called, which kind it has and what it carries.
+    """The name, kind and attributes of one type of span.
 
-    The name is the values of the `name_from` attributes that are present, joined by a blank.
-    `kinds_tolerated` are allowed by the text of the conventions but flagged by the official check.
+    A span's name joins the values of those `name_from` attributes that it has, with spaces between them.
+    The text of the conventions allows the `kinds_tolerated`, but the official check flags them.
     """
 
     operations: tuple[str, ...]
@@ -45,13 +45,13 @@ class SpanType:
 
     @property
     def declared(self) -> frozenset[str]:
-        """Every attribute the conventions list for this type."""
+        """Every attribute that the conventions list for this type."""
         return frozenset(self.required + self.expected + self.optional)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricType:
-    """An instrument: kind, unit, value type ("int" or "double"), buckets and its exact attribute set."""
+    """An instrument: its kind, unit, value type ("int" or "double"), buckets and exact set of attributes."""
 
     instrument: str
     unit: str
@@ -60,12 +60,12 @@ class MetricType:
     optional: tuple[str, ...]
     buckets: str | None = None
     not_for_operations: tuple[str, ...] = ()
-    labels: bool = False  # carries the attribution labels the application chose
+    labels: bool = False  # carries the application's attribution labels
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """A log event. `attributes_of` names the span type whose attributes it may carry, "*" for any."""
+    """A log event; it may carry the attributes of the span type named by `attributes_of` ("*" for any type)."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -95,49 +95,53 @@ class Registry:
     schemas: Mapping[str, Any] = field(repr=False)
 
     def attribute(self, name: str) -> Attribute | None:
-        """The attribute called `name`, a member of an open prefix such as `app.` included."""
+        """Returns the attribute `name`, also if only its prefix is registered (`app.`); None if neither is."""
         known = self.attributes.get(name)
         return known or next((a for prefix, a in self.prefixes.items() if name.startswith(prefix)), None)
 
     def owns(self, name: str) -> bool:
-        """Whether `name` lies in a namespace where nothing but the registered names may appear."""
+        """Tells whether `name` is in a namespace that allows only registered names."""
         return name.partition(".")[0] in self.namespaces
 
     def replacement(self, name: str) -> str:
-        """What to write instead of the deprecated `name`, as a phrase for a message."""
+        """Returns what replaces the deprecated `name`, as a phrase for a message."""
         new = self.deprecated[name]
         names = [new] if isinstance(new, str) else new
         return f"use {', '.join(names)}" if names else "nothing replaces it"
 
 
 def profile_names() -> tuple[str, ...]:
-    """The profiles whose spellings can be allowed."""
+    """Returns the profiles whose spellings can be allowed."""
     return tuple(_read("extensions.json")["profiles"])
 
 
 @lru_cache
 def load(profiles: tuple[str, ...] = DEFAULT_PROFILES) -> Registry:
-    """The registry with our extensions and the spellings of `profiles`; `ValueError` for an unknown one."""
+    """Returns the registry with our extensions and the spellings of `profiles`.
+
+    Raises:
+        ValueError: a profile is unknown.
+    """
     base, ours = _read("registry.json"), _read("extensions.json")
     if unknown := set(profiles) - set(ours["profiles"]):
         raise ValueError(
             f"unknown profile {', '.join(sorted(unknown))}; known: {', '.join(ours['profiles'])}"
         )
     layers = [base, ours, *(ours["profiles"][name] for name in profiles)]
-    attributes = {name: _attribute(a) for name, a in _union(layers, "attributes").items()}
+    attributes = {name: _attribute(a) for name, a in _merged(layers, "attributes").items()}
     return Registry(
         version=base["version"],
         namespaces=frozenset(base["namespaces"] + ours["namespaces"]),
         attributes=attributes,
-        prefixes={prefix: _attribute(a) for prefix, a in _union(layers, "prefixes").items()},
+        prefixes={prefix: _attribute(a) for prefix, a in _merged(layers, "prefixes").items()},
         anywhere=frozenset(ours["anywhere"]),
         deprecated=base["deprecated"],
         deprecated_values=base["deprecated_values"],
         expected_together=base["expected_together"],
         inferred_operations=base["inferred_operations"],
         operations=frozenset(attributes[OPERATION].enum) | frozenset(ours["operations"]),
-        spans={name: SpanType(**_tuples(s)) for name, s in _union_spans(layers).items()},
-        metrics={name: MetricType(**_tuples(m)) for name, m in _union(layers, "metrics").items()},
+        spans={name: SpanType(**_tuples(s)) for name, s in _merged_spans(layers).items()},
+        metrics={name: MetricType(**_tuples(m)) for name, m in _merged(layers, "metrics").items()},
         buckets={name: tuple(bounds) for name, bounds in base["buckets"].items()},
         events={name: EventType(**_tuples(e)) for name, e in base["events"].items()},
         schemas=base["message_schemas"],
@@ -151,13 +155,13 @@ def _read(name: str) -> dict[str, Any]:
     return table
 
 
-def _union(layers: Iterable[Mapping[str, Any]], table: str) -> dict[str, Any]:
-    """The tables of all layers in one; a later layer replaces the entry of an earlier one."""
+def _merged(layers: Iterable[Mapping[str, Any]], table: str) -> dict[str, Any]:
+    """Merges the tables of all layers; the entries of a later layer replace those of an earlier one."""
     return {name: entry for layer in layers for name, entry in layer.get(table, {}).items()}
 
 
-def _union_spans(layers: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """As `_union`, but a layer may also just add optional attributes to a span type of an earlier one."""
+def _merged_spans(layers: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Merges as `_merged` does, but a layer may also add optional attributes to an earlier layer's span type."""
     spans: dict[str, dict[str, Any]] = {}
     for layer in layers:
         for name, entry in layer.get("spans", {}).items():
@@ -171,5 +175,5 @@ def _attribute(entry: str | Mapping[str, Any]) -> Attribute:
 
 
 def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON lists as tuples, so that what is cached for everyone cannot be changed by anyone."""
+    """Turns JSON lists into tuples, so that nobody can change the cached registry."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

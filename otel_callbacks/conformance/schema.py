@@ -1,7 +1,7 @@
-"""A validator for the part of JSON Schema that the message schemas use.
+"""Validates values against the part of JSON Schema that the message schemas use.
 
-Keywords: `$ref` (local), `allOf`, `if`/`then`, `const`, `type`, `required`, `properties`, `items`. Tuples
-count as arrays, because that is how the SDK keeps a list. A test holds it against the `jsonschema` package.
+Keywords: `$ref` (local), `allOf`, `if`/`then`, `const`, `type`, `required`, `properties`, `items`. Tuples count as
+arrays, because the SDK stores lists as tuples. A test compares this validator with the `jsonschema` package.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,9 +20,9 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def errors(value: Any, schema: Schema, root: Schema, path: str = "$") -> Iterator[str]:
-    """What is wrong with `value`, as phrases such as `$[0].parts is missing`; nothing when it matches.
+    """Yields what is wrong with `value`, in phrases such as `$[0].parts is missing`; nothing if it matches.
 
-    `root` holds the `$defs` that a `$ref` points into.
+    `root` holds the `$defs` that a `$ref` points to.
     """
     if "$ref" in schema:
         yield from errors(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, path)

@@ -1,4 +1,4 @@
-"""Rules about metrics and log events."""
+"""Rules for metrics and log events."""
 
 from collections.abc import Iterator
 
@@ -7,26 +7,26 @@ from otel_callbacks.conformance.findings import Finding, violation
 from otel_callbacks.conformance.otlp import Log, Metric, Point
 from otel_callbacks.conformance.registry import OPERATION, EventType, MetricType, Registry
 
-# An attribution label is bounded by us; these two cannot be.
+# The cost room bounds the values of attribution labels, but a user's or session's id has no bound.
 _UNBOUNDED_LABELS = ("user.id", "session.id", "app.user_id", "app.session_id")
 
 
 def check_metric(metric: Metric, registry: Registry) -> Iterator[Finding] | None:
-    """The breaches of a metric, or None when it is another library's and nothing is known about it."""
+    """Returns the findings for a metric; None if it belongs to another library and is not checked."""
     if known := registry.metrics.get(metric.name):
-        return _known_metric(metric, known, registry)
+        return _check_known_metric(metric, known, registry)
     if metric.name in registry.deprecated:
         message = f"deprecated: {registry.replacement(metric.name)}"
         return iter([violation("metric_deprecated", metric.name, message)])
     if registry.owns(metric.name):
-        return iter([violation("metric_unknown", metric.name, "this metric is in no registry")])
+        return iter([violation("metric_unknown", metric.name, "this metric is not registered")])
     return None
 
 
-def _known_metric(metric: Metric, known: MetricType, registry: Registry) -> Iterator[Finding]:
+def _check_known_metric(metric: Metric, known: MetricType, registry: Registry) -> Iterator[Finding]:
     if metric.unit != known.unit:
         yield violation("metric_unit", metric.name, f"unit is {metric.unit!r}, expected {known.unit!r}")
-    # A view may turn any histogram into an exponential one, which has no boundaries of ours to compare.
+    # A view may turn any histogram into an exponential one, which has no boundaries to compare.
     if metric.instrument.removeprefix("exponential_") != known.instrument:
         message = f"instrument is {metric.instrument}, expected {known.instrument}"
         yield violation("metric_instrument", metric.name, message)
@@ -59,23 +59,23 @@ def _may_carry(known: MetricType, name: str) -> bool:
 
 
 def check_event(log: Log, registry: Registry) -> Iterator[Finding] | None:
-    """The breaches of a log event, or None when it is not an event of the GenAI conventions."""
+    """Returns the findings for a log event; None if it is not an event of the GenAI conventions."""
     name = log.event_name
     if known := registry.events.get(name):
-        return _known_event(log, known, registry)
+        return _check_known_event(log, known, registry)
     if name in registry.deprecated:
         return iter([violation("event_deprecated", name, f"deprecated: {registry.replacement(name)}")])
     if name and registry.owns(name):
-        return iter([violation("event_unknown", name, "this event is in no registry")])
+        return iter([violation("event_unknown", name, "this event is not registered")])
     return None
 
 
-def _known_event(log: Log, known: EventType, registry: Registry) -> Iterator[Finding]:
+def _check_known_event(log: Log, known: EventType, registry: Registry) -> Iterator[Finding]:
     where = log.event_name
     if known.severity is not None and log.severity != known.severity:
         yield violation("event_severity", where, f"severity is {log.severity}, expected {known.severity}")
     if log.has_body:
-        yield violation("event_body", where, "has a body; everything belongs into its attributes")
+        yield violation("event_body", where, "it has a body; everything belongs in its attributes")
     for name in missing(log.attributes, known.required):
         yield violation("event_attributes", where, f"{name} is required")
     if known.any_of and not log.attributes.keys() & set(known.any_of):

@@ -1,4 +1,4 @@
-"""Rules about one span: its kind, its name, what it carries, its status and its times."""
+"""Rules for a single span: its kind, name, attributes, status, times and ids."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ _COST = "gen_ai.usage.cost_usd"
 _UNPRICED_REASON = "otel_callbacks.cost.unpriced_reason"
 
 
-def is_ours_to_check(span: Span) -> bool:
-    """Whether the span describes a GenAI operation or was made by us; any other library's span is skipped."""
+def is_checked(span: Span) -> bool:
+    """Tells whether the span describes a GenAI operation or is ours; spans of other libraries are skipped."""
     return OPERATION in span.attributes or span.scope == SCOPE
 
 
 def check_span(span: Span, registry: Registry) -> Iterator[Finding]:
-    """All rules that need nothing but the span itself."""
+    """Applies all rules that need nothing but the span itself."""
     where = str(span)
     yield from check_attributes(where, span.attributes, registry)
     yield from _check_status(span)
@@ -42,7 +42,7 @@ def check_span(span: Span, registry: Registry) -> Iterator[Finding]:
 
 
 def _type_of(span: Span, registry: Registry) -> SpanType | None:
-    """The span type of the operation; of several, the one whose kind fits, else the first."""
+    """Returns the span type of the operation; of several, the one with a matching kind, else the first."""
     operation = span.attributes[OPERATION]
     candidates = [
         span_type
@@ -50,8 +50,8 @@ def _type_of(span: Span, registry: Registry) -> SpanType | None:
         # An MCP span type shares its operation with execute_tool; only the MCP method tells them apart.
         if operation in span_type.operations and span_type.name_from[0] in span.attributes
     ]
-    fitting = [candidate for candidate in candidates if span.kind in candidate.kinds]
-    return next(iter(fitting or candidates), None)
+    matching = [candidate for candidate in candidates if span.kind in candidate.kinds]
+    return next(iter(matching or candidates), None)
 
 
 def _check_kind(span: Span, span_type: SpanType) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def _check_kind(span: Span, span_type: SpanType) -> Iterator[Finding]:
         return
     message = f"kind is {span.kind.upper()}, expected {' or '.join(span_type.kinds).upper()}"
     if span.kind in span_type.kinds_tolerated:
-        # The text allows it for a model in the same process, the official check flags it all the same.
+        # The text allows it for a model in the same process, but the official check flags it.
         yield advice("genai_span_kind_unexpected", str(span), message)
     else:
         yield violation("genai_span_kind_unexpected", str(span), message)
@@ -97,7 +97,7 @@ def _check_declared(span: Span, span_type: SpanType, registry: Registry) -> Iter
 
 
 def _check_step(span: Span, registry: Registry) -> Iterator[Finding]:
-    """A span of ours without an operation is a step: internal, without usage, not to be mistaken for one."""
+    """Checks a span without an operation, a step: it is internal, has no usage and looks like no operation."""
     where = str(span)
     if span.kind != "internal":
         yield violation("step_kind", where, f"kind is {span.kind.upper()}, expected INTERNAL")
@@ -112,7 +112,7 @@ def _check_step(span: Span, registry: Registry) -> Iterator[Finding]:
 def _check_status(span: Span) -> Iterator[Finding]:
     where, failed, typed = str(span), span.status == "error", "error.type" in span.attributes
     if span.status == "ok":
-        message = "status is OK, which is for the application to set"
+        message = "status is OK, which only the application may set"
         yield violation("span_status_ok_set_by_instrumentation", where, message)
     if failed and not typed:
         yield violation("error_type_missing_on_error", where, "status is ERROR, error.type is missing")
@@ -129,7 +129,7 @@ def _check_time(span: Span) -> Iterator[Finding]:
 
 
 def _check_ids(span: Span) -> Iterator[Finding]:
-    """Protobuf's own JSON writes ids in base64, the usual way to get a file that no reader can join."""
+    """Checks that ids are hex digits: protobuf's own JSON writes base64, and then no reader can join spans."""
     for name, value, length in (
         ("trace id", span.trace_id, 32),
         ("span id", span.span_id, 16),
@@ -142,7 +142,9 @@ def _check_ids(span: Span) -> Iterator[Finding]:
 def _check_cost(span: Span) -> Iterator[Finding]:
     where, attributes = str(span), span.attributes
     if "gen_ai.usage.cost" in attributes and "gen_ai.usage.cost.amount" in attributes:
-        message = "gen_ai.usage.cost and gen_ai.usage.cost.amount: a back end that reads both counts twice"
+        message = (
+            "gen_ai.usage.cost and gen_ai.usage.cost.amount: a back end that reads both counts the cost twice"
+        )
         yield violation("cost_attribute_conflict", where, message)
     status, priced = attributes.get(_COST_STATUS), _COST in attributes
     if status in ("priced", "reported") and not priced:

@@ -1,4 +1,4 @@
-"""Rules that need the whole tree: parents, exceptions told twice, usage counted twice."""
+"""Rules that need the whole tree: missing parents, exceptions recorded twice, usage counted twice."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,23 +12,23 @@ _Key = tuple[str, str]
 
 
 def check_tree(spans: Iterable[Span], checked: Iterable[Span]) -> Iterator[Finding]:
-    """The tree rules for the spans in `checked`; `spans` are all spans, those of other libraries included."""
-    all_spans, wanted = list(spans), list(checked)
+    """Applies the tree rules to the spans in `checked`; `spans` also holds those of other libraries."""
+    all_spans, checked_spans = list(spans), list(checked)
     tree = {(span.trace_id, span.span_id): span for span in all_spans}
-    wanted_keys = {(span.trace_id, span.span_id) for span in wanted}
+    checked_keys = {(span.trace_id, span.span_id) for span in checked_spans}
     counts = Counter((span.trace_id, span.span_id) for span in all_spans)
-    for span in wanted:
+    for span in checked_spans:
         if counts[span.trace_id, span.span_id] > 1:
             yield violation("span_id_duplicate", str(span), "another span has the same id")
         if span.parent_id and (span.trace_id, span.parent_id) not in tree:
             yield advice("parent_missing", str(span), f"remote or missing parent {span.parent_id}")
-        ancestors = [a for a in _ancestors(span, tree) if (a.trace_id, a.span_id) in wanted_keys]
+        ancestors = [a for a in _ancestors(span, tree) if (a.trace_id, a.span_id) in checked_keys]
         yield from _check_exceptions(span, ancestors)
         yield from _check_usage(span, ancestors)
 
 
 def _ancestors(span: Span, tree: dict[_Key, Span]) -> Iterator[Span]:
-    """The ancestors from the parent up. A broken file may hold a circle, which is walked once."""
+    """Yields the ancestors from the parent up; walks a circle, which a broken file may hold, only once."""
     seen = {span.span_id}
     while span.parent_id and span.parent_id not in seen:
         seen.add(span.parent_id)
@@ -40,7 +40,7 @@ def _ancestors(span: Span, tree: dict[_Key, Span]) -> Iterator[Span]:
 
 
 def _check_exceptions(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
-    """An exception is recorded once, where it arose; an equal one further up is the same, passing through."""
+    """Checks that an exception is recorded only where it arose; an equal one further up is the same one."""
     own = _exceptions(span)
     for exception, count in Counter(own).items():
         if count > 1:
@@ -62,12 +62,14 @@ def _exceptions(span: Span) -> list[tuple[str, str]]:
 
 
 def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
-    """A naive sum over a trace must be right, so only an agent may repeat what its model calls used."""
+    """Checks that a plain sum over a trace is right: only an agent may repeat what its model calls used."""
     if not _has_tokens(span) or span.attributes.get(OPERATION) == "invoke_agent":
         return
     for ancestor in ancestors:
         if _has_tokens(ancestor) and ancestor.attributes.get(OPERATION) != "invoke_agent":
-            yield violation("usage_counted_twice", str(ancestor), f"token usage, and so has {span} below it")
+            yield violation(
+                "usage_counted_twice", str(ancestor), f"it has token usage, and so has {span} below it"
+            )
 
 
 def _has_tokens(span: Span) -> bool:

@@ -1,4 +1,4 @@
-"""The `demo` command: real applications, traced, against a model that runs right here."""
+"""The `demo` command: runs real applications against a local model and shows their traces."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.explore import SpanRecord
 from otel_callbacks.explore.commands.terminal import width
 
-Jobs = Mapping[str, Callable[[], str]]
+Jobs = Mapping[str, Callable[[], str]]  # by name; each returns its answer
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
 
 
 @contextmanager
 def _langchain(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator[Jobs]:
-    """The jobs in LangChain, which are handed the handler."""
+    """Yields the LangChain jobs; each call gets the handler."""
     from otel_callbacks.demo import langchain_runs
     from otel_callbacks.langchain import OTelCallbackHandler, trace_embeddings, trace_retriever
 
@@ -40,14 +40,14 @@ def _langchain(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator
 
 @contextmanager
 def _llama_index(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterator[Jobs]:
-    """The jobs in LlamaIndex, which find the handler in the settings."""
+    """Yields the LlamaIndex jobs, which find the handler in the settings."""
     from llama_index.core import Settings
     from llama_index.core.callbacks import CallbackManager
 
     from otel_callbacks.demo import llama_index_runs
     from otel_callbacks.llama_index import OTelCallbackHandler
 
-    # Before the handler is there, so that the first trace shown is of the first job.
+    # Indexes before the handler is set, so that the first trace shown is the first job's.
     index = llama_index_runs.index(corpus, llama_index_runs.embedding_model(endpoint), docs)
     before = Settings.callback_manager
     Settings.callback_manager = CallbackManager([OTelCallbackHandler(prices=PRICES)])
@@ -58,10 +58,10 @@ def _llama_index(endpoint: Endpoint, corpus: Sequence[Doc], docs: int) -> Iterat
 
 
 PRICES = {"prices": {CHAT_MODEL: {"input": 0.15, "output": 0.60}}, "version": "demo"}
-"""USD per million tokens of the local chat model. The embedding model is left without a price, to show what then is."""
+"""USD per million tokens of the local chat model. The embedding model has no price, to show an unpriced call."""
 
 TENANTS = ("acme", "globex")
-"""Whom the jobs are done for, in turn."""
+"""The tenants that take turns to pay for the jobs."""
 
 _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
     "langchain": ("LangChain", _langchain),
@@ -75,7 +75,7 @@ _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
     type=click.Choice([*_FRAMEWORKS, "all"]),
     default="all",
     show_default=True,
-    help="Whose jobs to run.",
+    help="The framework whose jobs to run.",
 )
 @click.option(
     "--model", help="A model of the service at OPENAI_BASE_URL (or OpenAI's) instead of the local one."
@@ -93,21 +93,21 @@ _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
 def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
     """Run RAG pipelines and agents over Python's own documentation and show their traces.
 
-    The model is an extractive one of ours: it copies its answers from the context it is given. Spans go to
-    the trace file, and to OTEL_EXPORTER_OTLP_ENDPOINT when that is set.
+    The local model is extractive: it copies its answers from the context. Spans go to the trace file, and to
+    OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
     """
     from otel_callbacks.export.configure import configure
 
     with LocalModelServer() as server:
         try:
             endpoint = Endpoint.from_environment(model, server)
-        except ValueError as fault:
-            raise click.UsageError(str(fault)) from fault
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
         file.unlink(missing_ok=True)
         telemetry = configure("otel-callbacks-demo", file=file)
         corpus = load()
         click.echo(_introduction(endpoint, model is None, len(corpus), min(docs, len(corpus))))
-        show_new = _shower(file, telemetry.flush)
+        show_new = _new_trace_printer(file, telemetry.flush)
         for name in _FRAMEWORKS if framework == "all" else [framework]:
             title, jobs = _FRAMEWORKS[name]
             try:
@@ -121,7 +121,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
                 service = f"{endpoint.chat_model} at {endpoint.base_url}"
                 raise click.ClickException(f"{service}: {refusal}") from refusal
     telemetry.shutdown()
-    click.echo(_spent(file))
+    click.echo(_cost_report(file))
     click.echo(f"The traces are in {file} (OTLP JSON Lines).")
     if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         click.echo(f"They were sent to {address} as well.")
@@ -136,7 +136,7 @@ def _introduction(endpoint: Endpoint, is_local: bool, documents: int, indexed: i
 
 
 def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
-    """Run the jobs, and print the question, the answer and the traces of each."""
+    """Runs the jobs, and prints the question, the answer and the traces of each."""
     for (name, job), tenant in zip(jobs.items(), cycle(TENANTS), strict=False):
         with attribution(tenant=tenant, feature=name.replace("_", " ")):
             answer = job().strip()
@@ -147,8 +147,8 @@ def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
         show_new()
 
 
-def _spent(file: Path) -> str:
-    """What all of it cost and who pays, and what the agents' tools took of it."""
+def _cost_report(file: Path) -> str:
+    """Returns what the jobs cost and who pays, and how many of the agents' tokens were results of tools."""
     from otel_callbacks.cost import report
     from otel_callbacks.explore import read_jsonl
 
@@ -159,25 +159,24 @@ def _spent(file: Path) -> str:
             f"{report(spans, by=('tenant', 'feature'))}\n",
             f"{report(spans, by=('model',))}\n",
             "━━ What tools took of the agents' input tokens (estimated) ".ljust(width(), "━"),
-            *(line for span in spans for line in _tools(span)),
+            *(line for span in spans for line in _tool_lines(span)),
             "",
         ]
     )
 
 
-def _tools(span: SpanRecord) -> Iterator[str]:
-    share, told = (
-        span.attributes.get(name) for name in (semconv.ROLLUP_TOOL_TOKEN_SHARE, semconv.ROLLUP_TOOLS)
-    )
-    if isinstance(share, float) and isinstance(told, str):
+def _tool_lines(span: SpanRecord) -> Iterator[str]:
+    share = span.attributes.get(semconv.ROLLUP_TOOL_TOKEN_SHARE)
+    by_tool = span.attributes.get(semconv.ROLLUP_TOOLS)
+    if isinstance(share, float) and isinstance(by_tool, str):
         yield f"{span.name}: {share:.0%} were results of tools"
-        for tool, use in json.loads(told).items():
+        for tool, use in json.loads(by_tool).items():
             once, again = use["sent_once"], use["resent"]
             yield f"  {tool:20} {use['calls']:3} calls {once:7,} tokens, {again:7,} sent again"
 
 
-def _shower(file: Path, flush: Callable[[], object]) -> Callable[[], None]:
-    """Return what prints the traces that came into the file since it was last called."""
+def _new_trace_printer(file: Path, flush: Callable[[], object]) -> Callable[[], None]:
+    """Returns a function that prints the traces added to the file since its last call."""
     from otel_callbacks.explore import group, read_jsonl, render_text
 
     shown: set[str] = set()

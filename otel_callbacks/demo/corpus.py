@@ -1,6 +1,6 @@
-"""A corpus that every machine has: the documentation strings of Python's own standard library.
+"""A corpus that every machine has: the documentation strings of Python's standard library.
 
-The sources are parsed, never imported, so that collecting them runs no code and needs no optional C library.
+The sources are parsed and never imported, so collecting them runs no code and needs no optional C library.
 """
 
 import ast
@@ -15,13 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
+from otel_callbacks.limits import DEMO_DOCUMENT_CHARACTERS
+
 Kind = Literal["module", "function", "class", "method"]
 
 SHORTEST = 40
-"""Documentation of fewer characters says nothing that a search could find."""
-
-LONGEST = 1600
-"""Documentation is cut after this many characters, at the end of a line: a few fit into any prompt."""
+"""Documentation of fewer characters is left out: a search could not find it."""
 
 _SKIPPED = {
     "test",
@@ -33,7 +32,7 @@ _SKIPPED = {
     "turtledemo",
     "lib-dynload",
 }
-_SKIPPED |= {"encodings", "pydoc_data"}  # tables that all document themselves in the same words
+_SKIPPED |= {"encodings", "pydoc_data"}  # their modules all document themselves in the same words
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Doc:
         kind: What is documented.
         source: Path of the file below the standard library, such as `hashlib.py`.
         line: Line of the definition, counted from 1.
-        text: Its name and signature, an empty line, and the documentation without its indentation.
+        text: Its name and signature, an empty line, and the documentation without indentation.
     """
 
     id: str
@@ -60,23 +59,23 @@ class Doc:
 
 
 def load(limit: int | None = None) -> list[Doc]:
-    """Collect the documentation, in the order of the source files' paths and of their lines.
+    """Collects the documentation, ordered by source path and line.
 
     Args:
-        limit: How many documents to return at most; all of them without it.
+        limit: Returns at most this many documents; None returns all.
     """
     with _collector_paused():
         return list(islice(_unique(_documents(Path(sysconfig.get_path("stdlib")))), limit))
 
 
 def most_general(docs: Sequence[Doc], limit: int) -> list[Doc]:
-    """Return at most `limit` of the documents: modules first, then functions, classes and methods."""
+    """Returns at most `limit` of the documents: modules first, then functions, classes and methods."""
     return sorted(docs, key=lambda doc: get_args(Kind).index(doc.kind))[:limit]
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    # Syntax trees are many objects without cycles; in a large process, looking for some doubles the time.
+    # Syntax trees are many objects without cycles; in a large process, looking for cycles doubles the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -87,7 +86,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _unique(docs: Iterator[Doc]) -> Iterator[Doc]:
-    # A name may be defined twice: on two platforms, or as a property and its setter. The first one counts.
+    # A name may be defined twice: for two platforms, or as a property and its setter. The first one counts.
     seen: set[str] = set()
     for doc in docs:
         if doc.id not in seen:
@@ -100,7 +99,7 @@ def _documents(root: Path) -> Iterator[Doc]:
         relative = path.relative_to(root)
         parts = relative.with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        with warnings.catch_warnings():  # invalid escapes in old sources are not ours to report
+        with warnings.catch_warnings():  # old sources hold invalid escapes
             warnings.simplefilter("ignore", SyntaxWarning)
             tree = ast.parse(path.read_bytes(), filename=str(path))
         yield from _walk(tree, module, "", relative.as_posix())
@@ -121,7 +120,7 @@ def _is_private(name: str) -> bool:
 
 
 def _walk(node: ast.AST, module: str, qualname: str, source: str) -> Iterator[Doc]:
-    """Yield the document of a definition, then those of the definitions inside it."""
+    """Yields the document of a definition, then those of the definitions inside it."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         documentation = ast.get_docstring(node) or _assigned_docstring(node)
         if documentation and len(documentation) >= SHORTEST:
@@ -137,7 +136,7 @@ def _walk(node: ast.AST, module: str, qualname: str, source: str) -> Iterator[Do
 
 
 def _assigned_docstring(node: ast.AST) -> str | None:
-    """Find the documentation of the few modules that write `__doc__ = "..."`, such as hashlib."""
+    """Returns the documentation of a module that assigns `__doc__ = "..."`, as hashlib does."""
     for child in ast.iter_child_nodes(node) if isinstance(node, ast.Module) else ():
         match child:
             case ast.Assign(targets=[ast.Name(id="__doc__")], value=ast.Constant(value=str(text))):
@@ -170,7 +169,7 @@ def _kind(node: ast.AST, qualname: str) -> Kind:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= LONGEST:
+    if len(text) <= DEMO_DOCUMENT_CHARACTERS:
         return text
-    end = text.rfind("\n", SHORTEST, LONGEST)
-    return text[: end if end > 0 else LONGEST].rstrip()
+    end = text.rfind("\n", SHORTEST, DEMO_DOCUMENT_CHARACTERS)
+    return text[: end if end > 0 else DEMO_DOCUMENT_CHARACTERS].rstrip()

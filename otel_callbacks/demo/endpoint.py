@@ -1,4 +1,4 @@
-"""Where the demo's models are: the local server, or any service that speaks the OpenAI protocol."""
+"""The service whose models the demo uses: the local server, or any that speaks the OpenAI protocol."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The address of a service and the models to ask it for."""
+    """The address of a service, its key and the names of its models."""
 
     base_url: str
     api_key: str
@@ -22,7 +22,7 @@ class Endpoint:
 
     @classmethod
     def local(cls, server: LocalModelServer) -> Self:
-        """The local model."""
+        """Returns the local server's endpoint."""
         return cls(server.base_url, "local", CHAT_MODEL, EMBEDDING_MODEL)
 
     @classmethod
@@ -34,19 +34,19 @@ class Endpoint:
         embedding_model: str = "text-embedding-3-small",
         environment: Mapping[str, str] = os.environ,
     ) -> Self:
-        """Choose the service: the local server, unless a model is named.
+        """Chooses the service: the local server, unless a model is named.
 
-        A key in the environment alone does not switch: a demo must not spend money that nobody offered.
+        A key in the environment is not enough: a demo must not spend money without being told to.
 
         Args:
-            model: The chat model of the service at `OPENAI_BASE_URL` (OpenAI's own if unset), reached with
+            model: The chat model of the service at `OPENAI_BASE_URL` (OpenAI's own if unset), called with
                 `OPENAI_API_KEY`; None for the local model.
             server: The local server.
-            embedding_model: The embedding model that goes with `model`.
-            environment: Where the two variables are read from.
+            embedding_model: The embedding model to use along with `model`.
+            environment: The environment variables.
 
         Raises:
-            ValueError: A model is named, but neither variable says where it is.
+            ValueError: A model is named, but neither variable is set.
         """
         if model is None:
             return cls.local(server)
@@ -57,5 +57,5 @@ class Endpoint:
 
     @property
     def is_openai(self) -> bool:
-        """Whether this is OpenAI's own service, whose tokenizer the clients know."""
+        """Tells whether this is OpenAI's own service, whose tokenizer the clients know."""
         return self.base_url.startswith(OPENAI_URL)

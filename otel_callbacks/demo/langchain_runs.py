@@ -1,6 +1,6 @@
-"""Jobs worth tracing, in LangChain: retrieval-augmented answers, an agent with tools, a team of agents.
+"""LangChain jobs worth tracing: retrieval-augmented answers, an agent with tools, a team of agents.
 
-Each is ordinary LangChain code against an endpoint, and knows of telemetry only the callbacks it is given.
+Each is ordinary LangChain code; the callbacks it passes on are all that it knows of telemetry.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnablePassthrou
 from langchain_core.tools import BaseTool, tool
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from langgraph.prebuilt.tool_node import ToolCallRequest  # its place in all versions
+from langgraph.prebuilt.tool_node import ToolCallRequest  # all versions have it here
 from langgraph.types import Command
 from pydantic import SecretStr
 
@@ -53,7 +53,7 @@ _PROMPT = ChatPromptTemplate(
 
 
 def chat_model(endpoint: Endpoint) -> ChatOpenAI:
-    """Return the endpoint's chat model, deterministic, with usage also when it streams."""
+    """Returns the endpoint's chat model at temperature 0; it reports usage also when it streams."""
     return ChatOpenAI(
         model=endpoint.chat_model,
         base_url=endpoint.base_url,
@@ -64,24 +64,24 @@ def chat_model(endpoint: Endpoint) -> ChatOpenAI:
 
 
 def embedding_model(endpoint: Endpoint) -> OpenAIEmbeddings:
-    """Return the endpoint's embedding model, with 512 dimensions."""
+    """Returns the endpoint's embedding model, with 512 dimensions."""
     return OpenAIEmbeddings(
         model=endpoint.embedding_model,
         base_url=endpoint.base_url,
         api_key=SecretStr(endpoint.api_key),
         dimensions=512,
         chunk_size=250,
-        check_embedding_ctx_length=endpoint.is_openai,  # it sends token ids of OpenAI's own vocabulary
+        check_embedding_ctx_length=endpoint.is_openai,  # sends token ids, which only OpenAI reads
     )
 
 
 def index(docs: Sequence[Doc], embeddings: Embeddings, limit: int = 1500) -> InMemoryVectorStore:
-    """Embed documents into a store that is searched by similarity; their ids are those of the documents.
+    """Embeds documents into a vector store, under their own ids.
 
     Args:
         docs: The documents.
-        embeddings: What embeds them, in batches of its own choice.
-        limit: How many to index at most: modules first, then functions, classes and methods.
+        embeddings: The embedding model, which chooses its own batch size.
+        limit: Indexes at most this many: modules first, then functions, classes and methods.
     """
     store = InMemoryVectorStore(embeddings)
     store.add_documents([_document(doc) for doc in corpus.most_general(docs, limit)])
@@ -96,7 +96,7 @@ def _document(doc: Doc) -> Document:
 def rag(
     endpoint: Endpoint, store: InMemoryVectorStore, callbacks: Callbacks, question: str = RAG_QUESTION
 ) -> str:
-    """Answer a question from the documents nearest to it."""
+    """Answers a question from the documents nearest to it."""
     answer: str = _rag_chain(endpoint, store).invoke(question, _config(callbacks))
     return answer
 
@@ -104,7 +104,7 @@ def rag(
 def streamed_rag(
     endpoint: Endpoint, store: InMemoryVectorStore, callbacks: Callbacks, question: str = RAG_QUESTION
 ) -> str:
-    """Answer a question from the documents nearest to it, as it is written."""
+    """Answers a question as `rag` does, but streams the answer."""
     return "".join(_rag_chain(endpoint, store).stream(question, _config(callbacks)))
 
 
@@ -115,6 +115,7 @@ def _rag_chain(endpoint: Endpoint, store: InMemoryVectorStore) -> Runnable[str, 
 
 
 def number_documents(documents: Sequence[Document]) -> str:
+    """Joins the documents, numbered from [1]."""
     return "\n\n".join(f"[{number}] {each.page_content}" for number, each in enumerate(documents, 1))
 
 
@@ -125,7 +126,7 @@ def _config(callbacks: Callbacks) -> RunnableConfig:
 def agent(
     endpoint: Endpoint, store: InMemoryVectorStore, callbacks: Callbacks, question: str = AGENT_QUESTION
 ) -> str:
-    """Let an agent answer with three tools, one of which fails on its first call."""
+    """Lets an agent answer with three tools, one of which fails on its first call."""
     tools = [_search_tool(store), _summary_tool(store), _counting_tool(store)]
     return _ask(_agent(endpoint, "librarian", tools), question, _config(callbacks))
 
@@ -133,7 +134,7 @@ def agent(
 def supervisor(
     endpoint: Endpoint, store: InMemoryVectorStore, callbacks: Callbacks, question: str = SUPERVISOR_QUESTION
 ) -> str:
-    """Let an agent delegate to another agent, which searches."""
+    """Lets an agent delegate to another agent, which searches."""
     researcher = _agent(endpoint, "researcher", [_search_tool(store)])
 
     @tool
@@ -154,8 +155,8 @@ def _agent(endpoint: Endpoint, name: str, tools: Sequence[BaseTool]) -> Any:
     )
 
 
-def _ask(who: Any, question: str, config: RunnableConfig) -> str:
-    state = who.invoke({"messages": [("user", question)]}, config)
+def _ask(agent: Any, question: str, config: RunnableConfig) -> str:
+    state = agent.invoke({"messages": [("user", question)]}, config)
     return str(state["messages"][-1].text)
 
 
@@ -163,10 +164,10 @@ def _ask(who: Any, question: str, config: RunnableConfig) -> str:
 def _report_failures(
     request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
 ) -> ToolMessage | Command[Any]:
-    """Tell the model of a failure instead of ending the run, so that it may try again."""
+    """Reports a failed tool to the model instead of ending the run, so that it may try again."""
     try:
         return handler(request)
-    except Exception as error:  # whatever the tool raises, the model is to know
+    except Exception as error:  # the model learns of whatever the tool raises
         call = request.tool_call
         text = f"Error: {type(error).__name__}: {error}"
         return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
@@ -211,4 +212,4 @@ RUNS: dict[str, Callable[[Endpoint, InMemoryVectorStore, Callbacks], str]] = {
     "agent": agent,
     "supervisor": supervisor,
 }
-"""The jobs by name, each with its own question."""
+"""The jobs by name; each has its own question."""

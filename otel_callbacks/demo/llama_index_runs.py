@@ -1,6 +1,6 @@
-"""Jobs worth tracing, in LlamaIndex: query and chat engines, agents, a team of them, an ingestion pipeline.
+"""LlamaIndex jobs worth tracing: query and chat engines, agents, a team of them, an ingestion pipeline.
 
-Each is ordinary LlamaIndex code against an endpoint, and knows nothing of telemetry.
+Each is ordinary LlamaIndex code and knows nothing of telemetry.
 """
 
 import asyncio
@@ -57,13 +57,13 @@ Tool = Callable[..., str]
 _METADATA = ["module", "kind", "source", "line"]
 
 Client = DefaultAsyncHttpxClient
-"""What asynchronous jobs share between their models: it must be closed before their event loop is."""
+"""The HTTP client that the models of an asynchronous job share; it must be closed before the event loop."""
 
 _dispatcher = get_dispatcher(__name__)
 
 
 def chat_model(endpoint: Endpoint, client: Client | None = None) -> OpenAILike:
-    """Return the endpoint's chat model, deterministic, with usage also when it streams."""
+    """Returns the endpoint's chat model at temperature 0; it reports usage also when it streams."""
     return OpenAILike(
         model=endpoint.chat_model,
         api_base=endpoint.base_url,
@@ -72,13 +72,15 @@ def chat_model(endpoint: Endpoint, client: Client | None = None) -> OpenAILike:
         context_window=16_000,
         is_chat_model=True,
         is_function_calling_model=True,
-        additional_kwargs={"stream_options": {"include_usage": True}},  # left out of calls that do not stream
+        additional_kwargs={
+            "stream_options": {"include_usage": True}
+        },  # not sent with calls that do not stream
         async_http_client=client,
     )
 
 
 def embedding_model(endpoint: Endpoint, client: Client | None = None) -> OpenAIEmbedding:
-    """Return the endpoint's embedding model, with 512 dimensions."""
+    """Returns the endpoint's embedding model, with 512 dimensions."""
     return OpenAIEmbedding(
         model_name=endpoint.embedding_model,
         api_base=endpoint.base_url,
@@ -90,12 +92,12 @@ def embedding_model(endpoint: Endpoint, client: Client | None = None) -> OpenAIE
 
 
 def index(docs: Sequence[Doc], embeddings: BaseEmbedding, limit: int = 1500) -> VectorStoreIndex:
-    """Embed documents into a store that is searched by similarity; their ids are those of the documents.
+    """Embeds documents into a vector index, under their own ids.
 
     Args:
         docs: The documents.
-        embeddings: What embeds them, in batches of its own choice.
-        limit: How many to index at most: modules first, then functions, classes and methods.
+        embeddings: The embedding model, which chooses its own batch size.
+        limit: Indexes at most this many: modules first, then functions, classes and methods.
     """
     nodes = [_node(doc) for doc in corpus.most_general(docs, limit)]
     return VectorStoreIndex(nodes, embed_model=embeddings)
@@ -112,9 +114,9 @@ def _node(doc: Doc) -> TextNode:
 
 
 class LexicalReranker(BaseNodePostprocessor):
-    """Keeps the documents that hold most of the question's words, those in their titles counted twice.
+    """Keeps the documents that share most words with the question; words in a title count twice.
 
-    Of equals, the one that came first is the better.
+    Documents with the same score keep their order.
     """
 
     top_n: int = 4
@@ -126,17 +128,17 @@ class LexicalReranker(BaseNodePostprocessor):
         _dispatcher.event(
             ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=self.top_n, model_name=self.model_name)
         )
-        asked = set(stems(query_bundle.query_str)) if query_bundle else set()
-        scored = [NodeWithScore(node=each.node, score=_overlap(asked, each)) for each in nodes]
+        words = set(stems(query_bundle.query_str)) if query_bundle else set()
+        scored = [NodeWithScore(node=each.node, score=_overlap(words, each)) for each in nodes]
         best = sorted(scored, key=lambda each: each.score or 0.0, reverse=True)[: self.top_n]
         _dispatcher.event(ReRankEndEvent(nodes=best))
         return best
 
 
-def _overlap(asked: set[str], found: NodeWithScore) -> float:
+def _overlap(words: set[str], found: NodeWithScore) -> float:
     title, _, body = found.text.partition("\n")
-    hits = [len(asked & set(stems(part))) for part in (title, title + body)]
-    return sum(hits) / (2 * len(asked) or 1)
+    hits = [len(words & set(stems(part))) for part in (title, title + body)]
+    return sum(hits) / (2 * len(words) or 1)
 
 
 class Rag(RetrieverQueryEngine):
@@ -144,12 +146,12 @@ class Rag(RetrieverQueryEngine):
 
 
 def rag(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_QUESTION) -> str:
-    """Answer a question from the four best of the eight documents nearest to it."""
+    """Answers a question from the four best of the eight documents nearest to it."""
     return str(_engine(endpoint, index).query(question))
 
 
 def async_rag(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_QUESTION) -> str:
-    """Answer a question as `rag` does, without blocking the thread."""
+    """Answers a question as `rag` does, without blocking the thread."""
 
     async def ask(client: Client) -> str:
         return str(await _engine(endpoint, index, client).aquery(question))
@@ -158,7 +160,7 @@ def async_rag(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_Q
 
 
 def streamed_rag(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_QUESTION) -> str:
-    """Answer a question as `rag` does, as the answer is written."""
+    """Answers a question as `rag` does, but streams the answer."""
     response: Any = _engine(endpoint, index, streaming=True).query(question)
     return "".join(response.response_gen)
 
@@ -166,7 +168,7 @@ def streamed_rag(endpoint: Endpoint, index: VectorStoreIndex, question: str = RA
 def _engine(
     endpoint: Endpoint, index: VectorStoreIndex, client: Client | None = None, *, streaming: bool = False
 ) -> RetrieverQueryEngine:
-    embeddings = embedding_model(endpoint, client) if client else None  # without it, that of the index
+    embeddings = embedding_model(endpoint, client) if client else None  # else the index's own
     return Rag.from_args(
         index.as_retriever(similarity_top_k=8, embed_model=embeddings),
         llm=chat_model(endpoint, client),
@@ -184,7 +186,7 @@ def _run(job: Callable[[Client], Awaitable[str]]) -> str:
 
 
 def chat(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_QUESTION) -> str:
-    """Answer a question and then another that follows up on it."""
+    """Answers a question, then a follow-up question."""
     engine = CondensePlusContextChatEngine.from_defaults(
         index.as_retriever(similarity_top_k=8),
         llm=chat_model(endpoint),
@@ -196,7 +198,7 @@ def chat(endpoint: Endpoint, index: VectorStoreIndex, question: str = RAG_QUESTI
 
 
 def agent(endpoint: Endpoint, index: VectorStoreIndex, question: str = AGENT_QUESTION) -> str:
-    """Let an agent answer with three tools, one of which fails on its first call."""
+    """Lets an agent answer with three tools, one of which fails on its first call."""
     tools = [_search_tool(index), _summary_tool(index), _counting_tool(index)]
 
     async def ask(client: Client) -> str:
@@ -207,7 +209,7 @@ def agent(endpoint: Endpoint, index: VectorStoreIndex, question: str = AGENT_QUE
 
 
 def team(endpoint: Endpoint, index: VectorStoreIndex, question: str = SUPERVISOR_QUESTION) -> str:
-    """Let an agent hand the question over to another agent, which searches."""
+    """Lets an agent hand the question over to another agent, which searches."""
 
     async def ask(client: Client) -> str:
         llm = chat_model(endpoint, client)
@@ -260,7 +262,7 @@ def _counting_tool(index: VectorStoreIndex) -> Tool:
     def count_functions(module: str) -> str:
         """Count the public functions that a module documents."""
         if not next(ready, True):
-            raise TimeoutError("error: the index of functions is still being built")  # models see no type
+            raise TimeoutError("error: the index of functions is still being built")  # the model sees no type
         kinds = [(node.metadata["module"], node.metadata["kind"]) for node in index.docstore.docs.values()]
         return f"The module {module} documents {kinds.count((module, 'function'))} functions."
 
@@ -268,7 +270,7 @@ def _counting_tool(index: VectorStoreIndex) -> Tool:
 
 
 def ingestion(endpoint: Endpoint, index: VectorStoreIndex) -> str:
-    """Split and embed the first fifty documents of the index into a store of their own."""
+    """Splits and embeds the first fifty documents of the index into a new store."""
     documents = [Document(id_=node.node_id, text=node.get_content()) for node in index.docstore.docs.values()]
     store = SimpleVectorStore()
     pipeline = IngestionPipeline(
@@ -289,4 +291,4 @@ RUNS: dict[str, Callable[[Endpoint, VectorStoreIndex], str]] = {
     "team": team,
     "ingestion": ingestion,
 }
-"""The jobs by name, each with its own question."""
+"""The jobs by name; each has its own question."""

@@ -1,6 +1,6 @@
-"""The OpenAI protocol without its transport: from the JSON of a request to the JSON of the response.
+"""The OpenAI protocol without its transport: turns the JSON of a request into the JSON of the response.
 
-What cannot be served is refused with an `APIError`, as the hosted service would, and never silently ignored.
+A request that cannot be served raises an `APIError`, as it would at the hosted service; no option is ignored.
 """
 
 import base64
@@ -18,6 +18,7 @@ from typing import Any
 from otel_callbacks.demo import extractive
 from otel_callbacks.demo.tool_use import ToolCall, fill
 from otel_callbacks.demo.words import tokens
+from otel_callbacks.limits import DEMO_PROMPTS_REMEMBERED, DEMO_VECTOR_DIMENSIONS
 
 JSON = dict[str, Any]
 
@@ -34,12 +35,12 @@ _FINGERPRINT = "fp_extractive_1"
 
 @dataclass(eq=False)  # exceptions must be hashable
 class APIError(Exception):
-    """A request that is refused.
+    """Says why a request is refused.
 
     Attributes:
         message: What is wrong, for a person.
-        param: The field at fault, if one is.
-        code: What is wrong, for a program.
+        param: The name of the wrong field, or None.
+        code: What is wrong, for a program, or None.
         status: HTTP status code.
     """
 
@@ -50,48 +51,47 @@ class APIError(Exception):
 
     @property
     def body(self) -> JSON:
-        """The JSON body that tells the client."""
+        """The JSON body of the response."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
 class PrefixCache:
-    """Remembers the prompts last seen, and tells how many tokens of a new one need not be read again.
+    """Remembers the last prompts and counts how many tokens of a new one are cached.
 
-    As with the hosted service, a shared prefix counts from 1024 tokens on, in steps of 128.
+    As at the hosted service, a shared prefix counts from 1024 tokens on, in steps of 128.
     """
 
-    def __init__(self, capacity: int = 64) -> None:
-        self._capacity = capacity
+    def __init__(self) -> None:
         self._prompts: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, prompt: Sequence[str]) -> int:
-        """Return how many leading tokens of a prompt were seen before, and remember it."""
+        """Returns how many leading tokens of a prompt are cached, and remembers the prompt."""
         key = tuple(prompt)
         with self._lock:
-            shared = max((_shared(key, seen) for seen in self._prompts), default=0)
+            shared = max((_shared_prefix(key, seen) for seen in self._prompts), default=0)
             self._prompts[key] = None
             self._prompts.move_to_end(key)
-            if len(self._prompts) > self._capacity:
+            if len(self._prompts) > DEMO_PROMPTS_REMEMBERED:
                 self._prompts.popitem(last=False)
         return shared - shared % 128 if shared >= 1024 else 0
 
 
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+def _shared_prefix(one: Sequence[str], other: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A finished chat completion, which can be sent at once or in chunks.
+    """A finished chat completion, to be sent whole or in chunks.
 
     Attributes:
-        reply: What the model returned.
+        reply: The model's answer or tool call.
         finish_reason: Why it ended: "stop", "length" or "tool_calls".
-        usage: The tokens counted, as the protocol spells them.
-        streamed: Whether the client asked for chunks.
-        with_usage: Whether it asked for the usage after the last chunk.
+        usage: The token counts, as the protocol spells them.
+        streamed: Whether the client wants chunks.
+        with_usage: Whether the client wants the usage after the last chunk.
     """
 
     reply: str | ToolCall
@@ -101,7 +101,7 @@ class Completion:
     with_usage: bool
 
     def body(self) -> JSON:
-        """Return the response in one piece."""
+        """Returns the whole response."""
         message: JSON = {"role": "assistant", "content": None, "refusal": None}
         if isinstance(self.reply, ToolCall):
             message["tool_calls"] = [_tool_call(self.reply, json.dumps(self.reply.arguments))]
@@ -111,7 +111,7 @@ class Completion:
         return {**_envelope("chat.completion"), "choices": [choice], "usage": self.usage}
 
     def chunks(self) -> Iterator[JSON]:
-        """Yield the response in chunks of one token: role, tokens, end, and usage if wanted."""
+        """Yields the response in chunks of one token: role, tokens, end, and usage if wanted."""
         envelope = _envelope("chat.completion.chunk")
         if self.with_usage:
             envelope["usage"] = None
@@ -154,10 +154,10 @@ def _envelope(kind: str) -> JSON:
 
 
 def complete(request: Mapping[str, Any], cache: PrefixCache) -> Completion:
-    """Serve `POST /v1/chat/completions`.
+    """Serves `POST /v1/chat/completions`.
 
     Raises:
-        APIError: The request is malformed, names another model, or asks for what this one cannot do.
+        APIError: The request is malformed, names another model, or needs something that this one cannot do.
     """
     _check_model(request, extractive.CHAT_MODEL)
     messages, tools = _messages(request), _tools(request)
@@ -261,20 +261,20 @@ def _check_support(request: Mapping[str, Any]) -> None:
             raise APIError(f"'{name}' has the wrong type", name, "invalid_type")
 
 
-def _formatted(answer: str, wanted: Mapping[str, Any] | None) -> str:
-    """Write the answer as the response format wants it: its text goes into the strings of the JSON schema."""
-    match (wanted or {}).get("type", "text"):
+def _formatted(answer: str, response_format: Mapping[str, Any] | None) -> str:
+    """Writes the answer in the response format; its text fills the strings of a JSON schema."""
+    match (response_format or {}).get("type", "text"):
         case "text":
             return answer
         case "json_object":
             return json.dumps({"answer": answer}, ensure_ascii=False)
-        case "json_schema" if wanted and "schema" in wanted.get("json_schema", {}):
-            return json.dumps(fill(wanted["json_schema"]["schema"], answer), ensure_ascii=False)
+        case "json_schema" if response_format and "schema" in response_format.get("json_schema", {}):
+            return json.dumps(fill(response_format["json_schema"]["schema"], answer), ensure_ascii=False)
     raise APIError("must be text, json_object, or json_schema with a schema", "response_format")
 
 
 def _limited(answer: str, request: Mapping[str, Any]) -> tuple[str, str]:
-    """Cut an answer at the first stop sequence, then at the token limit; return it with its finish reason."""
+    """Cuts an answer at the first stop sequence and at the token limit; returns it with its finish reason."""
     stop = request.get("stop") or []
     for sequence in [stop] if isinstance(stop, str) else stop:
         answer = answer.partition(sequence)[0]
@@ -284,15 +284,15 @@ def _limited(answer: str, request: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def embed(request: Mapping[str, Any]) -> JSON:
-    """Serve `POST /v1/embeddings`.
+    """Serves `POST /v1/embeddings`.
 
     Raises:
         APIError: The request is malformed or names another model.
     """
     _check_model(request, extractive.EMBEDDING_MODEL)
     dimensions = request.get("dimensions", extractive.DIMENSIONS)
-    if not isinstance(dimensions, int) or not 1 <= dimensions <= 4096:
-        raise APIError("must be an integer from 1 to 4096", "dimensions")
+    if not isinstance(dimensions, int) or not 1 <= dimensions <= DEMO_VECTOR_DIMENSIONS:
+        raise APIError(f"must be an integer from 1 to {DEMO_VECTOR_DIMENSIONS}", "dimensions")
     encoding = request.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise APIError("must be float or base64", "encoding_format")
@@ -311,9 +311,9 @@ def embed(request: Mapping[str, Any]) -> JSON:
     return {"object": "list", "data": data, "model": extractive.EMBEDDING_MODEL, "usage": usage}
 
 
-def _inputs(given: object) -> list[str | list[int]]:
-    """Read the four shapes of an input: a text, texts, the token ids of a text, those of several."""
-    items: object = [given] if isinstance(given, str) or _is_token_ids(given) else given
+def _inputs(value: object) -> list[str | list[int]]:
+    """Returns the inputs of any of the four shapes: a text, texts, the token ids of a text, those of several."""
+    items: object = [value] if isinstance(value, str) or _is_token_ids(value) else value
     if not isinstance(items, list) or not items:
         raise APIError("must be a text, a list of texts, or token ids", "input")
     if not all(isinstance(item, str) or _is_token_ids(item) for item in items):
@@ -330,13 +330,13 @@ def _base64(vector: Sequence[float]) -> str:
 
 
 def models() -> JSON:
-    """Serve `GET /v1/models`."""
+    """Serves `GET /v1/models`."""
     ids = (extractive.CHAT_MODEL, extractive.EMBEDDING_MODEL)
     return {"object": "list", "data": [model(name) for name in ids]}
 
 
 def model(name: str) -> JSON:
-    """Serve `GET /v1/models/{name}`.
+    """Serves `GET /v1/models/{name}`.
 
     Raises:
         APIError: There is no such model.

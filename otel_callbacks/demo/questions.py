@@ -1,4 +1,4 @@
-"""What the demo asks: the same of every framework, so that their traces compare."""
+"""The demo's questions: the same for every framework, so that their traces compare."""
 
 RAG_QUESTION = "How do I compute the SHA-256 digest of a file?"
 FOLLOW_UP_QUESTION = "Which hash algorithms are guaranteed to be available?"

@@ -1,7 +1,7 @@
-"""A local HTTP server that speaks the OpenAI protocol, so that the real clients have something to talk to.
+"""A local HTTP server that speaks the OpenAI protocol, so that the demo can use the real clients.
 
-Chat completions (whole and streamed, with tools), embeddings and the list of models; `extractive` is what
-answers. Standard library only, bound to the loopback interface.
+It serves chat completions (whole and streamed, with tools), embeddings and the list of models; `extractive` makes the
+answers. It uses only the standard library and listens only on the loopback interface.
 """
 
 import json
@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from otel_callbacks.demo import protocol
 from otel_callbacks.demo.protocol import APIError, Completion, PrefixCache
+from otel_callbacks.limits import DEMO_REQUEST_BYTES
 
-_LARGEST_BODY = 64 * 1024 * 1024
 _logger = logging.getLogger(__name__)
 
 
@@ -26,11 +26,11 @@ class LocalModelServer:
     """Serves the local model from a daemon thread, until it is closed.
 
     Args:
-        port: The TCP port, or 0 for a free one.
-        delay: Seconds before each streamed chunk, so that a streamed answer takes visible time.
+        port: The TCP port, or 0 for any free one.
+        delay: Seconds before each streamed chunk, so that streaming takes visible time.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
 
     def __init__(self, port: int = 0, delay: float = 0.002) -> None:
@@ -42,11 +42,11 @@ class LocalModelServer:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes as `base_url`, such as `http://127.0.0.1:8080/v1`."""
+        """The `base_url` for an OpenAI client, such as `http://127.0.0.1:8080/v1`."""
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def close(self) -> None:
-        """Stop serving and cut the open connections; a second call does nothing."""
+        """Stops serving and cuts the open connections; a second call does nothing."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -80,21 +80,21 @@ class _Server(ThreadingHTTPServer):
 
     def server_close(self) -> None:
         super().server_close()
-        for connection in list(self._connections):  # clients keep theirs alive, and a thread waits on each
+        for connection in list(self._connections):  # clients keep them alive, and a thread waits on each
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                _logger.debug("the client was first to close its connection")
+                _logger.debug("the client closed its connection first")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # a client may leave in the middle of a stream
+        if not isinstance(sys.exception(), ConnectionError):  # a client may leave during a stream
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else a body waits 40 ms for the acknowledgement of its header
+    disable_nagle_algorithm = True  # else each body waits 40 ms until its header is acknowledged
 
     def do_GET(self) -> None:
         self._serve(b"")
@@ -104,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", ""))
         except ValueError:
             length = -1
-        if not 0 <= length <= _LARGEST_BODY:
-            self.close_connection = True  # the unread body would be taken for the next request
+        if not 0 <= length <= DEMO_REQUEST_BYTES:
+            self.close_connection = True  # the unread body would be parsed as the next request
             self._refuse(APIError("Content-Length is missing or too large", status=413))
         else:
             self._serve(self.rfile.read(length))
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._route(self.path.partition("?")[0], body)
         except APIError as error:
             self._refuse(error)
-        except Exception:  # a fault of the server's is told to its client, as by any other
+        except Exception:  # reports the server's own error to the client, as any server does
             _logger.exception("%s %s failed", self.command, self.path)
             self._refuse(APIError("The server had an error while processing your request", status=500))
         else:
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _stream(self, completion: Completion) -> None:
-        """Send server-sent events, each in an HTTP chunk of its own."""
+        """Sends server-sent events, each in its own HTTP chunk."""
         self._start(200, "text/event-stream; charset=utf-8", "Transfer-Encoding", "chunked")
         for chunk in completion.chunks():
             time.sleep(self.server.delay)
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log where the application wants it, not on the terminal."""
+        """Logs to the application's log instead of the terminal."""
         _logger.debug(format, *args)
 
 

@@ -1,7 +1,9 @@
-"""How the local model reads text: the tokens that usage counts, and the words that carry meaning."""
+"""Splits text for the local model: into tokens, which usage counts, word stems and sentences."""
 
 import re
 from functools import lru_cache
+
+from otel_callbacks.limits import DEMO_STEMS_REMEMBERED
 
 _TOKEN = re.compile(r"\s*(?:\w{1,6}|[^\w\s])|\s+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -24,11 +26,11 @@ STOP_WORDS = frozenset(
         """,
     )
 )
-"""Words that say nothing about what a text is about."""
+"""Words that do not tell what a text is about."""
 
 
 def tokens(text: str) -> list[str]:
-    """Split a text into the tokens that usage counts; joined again they are the text.
+    """Splits a text into the tokens that usage counts; joined, they are the text again.
 
     A token is up to six letters, digits or underscores, or one other character, with the space before it.
     """
@@ -36,19 +38,19 @@ def tokens(text: str) -> list[str]:
 
 
 def stems(text: str) -> list[str]:
-    """Return the stems of the meaningful words in order: lower case, no endings, no stop words.
+    """Returns the stems of the meaningful words in order: lower case, no endings, no stop words.
 
-    Identifiers are taken apart: `file_digest`, `fileDigest` and "the digests of a file" share both stems.
+    Identifiers are split: `file_digest`, `fileDigest` and "the digests of a file" share both stems.
     """
     words = map(str.lower, _WORD.findall(_HUMP.sub(" ", text)))
     return [_stem(word) for word in words if word not in STOP_WORDS]
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(DEMO_STEMS_REMEMBERED)
 def _stem(word: str) -> str:
     return _DOUBLED.sub(r"\1", _ENDING.sub("", word))
 
 
 def sentences(text: str) -> list[str]:
-    """Split prose into sentences, each on one line: at full stops, empty lines, rulers and list items."""
+    """Splits prose into sentences, each on one line: at full stops, empty lines, rulers and list items."""
     return [" ".join(part.split()) for part in _SENTENCE_END.split(text) if _WORD.search(part)]

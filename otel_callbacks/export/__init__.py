@@ -1,1 +1,6 @@
-"""The way out: how finished spans, events and metrics reach a back end without the application ever waiting for it."""
+"""Builds the OpenTelemetry SDK and delivers finished spans, events and metrics; the application never waits for it.
+
+May import the rooms below: `cost`, `recording`, and of `explore` the trace file and the traces in memory. Open
+`configure.py` first: it decides where each signal goes. `outbox.py` has the queue, `signals.py` what feeds it,
+`telemetry.py` the object that `configure` returns.
+"""

@@ -10,10 +10,10 @@ from otel_callbacks.recording.in_charge import recorder_in_charge
 
 
 class AttributionSpanProcessor(SpanProcessor):
-    """Puts the labels that hold where a span starts on it, so that every span of a call says who pays.
+    """Adds the current attribution labels to every span that starts, so that each one says who pays.
 
-    Our own spans carry them anyway. `configure` adds this; an application with a provider of its own does so itself:
-    `provider.add_span_processor(AttributionSpanProcessor())`.
+    Our own spans carry the labels anyway. `configure` adds this processor; an application with its own provider
+    adds it itself: `provider.add_span_processor(AttributionSpanProcessor())`.
     """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -25,5 +25,8 @@ class AttributionSpanProcessor(SpanProcessor):
             span.set_attributes(labels_in(context, recorder.content if recorder is not None else None))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits here. The oldest SDK's own says None, upon which a provider flushes no other processor."""
+        """Returns True: nothing waits here.
+
+        The base class of the oldest SDK returns None, and a provider then flushes no further processor.
+        """
         return True

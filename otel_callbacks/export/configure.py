@@ -1,4 +1,4 @@
-"""Builds the OpenTelemetry SDK for applications that have none: the only place that does."""
+"""`configure()`: sets up the OpenTelemetry SDK for an application. No other module builds the SDK."""
 
 import dataclasses
 import os
@@ -21,22 +21,22 @@ from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
-from otel_callbacks.export.otlp import Otlp, Protocol, Signal
-from otel_callbacks.export.outbox import Limits, Outbox
+from otel_callbacks.export.otlp import OtlpEndpoint, Protocol, Signal
+from otel_callbacks.export.outbox import Outbox, QueueLimits
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import logger
 
-Makers = list[tuple[str, Callable[[], Any]]]
-"""Destinations, and what makes an exporter to each."""
+Destinations = list[tuple[str, Callable[[], Any]]]
+"""The name of each destination, and the function that makes its exporter."""
 
 _FILE_DELAY = 0.5
-"""Seconds: a file costs nobody a request, and whoever follows it wants to see what is happening."""
+"""Seconds: writing to a file is cheap, and somebody may follow the file to see what is happening."""
 
 _lock = fork.safe_lock()
 _configured: Telemetry | None = None
-_asked: Mapping[str, Any] = {}
+_first_arguments: Mapping[str, Any] = {}
 
 
 def configure(
@@ -50,46 +50,48 @@ def configure(
     links: Mapping[str, str] | None = None,
     replace: bool = False,
 ) -> Telemetry:
-    """Sets up export of traces, metrics and events, and makes it the process's.
+    """Sets up the export of traces, metrics and events for the whole process.
 
-    Spans go to every endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to `file`;
-    with none of these, to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints. What the
-    SDK's users set in the environment holds: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER and its like (`none`,
-    `console`, `otlp` or what an installed package offers), OTEL_EXPORTER_OTLP_* for all signals or one of them,
+    Spans go to every endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to `file`.
+    Without any of these they go to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints.
+    The standard environment variables apply: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER and its like (`none`,
+    `console`, `otlp` or an exporter of an installed package), OTEL_EXPORTER_OTLP_* for all signals or one of them,
     OTEL_BSP_* and OTEL_BLRP_*, the sampler, the limits, the resource.
 
     Back ends that are down, slow or hostile never hold the application up; `Telemetry.stats` counts what was lost.
 
-    A tracer provider that the application has set is kept: what is asked for here is added to it, and what the
-    environment asks for is left to the application. Called again, it returns what the first call set up, and warns
-    of arguments that the first call did not have.
+    If the application has set a tracer provider, `configure` keeps it and adds the destinations given here; those
+    in the environment are left to the application. A second call returns what the first one set up, and warns
+    about arguments that the first call did not have.
 
     Args:
         service_name: names the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES do.
         endpoints: OTLP addresses, such as "http://localhost:4318" (HTTP) or "http://localhost:4317" (gRPC).
-        protocol: of the endpoints; by default OTEL_EXPORTER_OTLP_PROTOCOL, else gRPC on port 4317 and HTTP
-            everywhere else.
+        protocol: the endpoints' protocol; by default OTEL_EXPORTER_OTLP_PROTOCOL, else gRPC on port 4317 and
+            HTTP on every other port.
         headers: sent with every export, such as an API key.
         file: a `.jsonl` file, or a folder in which each process writes a file of its own.
-        local: also keep the last traces in memory, for `otel_callbacks.traces`; also when called again.
-        links: where a trace that is shown in a notebook links to, such as
+        local: also keeps the last traces in memory, for `otel_callbacks.traces`; a second call may add this.
+        links: where the picture of a trace in a notebook links to, such as
             {"jaeger": "http://localhost:16686/trace/{trace_id}"}.
-        replace: also replace what an earlier call or the application set up, for handlers made afterwards. What
-            waits there is still sent.
+        replace: also replaces what an earlier call or the application set up, for handlers made afterwards. What
+            waits in the old queues is still sent.
 
     Raises:
-        TypeError: the service's name is no text.
-        ValueError: an endpoint is no http(s) address, or a protocol or exporter, also one that the environment
-            names, is not known.
+        TypeError: the service name is not a string.
+        ValueError: an endpoint is not an http(s) address, or a protocol or exporter, given here or in the
+            environment, is not known.
     """
-    global _configured, _asked
-    addresses = [_checked(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)]
+    global _configured, _first_arguments
+    addresses = [
+        _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
+    ]
     if service_name is not None and not isinstance(service_name, str):
-        raise TypeError(f"service_name must be a text, not {service_name!r}")
+        raise TypeError(f"service_name must be a string, not {service_name!r}")
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
-    places = [Otlp(address, protocol, headers) for address in addresses]
-    asked = {
+    otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
+    arguments = {
         "service_name": service_name,
         "endpoints": addresses,
         "protocol": protocol,
@@ -100,15 +102,18 @@ def configure(
         if _configured is None or replace:
             existing = trace.get_tracer_provider()
             if isinstance(existing, TracerProvider) and not replace:
-                _configured = _extend(existing, places, file)
+                _configured = _add_to(existing, otlp_endpoints, file)
             else:
-                _configured = _build(service_name, places, Otlp(None, protocol, headers), file)
+                in_environment = OtlpEndpoint(None, protocol, headers)
+                _configured = _build(service_name, otlp_endpoints, in_environment, file)
                 _install(_configured, again=replace)
-            _asked = asked
-        elif late := [name for name, value in asked.items() if value and value != _asked[name]]:
+            _first_arguments = arguments
+        elif ignored := [
+            name for name, value in arguments.items() if value and value != _first_arguments[name]
+        ]:
             logger.warning(
-                "configure() was called before; without effect: %s; replace=True replaces what was set up",
-                ", ".join(late),
+                "configure() was called before and ignores %s; pass replace=True to replace the earlier setup",
+                ", ".join(ignored),
             )
         if local:
             keep_traces(_configured.tracer_provider)
@@ -117,70 +122,77 @@ def configure(
         return _configured
 
 
-def _extend(
-    provider: TracerProvider, places: Sequence[Otlp], file: str | os.PathLike[str] | None
+def _add_to(
+    provider: TracerProvider, endpoints: Sequence[OtlpEndpoint], file: str | os.PathLike[str] | None
 ) -> Telemetry:
-    deliveries, written = _deliver([(str(place), place.spans) for place in places], file)
+    """Adds our destinations to the application's tracer provider."""
+    destinations: Destinations = [(str(each), each.span_exporter) for each in endpoints]
+    deliveries, trace_file = _span_deliveries(destinations, file)
     provider.add_span_processor(AttributionSpanProcessor())
     for delivery in deliveries:
         provider.add_span_processor(delivery)
     application = Outbox[TracerProvider](
         "the application's own exporters",
         lambda providers: sum(each.force_flush() for each in providers),
-        Limits(queue=2, batch=1, delay=0),  # one flush under way, and one for what came since
+        QueueLimits(queue=2, batch=1, delay=0),  # one flush under way, and one for what came since
     )
     outboxes = [delivery.outbox for delivery in deliveries]
-    return Telemetry(provider, None, None, written, outboxes, _application=application)
+    return Telemetry(provider, None, None, trace_file, outboxes, _application=application)
 
 
 def _build(
     service_name: str | None,
-    places: Sequence[Otlp],
-    standard: Otlp,
+    endpoints: Sequence[OtlpEndpoint],
+    in_environment: OtlpEndpoint,
     file: str | os.PathLike[str] | None,
 ) -> Telemetry:
+    """Builds our own providers, without making them global."""
     resource = Resource.create()
     if service_name and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))
-    makers = _makers("traces", places, standard)
-    if file is None and not makers and not environment.wants_none("traces"):
+    destinations = _destinations("traces", endpoints, in_environment)
+    if file is None and not destinations and not environment.is_disabled("traces"):
         file = LOCAL_FOLDER
-    deliveries, written = _deliver(makers, file)
+    deliveries, trace_file = _span_deliveries(destinations, file)
     tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     tracer_provider.add_span_processor(AttributionSpanProcessor())
     for delivery in deliveries:
         tracer_provider.add_span_processor(delivery)
-    collections, readers = _readers(_makers("metrics", places, standard))
+    metric_deliveries, readers = _metric_readers(_destinations("metrics", endpoints, in_environment))
     meter_provider = MeterProvider(readers, resource, shutdown_on_exit=False) if readers else None
-    events, logger_provider = _events(_makers("logs", places, standard), resource)
+    event_deliveries, logger_provider = _event_deliveries(
+        _destinations("logs", endpoints, in_environment), resource
+    )
     return Telemetry(
         tracer_provider,
         meter_provider,
         logger_provider,
-        written,
+        trace_file,
         [delivery.outbox for delivery in deliveries],
-        [*(each.outbox for each in collections), *(each.outbox for each in events)],
+        [*(each.outbox for each in metric_deliveries), *(each.outbox for each in event_deliveries)],
         [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)],
     )
 
 
-def _makers(signal: Signal, places: Sequence[Otlp], standard: Otlp) -> Makers:
-    """Where a signal goes: to the places given, and to where the environment says."""
-    found: Makers = [(str(place), place.maker(signal)) for place in places]
-    for name in environment.exporters(signal):
-        known = name == "otlp"
-        found.append(
-            (str(standard), standard.maker(signal)) if known else (name, environment.load(signal, name))
-        )
+def _destinations(
+    signal: Signal, endpoints: Sequence[OtlpEndpoint], in_environment: OtlpEndpoint
+) -> Destinations:
+    """Returns the destinations of a signal: the endpoints given, and the exporters that the environment names."""
+    found: Destinations = [(str(each), each.exporter_factory(signal)) for each in endpoints]
+    for name in environment.exporter_names(signal):
+        if name == "otlp":
+            found.append((str(in_environment), in_environment.exporter_factory(signal)))
+        else:
+            found.append((name, environment.load_exporter(signal, name)))
     return found
 
 
-def _deliver(
-    makers: Makers, file: str | os.PathLike[str] | None
+def _span_deliveries(
+    destinations: Destinations, file: str | os.PathLike[str] | None
 ) -> tuple[Sequence[SpanDelivery], Path | None]:
-    """What takes spans to each destination, and to a file; and which file that is."""
-    limits = environment.limits("OTEL_BSP")
-    deliveries = [SpanDelivery(destination, make, limits) for destination, make in makers]
+    """Returns a delivery for each destination and one for the file, with the file's path."""
+    limits = environment.queue_limits("OTEL_BSP")
+    deliveries = [SpanDelivery(destination, make, limits) for destination, make in destinations]
     if file is None:
         return deliveries, None
     soon = dataclasses.replace(limits, delay=min(limits.delay, _FILE_DELAY))
@@ -188,13 +200,18 @@ def _deliver(
     return deliveries, JsonLinesSpanExporter(file).path
 
 
-def _readers(makers: Makers) -> tuple[Sequence[MetricDelivery], Sequence[MetricReader]]:
-    """What takes metrics to each destination, and what collects them; a reader such as Prometheus' is asked itself."""
+def _metric_readers(
+    destinations: Destinations,
+) -> tuple[Sequence[MetricDelivery], Sequence[MetricReader]]:
+    """Returns a delivery for each destination and the readers that collect for them.
+
+    Some packages offer a reader instead of an exporter, such as Prometheus, whose server collects by itself.
+    """
     deliveries: list[MetricDelivery] = []
     readers: list[MetricReader] = []
-    for destination, make in makers:
-        collects = isinstance(make, type) and issubclass(make, MetricReader)
-        if collects:
+    for destination, make in destinations:
+        is_reader = isinstance(make, type) and issubclass(make, MetricReader)
+        if is_reader:
             readers.append(make())
         else:
             deliveries.append(MetricDelivery(destination, make))
@@ -202,20 +219,22 @@ def _readers(makers: Makers) -> tuple[Sequence[MetricDelivery], Sequence[MetricR
     return deliveries, readers
 
 
-def _events(makers: Makers, resource: Resource) -> tuple[Sequence[EventDelivery], LoggerProvider | None]:
-    """What takes events to each destination, and their provider if there is any."""
-    if not makers:
+def _event_deliveries(
+    destinations: Destinations, resource: Resource
+) -> tuple[Sequence[EventDelivery], LoggerProvider | None]:
+    """Returns a delivery for each destination and their logger provider; None without a destination."""
+    if not destinations:
         return (), None
     provider = LoggerProvider(resource, shutdown_on_exit=False)
-    limits = environment.limits("OTEL_BLRP")
-    deliveries = [EventDelivery(destination, make, limits) for destination, make in makers]
+    limits = environment.queue_limits("OTEL_BLRP")
+    deliveries = [EventDelivery(destination, make, limits) for destination, make in destinations]
     for delivery in deliveries:
         provider.add_log_record_processor(delivery)
     return deliveries, provider
 
 
 def _install(telemetry: Telemetry, *, again: bool) -> None:
-    """Makes the providers the process's; OpenTelemetry allows that once, unless it is to be done `again`."""
+    """Makes the providers global. OpenTelemetry allows this once; `again` lifts that."""
     if again:
         trace._TRACER_PROVIDER_SET_ONCE = Once()
         metrics._internal._METER_PROVIDER_SET_ONCE = Once()
@@ -227,8 +246,8 @@ def _install(telemetry: Telemetry, *, again: bool) -> None:
         _logs.set_logger_provider(telemetry.logger_provider)
 
 
-def _checked(address: str) -> str:
+def _checked_address(address: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoints: {address!r} is no address; use one such as 'http://localhost:4318'")
+        raise ValueError(f"endpoints: {address!r} is not an address; use one such as 'http://localhost:4318'")
     return address

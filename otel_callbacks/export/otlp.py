@@ -1,4 +1,4 @@
-"""OTLP exporters, to an address or (None) to where the standard environment variables point them."""
+"""OTLP exporters for an address, or for the one that the standard OTEL_EXPORTER_OTLP_* variables name."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -17,121 +17,125 @@ _GRPC_PORT = 4317
 
 
 @dataclass(frozen=True, slots=True)
-class Otlp:
-    """A place that speaks OTLP.
+class OtlpEndpoint:
+    """A back end that speaks OTLP; makes the exporters to it.
 
     Attributes:
-        address: its base address; None for that in the environment.
-        protocol: None for that in the environment, else gRPC on port 4317 and HTTP everywhere else.
-        headers: sent with every request, over those in the environment.
+        address: its base address; None for the one in the environment.
+        protocol: None for the one in the environment, else gRPC on port 4317 and HTTP on every other port.
+        headers: sent with every request; they override those in the environment.
     """
 
     address: str | None
     protocol: Protocol | None = None
     headers: Mapping[str, str] | None = None
 
-    def maker(self, signal: Signal) -> Callable[[], SpanExporter | MetricExporter | LogRecordExporter]:
-        """What makes an exporter of a signal.
+    def exporter_factory(
+        self, signal: Signal
+    ) -> Callable[[], SpanExporter | MetricExporter | LogRecordExporter]:
+        """Returns the function that makes an exporter of a signal.
 
         Raises:
-            ValueError: the environment's address is none, or its protocol is not known.
+            ValueError: the environment holds an invalid address or an unknown protocol.
         """
-        stated = None if self.address else endpoint(signal)
-        if stated and self._speaks(signal) != "grpc" and urlsplit(stated).scheme not in ("http", "https"):
+        value = None if self.address else endpoint(signal)
+        if value and self._protocol(signal) != "grpc" and urlsplit(value).scheme not in ("http", "https"):
             raise ValueError(
-                f"OTEL_EXPORTER_OTLP_ENDPOINT={stated!r} is no address; use one such as 'http://localhost:4318'"
+                f"OTEL_EXPORTER_OTLP_ENDPOINT={value!r} is not an address; use one such as 'http://localhost:4318'"
             )
         match signal:
             case "traces":
-                return self.spans
+                return self.span_exporter
             case "metrics":
-                return self.metrics
+                return self.metric_exporter
             case "logs":
-                return self.events
+                return self.event_exporter
 
-    def spans(self) -> SpanExporter:
-        """An exporter of spans."""
-        if self._speaks("traces") == "grpc":
+    def span_exporter(self) -> SpanExporter:
+        """Makes an exporter of spans."""
+        if self._protocol("traces") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
 
-            return grpc.OTLPSpanExporter(self.address, headers=self._metadata("traces"))
+            return grpc.OTLPSpanExporter(self.address, headers=self._grpc_headers("traces"))
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
 
-        return http.OTLPSpanExporter(self._path("traces"), headers=self._headers)
+        return http.OTLPSpanExporter(self._url("traces"), headers=self._http_headers)
 
-    def metrics(self) -> MetricExporter:
-        """An exporter of metrics."""
-        if self._speaks("metrics") == "grpc":
+    def metric_exporter(self) -> MetricExporter:
+        """Makes an exporter of metrics."""
+        if self._protocol("metrics") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
 
-            return grpc.OTLPMetricExporter(self.address, headers=self._metadata("metrics"))
+            return grpc.OTLPMetricExporter(self.address, headers=self._grpc_headers("metrics"))
         from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 
-        return http.OTLPMetricExporter(self._path("metrics"), headers=self._headers)
+        return http.OTLPMetricExporter(self._url("metrics"), headers=self._http_headers)
 
-    def events(self) -> LogRecordExporter:
-        """An exporter of events."""
-        if self._speaks("logs") == "grpc":
+    def event_exporter(self) -> LogRecordExporter:
+        """Makes an exporter of events."""
+        if self._protocol("logs") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc
 
-            return grpc.OTLPLogExporter(self.address, headers=self._metadata("logs"))
+            return grpc.OTLPLogExporter(self.address, headers=self._grpc_headers("logs"))
         from opentelemetry.exporter.otlp.proto.http import _log_exporter as http
 
-        return http.OTLPLogExporter(self._path("logs"), headers=self._headers)
+        return http.OTLPLogExporter(self._url("logs"), headers=self._http_headers)
 
     def __str__(self) -> str:
         address = self.address or endpoint("traces") or "the default OTLP endpoint"
         parts = urlsplit(address)
         if not parts.hostname:
             return address
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # credentials and tokens are nobody's to see
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # no credentials and no tokens in logs
 
-    def _speaks(self, signal: Signal) -> str:
-        return self.protocol or _protocol(signal) or _usual_protocol(self.address or endpoint(signal))
+    def _protocol(self, signal: Signal) -> str:
+        stated = self.protocol or _protocol_in_environment(signal)
+        return stated or _protocol_by_port(self.address or endpoint(signal))
 
-    def _path(self, signal: Signal) -> str | None:
+    def _url(self, signal: Signal) -> str | None:
         if self.address is None:
             return None
         return f"{self.address.rstrip('/').removesuffix('/v1/traces')}/v1/{signal}"
 
     @property
-    def _headers(self) -> dict[str, str] | None:
+    def _http_headers(self) -> dict[str, str] | None:
         return dict(self.headers) if self.headers else None
 
-    def _metadata(self, signal: Signal) -> dict[str, str] | None:
-        """The headers as gRPC wants them: in lower case, and those of the environment not replaced by ours."""
+    def _grpc_headers(self, signal: Signal) -> dict[str, str] | None:
+        """Returns the headers in lower case, as gRPC requires, merged into those of the environment.
+
+        The exporter would otherwise drop the environment's as soon as it is given any.
+        """
         if not self.headers:
             return None
         from opentelemetry.util.re import parse_env_headers
 
-        stated: dict[str, str] = dict(parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True))
-        return stated | {name.lower(): value for name, value in self.headers.items()}
+        merged: dict[str, str] = dict(parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True))
+        return merged | {name.lower(): value for name, value in self.headers.items()}
 
 
 def endpoint(signal: Signal) -> str | None:
-    """The address that the environment has for a signal, if any."""
+    """Returns the OTLP address that the environment names for a signal, or None."""
     return _variable(signal, "ENDPOINT")
 
 
-def _protocol(signal: Signal) -> str | None:
-    """The protocol that the environment has for a signal, if any.
+def _protocol_in_environment(signal: Signal) -> str | None:
+    """Returns the protocol that the environment names for a signal, or None.
 
     Raises:
-        ValueError: it is none that there is an exporter for.
+        ValueError: there is no exporter for this protocol.
     """
-    stated = (_variable(signal, "PROTOCOL") or "").strip()
-    if stated and stated not in get_args(Protocol):
-        raise ValueError(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={stated!r} is not known; use 'http/protobuf' or 'grpc'"
-        )
-    return stated or None
+    value = (_variable(signal, "PROTOCOL") or "").strip()
+    if value and value not in get_args(Protocol):
+        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL={value!r} is not known; use 'http/protobuf' or 'grpc'")
+    return value or None
 
 
 def _variable(signal: Signal, name: str) -> str | None:
-    """An OTLP variable: the signal's own, or that for all signals. Empty is as good as not set."""
+    """Returns an OTLP variable: the signal's own, else the one for all signals. Empty counts as unset."""
     own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}")
     return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
 
-def _usual_protocol(address: str | None) -> str:
+def _protocol_by_port(address: str | None) -> str:
     return "grpc" if address and urlsplit(address).port == _GRPC_PORT else "http/protobuf"

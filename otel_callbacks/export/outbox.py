@@ -1,7 +1,7 @@
-"""A bounded queue and the worker that sends what is in it, whatever its destination does.
+"""A bounded queue and the thread that sends what is in it, whatever its destination does.
 
-The SDK's batch processors are not used: neither their flush nor their shutdown keeps to a bound, they do not tell
-what they dropped, and several of them flush in turn, so that a dead back end starves the live ones.
+The SDK's batch processors will not do: their flush and shutdown keep to no time limit, they do not count what they
+drop, and several of them flush one after another, so that a dead back end starves the live ones.
 """
 
 import threading
@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as context_api
 
+from otel_callbacks.limits import BATCH_ITEMS, QUEUE_ITEMS
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import logger
 
@@ -20,24 +21,24 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much waits, how much is sent at a time, and after how many seconds at the latest."""
+class QueueLimits:
+    """How many items may wait, how many are sent at a time, and how many seconds a smaller batch waits."""
 
-    queue: int = 2_048
-    batch: int = 512
+    queue: int = QUEUE_ITEMS
+    batch: int = BATCH_ITEMS
     delay: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What has become of everything that was put into an outbox; the four add up to it.
+    """What became of the items put into an outbox; the four counts add up to all of them.
 
     Attributes:
-        destination: where it goes.
+        destination: where the items go.
         waiting: in the queue, or being sent.
-        exported: taken by the destination. A back end may still reject some of it, or lose it later.
-        failed: refused, or not answered for in time; in the latter case it may have arrived.
-        dropped: not sent, because the queue was full or had been shut down.
+        exported: accepted by the destination. A back end may still reject some later, or lose them.
+        failed: refused, or not confirmed in time; unconfirmed items may have arrived.
+        dropped: not sent, because the queue was full or shut down.
     """
 
     destination: str
@@ -48,24 +49,24 @@ class Delivery:
 
 
 class Mark(NamedTuple):
-    """How many items an outbox had accepted at a time, and how many it had failed to send by then."""
+    """A point in an outbox's history: how many items it had accepted, and how many had failed by then."""
 
     accepted: int
     failed: int
 
 
 class Outbox(Generic[T]):
-    """Sends what is put in from a thread of its own, in order. Putting something in takes a microsecond, always.
+    """Sends items in order, from a thread of its own. `put` takes a microsecond, whatever the destination does.
 
-    In a forked child it starts empty: what waited at the fork is the parent's to send.
+    In a forked child the outbox starts empty: the parent sends what waited at the fork.
 
     Args:
-        destination: where it goes, in words.
-        send: sends a batch and returns how many of it were taken; it may raise, block or lie.
-        limits: the bounds.
+        destination: the destination's name, for logs and counts.
+        send: sends a batch and returns how many of it were accepted; it may raise or block.
+        limits: how much may wait, and how much is sent at a time.
     """
 
-    def __init__(self, destination: str, send: Callable[[Sequence[T]], int], limits: Limits) -> None:
+    def __init__(self, destination: str, send: Callable[[Sequence[T]], int], limits: QueueLimits) -> None:
         self._destination = destination
         self._send = send
         self._limits = limits
@@ -74,19 +75,19 @@ class Outbox(Generic[T]):
         fork.run_in_child(self._reset)
 
     def _reset(self) -> None:
-        # Reentrant, because the garbage collector may end a span while this very thread holds the lock.
+        # A Condition's lock is reentrant: the garbage collector may end a span while this thread holds it.
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         self._sending = 0
         self._accepted = 0
         self._urgent = 0
         self._exported = self._failed = self._dropped = 0
-        self._is_taken = True
+        self._last_batch_accepted = True
         self._worker: threading.Thread | None = None
-        self._told = False
+        self._warned = False
 
     def put(self, item: T) -> None:
-        """Takes an item to send, or drops it if as many wait as may."""
+        """Adds an item to send, or drops and counts it if the queue is full."""
         with self._changed:
             waiting = len(self._queue)
             if self._closed or waiting + self._sending >= self._limits.queue:
@@ -99,24 +100,24 @@ class Outbox(Generic[T]):
             if waiting == 0 or waiting + 1 == self._limits.batch:
                 self._changed.notify_all()
 
-    def hurry(self) -> Mark:
-        """Has what waits sent now; does not wait for it. Returns the mark to wait for."""
+    def send_now(self) -> Mark:
+        """Starts sending what waits, without waiting for it; returns the mark that `flush` can wait for."""
         with self._changed:
             self._urgent = self._accepted
             self._changed.notify_all()
             return Mark(self._accepted, self._failed)
 
     def flush(self, timeout: float, mark: Mark | None = None) -> bool:
-        """Whether all that waits now (or waited at `mark`) was taken by the destination within `timeout` seconds."""
+        """Tells whether the destination accepted all that waits (or waited at `mark`) within `timeout` seconds."""
         with self._changed:
-            accepted, failed = mark or self.hurry()
+            accepted, failed = mark or self.send_now()
             done = self._changed.wait_for(lambda: self._settled >= accepted, max(timeout, 0))
             return done and self._failed == failed
 
     def close(self, timeout: float, mark: Mark | None = None) -> bool:
-        """As `flush`, and then sends nothing any more: what still waits is dropped, as is what comes later.
+        """Flushes as `flush` does and then stops: drops what still waits, and whatever is put in later.
 
-        What is being sent has failed: whether it is taken later, nobody waits to hear.
+        A batch still being sent counts as failed: nobody waits to learn whether it arrives.
         """
         with self._changed:
             if self._closed:
@@ -124,7 +125,7 @@ class Outbox(Generic[T]):
             self._closed = True
             worker = self._worker
         if worker is None:
-            self._work()  # nothing was put in, or there was no thread to be had
+            self._work()  # the queue is empty, or no thread could be started
         sent = self.flush(timeout, mark)
         with self._changed:
             self._dropped += len(self._queue)
@@ -136,18 +137,18 @@ class Outbox(Generic[T]):
 
     @property
     def is_behind(self) -> bool:
-        """Whether another batch waits already, though the destination takes them."""
-        return self._is_taken and len(self._queue) >= self._limits.batch
+        """Whether another full batch waits although the destination accepts them."""
+        return self._last_batch_accepted and len(self._queue) >= self._limits.batch
 
     def delivery(self) -> Delivery:
-        """The counts as they are now."""
+        """Returns the current counts."""
         with self._changed:
             waiting = len(self._queue) + self._sending
             return Delivery(self._destination, waiting, self._exported, self._failed, self._dropped)
 
     @property
     def _settled(self) -> int:
-        """How many of the accepted items wait no more. They leave in the order in which they came."""
+        """How many accepted items no longer wait. Items leave in the order in which they came."""
         return self._accepted - len(self._queue) - self._sending
 
     def _start(self) -> None:
@@ -159,22 +160,22 @@ class Outbox(Generic[T]):
         self._worker = worker
 
     def _work(self) -> None:
-        # or else an instrumented HTTP client would trace how traces are sent
+        # Keeps an instrumented HTTP client from tracing our own exports.
         token = context_api.attach(context_api.set_value(context_api._SUPPRESS_INSTRUMENTATION_KEY, True))
         while batch := self._next():
             try:
-                taken = self._send(batch)
+                accepted = self._send(batch)
             except Exception as error:
-                # some exporters raise when they reach nobody; the next batch may arrive
-                self._tell(f"the exporter raised {error!r:.300}")
-                taken = 0
-            self._settle(len(batch), taken)
-            if self._dropped:  # told here and not where it was dropped: a log handler may be slow
-                self._tell("telemetry is not taken as fast as it comes")
+                # some exporters raise when they cannot connect; the next batch may arrive
+                self._warn_once(f"the exporter raised {error!r:.300}")
+                accepted = 0
+            self._settle(len(batch), accepted)
+            if self._dropped:  # logged here and not in `put`, because a log handler may be slow
+                self._warn_once("telemetry arrives faster than it can be sent")
         context_api.detach(token)
 
     def _next(self) -> list[T]:
-        """Waits for the next batch; there is none when the outbox is closed and empty."""
+        """Waits for the next batch and returns it; empty when the outbox is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             self._changed.wait_for(self._is_due, self._limits.delay)
@@ -185,36 +186,35 @@ class Outbox(Generic[T]):
         waiting = len(self._queue)
         return self._closed or waiting >= self._limits.batch or self._accepted - waiting < self._urgent
 
-    def _settle(self, sent: int, taken: int) -> None:
+    def _settle(self, sent: int, accepted: int) -> None:
         with self._changed:
-            if self._sending:  # else `close` has given up on it
+            if self._sending:  # else `close` has given up on this batch
                 self._sending = 0
-                self._exported += taken
-                self._failed += sent - taken
-            self._is_taken = taken == sent
+                self._exported += accepted
+                self._failed += sent - accepted
+            self._last_batch_accepted = accepted == sent
             self._changed.notify_all()
 
-    def _tell(self, what: str) -> None:
-        """Logs that something is lost, once."""
-        if not self._told:
-            self._told = True
-            logger.warning("%s: %s; some is lost, see Telemetry.stats()", self._destination, what)
+    def _warn_once(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("%s: %s; some telemetry is lost, see Telemetry.stats()", self._destination, reason)
 
 
 def flush_all(outboxes: Sequence[Outbox[Any]], timeout: float) -> bool:
-    """Flushes side by side; True if everything was taken within `timeout` seconds in all."""
-    return _side_by_side(outboxes, Outbox.flush, timeout)
+    """Flushes all outboxes at once; returns True if everything was accepted within `timeout` seconds in all."""
+    return _at_once(outboxes, Outbox.flush, timeout)
 
 
 def close_all(outboxes: Sequence[Outbox[Any]], timeout: float) -> bool:
-    """Closes side by side; True if everything was taken within `timeout` seconds in all."""
-    return _side_by_side(outboxes, Outbox.close, timeout)
+    """Closes all outboxes at once; returns True if everything was accepted within `timeout` seconds in all."""
+    return _at_once(outboxes, Outbox.close, timeout)
 
 
-def _side_by_side(
+def _at_once(
     outboxes: Sequence[Outbox[Any]], wait: Callable[[Outbox[Any], float, Mark], bool], timeout: float
 ) -> bool:
     deadline = time.monotonic() + timeout
-    marked = [(outbox, outbox.hurry()) for outbox in outboxes]
-    taken = [wait(outbox, deadline - time.monotonic(), mark) for outbox, mark in marked]
-    return all(taken)
+    marked = [(outbox, outbox.send_now()) for outbox in outboxes]
+    accepted = [wait(outbox, deadline - time.monotonic(), mark) for outbox, mark in marked]
+    return all(accepted)

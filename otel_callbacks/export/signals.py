@@ -1,4 +1,4 @@
-"""Outboxes for spans, events and metrics: the SDK puts what it has made in, an exporter takes it out."""
+"""Deliveries of spans, events and metrics: the SDK fills an outbox, and an exporter empties it."""
 
 import copy
 import os
@@ -14,17 +14,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_callbacks.export.outbox import Limits, Outbox
+from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.limits import METRIC_EXPORTS_WAITING, REQUEST_BYTES
 
 SHUTDOWN_SECONDS = 2.0
-"""How long a shutdown that was given no time waits, such as that at the interpreter's exit."""
+"""How long a shutdown without a timeout waits, such as the one when the interpreter exits."""
 
-_REQUEST_BYTES = 2 * 1024 * 1024
-"""Collectors refuse requests above 4 MiB by gRPC and 20 MiB by HTTP, all of it; ours are measured roughly."""
+_ITEM_BYTES = 500
+"""About what the fixed fields of a span or event take in a request."""
 
-_FRAME_BYTES = 500
-
-_AT_A_TIME = 16
+_ITEMS_PER_TURN = 16
 _PAUSE_SECONDS = 0.0005
 
 
@@ -37,18 +36,18 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[E]):
-    """An exporter of which every process makes its own: two cannot share one connection.
+    """An exporter that every process makes for itself: two processes cannot share one connection.
 
     Raises:
-        Exception: whatever `make` raises, when the first is made.
+        Exception: whatever `make` raises in the first process.
     """
 
     def __init__(self, make: Callable[[], E]) -> None:
         self._make = make
-        self._made = {os.getpid(): make()}  # those inherited are kept: to close them is their process's to do
+        self._made = {os.getpid(): make()}  # keeps inherited ones, too: only their own process may close them
 
     def __call__(self) -> E:
-        """This process's exporter."""
+        """Returns this process's exporter."""
         pid = os.getpid()
         if pid not in self._made:
             self._made[pid] = self._make()
@@ -61,12 +60,11 @@ class PerProcess(Generic[E]):
             exporter.shutdown()
 
 
-class Unhurried(list[T]):
-    """A batch that lets the application run now and then while it is gone through.
+class YieldingBatch(list[T]):
+    """A batch that lets the application's threads run now and then while an exporter encodes it.
 
-    To encode 512 spans takes some 20 ms of the interpreter, and a thread that wakes up meanwhile would get it only
-    after 5 ms: on top of a call, as often as it waits for something. Items that are put in faster than they leave are
-    not paused for.
+    Encoding 512 spans holds the interpreter for some 20 ms. A thread that wakes up meanwhile would wait 5 ms for
+    its turn, each time a call waits for something. The batch does not pause while its outbox is behind.
     """
 
     def __init__(self, items: Iterable[T], outbox: Outbox[T]) -> None:
@@ -76,48 +74,53 @@ class Unhurried(list[T]):
     def __iter__(self) -> Iterator[T]:
         for at, item in enumerate(super().__iter__(), 1):
             yield item
-            if at % _AT_A_TIME == 0 and not self._outbox.is_behind:
+            if at % _ITEMS_PER_TURN == 0 and not self._outbox.is_behind:
                 time.sleep(_PAUSE_SECONDS)
 
 
 class SpanDelivery(SpanProcessor):
-    """Sends sampled spans when they have ended."""
+    """Sends sampled spans after they have ended."""
 
-    def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: Limits) -> None:
+    def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: QueueLimits) -> None:
         self._exporter = PerProcess(make)
         self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Takes a span that has ended."""
+        """Queues a span that has ended."""
         if span.context is not None and span.context.trace_flags.sampled:
             self.outbox.put(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Whether what waits was taken in time."""
+        """Tells whether the destination accepted all that waits in time."""
         return self.outbox.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Sends what waits and stops."""
+        """Sends what waits, then stops."""
         self.outbox.close(SHUTDOWN_SECONDS)
         self._exporter.close()
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
         export = self._exporter().export
-        parts = portions(Unhurried(spans, self.outbox), _span_bytes)
+        parts = split_batch(YieldingBatch(spans, self.outbox), _span_bytes)
         return sum(
-            len(part) for part in parts if export(Unhurried(part, self.outbox)) is SpanExportResult.SUCCESS
+            len(part)
+            for part in parts
+            if export(YieldingBatch(part, self.outbox)) is SpanExportResult.SUCCESS
         )
 
 
 class EventDelivery(LogRecordProcessor):
     """Sends events (log records)."""
 
-    def __init__(self, destination: str, make: Callable[[], LogRecordExporter], limits: Limits) -> None:
+    def __init__(self, destination: str, make: Callable[[], LogRecordExporter], limits: QueueLimits) -> None:
         self._exporter = PerProcess(make)
         self.outbox: Outbox[ReadableLogRecord] = Outbox(destination, self._send, limits)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Takes an event, as it is now: other processors may change the record, and its context may be large."""
+        """Queues a copy of an event without its context.
+
+        Other processors may still change the record, and the context may hold on to much memory.
+        """
         record = copy.copy(log_record.log_record)
         record.context = Context()
         resource = log_record.resource or Resource.get_empty()
@@ -126,46 +129,47 @@ class EventDelivery(LogRecordProcessor):
         )
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Whether what waits was taken in time."""
+        """Tells whether the destination accepted all that waits in time."""
         return self.outbox.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Sends what waits and stops."""
+        """Sends what waits, then stops."""
         self.outbox.close(SHUTDOWN_SECONDS)
         self._exporter.close()
 
     def _send(self, records: Sequence[ReadableLogRecord]) -> int:
         export = self._exporter().export
-        parts = portions(Unhurried(records, self.outbox), _event_bytes)
+        parts = split_batch(YieldingBatch(records, self.outbox), _event_bytes)
         return sum(
             len(part)
             for part in parts
-            if export(Unhurried(part, self.outbox)) is LogRecordExportResult.SUCCESS
+            if export(YieldingBatch(part, self.outbox)) is LogRecordExportResult.SUCCESS
         )
 
 
 class MetricDelivery(MetricExporter):
-    """Sends metrics as they are collected, without holding up the collection."""
+    """Sends metrics after they were collected, without holding up the collection."""
 
     def __init__(self, destination: str, make: Callable[[], MetricExporter]) -> None:
         self._exporter = PerProcess(make)
         first = self._exporter()
         super().__init__(first._preferred_temporality, first._preferred_aggregation)
-        self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, Limits(queue=8, batch=1, delay=0))
+        limits = QueueLimits(queue=METRIC_EXPORTS_WAITING, batch=1, delay=0)
+        self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, limits)
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> MetricExportResult:
-        """Takes what was collected."""
+        """Queues what was collected."""
         self.outbox.put(metrics_data)
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Whether what waits was taken in time."""
+        """Tells whether the destination accepted all that waits in time."""
         return self.outbox.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = SHUTDOWN_SECONDS * 1000, **kwargs: Any) -> None:
-        """Sends what waits and stops."""
+        """Sends what waits, then stops."""
         self.outbox.close(timeout_millis / 1000)
         self._exporter.close()
 
@@ -174,12 +178,12 @@ class MetricDelivery(MetricExporter):
         return sum(export(each) is MetricExportResult.SUCCESS for each in collections)
 
 
-def portions(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
-    """Cuts a batch so that a back end takes each part; what is too large by itself goes alone."""
+def split_batch(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Splits a batch into requests that a back end accepts; an item that is too large goes alone."""
     start, total = 0, 0
     for at, item in enumerate(items):
         size_of_item = size(item)
-        if at > start and total + size_of_item > _REQUEST_BYTES:
+        if at > start and total + size_of_item > REQUEST_BYTES:
             yield items[start:at]
             start, total = at, 0
         total += size_of_item
@@ -188,15 +192,15 @@ def portions(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[
 
 def _span_bytes(span: ReadableSpan) -> int:
     parts: Iterable[Any] = (span.attributes, *(event.attributes for event in span.events))
-    return _FRAME_BYTES + sum(map(_bytes, parts))
+    return _ITEM_BYTES + sum(map(_bytes, parts))
 
 
 def _event_bytes(record: ReadableLogRecord) -> int:
-    return _FRAME_BYTES + _bytes(record.log_record.body) + _bytes(record.log_record.attributes)
+    return _ITEM_BYTES + _bytes(record.log_record.body) + _bytes(record.log_record.attributes)
 
 
 def _bytes(value: Any) -> int:
-    """About as many bytes as a value takes on the wire."""
+    """Estimates how many bytes a value takes in a request."""
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode(errors="replace"))
     if isinstance(value, bytes):

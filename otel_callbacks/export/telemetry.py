@@ -1,4 +1,4 @@
-"""What `configure` gives back: counts of what became of the telemetry, and bounded ways to wait for it."""
+"""`Telemetry`, which `configure` returns: delivery counts, flush and shutdown, each within a time limit."""
 
 import asyncio
 import atexit
@@ -27,16 +27,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts since the process started, or was forked.
+    """Counts since the process started or was forked.
 
     Attributes:
-        started: spans of ours that started, sampled or not.
-        ended: spans of ours that ended.
-        swept: of these, those that nobody ended and that we did: their task, their parent or the process was gone.
-        exported: spans that destinations took, each counted once per destination; also spans of others.
-        dropped: the same, lost on the way: in a full queue, in a failed export, at shutdown.
+        started: our spans that started, sampled or not.
+        ended: our spans that ended.
+        swept: ended spans that no callback ended: we did, because their task, parent or process was gone.
+        exported: spans that destinations accepted, counted once per destination; includes other libraries' spans.
+        dropped: spans lost in a full queue, a failed export or at shutdown, counted in the same way.
         unpriced: model calls without a known price.
-        faults: failures of our own, which are logged once per kind.
+        faults: our own failures, which are logged once per kind.
         destinations: what became of the spans, by destination.
     """
 
@@ -51,19 +51,19 @@ class Stats:
 
     @property
     def open(self) -> int:
-        """Spans of ours that have not ended."""
+        """Our spans that have not ended."""
         return self.started - self.ended
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Telemetry:
-    """What `configure` set up.
+    """The providers and exporters that `configure` set up.
 
     Attributes:
         tracer_provider: the global tracer provider, ours or the application's.
-        meter_provider: ours, if metrics are exported.
-        logger_provider: ours, if events are exported.
-        trace_file: the OTLP JSON Lines file that spans are written to, if one is.
+        meter_provider: our meter provider; None if no metrics are exported.
+        logger_provider: our logger provider; None if no events are exported.
+        trace_file: the OTLP JSON Lines file that spans are written to; None if there is no file.
     """
 
     tracer_provider: TracerProvider
@@ -77,14 +77,14 @@ class Telemetry:
     _is_shut_down: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # exit functions run last in, first out: what ends spans at exit was mostly registered later than this
+        # exit functions run last in, first out: those that end spans were mostly registered after this one
         atexit.register(self._exit)
         if multiprocessing.parent_process() is not None:
             self._exit_with_the_child()
         child_processes.register_after_fork(self, Telemetry._exit_with_the_child)
 
     def stats(self) -> Stats:
-        """What became of the telemetry so far."""
+        """Returns what became of the telemetry so far."""
         counts = span_counts(self.meter_provider)
         destinations = tuple(outbox.delivery() for outbox in self._destinations)
         return Stats(
@@ -99,39 +99,39 @@ class Telemetry:
         )
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Sends what is waiting; whether all of it was taken, within `timeout` seconds in all.
+        """Sends what is waiting; returns True if all of it was accepted within `timeout` seconds in all.
 
         Runs that are still open are not sent; a flush after they have ended sends them.
         """
-        return flush_all(self._gathered(), timeout)
+        return flush_all(self._outboxes(), timeout)
 
     def shutdown(self, timeout: float = 10.0) -> bool:
-        """Sends what is waiting and stops; whether all of it was taken, within `timeout` seconds in all.
+        """Sends what is waiting, then stops; returns True if all of it was accepted within `timeout` seconds in all.
 
-        What waits even then is lost, and counted as dropped. An exiting process does this by itself and gives it
-        2 seconds. A tracer provider of the application's is only flushed.
+        What still waits then is lost and counted as dropped. An exiting process shuts down by itself, within
+        2 seconds. The application's own tracer provider is only flushed.
         """
         if self._is_shut_down:
             return True
         self._is_shut_down = True
-        taken = close_all(self._gathered(), timeout)
+        accepted = close_all(self._outboxes(), timeout)
         ours = self.tracer_provider if self._application is None else None
         for provider in (ours, self.meter_provider, self.logger_provider):
             if provider is not None:
                 guarded(provider.shutdown)()
         atexit.unregister(self._exit)
-        return taken
+        return accepted
 
     def flushing(self, timeout: float = 2.0) -> "Flushing":
-        """Flushes when a block or a function has ended, for at most `timeout` seconds; for serverless handlers.
+        """Flushes after a block or function, for at most `timeout` seconds; meant for serverless handlers.
 
-        To be used as `with`, `async with`, or a decorator of functions and coroutine functions. What the body
-        returns or raises is left alone.
+        Use it with `with` or `async with`, or as a decorator of functions and coroutine functions. It does not
+        change what the body returns or raises.
         """
         return Flushing(self, timeout)
 
-    def _gathered(self) -> Sequence[Outbox[Any]]:
-        """All outboxes, with what is still to be collected in them."""
+    def _outboxes(self) -> Sequence[Outbox[Any]]:
+        """Collects the metrics and returns all outboxes."""
         for reader in self._readers:
             guarded(reader.collect)()
         outboxes = [*self._destinations, *self._others]
@@ -145,18 +145,18 @@ class Telemetry:
         guarded(self.shutdown)(SHUTDOWN_SECONDS)
 
     def _exit_with_the_child(self) -> None:
-        """Children of multiprocessing leave by `os._exit`, after finalizers but without exit functions."""
+        """Registers a finalizer: children of multiprocessing leave by `os._exit`, which skips exit functions."""
         child_processes.Finalize(None, self._exit, exitpriority=0)
 
 
 class Flushing:
-    """See `Telemetry.flushing`."""
+    """The context manager and decorator that `Telemetry.flushing` returns."""
 
     def __init__(self, telemetry: Telemetry, timeout: float) -> None:
         self._flush = functools.partial(guarded(telemetry.flush), timeout)
 
     def __call__(self, function: F) -> F:
-        """The same function, which flushes before it returns."""
+        """Returns a function that calls `function` and flushes before it returns."""
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -171,14 +171,14 @@ class Flushing:
         return cast(F, coroutine if inspect.iscoroutinefunction(function) else wrapper)
 
     def __enter__(self) -> None:
-        """Nothing is done before the body."""
+        """Does nothing before the body."""
 
     def __exit__(self, *_: object) -> None:
         """Flushes."""
         self._flush()
 
     async def __aenter__(self) -> None:
-        """Nothing is done before the body."""
+        """Does nothing before the body."""
 
     async def __aexit__(self, *_: object) -> None:
         """Flushes without blocking the event loop."""

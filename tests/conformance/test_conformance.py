@@ -1,3 +1,5 @@
+"""The conformance check: every rule, OTLP decoding, the command, and the registry's own consistency."""
+
 import gzip
 import json
 from itertools import pairwise
@@ -66,7 +68,7 @@ def span(name: str, kind: Any, attributes: dict[str, Any], **other: Any) -> dict
 
 
 def changed(base: tuple[str, int, dict[str, Any]], *without: str, **other: Any) -> dict[str, Any]:
-    """`base` without some attributes and with others."""
+    """Returns the span `base` without some attributes and with others (`also`)."""
     name, kind, attributes = base
     kept = {key: value for key, value in attributes.items() if key not in without}
     return span(other.pop("name", name), other.pop("kind", kind), kept | other.pop("also", {}), **other)
@@ -194,7 +196,7 @@ BAD = [
 @pytest.mark.parametrize(
     ("rule", "level", "bad"), BAD, ids=[f"{rule}-{i}" for i, (rule, *_) in enumerate(BAD)]
 )
-def test_a_breach_is_found_under_its_rule(rule, level, bad):
+def test_a_violation_is_found_under_its_rule(rule, level, bad):
     assert rule in rules(bad, level=level)
 
 
@@ -204,7 +206,7 @@ def test_a_span_of_another_library_is_skipped():
 
 @pytest.mark.parametrize("operation", sorted(load().operations - {"fetch_response"}))
 def test_every_operation_can_be_conformant(operation):
-    """The registry does not contradict itself: what a type requires, its kind and its name can all be met."""
+    """The registry does not contradict itself: a span can meet the kind, name and attributes of its type."""
     type_ = next(t for t in load().spans.values() if operation in t.operations)
     values = {"int": 1, "string[]": ["x"], "string": "x"}
     attributes = {name: values[load().attributes[name].type] for name in type_.required + type_.expected}
@@ -261,9 +263,9 @@ def test_two_spans_with_one_id():
     ],
 )
 def test_a_spelling_is_allowed_under_its_profile_only(profile, name, value):
-    spoken = changed(CHAT_SPAN, also={name: value})
-    assert rules(spoken, profiles=[profile]) == set()
-    assert rules(spoken, profiles=()) & {"attribute_deprecated", "attribute_unknown"}
+    spelled = changed(CHAT_SPAN, also={name: value})
+    assert rules(spelled, profiles=[profile]) == set()
+    assert rules(spelled, profiles=()) & {"attribute_deprecated", "attribute_unknown"}
 
 
 def test_an_unknown_profile_is_refused():
@@ -272,7 +274,7 @@ def test_an_unknown_profile_is_refused():
 
 
 @pytest.mark.parametrize("source", [5, {"kind": 3}, {"name": 3}, {"name": "x", "kind": 17}])
-def test_what_is_no_span_is_refused(source):
+def test_a_value_that_is_not_a_span_is_refused(source):
     with pytest.raises(TypeError, match="neither a finished span nor"):
         check_spans([source])
 
@@ -311,7 +313,7 @@ def test_assert_conformant_lists_the_violations(tracer, exporter):
 
 
 def test_assert_conformant_of_nothing_fails():
-    with pytest.raises(AssertionError, match="no GenAI span among the 1 given"):
+    with pytest.raises(AssertionError, match="none of the 1 spans is a GenAI span"):
         assert_conformant([span("GET", CLIENT, {}, scope="httpx")])
 
 
@@ -319,7 +321,7 @@ def test_assert_conformant_of_nothing_fails():
 
 
 def any_value(value: Any) -> dict[str, Any]:
-    """The OTLP JSON of a plain value, written independently of the decoder."""
+    """Returns the OTLP JSON of a plain value, written independently of the decoder."""
     match value:
         case bool():
             return {"boolValue": value}
@@ -390,12 +392,12 @@ def test_otlp_attributes_decode_to_what_they_were(values):
         ({}, None),
     ],
 )
-def test_the_odd_corners_of_protobuf_json(value, plain):
+def test_the_special_cases_of_protobuf_json(value, plain):
     decoded = otlp.span({"name": "x", "attributes": [{"key": "k", "value": value}]}).attributes["k"]
     assert (decoded, type(decoded)) == (plain, type(plain))
 
 
-def test_a_torn_last_line_is_reported(path):
+def test_a_last_line_that_is_cut_off_is_reported(path):
     line = spans_line(span(*CHAT_SPAN))
     path.write_text(line + "\n" + line[:100], encoding="utf-8")
     assert [(f.rule, f.level, f.span) for f in check_file(path)] == [("file_torn", "advice", str(path))]
@@ -407,7 +409,7 @@ def test_a_torn_last_line_is_reported(path):
         ("no json\n", r"trace.jsonl line 1: not JSON"),
         ('{"resourceSpans": []}\n{torn\n{"resourceSpans": []}\n', r"line 2: not JSON"),
         ("[]\n", r"line 1: not OTLP JSON"),
-        ('{"spans": []}\n', r"none of resourceSpans"),
+        ('{"spans": []}\n', r"it has none of resourceSpans"),
         (
             '{"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": 3}]}]}]}\n',
             r"not OTLP JSON: 'name' is missing",
@@ -421,7 +423,7 @@ def test_a_bad_file_is_a_clear_error(path, text, message):
         check_file(path)
 
 
-def test_a_file_of_nothing_has_no_finding(path):
+def test_an_empty_export_has_no_finding(path):
     assert rules_of(path, "{}", "") == set()
 
 
@@ -540,10 +542,10 @@ def test_the_command_without_advice(path):
 def test_the_command_as_json(path):
     path.write_text(spans_line(changed(CHAT_SPAN, name="x"), scope="other"))
     result = CliRunner().invoke(check, [str(path), "--format", "json", "--profile", "none"])
-    said = json.loads(result.output)
-    assert (result.exit_code, said["violations"], said["spans_checked"]) == (1, 1, 1)
-    assert said["rules"][0]["rule"] == "genai_span_name_format"
-    assert said["rules"][0]["example"]["span"] == f"x [{'a' * 16}]"
+    output = json.loads(result.output)
+    assert (result.exit_code, output["violations"], output["spans_checked"]) == (1, 1, 1)
+    assert output["rules"][0]["rule"] == "genai_span_name_format"
+    assert output["rules"][0]["example"]["span"] == f"x [{'a' * 16}]"
 
 
 def test_the_command_finds_a_parent_in_another_file(path, tmp_path):
@@ -562,11 +564,11 @@ def test_the_command_on_a_folder(path, tmp_path):
     (tmp_path / "other.jsonl.gz").write_bytes(
         gzip.compress(spans_line(child(agent, CHAT_SPAN, "b")).encode())
     )
-    said = json.loads(CliRunner().invoke(check, [str(tmp_path), "--format", "json"]).output)
-    assert said["spans_checked"] == 2
+    output = json.loads(CliRunner().invoke(check, [str(tmp_path), "--format", "json"]).output)
+    assert output["spans_checked"] == 2
     (tmp_path / "none").mkdir()
     empty = CliRunner().invoke(check, [str(tmp_path / "none")])
-    assert (empty.exit_code, "none: no .jsonl file in it" in empty.output) == (2, True)
+    assert (empty.exit_code, "none: no .jsonl file in this folder" in empty.output) == (2, True)
     (tmp_path / "other.jsonl.gz").write_bytes(b"no gzip")
     assert CliRunner().invoke(check, [str(tmp_path)]).exit_code == 2
 

@@ -1,4 +1,4 @@
-"""The `demo` command, in a process of its own: it sets the global providers, once for good."""
+"""The `demo` command, in a process of its own, because it sets the global providers."""
 
 import json
 import os
@@ -51,11 +51,11 @@ ROOTS = {
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes OTLP over HTTP and keeps what was sent."""
+    """Accepts OTLP over HTTP and keeps the requests."""
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
-        super().__init__(("127.0.0.1", 0), _Taking)
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def url(self) -> str:
@@ -76,7 +76,7 @@ class Receiver(ThreadingHTTPServer):
         return {metric.name for scope in scopes for metric in scope.metrics}
 
 
-class _Taking(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
@@ -104,30 +104,35 @@ def receiving() -> Iterator[Receiver]:
 
 
 HEADER = re.compile(r"\S.* · [\d.]+ m?s · ")
-"""What the first line of a trace looks like."""
+"""Matches the first line of a trace."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the command left behind."""
+    """The output of one run of the command, and its trace file."""
 
     output: str
     errors: str
     file: Path
 
     def parts(self) -> dict[str, str]:
-        """What was printed of each job, by its title."""
+        """Returns what was printed for each job, by its title."""
         jobs = self.output.partition("━━ ")[0]
-        cut = [part.partition(" ─") for part in jobs.split("── ")[1:]]
-        return {title: text for title, _, text in cut}
+        parts = [part.partition(" ─") for part in jobs.split("── ")[1:]]
+        return {title: text for title, _, text in parts}
 
 
 def run_demo(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OPENAI_"))}
     kept["COLUMNS"] = "110"
-    ordered = [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "120", *arguments]
+    command_line = [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "120", *arguments]
     ran = subprocess.run(
-        ordered, cwd=folder, env={**kept, **(environment or {})}, capture_output=True, text=True, timeout=120
+        command_line,
+        cwd=folder,
+        env={**kept, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
     return Ran(ran.stdout, ran.stderr, folder / ".otel_callbacks" / "demo.jsonl")
@@ -150,7 +155,7 @@ def test_shows_the_traces_of_every_job_and_no_others(everything: tuple[Ran, Rece
     assert len(group(read_jsonl(ran.file))) == sum(map(len, ROOTS.values()))
 
 
-def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> None:
+def test_prints_nothing_unexpected(everything: tuple[Ran, Receiver]) -> None:
     ran, receiver = everything
     assert ran.errors.startswith(
         "calls of hashed-tfidf-256 (openai, 127.0.0.1) have no price (local_endpoint)"
@@ -165,7 +170,7 @@ def test_prints_nothing_but_what_it_is_for(everything: tuple[Ran, Receiver]) -> 
     )
 
 
-def test_shows_what_it_cost_who_pays_and_what_tools_took(everything: tuple[Ran, Receiver]) -> None:
+def test_shows_what_it_cost_who_pays_and_how_many_tokens_tools_took(everything: tuple[Ran, Receiver]) -> None:
     _, _, shown = everything[0].output.partition("━━ What it cost, and who pays ")
     costs, _, tools = shown.partition("━━ What tools took of the agents' input tokens (estimated) ")
     rows = {line[:20].strip(): line for line in costs.splitlines()}
@@ -241,7 +246,7 @@ def test_refuses_another_model_without_credentials(tmp_path: Path, monkeypatch: 
 
 
 def test_a_service_that_refuses_is_named(tmp_path: Path) -> None:
-    """Without the pages of what called what, of which the last line is the only one that helps."""
+    """The error is one line, without a traceback."""
     environment = {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     stopped = subprocess.run(
         [sys.executable, "-m", "otel_callbacks", "demo", "--model", "gpt-5", "--docs", "3"],
@@ -268,7 +273,7 @@ def test_leaves_the_settings_of_llama_index_as_they_were() -> None:
     assert Settings.callback_manager is before
 
 
-def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry = SimpleNamespace(flush=lambda: True, shutdown=lambda: True)
     monkeypatch.setattr("otel_callbacks.export.configure.configure", lambda *args, **options: telemetry)
     monkeypatch.setattr("otel_callbacks.demo.command.load", list)

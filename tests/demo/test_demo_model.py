@@ -1,4 +1,4 @@
-"""The local model: what it reads, quotes, embeds and calls; and the LangChain jobs that run on it."""
+"""The local model: what it reads, quotes, embeds and calls; and the jobs that run on it."""
 
 import json
 import math
@@ -31,10 +31,10 @@ def function(name: str, description: str, **parameters: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
 
 
-def called(identifier: str, call: ToolCall, result: str) -> list[dict[str, Any]]:
+def call_and_result(identifier: str, call: ToolCall, result: str) -> list[dict[str, Any]]:
     request = {"id": identifier, "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
-    answered = {"role": "tool", "tool_call_id": identifier, "content": result}
-    return [{"role": "assistant", "content": None, "tool_calls": [request]}, answered]
+    response = {"role": "tool", "tool_call_id": identifier, "content": result}
+    return [{"role": "assistant", "content": None, "tool_calls": [request]}, response]
 
 
 TEXT = {"type": "string"}
@@ -49,7 +49,7 @@ def test_tokens_joined_are_the_text(text: str) -> None:
     assert "".join(tokens(text)) == text
 
 
-def test_takes_identifiers_apart_and_endings_off() -> None:
+def test_stems_split_identifiers_and_drop_endings() -> None:
     assert stems("file_digest FileDigest HTTPServer") == stems("files digested; file digesting; http servers")
     assert stems("What is this?") == []
 
@@ -83,7 +83,7 @@ def test_does_not_quote_titles_but_reads_them() -> None:
     assert respond([user(f"{context}\n\nQuestion: When does the dog bark?")]) == "It barks at night."
 
 
-def test_says_so_when_the_context_holds_no_answer() -> None:
+def test_returns_a_fixed_text_when_the_context_holds_no_answer() -> None:
     assert respond([user("[1] Cats purr.\n\nQuestion: Who won the cup?")]) == UNANSWERED
     assert answer("", []) == UNANSWERED
     assert respond([{"role": "system", "content": ""}]) == UNANSWERED
@@ -94,7 +94,7 @@ def test_calls_each_tool_that_a_question_needs_and_then_answers() -> None:
     tools = [SEARCH, COUNT, SUMMARY]
     while isinstance(reply := respond(messages, tools), ToolCall):
         calls.append(reply)
-        messages += called(str(len(calls)), reply, f"{reply.name} is done.")
+        messages += call_and_result(str(len(calls)), reply, f"{reply.name} is done.")
     assert {call.name: call.arguments for call in calls} == {
         "count_functions": {"module": "json"},
         "module_summary": {"module": "json"},
@@ -107,9 +107,9 @@ def test_calls_each_tool_that_a_question_needs_and_then_answers() -> None:
 def test_repeats_a_failed_call_once_and_goes_on() -> None:
     first = respond([THREE_JOBS], [COUNT, SUMMARY])
     assert isinstance(first, ToolCall)
-    failed = [THREE_JOBS, *called("1", first, "Error: TimeoutError: not ready")]
+    failed = [THREE_JOBS, *call_and_result("1", first, "Error: TimeoutError: not ready")]
     assert respond(failed, [COUNT, SUMMARY]) == first
-    twice = [*failed, *called("2", first, "Error: TimeoutError: not ready")]
+    twice = [*failed, *call_and_result("2", first, "Error: TimeoutError: not ready")]
     assert respond(twice, [COUNT, SUMMARY]) == ToolCall("module_summary", {"module": "json"})
 
 
@@ -125,9 +125,15 @@ def test_hands_over_to_the_agent_that_the_description_lists() -> None:
     question = "How is a subprocess run"
     call = respond([user(question)], [handoff])
     assert call == ToolCall("handoff", {"to_agent": "researcher", "reason": question})
-    handed_over = [user(question), *called("1", call, "Agent researcher is now handling the request.")]
+    handed_over = [
+        user(question),
+        *call_and_result("1", call, "Agent researcher is now handling the request."),
+    ]
     assert respond(handed_over, [SEARCH]) == ToolCall("search_docs", {"query": question})
-    answered = [*handed_over, *called("2", ToolCall("search_docs", {"query": question}), "Call run.")]
+    answered = [
+        *handed_over,
+        *call_and_result("2", ToolCall("search_docs", {"query": question}), "Call run."),
+    ]
     assert respond(answered, [SEARCH]) == "Call run."
 
 

@@ -77,7 +77,7 @@ def test_streams_the_same_answer_and_then_the_usage(client: Any) -> None:
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_sends_no_usage_in_a_stream_unless_asked(client: Any) -> None:
+def test_streams_no_usage_by_default(client: Any) -> None:
     chunks = list(client.chat.completions.create(model=MODEL, messages=PROMPT, stream=True))
     assert all(chunk.choices and chunk.usage is None for chunk in chunks)
 
@@ -112,9 +112,9 @@ def test_honours_a_forced_tool(client: Any, choice: Any) -> None:
     assert completion.choices[0].message.tool_calls[0].function.name == "weather"
 
 
-def test_does_not_call_a_tool_when_told_not_to(client: Any) -> None:
-    asked = {"model": MODEL, "messages": ASK_WEATHER, "tools": [WEATHER]}
-    completion = client.chat.completions.create(**asked, tool_choice="none")
+def test_calls_no_tool_if_tool_choice_is_none(client: Any) -> None:
+    request = {"model": MODEL, "messages": ASK_WEATHER, "tools": [WEATHER]}
+    completion = client.chat.completions.create(**request, tool_choice="none")
     assert completion.choices[0].message.tool_calls is None
 
 
@@ -158,7 +158,7 @@ def test_embeds_alike_as_floats_and_as_base64(client: Any) -> None:
     assert plain.usage.prompt_tokens == 3
 
 
-def test_embeds_lists_of_token_ids_with_the_dimensions_asked_for(client: Any) -> None:
+def test_embeds_lists_of_token_ids_with_the_requested_dimensions(client: Any) -> None:
     ids = [[5, 6, 7], [5, 6, 8]]
     response = client.embeddings.create(model=EMBEDDING_MODEL, input=ids, dimensions=64)
     assert [item.index for item in response.data] == [0, 1]

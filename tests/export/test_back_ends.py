@@ -1,4 +1,4 @@
-"""Back ends that are down, slow, full or hostile: the application does not notice, what is lost is counted."""
+"""Back ends that are down, slow, full or hostile: the application does not notice, and losses are counted."""
 
 import json
 import logging
@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from receivers import GRPC, HTTP, receiver
 
 from otel_callbacks.explore.files.writing import read_jsonl
-from otel_callbacks.export.otlp import Otlp
-from otel_callbacks.export.outbox import Limits
+from otel_callbacks.export.otlp import OtlpEndpoint
+from otel_callbacks.export.outbox import QueueLimits
 from otel_callbacks.export.signals import SpanDelivery
 
 APPLICATION = """
 import atexit, json, sys, time, uuid
-atexit.register(lambda: print(time.time() - left))  # the first to come is the last to run
+atexit.register(lambda: print(time.time() - left))  # registered first, so it runs last
 from fakes import ScriptedModel, ScriptedRetriever
 from otel_callbacks import configure
 from otel_callbacks.langchain import OTelCallbackHandler
@@ -32,7 +32,7 @@ with telemetry.flushing(1.0):
     answers = [chain.invoke("q", {"callbacks": [OTelCallbackHandler()]}).text for _ in range(100)]
 stats = telemetry.stats()
 delivered = [[each.waiting, each.exported, each.failed, each.dropped] for each in stats.destinations]
-for _ in range(100):  # these are only sent at exit
+for _ in range(100):  # these are sent only at exit
     chain.invoke("q", {"callbacks": [OTelCallbackHandler()]})
 handler = OTelCallbackHandler()
 handler.on_chain_start({}, {}, run_id=uuid.uuid4(), name="never ended")
@@ -42,7 +42,7 @@ left = time.time()
 
 
 def run(folder: Path, protocol: str, endpoints: list[str], **variables: str) -> tuple[Any, float]:
-    """What the application tells of itself, and how many seconds its exit functions took."""
+    """Runs the application; returns the report it prints, and how many seconds its exit functions took."""
     ran = subprocess.run(
         [sys.executable, "-c", APPLICATION, str(folder / "kept.jsonl"), protocol, *endpoints],
         env={"PYTHONPATH": ":".join(sys.path), "PATH": "", **variables},
@@ -52,28 +52,28 @@ def run(folder: Path, protocol: str, endpoints: list[str], **variables: str) -> 
     )
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
-    told, seconds = ran.stdout.splitlines()
-    return json.loads(told), float(seconds)
+    report, seconds = ran.stdout.splitlines()
+    return json.loads(report), float(seconds)
 
 
 @pytest.mark.parametrize(
     ("protocol", "behaviours"),
     [("http/protobuf", ("http", *HTTP)), ("grpc", ("grpc", *GRPC))],
 )
-def test_none_of_them_is_noticed_nor_starves_another(
+def test_the_application_notices_none_of_them_and_none_starves_another(
     protocol: str, behaviours: tuple[str, ...], tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         back_ends = [stack.enter_context(receiver(behaviour, tmp_path)) for behaviour in behaviours]
-        told, seconds = run(tmp_path, protocol, [back_end.url for back_end in back_ends])
+        report, seconds = run(tmp_path, protocol, [back_end.url for back_end in back_ends])
         arrived = {
             behaviour: each.spans.total() for behaviour, each in zip(behaviours, back_ends, strict=True)
         }
-    assert told["answers"] == ["hello world"] * 100
-    assert told["faults"] == 0
+    assert report["answers"] == ["hello world"] * 100
+    assert report["faults"] == 0
     assert seconds < 5
-    assert [sum(delivered) for delivered in told["delivered"]] == [300] * (len(behaviours) + 1)
-    exported = dict(zip(behaviours, (each[1] for each in told["delivered"]), strict=False))
+    assert [sum(delivered) for delivered in report["delivered"]] == [300] * (len(behaviours) + 1)
+    exported = dict(zip(behaviours, (each[1] for each in report["delivered"]), strict=False))
     assert {behaviour for behaviour, count in exported.items() if count} <= {
         "http",
         "slow",
@@ -91,10 +91,12 @@ def test_none_of_them_is_noticed_nor_starves_another(
 
 
 @pytest.mark.parametrize("behaviour", ["413", "grpc"])
-def test_large_spans_arrive_in_requests_that_a_collector_takes(behaviour: str, tmp_path: Path) -> None:
+def test_large_spans_arrive_in_requests_that_a_collector_accepts(behaviour: str, tmp_path: Path) -> None:
     with receiver(behaviour, tmp_path) as back_end:
         protocol: Any = "grpc" if behaviour == "grpc" else "http/protobuf"
-        delivery = SpanDelivery("there", Otlp(back_end.url, protocol).spans, Limits(delay=60))
+        delivery = SpanDelivery(
+            "there", OtlpEndpoint(back_end.url, protocol).span_exporter, QueueLimits(delay=60)
+        )
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(delivery)
         for _ in range(400):
@@ -106,12 +108,12 @@ def test_large_spans_arrive_in_requests_that_a_collector_takes(behaviour: str, t
         assert back_end.spans == {"large": 400}
 
 
-def test_a_back_end_that_dies_and_what_it_took_before(
+def test_a_back_end_that_dies_keeps_what_it_had_accepted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     with receiver("http", tmp_path) as back_end, caplog.at_level(logging.CRITICAL):
-        delivery = SpanDelivery("there", Otlp(back_end.url).spans, Limits(delay=60))
+        delivery = SpanDelivery("there", OtlpEndpoint(back_end.url).span_exporter, QueueLimits(delay=60))
         provider.add_span_processor(delivery)
         provider.get_tracer("t").start_span("before").end()
         assert delivery.outbox.flush(20)

@@ -1,4 +1,4 @@
-"""The way out: bounded queues, bounded waits, exact counts, and what the environment asks for."""
+"""Delivery: bounded queues, bounded waits, exact counts, and the standard environment variables."""
 
 import asyncio
 import gc
@@ -23,28 +23,28 @@ from otel_callbacks import configure
 from otel_callbacks.explore.index.ring import Ring
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
-from otel_callbacks.export.otlp import Otlp
-from otel_callbacks.export.outbox import Delivery, Limits, Outbox, flush_all
-from otel_callbacks.export.signals import SpanDelivery, Unhurried, portions
+from otel_callbacks.export.otlp import OtlpEndpoint
+from otel_callbacks.export.outbox import Delivery, Outbox, QueueLimits, flush_all
+from otel_callbacks.export.signals import SpanDelivery, YieldingBatch, split_batch
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.langchain import OTelCallbackHandler
 
-SOON = 30.0  # seconds; nothing waits as long unless it is broken
-NOW = Limits(queue=4, batch=2, delay=0.001)
-FULL = Limits(queue=4, batch=2, delay=600)  # nothing is sent but full batches, unless somebody flushes
+SOON = 30.0  # seconds; only something broken waits this long
+NOW = QueueLimits(queue=4, batch=2, delay=0.001)
+FULL = QueueLimits(queue=4, batch=2, delay=600)  # sends only full batches, unless somebody flushes
 
 
 class Gate:
-    """A destination that takes nothing until it is opened."""
+    """A destination that accepts nothing until it is opened."""
 
     def __init__(self) -> None:
-        self.taken: list[Any] = []
+        self.accepted: list[Any] = []
         self.opened, self.reached = threading.Event(), threading.Event()
 
     def send(self, batch: Sequence[Any]) -> int:
         self.reached.set()
         assert self.opened.wait(SOON)
-        self.taken += batch
+        self.accepted += batch
         return len(batch)
 
 
@@ -55,24 +55,24 @@ def gate() -> Iterator[Gate]:
     gate.opened.set()
 
 
-class Kept(SpanExporter):
-    """Keeps the spans it is given, unless it is told to raise or to refuse them."""
+class ScriptedExporter(SpanExporter):
+    """Keeps every batch, then returns or raises `result`."""
 
-    def __init__(self, answer: Any = SpanExportResult.SUCCESS) -> None:
-        self.answer = answer
+    def __init__(self, result: Any = SpanExportResult.SUCCESS) -> None:
+        self.result = result
         self.batches: list[Sequence[ReadableSpan]] = []
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.batches.append(spans)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 def telemetry(*exporters: SpanExporter) -> Telemetry:
     provider = TracerProvider(shutdown_on_exit=False)
     deliveries = [
-        SpanDelivery(str(number), lambda exporter=exporter: exporter, Limits(delay=60))
+        SpanDelivery(str(number), lambda exporter=exporter: exporter, QueueLimits(delay=60))
         for number, exporter in enumerate(exporters)
     ]
     for delivery in deliveries:
@@ -87,18 +87,18 @@ def trace_one(to: Telemetry) -> None:
 # --- the outbox ----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_more_than_may_wait_is_dropped_and_counted(gate: Gate) -> None:
+def test_a_full_queue_drops_and_counts_further_items(gate: Gate) -> None:
     outbox = Outbox("there", gate.send, FULL)
     for number in range(2):
         outbox.put(number)
-    assert gate.reached.wait(SOON)  # what is being sent still waits
+    assert gate.reached.wait(SOON)  # the batch being sent still counts as waiting
     for number in range(2, 7):
         outbox.put(number)
     assert outbox.delivery() == Delivery("there", waiting=4, exported=0, failed=0, dropped=3)
     gate.opened.set()
     assert outbox.flush(SOON)
     assert outbox.delivery() == Delivery("there", waiting=0, exported=4, failed=0, dropped=3)
-    assert gate.taken == [0, 1, 2, 3]
+    assert gate.accepted == [0, 1, 2, 3]
 
 
 def test_a_flush_of_a_hanging_destination_ends_in_time(gate: Gate) -> None:
@@ -112,22 +112,22 @@ def test_a_flush_of_a_hanging_destination_ends_in_time(gate: Gate) -> None:
 
 
 def test_destinations_share_the_time_of_a_flush(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[float] = []
+    timeouts: list[float] = []
     flush = Outbox.flush
 
-    def noted(outbox: Outbox[int], timeout: float, mark: Any = None) -> bool:
-        given.append(timeout)
+    def noting_flush(outbox: Outbox[int], timeout: float, mark: Any = None) -> bool:
+        timeouts.append(timeout)
         return flush(outbox, timeout, mark)
 
-    monkeypatch.setattr(Outbox, "flush", noted)
+    monkeypatch.setattr(Outbox, "flush", noting_flush)
     hanging = [Outbox[int](name, gate.send, NOW) for name in ("one", "other")]
     for outbox in hanging:
         outbox.put(1)
     assert not flush_all(hanging, 0.2)
-    assert given[1] < 0.1  # the first had the time
+    assert timeouts[1] < 0.1  # the first outbox used up the time
 
 
-def test_what_is_sent_is_not_traced_itself() -> None:
+def test_exporting_is_not_traced_itself() -> None:
     seen: list[Any] = []
 
     def send(batch: Sequence[int]) -> int:
@@ -142,10 +142,10 @@ def test_what_is_sent_is_not_traced_itself() -> None:
 
 def test_a_flush_does_not_wait_for_the_delay(gate: Gate) -> None:
     gate.opened.set()
-    outbox = Outbox("there", gate.send, Limits(delay=600))
+    outbox = Outbox("there", gate.send, QueueLimits(delay=600))
     outbox.put(1)
     assert outbox.flush(SOON)
-    assert gate.taken == [1]
+    assert gate.accepted == [1]
 
 
 def test_a_full_batch_is_sent_at_once_and_a_small_one_after_the_delay(gate: Gate) -> None:
@@ -160,18 +160,18 @@ def test_a_full_batch_is_sent_at_once_and_a_small_one_after_the_delay(gate: Gate
     assert hasty.flush(SOON)
 
 
-@pytest.mark.parametrize("taken", [0, 1, 2])
-def test_what_a_destination_refuses_has_failed(taken: int) -> None:
-    outbox = Outbox[int]("there", lambda batch: taken, Limits(delay=600))
+@pytest.mark.parametrize("accepted", [0, 1, 2])
+def test_items_that_a_destination_refuses_count_as_failed(accepted: int) -> None:
+    outbox = Outbox[int]("there", lambda batch: accepted, QueueLimits(delay=600))
     outbox.put(1)
     outbox.put(2)
-    assert outbox.flush(SOON) is (taken == 2)
-    assert outbox.delivery() == Delivery("there", 0, exported=taken, failed=2 - taken, dropped=0)
+    assert outbox.flush(SOON) is (accepted == 2)
+    assert outbox.delivery() == Delivery("there", 0, exported=accepted, failed=2 - accepted, dropped=0)
 
 
-def test_closing_in_time_sends_everything_and_takes_no_more(gate: Gate) -> None:
+def test_closing_in_time_sends_everything_and_accepts_no_more(gate: Gate) -> None:
     gate.opened.set()
-    outbox = Outbox("there", gate.send, Limits(delay=600))
+    outbox = Outbox("there", gate.send, QueueLimits(delay=600))
     for number in range(5):
         outbox.put(number)
     assert outbox.close(SOON)
@@ -180,7 +180,9 @@ def test_closing_in_time_sends_everything_and_takes_no_more(gate: Gate) -> None:
     assert outbox.delivery() == Delivery("there", waiting=0, exported=5, failed=0, dropped=1)
 
 
-def test_closing_a_hanging_destination_gives_up_what_is_sent_and_what_waits(gate: Gate) -> None:
+def test_closing_a_hanging_destination_gives_up_on_the_batch_being_sent_and_drops_the_queue(
+    gate: Gate,
+) -> None:
     outbox = Outbox("there", gate.send, FULL)
     for number in range(4):
         outbox.put(number)
@@ -206,7 +208,7 @@ def test_an_outbox_without_a_thread_sends_when_it_is_closed(
     outbox.put(2)
     outbox.put(3)
     assert outbox.close(SOON)
-    assert gate.taken == [1, 2, 3]
+    assert gate.accepted == [1, 2, 3]
 
 
 def test_a_finalizer_may_put_something_in_while_the_lock_is_held(gate: Gate) -> None:
@@ -223,14 +225,14 @@ def test_a_finalizer_may_put_something_in_while_the_lock_is_held(gate: Gate) -> 
     with outbox._changed:
         gc.collect()
     assert outbox.flush(SOON)
-    assert gate.taken == [2]
+    assert gate.accepted == [2]
 
 
-# --- spans on their way out ----------------------------------------------------------------------------------------
+# --- delivering spans ----------------------------------------------------------------------------------------------
 
 
 def test_a_dead_destination_does_not_starve_a_live_one() -> None:
-    dead, live = Kept(ConnectionError("gone")), Kept()
+    dead, live = ScriptedExporter(ConnectionError("gone")), ScriptedExporter()
     to = telemetry(dead, live)
     trace_one(to)
     assert not to.flush(SOON)
@@ -240,21 +242,21 @@ def test_a_dead_destination_does_not_starve_a_live_one() -> None:
     assert to.shutdown(SOON)
 
 
-def test_an_exporter_that_raises_is_told_of_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    kept = Kept(ValueError("bad metadata"))
+def test_an_exporter_that_raises_is_logged_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    kept = ScriptedExporter(ValueError("bad metadata"))
     to = telemetry(kept)
     for _ in range(2):
         trace_one(to)
         assert not to.flush(SOON)
-    kept.answer = SpanExportResult.SUCCESS
+    kept.result = SpanExportResult.SUCCESS
     trace_one(to)
     assert to.flush(SOON)
     assert [(each.exported, each.failed) for each in to.stats().destinations] == [(1, 2)]
-    assert caplog.text.count("0: the exporter raised ValueError('bad metadata'); some is lost") == 1
+    assert caplog.text.count("0: the exporter raised ValueError('bad metadata'); some telemetry is lost") == 1
 
 
 def test_shutdown_twice_is_shutdown_once() -> None:
-    to = telemetry(Kept())
+    to = telemetry(ScriptedExporter())
     trace_one(to)
     assert to.shutdown(SOON)
     assert to.shutdown(0)
@@ -263,7 +265,7 @@ def test_shutdown_twice_is_shutdown_once() -> None:
 
 @pytest.mark.parametrize("sampler", [ALWAYS_OFF, StaticSampler(Decision.RECORD_ONLY)])
 def test_unsampled_spans_do_not_count(sampler: Sampler) -> None:
-    to = telemetry(Kept())
+    to = telemetry(ScriptedExporter())
     to.tracer_provider.sampler = sampler
     trace_one(to)
     assert to.flush(SOON)
@@ -280,37 +282,37 @@ def test_unsampled_spans_do_not_count(sampler: Sampler) -> None:
         ([9], [[9]]),
     ],
 )
-def test_batches_are_cut_to_what_a_collector_takes(
+def test_batches_are_split_to_what_a_collector_accepts(
     sizes: list[int], parts: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_callbacks.export.signals._REQUEST_BYTES", 4)
-    assert list(portions(sizes, int)) == parts
+    monkeypatch.setattr("otel_callbacks.export.signals.REQUEST_BYTES", 4)
+    assert list(split_batch(sizes, int)) == parts
 
 
-def test_the_application_gets_its_turns_while_a_batch_is_encoded(
+def test_the_application_gets_to_run_while_a_batch_is_encoded(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("otel_callbacks.export.signals.time.sleep", pauses.append)
-    outbox = Outbox("there", gate.send, Limits(batch=2, delay=0))
-    assert list(Unhurried(range(100), outbox)) == list(range(100))
+    outbox = Outbox("there", gate.send, QueueLimits(batch=2, delay=0))
+    assert list(YieldingBatch(range(100), outbox)) == list(range(100))
     assert len(pauses) == 6
-    for number in range(5):  # in batches of 2: one is being sent, one waits, and more
+    for number in range(5):  # in batches of 2: one is being sent, another waits, and one item more
         outbox.put(number)
         gate.reached.wait(SOON)
     assert outbox.is_behind
-    assert list(Unhurried(range(100), outbox)) == list(range(100))
+    assert list(YieldingBatch(range(100), outbox)) == list(range(100))
     assert len(pauses) == 6
     gate.opened.set()
     assert outbox.flush(SOON)
 
 
-def test_who_fails_is_not_behind() -> None:
-    outbox = Outbox[int]("there", lambda batch: 0, Limits(batch=1, delay=0))
+def test_a_failing_destination_is_not_behind() -> None:
+    outbox = Outbox[int]("there", lambda batch: 0, QueueLimits(batch=1, delay=0))
     outbox.put(1)
     outbox.flush(SOON)
     assert outbox.delivery().failed == 1
-    with outbox._changed:  # so that nothing is sent meanwhile
+    with outbox._changed:  # keeps the worker from sending meanwhile
         outbox.put(2)
         outbox.put(3)
         assert not outbox.is_behind
@@ -320,7 +322,7 @@ def test_who_fails_is_not_behind() -> None:
 
 
 def test_flushing_a_block_a_function_and_a_coroutine_function() -> None:
-    kept = Kept()
+    kept = ScriptedExporter()
     to = telemetry(kept)
 
     @to.flushing()
@@ -343,7 +345,7 @@ def test_flushing_a_block_a_function_and_a_coroutine_function() -> None:
 
 
 def test_flushing_leaves_the_error_of_the_body_alone() -> None:
-    kept = Kept(ConnectionError("gone"))
+    kept = ScriptedExporter(ConnectionError("gone"))
     to = telemetry(kept)
     error = KeyError("the application's")
     with pytest.raises(KeyError) as raised, to.flushing():
@@ -357,10 +359,10 @@ async def test_flushing_does_not_block_the_event_loop(gate: Gate) -> None:
     outbox = Outbox("there", gate.send, NOW)
     to = Telemetry(TracerProvider(shutdown_on_exit=False), _destinations=[outbox])
     outbox.put(1)
-    asyncio.get_running_loop().call_later(0.05, gate.opened.set)  # never, if the loop were blocked
+    asyncio.get_running_loop().call_later(0.05, gate.opened.set)  # never called if the loop is blocked
     async with to.flushing(SOON):
         pass
-    assert gate.taken == [1]
+    assert gate.accepted == [1]
 
 
 # --- the environment -----------------------------------------------------------------------------------------------
@@ -381,12 +383,12 @@ async def test_flushing_does_not_block_the_event_loop(gate: Gate) -> None:
         ({"OTEL_TRACES_EXPORTER": " ", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}, ([], [], [])),
     ],
 )
-def test_which_exporters_the_environment_asks_for(
+def test_which_exporters_the_environment_names(
     variables: dict[str, str], expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert tuple(environment.exporters(signal) for signal in ("traces", "metrics", "logs")) == expected
+    assert tuple(environment.exporter_names(signal) for signal in ("traces", "metrics", "logs")) == expected
 
 
 @pytest.mark.parametrize(
@@ -406,7 +408,7 @@ def test_the_protocol(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    exporter = Otlp(address, protocol).spans()
+    exporter = OtlpEndpoint(address, protocol).span_exporter()
     assert (".grpc." in type(exporter).__module__) == grpc
     exporter.shutdown()
 
@@ -415,13 +417,13 @@ def test_headers_for_grpc_are_in_lower_case_and_join_those_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=rag")
-    exporter: Any = Otlp("http://a:4317", headers={"Authorization": "Bearer 1"}).spans()
+    exporter: Any = OtlpEndpoint("http://a:4317", headers={"Authorization": "Bearer 1"}).span_exporter()
     assert dict(exporter._headers) == {"x-team": "rag", "authorization": "Bearer 1"}
     exporter.shutdown()
 
 
 def test_credentials_do_not_show() -> None:
-    assert str(Otlp("https://user:secret@a:4318/key?token=t")) == "https://a:4318"
+    assert str(OtlpEndpoint("https://user:secret@a:4318/key?token=t")) == "https://a:4318"
 
 
 def test_limits_come_from_the_sdks_variables(
@@ -430,13 +432,13 @@ def test_limits_come_from_the_sdks_variables(
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "-1")
-    assert environment.limits("OTEL_BSP") == Limits(queue=100, batch=100, delay=0.05)
-    assert environment.limits("OTEL_BLRP") == Limits()
+    assert environment.queue_limits("OTEL_BSP") == QueueLimits(queue=100, batch=100, delay=0.05)
+    assert environment.queue_limits("OTEL_BLRP") == QueueLimits()
     assert "OTEL_BLRP_MAX_QUEUE_SIZE='-1'" in caplog.text
 
 
 def configured(script: str, folder: Path, **variables: str) -> str:
-    """What a process prints that configures telemetry; there is one global provider in each."""
+    """Runs the script in a process of its own, with its own global providers; returns what it prints."""
     code = (
         "from otel_callbacks import configure\nfrom opentelemetry import metrics, trace\n"
         + textwrap.dedent(script)
@@ -475,26 +477,24 @@ def test_where_an_unconfigured_process_sends(variables: dict[str, str], printed:
     assert ('"one"' in written) is (not variables or "OTEL_METRICS_EXPORTER" in variables)
 
 
-def test_bad_names_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
     with pytest.raises(ValueError, match="'http/json' is not known; use 'http/protobuf' or 'grpc'"):
-        Otlp("http://a").spans()
+        OtlpEndpoint("http://a").span_exporter()
     with pytest.raises(ValueError, match="OTEL_TRACES_EXPORTER='zip' is not known"):
-        environment.load("traces", "zip")
-    with pytest.raises(TypeError, match="service_name must be a text, not 3"):
+        environment.load_exporter("traces", "zip")
+    with pytest.raises(TypeError, match="service_name must be a string, not 3"):
         configure(service_name=3)  # type: ignore[arg-type]
 
 
-def test_an_address_in_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_in_the_environment_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318")
-    told = (
-        "OTEL_EXPORTER_OTLP_ENDPOINT='localhost:4318' is no address; use one such as 'http://localhost:4318'"
-    )
-    with pytest.raises(ValueError, match=re.escape(told)):
-        Otlp(None).maker("traces")
-    Otlp("http://a").maker("traces")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")  # which takes it
-    Otlp(None).maker("traces")
+    message = "OTEL_EXPORTER_OTLP_ENDPOINT='localhost:4318' is not an address; use one such as 'http://localhost:4318'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        OtlpEndpoint(None).exporter_factory("traces")
+    OtlpEndpoint("http://a").exporter_factory("traces")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")  # gRPC accepts it
+    OtlpEndpoint(None).exporter_factory("traces")
 
 
 def test_the_applications_provider_is_kept_flushed_and_not_shut_down(tmp_path: Path) -> None:
@@ -522,12 +522,12 @@ def test_the_applications_provider_is_kept_flushed_and_not_shut_down(tmp_path: P
 def test_a_flush_goes_on_to_the_next_processor(
     processor: SpanProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK stops at one that does not say that it is done, as the oldest one's own does not."""
+    """The SDK stops at a processor that does not return True, and the base class of the oldest SDK returns None."""
     monkeypatch.setattr(SpanProcessor, "force_flush", lambda *_: None)
     assert processor.force_flush()
 
 
-def test_what_a_second_call_asks_for_in_vain_is_told(tmp_path: Path) -> None:
+def test_a_second_call_warns_about_the_arguments_it_ignores(tmp_path: Path) -> None:
     script = """
     import logging, sys
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -537,8 +537,8 @@ def test_what_a_second_call_asks_for_in_vain_is_told(tmp_path: Path) -> None:
     configure("shop", headers={"api-key": "secret"}, file="a")
     """
     assert configured(script, tmp_path) == (
-        "configure() was called before; without effect: service_name, headers;"
-        " replace=True replaces what was set up\n"
+        "configure() was called before and ignores service_name, headers;"
+        " pass replace=True to replace the earlier setup\n"
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import fakes
 import llama_fakes
 import pytest
-from hostile import Draw, Surface, play, slowest
-from hostile_langchain import GIVEN, LangChainSurface, Payloads
+from hostile import Draw, Surface, run_calls, slowest
+from hostile_langchain import ARGUMENTS, LangChainSurface, Payloads
 from hostile_llama_index import LlamaIndexSurface
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -93,7 +93,7 @@ def test_any_calls_in_any_order(surface: str, content: str, logged: list[str]) -
     )
     @given(st.randoms(use_true_random=False), st.integers(1, 30))
     def play_some(random: Random, calls: int) -> None:
-        play(SURFACES[surface], SURFACES[surface].plan(Draw(random), calls), POLICIES[content])
+        run_calls(SURFACES[surface], SURFACES[surface].plan(Draw(random), calls), POLICIES[content])
 
     play_some()
     assert faults.count == before
@@ -115,7 +115,7 @@ def test_no_call_takes_long(surface: str, logged: list[str]) -> None:
 def test_an_id_that_can_be_none_is_logged_once(run_id: Any, logged: list[str]) -> None:
     with capture() as captured:
         handler = OTelCallbackHandler(**captured.providers)
-        for event, payloads in GIVEN.items():
+        for event, payloads in ARGUMENTS.items():
             for _ in range(3):
                 arguments = [make() for make in payloads(Payloads(Draw(Random(0))))]
                 getattr(handler, event)(*arguments, run_id=run_id)

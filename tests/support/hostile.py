@@ -1,4 +1,4 @@
-"""What no application means to hand to a callback, and how a sequence of such calls is played and judged.
+"""Hostile callback arguments, and a way to run sequences of such calls and check what they leave behind.
 
 A sequence is planned from a `random.Random`, so that hypothesis can shrink it and a benchmark can draw millions.
 """
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Failing:
-    """Whatever is asked of it, it fails."""
+    """Raises an error whatever is done with it."""
 
     def _fail(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("hostile")
@@ -44,7 +44,7 @@ class Failing:
 
 
 class Blocking(Failing):
-    """The same, but it takes its time, that of the processor: waiting would not be measured."""
+    """Raises an error, too, but only after 20 ms of CPU time: mere waiting would not be measured."""
 
     def _wait(self, *args: Any, **kwargs: Any) -> Any:
         until = time.thread_time() + 0.02
@@ -57,7 +57,7 @@ class Blocking(Failing):
 
 
 class Lying:
-    """A text, if asked; as long as can be, and equal to everything."""
+    """Pretends to be a string, endless and equal to everything."""
 
     __class__ = str  # type: ignore[assignment]
 
@@ -161,8 +161,8 @@ def _socket() -> socket.socket:
         return closed
 
 
-# of these it is checked that nobody changes them
-KEPT: Sequence[Any] = (
+# No callback may change any of these.
+UNCHANGED: Sequence[Any] = (
     {"a": [1, {"b": None}], "messages": [("user", "hi")], "input": "x"},
     [1, 2, [3, {"c": b"d"}]],
     State("s", None),
@@ -216,35 +216,35 @@ ODD: Sequence[Any] = (
         "data:;base64,",
         "{[",
     ),
-    *KEPT,
+    *UNCHANGED,
 )
 
 
 class Draw:
-    """Draws what a call is made of: as it should be, or odd."""
+    """Draws the arguments of a call: usually proper ones, sometimes odd ones."""
 
     def __init__(self, random: Random, odd: int = 4) -> None:
         self._random = random
         self._odd = odd
 
-    def of(self, choices: Sequence[T]) -> T:
-        """One of these."""
+    def choice(self, choices: Sequence[T]) -> T:
+        """Returns one of the choices."""
         return choices[self._random.randrange(len(choices))]
 
     def odd(self) -> Any:
-        """Anything at all."""
-        return self.of(ODD)
+        """Returns any odd value."""
+        return self.choice(ODD)
 
     def usually(self, make: Callable[[], Any]) -> Any:
-        """As it should be, but in one case of `odd`."""
+        """Returns a proper value, except for one odd value in `odd` draws."""
         return self.odd() if self._random.randrange(self._odd) == 0 else make()
 
     def several(self, make: Callable[[], T]) -> list[T]:
-        """None to two of a kind."""
+        """Returns a list of none to two values."""
         return [make() for _ in range(self._random.randrange(3))]
 
     def fields(self, **makers: Callable[[], Any]) -> dict[str, Any]:
-        """A mapping of some of these."""
+        """Returns a mapping with some of these fields."""
         return {name: self.usually(make) for name, make in makers.items() if self._random.randrange(3)}
 
 
@@ -260,35 +260,35 @@ class Surface(Protocol):
     """All callbacks of one framework."""
 
     def plan(self, draw: Draw, calls: int) -> list[Call]:
-        """That many calls."""
+        """Plans this many calls."""
 
     def handler(self, **options: Any) -> Any:
-        """A handler that is in charge."""
+        """Makes a handler and installs it in the framework."""
 
     def methods(self, handler: Any) -> dict[str, Callable[..., Any]]:
-        """What the framework calls."""
+        """Returns the callbacks that the framework calls."""
 
-    def over(self) -> None:
-        """No more calls are to come."""
+    def close(self) -> None:
+        """Ends what is still open, after the last call."""
 
 
-def play(surface: Surface, plan: Sequence[Call], content: Any) -> list[float]:
+def run_calls(surface: Surface, plan: Sequence[Call], content: Any) -> list[float]:
     """Makes the calls, which must not raise, and checks what they leave behind.
 
-    Returns the seconds of the processor that each took.
+    Returns the CPU seconds that each call took.
     """
-    before = [repr(kept) for kept in KEPT]
+    before = [repr(each) for each in UNCHANGED]
     with capture() as captured:
         handler = surface.handler(**captured.providers, content=content, attribution={"feature": "fuzz"})
         seconds = contextvars.copy_context().run(_make, plan, surface.methods(handler))
-        surface.over()
+        surface.close()
         recorder: Recorder = handler._recorder
         recorder.sweep()
         assert recorder.runs == {}
-        told = vars(recorder.counts)
-        assert told["started"] == told["ended"] == len(captured.spans), told
+        counts = vars(recorder.counts)
+        assert counts["started"] == counts["ended"] == len(captured.spans), counts
         _check_export(captured)
-    assert [repr(kept) for kept in KEPT] == before
+    assert [repr(each) for each in UNCHANGED] == before
     return seconds
 
 
@@ -303,7 +303,7 @@ def _make(plan: Sequence[Call], methods: dict[str, Callable[..., Any]]) -> list[
 
 
 def _check_export(captured: Captured) -> None:
-    """What OTLP exporters send can be encoded, and is all there."""
+    """Checks that the OTLP exporters can encode everything, and that no span is missing."""
     spans = captured.spans
     sent = encode_spans(spans)
     assert sum(len(scope.spans) for each in sent.resource_spans for scope in each.scope_spans) == len(spans)
@@ -314,11 +314,11 @@ def _check_export(captured: Captured) -> None:
 
 
 def slowest(surface: Surface, plan: Sequence[Call], content: Any, budget: float) -> tuple[float, Call | None]:
-    """The call that took longest, in seconds. What is over the budget is measured again: machines are busy."""
-    seconds = play(surface, plan, content)
+    """Returns the longest call and its CPU seconds; measures again what exceeds the budget, on a busy machine."""
+    seconds = run_calls(surface, plan, content)
     for _ in range(8):
         if max(seconds, default=0) < budget:
             break
-        seconds = list(map(min, seconds, play(surface, plan, content)))
+        seconds = list(map(min, seconds, run_calls(surface, plan, content)))
     longest = max(range(len(seconds)), key=seconds.__getitem__, default=None)
     return (0.0, None) if longest is None else (seconds[longest], plan[longest])

@@ -1,4 +1,4 @@
-"""Every callback of LangChain with whatever may be handed to it."""
+"""Calls every LangChain callback with proper and hostile arguments."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,18 +26,18 @@ NAMES = ("RunnableSequence", "LangGraph", "Prompt", "work", "my chain", "sk-proj
 
 
 class Payloads:
-    """What LangChain hands over, all but the odd part of it as it should be."""
+    """Makes what LangChain passes to callbacks: proper except for the odd part."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
 
     def text(self) -> Any:
-        return self.draw.of(
+        return self.draw.choice(
             ("hello", "gpt-4o", "stop", "é", "use sk-proj-9q7Zk2Xw4Lm8TrVb12 for it", "length")
         )
 
     def number(self) -> Any:
-        return self.draw.of((0, 1, 7, 0.5, 120))
+        return self.draw.choice((0, 1, 7, 0.5, 120))
 
     def usage(self) -> Any:
         number = self.number
@@ -59,16 +59,18 @@ class Payloads:
         )
 
     def block(self) -> Any:
-        kind = self.draw.of(
+        kind = self.draw.choice(
             ("text", "image", "image_url", "reasoning", "thinking", "tool_use", "file", "media")
         )
-        given = self.draw.fields(
+        fields = self.draw.fields(
             text=self.text, url=self.text, image_url=self.text, data=self.text, thinking=self.text
         )
-        return {"type": self.draw.usually(lambda: kind), **given}
+        return {"type": self.draw.usually(lambda: kind), **fields}
 
     def content(self) -> Any:
-        return self.draw.usually(lambda: self.draw.of((self.text, lambda: self.draw.several(self.block)))())
+        return self.draw.usually(
+            lambda: self.draw.choice((self.text, lambda: self.draw.several(self.block)))()
+        )
 
     def tool_call(self) -> Any:
         return self.draw.fields(
@@ -76,8 +78,8 @@ class Payloads:
         )
 
     def message(self) -> Any:
-        kind: Any = self.draw.of((AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage))
-        given = self.draw.fields(
+        kind: Any = self.draw.choice((AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage))
+        fields = self.draw.fields(
             name=self.text,
             id=self.text,
             tool_calls=lambda: self.draw.several(self.tool_call),
@@ -86,32 +88,32 @@ class Payloads:
             status=lambda: "error",
             tool_call_id=self.text,
         )
-        made = kind.model_construct(content=self.content(), **given)
+        made = kind.model_construct(content=self.content(), **fields)
         return made
 
     def choice(self) -> Any:
-        kind: Any = self.draw.of((Generation, ChatGeneration, ChatGenerationChunk))
-        given = self.draw.fields(message=self.message, text=self.text, generation_info=self.details)
-        return kind.model_construct(**given)
+        kind: Any = self.draw.choice((Generation, ChatGeneration, ChatGenerationChunk))
+        fields = self.draw.fields(message=self.message, text=self.text, generation_info=self.details)
+        return kind.model_construct(**fields)
 
     def result(self) -> Any:
         rows = self.draw.several(lambda: self.draw.usually(lambda: self.draw.several(self.choice)))
-        given = self.draw.fields(generations=lambda: rows, llm_output=self.details)
-        return LLMResult.model_construct(**given)
+        fields = self.draw.fields(generations=lambda: rows, llm_output=self.details)
+        return LLMResult.model_construct(**fields)
 
     def document(self) -> Any:
         metadata = lambda: self.draw.fields(source=self.text, page=self.number, score=self.number)  # noqa: E731
-        given = self.draw.fields(page_content=self.text, id=self.text, metadata=metadata)
-        return Document.model_construct(**given)
+        fields = self.draw.fields(page_content=self.text, id=self.text, metadata=metadata)
+        return Document.model_construct(**fields)
 
     def state(self) -> Any:
         messages = lambda: self.draw.several(lambda: self.draw.usually(self.message))  # noqa: E731
-        return self.draw.of(
+        return self.draw.choice(
             (self.text, messages, lambda: self.draw.fields(messages=messages, input=self.text))
         )()
 
     def error(self) -> Any:
-        return self.draw.of((ValueError("x"), GraphInterrupt(()), GeneratorExit(), KeyboardInterrupt()))
+        return self.draw.choice((ValueError("x"), GraphInterrupt(()), GeneratorExit(), KeyboardInterrupt()))
 
     def metadata(self) -> Any:
         text, number = self.text, self.number
@@ -161,12 +163,12 @@ class LangChainSurface:
         return [self._next(payloads, started) for _ in range(calls)]
 
     def _next(self, payloads: Payloads, started: list[tuple[Any, str]]) -> Call:
-        """Half of the calls follow one that has started what they end; the others come as they like."""
+        """Plans one call: half of them end a run that an earlier call started, the others are random."""
         draw = payloads.draw
-        run_id, event = draw.of(RUN_IDS), draw.of(EVENTS)
-        if started and draw.of((True, False)):
-            run_id, begun = draw.of(started)
-            event = draw.of(FOLLOWING[begun])
+        run_id, event = draw.choice(RUN_IDS), draw.choice(EVENTS)
+        if started and draw.choice((True, False)):
+            run_id, begun = draw.choice(started)
+            event = draw.choice(FOLLOWING[begun])
         elif event.endswith("_start"):
             started.append((run_id, event))
         return self._call(payloads, event, run_id)
@@ -174,10 +176,10 @@ class LangChainSurface:
     def _call(self, payloads: Payloads, event: str, run_id: Any) -> Call:
         draw = payloads.draw
         keywords = draw.fields(
-            tags=lambda: [draw.of(("seq:step:1", "graph:step:2"))],
+            tags=lambda: [draw.choice(("seq:step:1", "graph:step:2"))],
             metadata=payloads.metadata,
-            name=lambda: draw.of(NAMES),
-            run_type=lambda: draw.of(("prompt", "parser", None)),
+            name=lambda: draw.choice(NAMES),
+            run_type=lambda: draw.choice(("prompt", "parser", None)),
             inputs=payloads.state,
             invocation_params=payloads.parameters,
             options=payloads.parameters,
@@ -186,13 +188,13 @@ class LangChainSurface:
             response=payloads.result,
             tool_call_id=payloads.text,
         )
-        for given in TAKEN.get(event, ()):  # by position
-            keywords.pop(given, None)
-        arguments = tuple(draw.usually(make) for make in GIVEN[event](payloads))
+        for name in POSITIONAL.get(event, ()):
+            keywords.pop(name, None)
+        arguments = tuple(draw.usually(make) for make in ARGUMENTS[event](payloads))
         if event == "on_llm_new_token":
             keywords["token"], arguments = arguments[0], ()
         keywords["run_id"] = run_id
-        keywords["parent_run_id"] = draw.of(RUN_IDS)
+        keywords["parent_run_id"] = draw.choice(RUN_IDS)
         return Call(event, arguments, keywords)
 
     def handler(self, **options: Any) -> OTelCallbackHandler:
@@ -201,11 +203,11 @@ class LangChainSurface:
     def methods(self, handler: OTelCallbackHandler) -> dict[str, Callable[..., Any]]:
         return {event: getattr(handler, event) for event in EVENTS}
 
-    def over(self) -> None:
+    def close(self) -> None:
         pass
 
 
-TAKEN = {"on_chain_start": ("inputs",), "on_custom_event": ("name",), "on_llm_end": ("response",)}
+POSITIONAL = {"on_chain_start": ("inputs",), "on_custom_event": ("name",), "on_llm_end": ("response",)}
 
 
 class Retried:
@@ -213,7 +215,7 @@ class Retried:
         self.attempt_number = 2
 
 
-GIVEN: dict[str, Callable[[Payloads], tuple[Callable[[], Any], ...]]] = {
+ARGUMENTS: dict[str, Callable[[Payloads], tuple[Callable[[], Any], ...]]] = {
     "on_agent_action": lambda payloads: (payloads.state,),
     "on_agent_finish": lambda payloads: (payloads.state,),
     "on_chain_end": lambda payloads: (payloads.state,),

@@ -1,4 +1,4 @@
-"""Every report and event of LlamaIndex's dispatcher, and its older callbacks, with whatever may be handed over."""
+"""Calls every span report, event and legacy callback of LlamaIndex with proper and hostile arguments."""
 
 import functools
 import importlib
@@ -43,7 +43,7 @@ SIGNATURE = inspect.signature(lambda *args, **kwargs: None)
 
 
 def event_classes() -> list[type[BaseEvent]]:
-    """All classes of events that there are."""
+    """Returns all event classes of LlamaIndex."""
     for module in pkgutil.iter_modules(event_package.__path__, f"{event_package.__name__}."):
         importlib.import_module(module.name)
 
@@ -62,7 +62,7 @@ Shape = tuple[Any, tuple[str, ...], str]
 
 
 def _components() -> tuple[Shape, ...]:
-    """Components, those of their methods that have a span, and what kind of result these have."""
+    """Returns components, their traced methods, and the name of the method that makes their results."""
     model = llama_fakes.ScriptedModel()
     broken = llama_fakes.ScriptedModel()
     broken.__dict__.update(
@@ -90,16 +90,16 @@ def _components() -> tuple[Shape, ...]:
 
 
 class Payloads:
-    """What LlamaIndex hands over, all but the odd part of it as it should be."""
+    """Makes what LlamaIndex passes to callbacks: proper except for the odd part."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
 
     def text(self) -> Any:
-        return self.draw.of(("hello", "stop", "length", "é", "use sk-proj-9q7Zk2Xw4Lm8TrVb12 for it"))
+        return self.draw.choice(("hello", "stop", "length", "é", "use sk-proj-9q7Zk2Xw4Lm8TrVb12 for it"))
 
     def number(self) -> Any:
-        return self.draw.of((0, 1, 7, 0.5, 120))
+        return self.draw.choice((0, 1, 7, 0.5, 120))
 
     def usage(self) -> Any:
         number = self.number
@@ -115,7 +115,7 @@ class Payloads:
 
     def block(self) -> Any:
         text = self.text
-        kind: Any = self.draw.of((TextBlock, ThinkingBlock, ToolCallBlock, ImageBlock))
+        kind: Any = self.draw.choice((TextBlock, ThinkingBlock, ToolCallBlock, ImageBlock))
         return kind.model_construct(
             **self.draw.fields(
                 text=text,
@@ -131,17 +131,17 @@ class Payloads:
     def message(self) -> Any:
         calls = lambda: self.draw.several(lambda: self.draw.fields(function=self.usage, id=self.text))  # noqa: E731
         beside = lambda: self.draw.fields(tool_calls=calls, tool_call_id=self.text, usage=self.usage)  # noqa: E731
-        given = self.draw.fields(role=self.text, additional_kwargs=beside)
+        fields = self.draw.fields(role=self.text, additional_kwargs=beside)
         return ChatMessage.model_construct(
             blocks=self.draw.usually(lambda: self.draw.several(lambda: self.draw.usually(self.block))),
-            **given,
+            **fields,
         )
 
     def messages(self) -> Any:
         return self.draw.several(lambda: self.draw.usually(self.message))
 
     def response(self) -> Any:
-        kind: Any = self.draw.of((ChatResponse, CompletionResponse))
+        kind: Any = self.draw.choice((ChatResponse, CompletionResponse))
         return kind.model_construct(
             **self.draw.fields(
                 message=self.message,
@@ -163,23 +163,23 @@ class Payloads:
         return self.draw.several(lambda: self.draw.usually(self.node))
 
     def tool_output(self) -> Any:
-        given = self.draw.fields(
+        fields = self.draw.fields(
             blocks=lambda: self.draw.several(self.block), is_error=lambda: True, exception=self.error
         )
-        return ToolOutput.model_construct(**given)
+        return ToolOutput.model_construct(**fields)
 
     def event(self) -> Any:
-        kind: Any = self.draw.of((ToolCall, ToolCallResult))
-        given = self.draw.fields(
+        kind: Any = self.draw.choice((ToolCall, ToolCallResult))
+        fields = self.draw.fields(
             tool_name=self.text, tool_kwargs=dict, tool_id=self.text, tool_output=self.tool_output
         )
-        return kind.model_construct(**given)
+        return kind.model_construct(**fields)
 
     def answer(self) -> Any:
         draw = self.draw
         streamed = lambda: StreamingResponse(response_gen=(token for token in ("a", "b")))  # noqa: E731
         answered = lambda: Response(response=draw.usually(self.text))  # noqa: E731
-        return draw.of((streamed, answered, self.stream, self.tool_output))()
+        return draw.choice((streamed, answered, self.stream, self.tool_output))()
 
     def vectors(self) -> Any:
         return [[0.5] * 8]
@@ -188,7 +188,7 @@ class Payloads:
         return (each for each in ())
 
     def error(self) -> Any:
-        return self.draw.of(
+        return self.draw.choice(
             (
                 ValueError("x"),
                 GeneratorExit(),
@@ -197,11 +197,13 @@ class Payloads:
             )
         )
 
-    def given(self) -> Any:
-        return self.draw.of((self.text, self.messages, self.nodes, self.vectors, lambda: QueryBundle("q")))()
+    def argument(self) -> Any:
+        return self.draw.choice(
+            (self.text, self.messages, self.nodes, self.vectors, lambda: QueryBundle("q"))
+        )()
 
     def arguments(self) -> Any:
-        positional = self.draw.several(lambda: self.draw.usually(self.given))
+        positional = self.draw.several(lambda: self.draw.usually(self.argument))
         named = self.draw.fields(
             messages=self.messages, prompt=self.text, ev=self.event, tools=lambda: [{}], n=self.number
         )
@@ -212,7 +214,7 @@ class Payloads:
 
 
 class LlamaIndexSurface:
-    """The reports and events of LlamaIndex's dispatcher, and the older callbacks."""
+    """The span reports and events of LlamaIndex's dispatcher, and the legacy callbacks."""
 
     @functools.cached_property
     def _components(self) -> tuple[Shape, ...]:
@@ -221,35 +223,35 @@ class LlamaIndexSurface:
     def plan(self, draw: Draw, calls: int) -> list[Call]:
         payloads = Payloads(draw)
         entered: list[tuple[str, Shape]] = []
-        kinds = (self._enter, self._enter, self._leave, self._leave, self._event, self._event, self._older)
-        return [draw.of(kinds)(payloads, entered) for _ in range(calls)]
+        kinds = (self._enter, self._enter, self._leave, self._leave, self._event, self._event, self._legacy)
+        return [draw.choice(kinds)(payloads, entered) for _ in range(calls)]
 
     def _enter(self, payloads: Payloads, entered: list[tuple[str, Shape]]) -> Call:
         draw = payloads.draw
-        shape = draw.of(self._components)
-        id_ = draw.of(IDS).replace("chat", draw.of(shape[1]))
+        shape = draw.choice(self._components)
+        id_ = draw.choice(IDS).replace("chat", draw.choice(shape[1]))
         parent_id = self._id(draw, entered)
         entered.append((id_, shape))
         instance = draw.usually(lambda: shape[0])
-        # the dispatcher makes the id and the arguments itself
+        # The dispatcher itself makes the id and the arguments, so these are proper.
         return Call("span_enter", (id_, payloads.arguments(), instance, parent_id), draw.fields(tags=dict))
 
     def _leave(self, payloads: Payloads, entered: list[tuple[str, Shape]]) -> Call:
         draw = payloads.draw
-        id_, shape = draw.of(entered) if entered else ("x", self._components[0])
-        if draw.of((True, False, False)):
+        id_, shape = draw.choice(entered) if entered else ("x", self._components[0])
+        if draw.choice((True, False, False)):
             error = draw.usually(payloads.error)
             return Call("span_drop", (id_, payloads.arguments(), shape[0], error), {})
-        result = draw.usually(draw.of((getattr(payloads, shape[2]), payloads.stream)))
+        result = draw.usually(draw.choice((getattr(payloads, shape[2]), payloads.stream)))
         return Call("span_exit", (id_, payloads.arguments(), shape[0], result), {})
 
     def _id(self, draw: Draw, entered: list[tuple[str, Shape]]) -> Any:
-        """That of a report that was entered, perhaps long ago, or of none."""
-        return draw.of((*(id_ for id_, _ in entered[-8:]), *IDS[:2], "", None, 7, "y" * 100))
+        """Returns the id of a span that was entered, perhaps long ago, or one that never was."""
+        return draw.choice((*(id_ for id_, _ in entered[-8:]), *IDS[:2], "", None, 7, "y" * 100))
 
     def _event(self, payloads: Payloads, entered: list[tuple[str, Shape]]) -> Call:
         draw = payloads.draw
-        given = draw.fields(
+        fields = draw.fields(
             span_id=lambda: self._id(draw, entered),
             response=payloads.response,
             messages=payloads.messages,
@@ -257,12 +259,12 @@ class LlamaIndexSurface:
             nodes=payloads.nodes,
             query=payloads.text,
         )
-        return Call("handle", (draw.of(EVENT_CLASSES).model_construct(**given),), {})
+        return Call("handle", (draw.choice(EVENT_CLASSES).model_construct(**fields),), {})
 
-    def _older(self, payloads: Payloads, entered: list[tuple[str, Shape]]) -> Call:
+    def _legacy(self, payloads: Payloads, entered: list[tuple[str, Shape]]) -> Call:
         draw = payloads.draw
-        name = draw.of(("on_event_start", "on_event_end", "start_trace", "end_trace"))
-        kind = draw.usually(lambda: draw.of(tuple(CBEventType)))
+        name = draw.choice(("on_event_start", "on_event_end", "start_trace", "end_trace"))
+        kind = draw.usually(lambda: draw.choice(tuple(CBEventType)))
         return Call(name, (kind, draw.odd()), {})
 
     def handler(self, **options: Any) -> OTelCallbackHandler:
@@ -282,6 +284,6 @@ class LlamaIndexSurface:
             "end_trace": handler.end_trace,
         }
 
-    def over(self) -> None:
+    def close(self) -> None:
         client.close()
         assert client.shown == {}

@@ -1,4 +1,4 @@
-"""OTLP receivers on loopback, over HTTP and gRPC, that answer as they are told and keep what they took."""
+"""OTLP receivers over HTTP and gRPC that give scripted answers and keep the requests they accepted."""
 
 import json
 import threading
@@ -23,9 +23,9 @@ from otel_callbacks.explore.files.reading import spans_of_line
 
 @dataclass
 class OtlpServer:
-    """Where it is, what it answers (status and body) to the next requests, and what it took with a 200.
+    """A receiver: its address, its scripted answers (status and body), and the requests it accepted.
 
-    A gRPC server's statuses are names; `OK` and 200 with an empty body are what it answers otherwise.
+    A gRPC status is a name. Without a scripted answer it returns `OK` or 200, with an empty body.
     """
 
     url: str = ""
@@ -34,7 +34,7 @@ class OtlpServer:
     headers: list[dict[str, str]] = field(default_factory=list)
 
     def spans(self) -> list[SpanRecord]:
-        """The spans of the requests, read as what they are: protobuf or JSON."""
+        """Returns the spans of the accepted requests, which are protobuf or JSON."""
         lines = [
             request if isinstance(request, bytes) else json.dumps(to_document(request)).encode()
             for request in self.requests

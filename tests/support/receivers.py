@@ -1,8 +1,8 @@
-"""Back ends as processes of their own on loopback: one that behaves, and all those that do not.
+"""OTLP back ends that run as processes of their own: working ones, and those that fail in various ways.
 
-    python tests/receivers.py BEHAVIOUR RECEIVED
+    python tests/support/receivers.py BEHAVIOUR RECEIVED
 
-prints its port, and appends the name of every span that it takes to the file RECEIVED.
+prints its port, and appends the name of every span that it accepts to the file RECEIVED.
 """
 
 import gzip
@@ -25,14 +25,14 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as protocol
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
-LARGEST = 4 * 1024 * 1024  # bytes that a collector takes by gRPC, unless told otherwise
+LARGEST = 4 * 1024 * 1024  # bytes that a collector accepts by gRPC by default
 HTTP = ("refused", "hanging", "half_open", "slow", "429", "500", "413", "full", "garbage", "closing")
 GRPC = (
     *("grpc_refused", "grpc_hanging", "grpc_half_open", "grpc_slow"),
     *("grpc_unavailable", "grpc_exhausted", "grpc_internal", "grpc_full"),
 )
 
-_FOR_EVER = 600.0
+_FOREVER = 600.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Receiver:
 
     @property
     def spans(self) -> Counter[str]:
-        """How often it took a span of each name."""
+        """How many spans of each name it accepted."""
         return Counter(self.file.read_text().splitlines()) if self.file.exists() else Counter()
 
     def kill(self) -> None:
-        """Ends it as a crash would."""
+        """Kills the process, as a crash would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -57,7 +57,7 @@ class Receiver:
 
 @contextmanager
 def receiver(behaviour: str, folder: Path) -> Iterator[Receiver]:
-    """Runs a back end: `http` and `grpc` behave, the others are in `HTTP` and `GRPC`."""
+    """Runs a back end: `http` and `grpc` work, those in `HTTP` and `GRPC` fail."""
     file = folder / f"{behaviour}.received"
     if behaviour.endswith("refused"):
         yield Receiver(f"http://127.0.0.1:{_closed_port()}", None, file)
@@ -96,7 +96,7 @@ def _answer(handler: BaseHTTPRequestHandler, behaviour: str, file: str) -> None:
         body = gzip.decompress(body)
     match behaviour:
         case "hanging":
-            time.sleep(_FOR_EVER)
+            time.sleep(_FOREVER)
         case "slow":
             time.sleep(0.4)
         case "garbage":
@@ -135,10 +135,10 @@ def _serve_http(behaviour: str, file: str) -> None:
 
 
 def _serve_half_open() -> None:
-    """Takes connections, for the kernel does, and never reads from one."""
+    """Listens, so that the kernel accepts connections, but never reads from one."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
-        time.sleep(_FOR_EVER)
+        time.sleep(_FOREVER)
 
 
 class _Traces(service.TraceServiceServicer):
@@ -157,7 +157,7 @@ class _Traces(service.TraceServiceServicer):
             case "grpc_slow":
                 time.sleep(0.4)
             case "grpc_hanging":
-                time.sleep(_FOR_EVER)
+                time.sleep(_FOREVER)
         _keep(request.SerializeToString(), self._file)
         return protocol.ExportTraceServiceResponse()
 
