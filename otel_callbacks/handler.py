@@ -1,4 +1,4 @@
-"""The handler of whichever framework is installed, of both when both are, and its process-wide switch."""
+"""The handler for the installed framework, or for both, and its process-wide switch."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     from otel_callbacks.options import handler_for
 
     class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
-        """Traces LangChain, LangGraph and LlamaIndex; see the handler of either for its arguments."""
+        """Traces LangChain, LangGraph and LlamaIndex. Takes the arguments of either framework's handler."""
 
         def __init__(self, **options: Any) -> None:
             langchain.OTelCallbackHandler.__init__(self, **options)
@@ -30,8 +30,8 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
 
         Args:
             handler: the handler to use; by default a new one.
-            embeddings: also trace LangChain's embedding models, which have no callbacks; LlamaIndex's are traced.
-            rerankers: also trace LangChain's document compressors; LlamaIndex's rerankers are traced.
+            embeddings: also trace LangChain's embedding models, which have no callbacks. LlamaIndex's always are.
+            rerankers: also trace LangChain's document compressors. LlamaIndex's rerankers always are.
             options: the arguments of the new handler.
         """
         handler = handler_for(handler, OTelCallbackHandler, options)
@@ -40,7 +40,7 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
         return handler
 
     def uninstrument() -> None:
-        """Switches the process-wide handler off. Runs that are open end as usual."""
+        """Switches the process-wide handler off. Open runs end as usual."""
         langchain.uninstrument()
         llama_index.uninstrument()
 
@@ -57,7 +57,7 @@ elif _LLAMA_INDEX:
         rerankers: bool = False,
         **options: Any,
     ) -> OTelCallbackHandler:
-        """Traces every call of the process, embedding models and rerankers in any case."""
+        """Traces every call of the process. Embedding models and rerankers always are traced."""
         return llama_index.instrument(handler, **options)
 
 else:

@@ -5,6 +5,32 @@ attribute, a counter or a log line says so. The sections are the rooms. Only `ru
 one bound itself (`STACK_FRAMES` in `runtime/faults.py`).
 """
 
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+_logger = logging.getLogger("otel_callbacks")
+_logged: set[str] = set()
+
+
+def first(values: Sequence[Any], most: int, what: str) -> Sequence[Any]:
+    """Returns the first `most` values. The first time that some are left out, the log says so.
+
+    Args:
+        values: a list or tuple of any length.
+        most: one of the bounds below.
+        what: names the values in the log, such as "documents of a retrieval".
+    """
+    if len(values) <= most:
+        return values
+    if what not in _logged:
+        _logged.add(what)
+        _logger.warning(
+            "otel-callbacks reads the first %d %s and got %d. This is logged once.", most, what, len(values)
+        )
+    return values[:most]
+
+
 # operations: what is read of payloads
 
 # More messages, parts, blocks, tools or usage fields are not read: a callback must end within milliseconds. The span
@@ -101,7 +127,28 @@ DECIMAL_DIGITS = 120
 # recording: what a span and the metrics carry
 
 
-# langchain, llama_index, manual: what handlers keep
+# langchain, llama_index, manual: what handlers read and keep
+
+# Further documents are not counted or recorded, and logged once; reading one takes a few microseconds.
+DOCUMENTS_READ = 1_000
+# Further blocks of a message are not recorded, and logged once; a whole conversation is read in one callback.
+MESSAGE_BLOCKS_READ = 250
+# Further tool calls of a message are not recorded, and logged once; the reason is the same.
+MESSAGE_TOOL_CALLS_READ = 100
+# Further answers to one prompt are not read, and logged once; OpenAI returns at most 128.
+ANSWERS_READ = 128
+# A tool result with more content blocks gets no result size; counting must not delay the tool's end.
+TOOL_RESULT_BLOCKS_COUNTED = 1_000
+# Further parts of a LangGraph path are left off, and logged once; a nested graph adds two.
+GRAPH_PATH_PARTS = 100
+# A custom event with a longer name is recorded under a fixed name; a name that long is content.
+EVENT_NAME_CHARACTERS = 64
+# Facts about the class used least recently are worked out again; applications define classes at run time.
+COMPONENT_CLASSES_CACHED = 256
+# The same for facts about one method of a class.
+COMPONENT_METHODS_CACHED = 4_096
+# The handler list seen first is forgotten, and a component that copied it counts as traced; Settings rarely change.
+SETTINGS_HANDLER_LISTS_REMEMBERED = 64
 
 
 # export: how much waits for a back end

@@ -1,4 +1,9 @@
-"""LangChain and LangGraph: the callback handler, its process-wide switch, and the wrappers for what has no callback."""
+"""LangChain and LangGraph: the callback handler, its process-wide switch, and wrappers for calls without a callback.
+
+The room turns LangChain's callbacks into operations and hands them to the recorder. It may import `operations`,
+`runs`, `privacy`, `rag`, `recording` and `options`, but no attribute name, no SDK and no other framework. Open
+`handler.py` first: it has one method per callback.
+"""
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.instrumentor import instrument, uninstrument

@@ -1,20 +1,22 @@
-"""The LangChain callback handler: which event starts, completes or ends which run.
+"""The LangChain callback handler: one method per callback, which starts, updates or ends a run.
 
-Its methods are synchronous and run inline: a handler that is neither is called in other threads and tasks, where
-the context of the body cannot be reached. So nothing here may wait.
+The methods are synchronous and run inline. LangChain calls any other handler in other threads and tasks, which cannot
+reach the context of the body. So nothing here may block.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Unpack
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
 from otel_callbacks import semconv
-from otel_callbacks.langchain import graphs, messages, parents, retrieval, translate
-from otel_callbacks.langchain.inline import is_better_inline
+from otel_callbacks.langchain import inference, langgraph, messages, parent_run, retrieval, tools, workflows
+from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.last_trace import HasLastTrace
+from otel_callbacks.limits import EVENT_NAME_CHARACTERS
 from otel_callbacks.operations import (
     AgentInvocation,
     Inference,
@@ -29,20 +31,20 @@ from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runs.current_span import Run
 from otel_callbacks.runtime.faults import faults, guarded
 
-_NAME = re.compile(r"[\w.:/-]{1,64}")
+_EVENT_NAME = re.compile(rf"[\w.:/-]{{1,{EVENT_NAME_CHARACTERS}}}")
 
 
 class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
-    Pass it in `config={"callbacks": [OTelCallbackHandler()]}`, to a constructor, or use `instrument()` for the
-    whole process; any combination gives one span per run.
+    Pass it in `config={"callbacks": [OTelCallbackHandler()]}` or to a constructor, or call `instrument()` for the
+    whole process. Any combination gives one span per run.
 
     Args:
         options: see `otel_callbacks.options.Options`; all are optional.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the message says what would be.
+        TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
@@ -50,32 +52,31 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]
-        """LangChain's switch for being called in the task and context of the caller."""
-        return is_better_inline(OTelCallbackHandler)
+        """Tells LangChain to call this handler in the task and context of the caller."""
+        return should_run_inline(OTelCallbackHandler)
 
     @property
     def raise_error(self) -> bool:  # type: ignore[override]
-        """LangChain's switch for passing on what a handler raises.
+        """Tells LangChain to pass on exceptions of this handler.
 
-        Ours raises only under test, and to refuse a model call whose budget is spent.
+        It raises only in tests, and to refuse a model call whose budget is spent.
         """
         return faults.strict or self._recorder.enforces
 
     def trace_id(self, run_id: UUID | str) -> str | None:
-        """The trace, in hex, of a run that goes on or of the outermost one of a call that is over; None if unknown.
+        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
 
-        Remembered are the last 4,096 calls.
+        The last 4,096 calls are remembered.
 
         Args:
-            run_id: as given in `config={"run_id": ...}`, or as `astream_events` and callbacks tell it.
+            run_id: the id from `config={"run_id": ...}`, from `astream_events` or from a callback.
         """
-        try:
-            key: UUID | str = UUID(run_id) if isinstance(run_id, str) else run_id
-        except ValueError:  # an id of LlamaIndex's, which only a handler of both frameworks knows
-            key = run_id
-        return self._recorder.trace_id(key)
+        if isinstance(run_id, str):
+            with suppress(ValueError):  # a LlamaIndex id, which only the handler for both frameworks knows
+                run_id = UUID(run_id)
+        return self._recorder.trace_id(run_id)
 
-    # --- chains, graphs, agents --------------------------------------------------------------------------------
+    # --- chains, graphs, agents ----------------------------------------------------------------------------------
 
     @guarded
     def on_chain_start(
@@ -96,22 +97,22 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        parent = parents.named_parent(runs, parent_run_id)
-        is_node = graphs.is_node(known, tags)
-        frame = parents.caller()
-        inside = parents.inside_chain(runs, run_id, frame)
-        graph = None if is_node else graphs.graph_of(frame)
+        parent = parent_run.parent_run(runs, parent_run_id)
+        is_node = langgraph.is_node(known, tags)
+        frame = parent_run.calling_frame()
+        inside = parent_run.inside_chain(runs, run_id, frame)
+        graph = None if is_node else langgraph.graph_of(frame)
         if graph is None and recorder.detail != "everything":
-            plumbing = not is_node and translate.is_plumbing(name, run_type)
+            plumbing = not is_node and workflows.is_plumbing(name, run_type)
             if parent is not None and (plumbing or recorder.detail == "operations"):
                 parent.stand_for(run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = (
-            graphs.node(known)
+            langgraph.start_node(known)
             if is_node
-            else translate.chain(name, known, graph, outermost=parent is None and run_type is None)
+            else workflows.start_chain(name, known, graph, outermost=parent is None and run_type is None)
         )
         run = recorder.start(
             run_id,
@@ -119,35 +120,35 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             parent,
             inside=inside,
             found_by_id=True,
-            resumes=graph is not None and graphs.resumes(inputs),
+            resumes=graph is not None and langgraph.is_resumed(inputs),
             tags=metadata,
         )
         if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
-            operation.input_messages = messages.state(inputs, "user")
+            operation.input_messages = messages.state_messages(inputs, "user")
 
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a chain run."""
-        run = self._ending(run_id)
+        run = self._run_to_end(run_id)
         if run is None:
             return
-        if self._recorder.wants_content(run) and isinstance(run.operation, Workflow | AgentInvocation):
-            operation = run.operation
-            operation.input_messages = operation.input_messages or messages.state(
+        operation = run.operation
+        if self._recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
+            operation.input_messages = operation.input_messages or messages.state_messages(
                 kwargs.get("inputs"), "user"
             )
-            operation.output_messages = messages.result(outputs)
+            operation.output_messages = messages.result_messages(outputs)
         self._recorder.finish(run)
 
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Fails a chain run, unless the error is LangGraph's control flow."""
+        """Fails a chain run, unless LangGraph raised the error as control flow."""
         self._fail(run_id, error)
 
-    # --- models ------------------------------------------------------------------------------------------------
+    # --- models --------------------------------------------------------------------------------------------------
 
     @guarded
-    def on_chat_model_start(  # type: ignore[override]  # LangChain passes the batches by position
+    def on_chat_model_start(  # type: ignore[override]  # LangChain passes `batches` by position
         self,
         serialized: Mapping[str, Any] | None,
         batches: Sequence[Sequence[Any]],
@@ -158,19 +159,18 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
-        frame = parents.caller()
+        frame = parent_run.calling_frame()
         sent = next(iter(items(batches)), ())
-        suspendable = frame is not None and parents.is_generator(frame)
         self._start_model(
             run_id,
             parent_run_id,
-            translate.inference(serialized, metadata, kwargs, text_completion=False),
-            lambda: messages.conversation(sent),
+            inference.start_inference(serialized, metadata, kwargs, text_completion=False),
+            messages.conversation,
             sent,
             kwargs,
             metadata,
-            inside=parents.inside_by_frame(frame) if frame is not None else None,
-            may_vanish=not suspendable,
+            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
+            may_vanish=frame is None or not parent_run.is_generator(frame),
         )
 
     @guarded
@@ -188,8 +188,8 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         self._start_model(
             run_id,
             parent_run_id,
-            translate.inference(serialized, metadata, kwargs, text_completion=True),
-            lambda: messages.prompts(prompts),
+            inference.start_inference(serialized, metadata, kwargs, text_completion=True),
+            messages.prompts,
             prompts,
             kwargs,
             metadata,
@@ -200,7 +200,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         run_id: UUID,
         parent_run_id: UUID | None,
         operation: Inference,
-        conversation: Callable[[], Any],
+        read: Callable[[Any], Any],
         sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
@@ -212,7 +212,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         run = recorder.start(
             run_id,
             operation,
-            parents.named_parent(recorder.runs, parent_run_id),
+            parent_run.parent_run(recorder.runs, parent_run_id),
             inside=inside,
             may_vanish=may_vanish,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
@@ -222,15 +222,15 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
-            operation.input_messages = conversation()
+            operation.input_messages = read(sent)
             operation.tool_definitions = providers.tool_definitions(tools)
         if (prompt := recorder.prompt_of(run)) is not None:
-            messages.read_prompt(prompt, sent, tools)
+            inference.read_prompt(prompt, sent, tools)
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        if translate.is_end_mark(token, kwargs.get("chunk")):
+        if inference.is_end_mark(token, kwargs.get("chunk")):
             return
         run = self._recorder.runs.get(run_id)
         if run is not None:
@@ -240,37 +240,37 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes the first content of a model that streams protocol events.
 
-        Only the first: most integrations also tell each chunk as a token, and one must not count twice.
+        Later events are ignored: most integrations also report each chunk as a token, which must not count twice.
         """
         run = self._recorder.runs.get(run_id)
-        if run is not None and run.first_chunk is None and translate.is_content(event):
+        if run is not None and run.first_chunk is None and inference.is_content(event):
             self._recorder.chunk(run)
 
     @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a model call."""
-        run = self._ending(run_id)
+        run = self._run_to_end(run_id)
         if run is not None:
             self._complete_model(run, response)
             self._recorder.finish(run)
 
     @guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Fails a model call, with what had come back until then."""
-        run = self._ending(run_id)
+        """Fails a model call, and records the answer as far as it came."""
+        run = self._run_to_end(run_id)
         if run is not None:
             self._complete_model(run, kwargs.get("response"), cut=True)
             self._fail(run_id, error)
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
-            translate.finish_inference(
+            inference.finish_inference(
                 run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
             )
             if run.prompt is not None and run.prompt.found is not None:
-                run.prompt.answer = messages.answer_text(translate.choices_of(response)) or ""
+                run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""
 
-    # --- tools and retrievers ----------------------------------------------------------------------------------
+    # --- tools and retrievers ------------------------------------------------------------------------------------
 
     @guarded
     def on_tool_start(
@@ -286,17 +286,15 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder = self._recorder
-        runs = recorder.runs
-        parent = parents.named_parent(runs, parent_run_id)
-        operation = translate.tool(
-            serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata)
+        parent = parent_run.parent_run(recorder.runs, parent_run_id)
+        operation = tools.start_tool(
+            serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata), parent
         )
-        operation.agent_name = _agent_above(parent)
         run = recorder.start(
             run_id,
             operation,
             parent,
-            inside=parents.inside_by_config(runs, run_id),
+            inside=parent_run.inside_by_config(recorder.runs, run_id),
             may_vanish=True,
             tags=metadata,
         )
@@ -305,11 +303,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Finishes a tool, or fails it if its message says so."""
-        run = self._ending(run_id)
+        """Finishes a tool, or fails it if it returned a message with an error status."""
+        run = self._run_to_end(run_id)
         if run is None or not isinstance(run.operation, ToolExecution):
             return
-        failure = translate.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
+        failure = tools.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
         if failure is not None:
             self._recorder.fail(run, failure)
         else:
@@ -333,13 +331,13 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     ) -> None:
         """Starts a retrieval."""
         recorder = self._recorder
-        frame = parents.caller()
-        operation = retrieval.retrieval(mapping(metadata), parents.component(frame))
+        frame = parent_run.calling_frame()
+        operation = retrieval.start_retrieval(mapping(metadata), parent_run.component_of(frame))
         run = recorder.start(
             run_id,
             operation,
-            parents.named_parent(recorder.runs, parent_run_id),
-            inside=parents.inside_by_frame(frame) if frame is not None else None,
+            parent_run.parent_run(recorder.runs, parent_run_id),
+            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
             may_vanish=True,
             tags=metadata,
         )
@@ -349,7 +347,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a retrieval."""
-        run = self._ending(run_id)
+        run = self._run_to_end(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
             above = run.parent.operation if run.parent is not None else None
             retrieval.finish_retrieval(run.operation, documents, above)
@@ -360,11 +358,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         """Fails a retrieval."""
         self._fail(run_id, error)
 
-    # --- what happens within a run -----------------------------------------------------------------------------
+    # --- events within a run -------------------------------------------------------------------------------------
 
     @guarded
     def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Notes that a model call is tried again."""
+        """Adds an event for a retry of a model call."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
             attempt = integer(mapping_or_fields(retry_state).get("attempt_number"))
@@ -372,14 +370,14 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Adds the application's own event to the run that sent it, by its name unless that is a sentence."""
+        """Adds the application's custom event to its run, under its own name unless that is a sentence."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            known = word(name) or ""
-            run.span.add_event(redact_name(known) if _NAME.fullmatch(known) else semconv.EVENT_CUSTOM)
+            given = word(name) or ""
+            run.span.add_event(redact_name(given) if _EVENT_NAME.fullmatch(given) else semconv.EVENT_CUSTOM)
 
-    def _ending(self, run_id: UUID) -> Run | None:
-        """The run with this id, to be ended; None if it is unknown, or a hidden one, which this ends."""
+    def _run_to_end(self, run_id: UUID) -> Run | None:
+        """Returns the run with this id. Returns None if it is unknown, or hidden; a hidden run ends here."""
         run = self._recorder.runs.get(run_id)
         if run is None or run.key == run_id:
             return run
@@ -387,21 +385,13 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         return None
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
-        run = self._ending(run_id)
+        run = self._run_to_end(run_id)
         if run is None:
             return
-        signal = graphs.control_flow(error)
+        signal = langgraph.control_flow(error)
         if signal is None:
             self._recorder.fail(run, error)
         elif signal == "GraphInterrupt":
             self._recorder.interrupt(run)
         else:
             self._recorder.finish(run)
-
-
-def _agent_above(run: Run | None) -> str | None:
-    while run is not None:
-        if isinstance(run.operation, AgentInvocation):
-            return run.operation.name
-        run = run.parent
-    return None

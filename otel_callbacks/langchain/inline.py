@@ -1,7 +1,7 @@
-"""Where being called inline would silence other handlers, and is not worth it.
+"""Decides when the handler must not run inline, because that would silence other handlers.
 
-To start text models in an asynchronous call, LangChain calls its inline handlers or else the others, never both. It
-starts them in tasks of their own, so that we could not make their spans current anyway.
+When LangChain starts text models in an asynchronous call, it calls either the inline handlers or the others, never
+both. It starts these models in tasks of their own, so an inline handler could not make their spans current anyway.
 """
 
 import sys
@@ -12,14 +12,14 @@ from langchain_core.callbacks import AsyncCallbackManager
 _STARTS_TEXT_MODELS = AsyncCallbackManager.on_llm_start.__code__
 
 
-def is_better_inline(kind: type) -> bool:
-    """Whether the handler whose property asks, one of a `kind`, is to say that it runs inline.
+def should_run_inline(kind: type) -> bool:
+    """Tells whether a handler of type `kind` should report `run_inline`. Call it from that property only.
 
-    Yes, but to the code above; and there, too, if another inline handler silences the others, which we would join.
+    The answer is no for the code above, unless another handler runs inline there and silences the rest anyway.
     """
     asking = sys._getframe(2)
     if asking.f_code is not _STARTS_TEXT_MODELS:
-        above = asking.f_back  # before Python 3.12, a comprehension has a frame of its own
+        above = asking.f_back  # before Python 3.12, a comprehension has its own frame
         if above is None or above.f_code is not _STARTS_TEXT_MODELS:
             return True
         asking = above

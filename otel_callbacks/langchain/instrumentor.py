@@ -1,6 +1,6 @@
-"""The process-wide switch, through the hook that LangChain publishes for it.
+"""Switches the handler on for the whole process, through LangChain's public configure hook.
 
-Nothing is patched, unless embedding models or rerankers are asked for, for which there is no hook.
+Nothing is patched, except embedding models and rerankers on request: LangChain has no hook for them.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ _lock = fork.safe_lock()
 _registered = False
 
 
-class _Slot:
-    """What LangChain asks for the handler at every call.
+class _HandlerSlot:
+    """Holds the process-wide handler. LangChain calls `get` for every call.
 
-    It stands in for a `ContextVar`, of which LangChain only calls `get`: a value set in one is not seen by
-    threads that are started later, and one with a default cannot be switched off.
+    LangChain expects a `ContextVar` and uses only its `get`. A real one would not do: threads that start later do
+    not see its value, and a default cannot be switched off.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class _Slot:
         return self.handler
 
 
-_slot = _Slot()
+_slot = _HandlerSlot()
 
 
 def instrument(
@@ -41,9 +41,10 @@ def instrument(
     rerankers: bool = False,
     **options: Any,
 ) -> OTelCallbackHandler:
-    """Traces every LangChain and LangGraph call of the process, and the operations by hand around them.
+    """Traces every LangChain and LangGraph call of the process, and manual operations around them.
 
-    A call that brings a handler of ours along uses that one instead. Called again, it replaces the handler.
+    A call that has an `OTelCallbackHandler` among its callbacks uses that one instead. A second `instrument()`
+    replaces the handler.
 
     Args:
         handler: the handler to use; by default a new one.
@@ -52,10 +53,10 @@ def instrument(
         options: the arguments of the new handler, see `OTelCallbackHandler`.
 
     Returns:
-        The handler.
+        The handler in use.
 
     Raises:
-        TypeError: there is a handler and options, or an option is wrong.
+        TypeError: both a handler and options are given, or an option is wrong.
     """
     global _registered
     handler = handler_for(handler, OTelCallbackHandler, options)
@@ -70,7 +71,7 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Switches the process-wide handler off, and puts everything back. Runs that are open end as usual."""
+    """Switches the process-wide handler off and restores patched classes. Open runs end as usual."""
     with _lock:
         _slot.handler = None
         untrace_all()

@@ -1,12 +1,12 @@
-"""LangChain's messages in the shape of the conventions, when content is recorded; and what they weigh."""
+"""Translates LangChain's messages into the conventions' form, and weighs the parts of an agent's prompt."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import Generation
 
-from otel_callbacks.limits import ITEMS_READ
+from otel_callbacks.limits import ITEMS_READ, MESSAGE_BLOCKS_READ, MESSAGE_TOOL_CALLS_READ, first
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -25,13 +25,11 @@ from otel_callbacks.operations.payload import (
     is_a,
     is_list,
     items,
-    join_lines,
     mapping,
     mapping_or_fields,
     text,
     word,
 )
-from otel_callbacks.rag.prompt_sources import Prompt
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 from otel_callbacks.runtime.faults import guarded
 
@@ -50,41 +48,22 @@ _MEDIA_URLS = ("url", "image_url", "file_url")
 _MEDIA_DATA = ("base64", "data", "file_data")
 _MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
 _MEDIA_FIELDS = frozenset((*_MEDIA_HOLDERS, *_MEDIA_KEYS))
-_MOST_BLOCKS = 250
-_MOST_CALLS = 100
 
 
 def conversation(chat: Any) -> list[Message]:
-    """The messages of a chat; of a very long one the first and the newest."""
+    """Returns the messages of a chat; of a very long chat the first and the newest ones."""
     return first_and_newest(items(chat), _message)
 
 
 def prompts(texts: Any) -> list[Message]:
-    """The prompts of a text model, each as a user's message."""
+    """Returns the prompts of a text model, each as a user's message."""
     return [
         Message("user", (Text(found),)) for prompt in items(texts)[:ITEMS_READ] if (found := text(prompt))
     ]
 
 
-@guarded  # what is told of prompts must not cost a call its span
-def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
-    """Fills in what is asked for of a prompt: messages, or the texts that a text model completes."""
-    given = items(sent)[-ITEMS_READ:]
-    if prompt.weights is not None:
-        chat = [message for message in given if is_a(message, BaseMessage)]
-        prompt.parts = prompt_parts(chat, tools, prompt.weights)
-    if prompt.found is not None:
-        prompt.read(join_lines(map(_said, given)))
-
-
-@guarded
-def answer_text(choices: Iterable[Generation]) -> str:
-    """The text of a model's answer, whole."""
-    return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
-
-
-def _said(message: Any) -> str:
-    """The text in a message."""
+def text_in(message: Any) -> str:
+    """Returns the text in a message."""
     content = attribute(message, "content") if is_a(message, BaseMessage) else message
     return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:ITEMS_READ])))
 
@@ -94,19 +73,19 @@ def _block_text(block: Any) -> str | None:
 
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
-    """What an agent sends to its model: the definitions of its tools, then the messages."""
-    return weights.parts(chat, tools, _key, _said_by)
+    """Returns the parts of an agent's prompt: the definitions of its tools, then the messages."""
+    return weights.parts(chat, tools, _key, _message_or_empty)
 
 
 def _key(message: BaseMessage) -> int:
-    """What tells that a message was sent before: who said what, and the ids of the calls in it."""
+    """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
     known = _fields(message)
     content = known.get("content")
-    said = text(content) or tuple(map(_block_key, items(content)[:_MOST_BLOCKS]))
+    written = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
     if is_a(message, ToolMessage):
-        return hash((type(message), said, word(known.get("tool_call_id"))))
-    calls = [_call_key(mapping(call)) for call in items(known.get("tool_calls"))[:_MOST_CALLS]]
-    return hash((type(message), said, *calls))
+        return hash((type(message), written, word(known.get("tool_call_id"))))
+    calls = [_call_key(mapping(call)) for call in items(known.get("tool_calls"))[:MESSAGE_TOOL_CALLS_READ]]
+    return hash((type(message), written, *calls))
 
 
 def _call_key(call: Mapping[str, Any]) -> Hashable:
@@ -121,7 +100,7 @@ def _block_key(block: Any) -> Hashable:
 
 
 def answer(choice: Generation, finish_reason: str | None) -> Message:
-    """What the model said, with why it stopped in the conventions' words."""
+    """Returns a model's answer as a message, with the finish reason in the conventions' words."""
     reason = providers.message_finish_reason(finish_reason)
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
@@ -129,34 +108,37 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
-@guarded  # what cannot be read must not cost the span its end
-def state(value: Any, role: str) -> list[Message] | None:
-    """What goes into or comes out of a chain or graph, as messages; None where there is nothing to show."""
+@guarded  # an unreadable state must not keep the span from ending
+def state_messages(value: Any, role: str) -> list[Message] | None:
+    """Returns the input or output of a chain or graph as messages; None if it is empty.
+
+    A value without messages becomes one message by `role`.
+    """
     held = value if is_a(value, BaseMessage) else mapping(value).get("messages")
     chat = items(held) if is_list(held) else [held]
     if chat and all(_fields(message) for message in chat[-ITEMS_READ:]):
         return conversation(chat) or None
     if is_a(value, str):
-        return [Message(role, (Text(said),))] if (said := text(value)) else None
+        return [Message(role, (Text(found),))] if (found := text(value)) else None
     return None if value is None or _is_empty_input(value) else [Message(role, (Data(value),))]
 
 
 def _is_empty_input(value: Any) -> bool:
-    """Whether this is what a stream has before its input."""
-    return type(value) is dict and len(value) == 1 and type(asked := value.get("input")) is str and not asked
+    """Tells whether this is the placeholder that LangChain passes when a stream starts before its input is known."""
+    return type(value) is dict and len(value) == 1 and type(found := value.get("input")) is str and not found
 
 
-def result(value: Any) -> list[Message] | None:
-    """What a chain or graph made of its input: of a state with messages, those after the user's last."""
-    shown = state(value, "assistant") or []
-    asked = max((at for at, message in enumerate(shown) if message.role == "user"), default=-1)
-    return shown[asked + 1 :] or None
+def result_messages(value: Any) -> list[Message] | None:
+    """Returns the output of a chain or graph as messages; of a state, the messages after the user's last one."""
+    found = state_messages(value, "assistant") or []
+    last_user = max((at for at, message in enumerate(found) if message.role == "user"), default=-1)
+    return found[last_user + 1 :] or None
 
 
 def _fields(message: Any) -> Mapping[str, Any]:
-    """What a message holds, also one in LangChain's short forms: a text, a pair of role and content, a mapping.
+    """Returns the fields of a message, also of LangChain's short forms: a text, a (role, content) pair, a mapping.
 
-    Read here and not by LangChain, which makes messages of them: it may iterate over what is in them.
+    LangChain's own conversion is not used, because it may iterate over the content and so consume it.
     """
     if is_a(message, BaseMessage):
         return mapping_or_fields(message)
@@ -185,13 +167,17 @@ def _message(message: Any) -> Message | None:
     return Message(role, tuple(_parts(known)), name)
 
 
-def _said_by(message: BaseMessage) -> Message:
+def _message_or_empty(message: BaseMessage) -> Message:
     return _message(message) or Message("unknown", ())
 
 
 def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
     content = known.get("content")
-    for block in (content,) if is_a(content, str) else items(content)[:_MOST_BLOCKS]:
+    for block in (
+        (content,)
+        if is_a(content, str)
+        else first(items(content), MESSAGE_BLOCKS_READ, "blocks of a message")
+    ):
         part = _part(block)
         if part is not None:
             yield part
@@ -199,8 +185,9 @@ def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def _tool_calls(known: Mapping[str, Any]) -> list[ToolCall]:
-    """The calls of a message: LangChain's, or in a short form the provider's."""
-    return [_tool_call(mapping(call)) for call in items(known.get("tool_calls"))[:_MOST_CALLS]]
+    """Returns the tool calls of a message, in LangChain's form or, in a short form, in the provider's."""
+    calls = first(items(known.get("tool_calls")), MESSAGE_TOOL_CALLS_READ, "tool calls of a message")
+    return [_tool_call(mapping(call)) for call in calls]
 
 
 def _tool_call(call: Mapping[str, Any]) -> ToolCall:
@@ -211,7 +198,7 @@ def _tool_call(call: Mapping[str, Any]) -> ToolCall:
 
 def _part(block: Any) -> Part | None:
     if is_a(block, str):
-        return Text(said) if (said := text(block)) else None
+        return Text(found) if (found := text(block)) else None
     known = mapping(block)
     if not known:
         return None
@@ -222,12 +209,12 @@ def _part(block: Any) -> Part | None:
         thought = _thought(known)
         return Reasoning(thought) if thought else None
     if kind in ("tool_call", "tool_use", "function_call", "input_json_delta"):
-        return None  # the message's tool_calls have them, parsed
+        return None  # these are in the message's tool_calls, parsed
     return _media(known, kind)
 
 
 def _thought(block: Mapping[str, Any]) -> str | None:
-    """The text of a reasoning block: Anthropic's, Bedrock's, OpenAI's summaries, or LangChain's own."""
+    """Returns the text of a reasoning block in Anthropic's, Bedrock's, OpenAI's or LangChain's own form."""
     thought = text(block.get("reasoning")) or text(block.get("thinking"))
     inner = mapping(block.get("reasoning_content"))
     summary = (text(mapping(part).get("text")) for part in items(block.get("summary"))[:ITEMS_READ])
@@ -235,7 +222,7 @@ def _thought(block: Mapping[str, Any]) -> str | None:
 
 
 def _media(block: Mapping[str, Any], kind: str) -> Media | None:
-    """An image, sound, video or document in LangChain's form or that of OpenAI, Anthropic or Google."""
+    """Returns an image, audio, video or document, in the form of LangChain, OpenAI, Anthropic or Google."""
     if not kind and _MEDIA_FIELDS.isdisjoint(block):
         return None
     known: dict[str, str] = {}
@@ -259,7 +246,7 @@ def _media(block: Mapping[str, Any], kind: str) -> Media | None:
 
 
 def _modality(kind: str, mime_type: str) -> str | None:
-    """The modality in the block's type, else in the media type; whatever else is a file is a document."""
+    """Returns the modality in the block's type, else in the media type; any other file is a document."""
     known = next(
         (modality for text in (kind, mime_type) for modality in _MODALITIES if modality in text), None
     )

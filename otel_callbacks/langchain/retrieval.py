@@ -1,4 +1,4 @@
-"""LangChain's retrievers, vector stores, embedding models and rerankers to operations."""
+"""Translates calls of LangChain's retrievers, vector stores, embedding models and rerankers into operations."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -6,13 +6,9 @@ from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from otel_callbacks.langchain.translate import (
-    MODEL_KEYS,
-    URL_KEYS,
-    Metadata,
-    conversation_id,
-    first_attribute,
-)
+from otel_callbacks.langchain.inference import MODEL_KEYS, URL_KEYS, first_attribute
+from otel_callbacks.langchain.workflows import Metadata, conversation_id
+from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, DOCUMENTS_READ, first
 from otel_callbacks.operations import (
     Document,
     Embedding,
@@ -40,7 +36,6 @@ from otel_callbacks.runtime.faults import guarded
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
 
-_MAX_DOCUMENTS = 1_000
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")
 _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "langchain_tests"}
 
@@ -48,11 +43,11 @@ _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "
 # --- retrievers and vector stores --------------------------------------------------------------------------------
 
 
-def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
-    """A retriever that starts.
+def start_retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
+    """Returns the operation of a retriever that starts.
 
-    A vector store's class is the provider, as LangChain reports it; a collection or index that the store has a
-    name for is the data source.
+    The provider is the class of the vector store, which LangChain reports. The data source is the name of the store's
+    collection or index.
     """
     store = attribute(retriever, "vectorstore")
     arguments = mapping_or_fields(attribute(retriever, "search_kwargs"))
@@ -65,15 +60,15 @@ def retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
     )
 
 
-def search(store: Any, top_k: int | None) -> Retrieval:
-    """A search in a vector store that no retriever stands before."""
+def start_search(store: Any, top_k: int | None) -> Retrieval:
+    """Returns the operation of a vector store search without a retriever."""
     operation = Retrieval()
-    complete_search(operation, store, top_k)
+    add_store(operation, store, top_k)
     return operation
 
 
-def complete_search(operation: Retrieval, store: Any, top_k: int | None) -> None:
-    """Adds what the store knows and the retriever before it did not."""
+def add_store(operation: Retrieval, store: Any, top_k: int | None) -> None:
+    """Adds what the vector store knows and its retriever does not."""
     operation.top_k = operation.top_k or top_k
     if operation.provider is None:
         operation.provider = type(store).__name__
@@ -87,67 +82,69 @@ def _embedding_model(store: Any) -> str | None:
 
 @guarded
 def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) -> None:
-    """Completes a retrieval; a score is what the store said, else what a retriever left in the metadata.
+    """Adds the documents to a retrieval, with the store's scores, else with those a retriever left in the metadata.
 
-    A retriever that has another one find its documents (`above`) learns the scores, too.
+    If `above` is a retrieval, whose retriever calls this one, it gets the scores, too.
     """
     if not is_list(found):
         return
-    given = [document for document in map(_unscored, items(found)[:_MAX_DOCUMENTS]) if document is not None]
-    known = _Known(operation.store_scores)
-    scores = list(map(known.score, given))
+    returned = first(items(found), DOCUMENTS_READ, "documents of a retrieval")
+    documents = [document for document in map(_without_score, returned) if document is not None]
+    known = _KnownScores(operation.store_scores)
+    scores = list(map(known.score, documents))
     kinds = {kind for score, kind in scores if score is not None}
     operation.score_kind = kinds.pop() if len(kinds) == 1 else None
     operation.documents = [
-        _document(document, score) for document, (score, _) in zip(given, scores, strict=True)
+        _document(document, score) for document, (score, _) in zip(documents, scores, strict=True)
     ]
     if isinstance(above, Retrieval):
         above.store_scores = (*above.store_scores, *operation.store_scores)
 
 
 def finish_search(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
-    """Completes a direct search in a vector store, whose scores are of this kind."""
-    note_scores(operation, result, kind)
+    """Adds the result to the search of a vector store. `kind` is what its scores are."""
+    add_scores(operation, result, kind)
     finish_retrieval(operation, result, above=None)
 
 
-def _unscored(found: Any) -> LangChainDocument | None:
-    """The document of a search result, which may come with a score, and a vector."""
+def _without_score(found: Any) -> LangChainDocument | None:
+    """Returns the document of a search result, which may be a tuple with a score and a vector."""
     if is_a(found, tuple):
         found = next(iter(items(found)), None)
     return found if is_a(found, LangChainDocument) else None
 
 
-class _Known:
-    """The scores that were told of documents; what was told last holds."""
+class _KnownScores:
+    """Looks up the scores that stores and rerankers returned with documents. The latest score counts."""
 
     def __init__(self, scored: Sequence[Scored]) -> None:
-        self._of_object = {id(document): (score, kind) for document, score, kind in scored}
-        self._of_id = {_id_of(document): (score, kind) for document, score, kind in scored}
-        self._of_id.pop(None, None)
+        self._by_object = {id(document): (score, kind) for document, score, kind in scored}
+        self._by_id = {_id_of(document): (score, kind) for document, score, kind in scored}
+        self._by_id.pop(None, None)
 
     def score(self, document: LangChainDocument) -> tuple[float | None, ScoreKind | None]:
-        """A document's score and its kind: what was told of it, else what its metadata has."""
-        told = self._of_object.get(id(document)) or self._of_id.get(_id_of(document))
-        if told is not None:
-            return told
+        """Returns a document's score and the kind of score, else what its metadata has."""
+        known = self._by_object.get(id(document)) or self._by_id.get(_id_of(document))
+        if known is not None:
+            return known
         if (relevance := _relevance(document)) is not None:
             return relevance, "relevance"
         return number(_metadata(document).get("score")), None
 
 
 @guarded
-def note_scores(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
-    """Keeps what a store said of its documents, for when the retrieval ends."""
+def add_scores(operation: Retrieval, result: Any, kind: ScoreKind | None) -> None:
+    """Keeps the scores that a store returned until the retrieval ends."""
     if is_a(result, list):
-        operation.store_scores = (*operation.store_scores, *_scored(items(result)[:_MAX_DOCUMENTS], kind))
+        returned = first(items(result), DOCUMENTS_READ, "documents of a retrieval")
+        operation.store_scores = (*operation.store_scores, *_scored(returned, kind))
 
 
 def _scored(result: Sequence[Any], kind: ScoreKind | None) -> Iterator[Scored]:
     for found in result:
         document, score, *_ = (*(items(found) if is_a(found, tuple) else ()), None, None)
-        if is_a(document, LangChainDocument) and (told := number(score)) is not None:
-            yield document, told, kind
+        if is_a(document, LangChainDocument) and (known := number(score)) is not None:
+            yield document, known, kind
 
 
 def _document(document: LangChainDocument, score: float | None) -> Document:
@@ -172,24 +169,24 @@ def _metadata(document: LangChainDocument) -> Mapping[str, Any]:
 
 
 def score_kind(store: Any) -> ScoreKind | None:
-    """What `similarity_search_with_score` of this store returns; None for a store that is not known here.
+    """Returns the kind of score that `similarity_search_with_score` of this store returns; None for an unknown store.
 
-    Only what the integrations of LangChain document, and only where the method is theirs: a subclass may return
-    something else. No name of a method and no value of a score is taken for a hint.
+    The table below has what LangChain's integrations document. It applies only where the method is the
+    integration's own: a subclass may return something else. Method names and score values are not used to guess.
     """
     method = type(store).similarity_search_with_score
     known = _SCORE_KINDS.get(method.__qualname__.partition(".")[0])
     return known(store) if known is not None and method.__module__.startswith("langchain_") else None
 
 
-def _of_faiss(store: Any) -> ScoreKind | None:
-    """The index decides: FAISS' METRIC_INNER_PRODUCT is 0, METRIC_L2 is 1."""
+def _faiss_kind(store: Any) -> ScoreKind | None:
+    """Reads the metric of the index: FAISS' METRIC_INNER_PRODUCT is 0, METRIC_L2 is 1."""
     kinds: dict[Any, ScoreKind] = {0: "similarity", 1: "distance"}
     return kinds.get(getattr(attribute(store, "index"), "metric_type", None))
 
 
-def _of_qdrant(store: Any) -> ScoreKind | None:
-    """The collection's metric decides, unless sparse vectors are searched, too."""
+def _qdrant_kind(store: Any) -> ScoreKind | None:
+    """Reads the metric of the collection; None if sparse vectors are searched, too."""
     if str(getattr(attribute(store, "retrieval_mode"), "value", "")) != "dense":
         return None
     metric = str(getattr(attribute(store, "distance"), "value", "")).lower()
@@ -204,11 +201,11 @@ def _of_qdrant(store: Any) -> ScoreKind | None:
 
 _SCORE_KINDS: dict[str, Callable[[Any], ScoreKind | None]] = {
     "Chroma": lambda store: "distance",
-    "FAISS": _of_faiss,
+    "FAISS": _faiss_kind,
     "InMemoryVectorStore": lambda store: "similarity",
     "MongoDBAtlasVectorSearch": lambda store: "similarity",
     "PGVector": lambda store: "distance",
-    "QdrantVectorStore": _of_qdrant,
+    "QdrantVectorStore": _qdrant_kind,
     "RedisVectorStore": lambda store: "distance",
 }
 
@@ -216,8 +213,8 @@ _SCORE_KINDS: dict[str, Callable[[Any], ScoreKind | None]] = {
 # --- embedding models --------------------------------------------------------------------------------------------
 
 
-def embedding(model: Any, count: int | None) -> Embedding:
-    """An embedding call of `count` texts that starts."""
+def start_embedding(model: Any, count: int | None) -> Embedding:
+    """Returns the operation of an embedding call that starts, with `count` texts."""
     provider = _provider_of(model)
     address, port = providers.endpoint(provider, first_attribute(model, URL_KEYS))
     return Embedding(
@@ -229,39 +226,39 @@ def embedding(model: Any, count: int | None) -> Embedding:
     )
 
 
-def complete_embedding(operation: Embedding, model: Any) -> None:
-    """Adds what an inner model knows and the one around it did not."""
+def add_inner_model(operation: Embedding, model: Any) -> None:
+    """Adds what an inner embedding model knows and the outer one does not."""
     operation.name = operation.name or first_attribute(model, MODEL_KEYS)
     operation.provider = operation.provider or _provider_of(model)
 
 
 def _provider_of(component: Any) -> str | None:
-    """The provider, from the package that the class is in: `langchain_{provider}`."""
+    """Returns the provider from the package of the class: `langchain_{provider}`."""
     kind: type = type(component)
     return _provider(kind)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
 def _provider(kind: type) -> str | None:
     for ancestor in kind.__mro__:
         package = ancestor.__module__.partition(".")[0]
         if package.startswith("langchain_") and package not in _NO_PROVIDERS:
-            of_azure = package == "langchain_openai" and "azure" in ancestor.__module__
-            return providers.provider_name("azure" if of_azure else package.removeprefix("langchain_"))
+            is_azure = package == "langchain_openai" and "azure" in ancestor.__module__
+            return providers.provider_name("azure" if is_azure else package.removeprefix("langchain_"))
     return None
 
 
 @guarded
 def finish_embedding(operation: Embedding, vectors: Any) -> None:
-    """Completes an embedding call with the length of its vectors, one or a list of them."""
+    """Adds the length of the vectors to an embedding call, which returns one vector or a list."""
     first = vectors[0] if isinstance(vectors, Sequence) and len(vectors) else None
     vector = first if hasattr(first, "__len__") else vectors if first is not None else None
     operation.dimension_count = len(vector) if vector is not None else None
 
 
 @guarded
-def note_usage(operation: Embedding, response: Any) -> None:
-    """Adds the tokens that a response of the provider's client reports; a batch may take several."""
+def add_usage(operation: Embedding, response: Any) -> None:
+    """Adds the tokens that a response of the provider's client reports. One batch may need several responses."""
     billed = getattr(attribute(response, "meta"), "billed_units", None)
     for report in (attribute(response, "usage"), billed, response):
         usage = providers.read_usage(report)
@@ -274,9 +271,9 @@ def note_usage(operation: Embedding, response: Any) -> None:
 # --- rerankers ---------------------------------------------------------------------------------------------------
 
 
-def rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
-    """A reranker that starts on its candidates, which the retrieval above it, if there is one, has found."""
-    known = _Known(above.store_scores if isinstance(above, Retrieval) else ())
+def start_rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
+    """Returns the operation of a reranker that starts. The candidates' scores come from the retrieval `above`."""
+    known = _KnownScores(above.store_scores if isinstance(above, Retrieval) else ())
     return Rerank(
         name=_rerank_model(compressor),
         provider=_provider_of(compressor),
@@ -285,15 +282,15 @@ def rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
     )
 
 
-def complete_rerank(operation: Rerank, compressor: Any) -> None:
-    """Adds what a reranker in a pipeline knows and the pipeline did not."""
+def add_inner_reranker(operation: Rerank, compressor: Any) -> None:
+    """Adds what a reranker inside a pipeline knows and the pipeline does not."""
     operation.name = operation.name or _rerank_model(compressor)
     operation.provider = operation.provider or _provider_of(compressor)
     operation.top_n = operation.top_n or integer(attribute(compressor, "top_n"))
 
 
 def _rerank_model(compressor: Any) -> str | None:
-    """The model's name, which may be that of the scoring model inside."""
+    """Returns the name of the reranker's model, which may be an object of its own."""
     return first_attribute(compressor, MODEL_KEYS) or first_attribute(
         attribute(compressor, "model"), MODEL_KEYS
     )
@@ -301,18 +298,18 @@ def _rerank_model(compressor: Any) -> str | None:
 
 @guarded
 def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None:
-    """Completes a rerank with the documents that were kept, and the scores that the reranker left in them.
+    """Adds the kept documents to a rerank, with the scores that the reranker put into their metadata.
 
-    They are the documents' scores in the retrieval above, too.
+    If `above` is a retrieval, it gets these scores, too.
     """
     documents = _documents(kept, _relevance)
     if documents is None:
         return
     operation.documents = without_retriever_scores(documents, operation.candidates or ())
     if isinstance(above, Retrieval):
-        new = zip(kept, operation.documents, strict=True)
-        told = [(document, reranked.score) for document, reranked in new if reranked.score is not None]
-        note_scores(above, told, "relevance")
+        pairs = zip(kept, operation.documents, strict=True)
+        scored = [(document, reranked.score) for document, reranked in pairs if reranked.score is not None]
+        add_scores(above, scored, "relevance")
 
 
 def _relevance(document: LangChainDocument) -> float | None:
@@ -322,5 +319,5 @@ def _relevance(document: LangChainDocument) -> float | None:
 def _documents(found: Any, score: Callable[[LangChainDocument], float | None]) -> list[Document] | None:
     if not is_list(found):
         return None
-    given = items(found)[:_MAX_DOCUMENTS]
-    return [_document(document, score(document)) for document in given if is_a(document, LangChainDocument)]
+    listed = first(items(found), DOCUMENTS_READ, "documents of a rerank")
+    return [_document(document, score(document)) for document in listed if is_a(document, LangChainDocument)]

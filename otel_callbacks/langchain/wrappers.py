@@ -1,4 +1,4 @@
-"""Tracing what LangChain has no callback for: one object at a time, or all objects of a kind in the process."""
+"""Traces calls that LangChain fires no callback for: of one object, or of all objects of a kind in the process."""
 
 from typing import Any, TypeVar, get_args
 
@@ -8,8 +8,14 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
-from otel_callbacks.langchain.observe import Given, unwatch_classes, watch_classes, watch_object
-from otel_callbacks.langchain.watches import EMBEDDINGS, RERANKERS, RETRIEVERS, STORES, unwatch_clients
+from otel_callbacks.langchain.method_wrapping import WrapOptions, unwrap_classes, wrap_classes, wrap_object
+from otel_callbacks.langchain.wrapped_methods import (
+    EMBEDDING_METHODS,
+    RERANKER_METHODS,
+    RETRIEVER_METHODS,
+    STORE_METHODS,
+    unwrap_clients,
+)
 from otel_callbacks.operations import ScoreKind
 
 _E = TypeVar("_E", bound=Embeddings)
@@ -18,25 +24,25 @@ _C = TypeVar("_C", bound=BaseDocumentCompressor)
 
 
 def trace_embeddings(embeddings: _E, *, handler: OTelCallbackHandler | None = None) -> _E:
-    """Traces the calls of an embedding model: model, number of texts, dimensions, and the tokens that are billed.
+    """Traces the calls of an embedding model: model, number of texts, vector length, and billed tokens.
 
-    The object stays what and where it is; what already holds it, such as a vector store, is traced too. A call within
-    a traced run is recorded with that run.
+    The object itself is traced, so a vector store that already holds it is traced, too. A call inside a traced run is
+    recorded below that run.
 
     Args:
-        embeddings: the model. Of a cache, the model behind it: only what the cache lacks goes to a model.
-        handler: who records a call that no traced run encloses; by default the handler of `instrument()`.
+        embeddings: the model. For a cache, the model behind it is traced: it gets only the texts the cache lacks.
+        handler: records the calls outside any traced run; by default the handler of `instrument()`.
 
     Returns:
         The same object.
 
     Raises:
-        TypeError: an argument is not what it should be.
+        TypeError: an argument has the wrong type.
     """
     _check("trace_embeddings", embeddings, Embeddings)
     behind = getattr(embeddings, "underlying_embeddings", None)
     model = behind if isinstance(behind, Embeddings) else embeddings
-    watch_object(model, EMBEDDINGS, _given(handler))
+    wrap_object(model, EMBEDDING_METHODS, _options(handler))
     return embeddings
 
 
@@ -45,76 +51,78 @@ def trace_retriever(
 ) -> _R:
     """Traces a vector store, or a retriever and its vector store, with the scores that LangChain drops.
 
-    The object stays what and where it is. A search is one retrieval, whether the store is searched directly or by a
-    retriever, which may have its callbacks as always. What is called is never changed: there are scores where the
-    store's own search goes through a search with scores.
+    The object itself is traced. A search is one retrieval span, whether your code or a retriever searches the store;
+    the retriever may have callbacks as usual. No other method is called in place of yours, so scores are recorded
+    only where the store's search calls its search with scores.
 
     Args:
         retriever: a retriever, or a vector store, whose `as_retriever()` is then traced as well.
-        handler: who records a call that no traced run encloses; by default the handler of `instrument()`.
-        score_kind: what the store's scores are, for a store that we do not know: "similarity", "distance" or
-            "relevance". Without it, the scores of such a store have no kind.
+        handler: records the calls outside any traced run; by default the handler of `instrument()`.
+        score_kind: what the store's scores are: "similarity", "distance" or "relevance". Needed for stores that
+            otel-callbacks does not know; without it, their scores have no kind.
 
     Returns:
         The same object.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or value.
     """
     _check("trace_retriever", retriever, (BaseRetriever, VectorStore))
     if score_kind is not None and score_kind not in get_args(ScoreKind):
         known = ", ".join(map(repr, get_args(ScoreKind)))
         raise ValueError(f"score_kind={score_kind!r} is not known; use one of {known}")
-    given = _given(handler, score_kind)
+    options = _options(handler, score_kind)
     if isinstance(retriever, BaseRetriever):
-        watch_object(retriever, RETRIEVERS, given)
+        wrap_object(retriever, RETRIEVER_METHODS, options)
     store = getattr(retriever, "vectorstore", retriever)
     if isinstance(store, VectorStore):
-        watch_object(store, STORES, given)
+        wrap_object(store, STORE_METHODS, options)
     return retriever
 
 
 def trace_reranker(compressor: _C, *, handler: OTelCallbackHandler | None = None) -> _C:
-    """Traces a reranker: its model and query, the candidates and what it kept of them, in which order.
+    """Traces a reranker: its model and query, the candidates, and the documents it kept, in order.
 
-    The object stays what and where it is.
+    The object itself is traced.
 
     Args:
         compressor: the document compressor.
-        handler: who records a call that no traced run encloses; by default the handler of `instrument()`.
+        handler: records the calls outside any traced run; by default the handler of `instrument()`.
 
     Returns:
         The same object.
 
     Raises:
-        TypeError: an argument is not what it should be.
+        TypeError: an argument has the wrong type.
     """
     _check("trace_reranker", compressor, BaseDocumentCompressor)
-    watch_object(compressor, RERANKERS, _given(handler))
+    wrap_object(compressor, RERANKER_METHODS, _options(handler))
     return compressor
 
 
 def trace_all(*, embeddings: bool, rerankers: bool) -> None:
-    """Traces every embedding model and every reranker of the process, or only what is asked for."""
-    (watch_classes if embeddings else unwatch_classes)(Embeddings, EMBEDDINGS)
-    (watch_classes if rerankers else unwatch_classes)(BaseDocumentCompressor, RERANKERS)
+    """Traces every embedding model, every reranker, or both, in the whole process; stops tracing the others."""
+    (wrap_classes if embeddings else unwrap_classes)(Embeddings, EMBEDDING_METHODS)
+    (wrap_classes if rerankers else unwrap_classes)(BaseDocumentCompressor, RERANKER_METHODS)
 
 
 def untrace_all() -> None:
-    """Puts back what `trace_all` has changed."""
+    """Restores what `trace_all` has changed."""
     trace_all(embeddings=False, rerankers=False)
-    unwatch_clients()
+    unwrap_clients()
 
 
-def _check(function: str, given: Any, wanted: type | tuple[type, ...]) -> None:
-    if not isinstance(given, wanted):
+def _check(function: str, component: Any, wanted: type | tuple[type, ...]) -> None:
+    if not isinstance(component, wanted):
         names = [kind.__name__ for kind in (wanted if isinstance(wanted, tuple) else (wanted,))]
-        raise TypeError(f"{function} takes {' or '.join(names)}, not {type(given).__name__}: {given!r:.100}")
+        raise TypeError(
+            f"{function} takes {' or '.join(names)}, not {type(component).__name__}: {component!r:.100}"
+        )
 
 
-def _given(handler: OTelCallbackHandler | None, score_kind: ScoreKind | None = None) -> Given:
+def _options(handler: OTelCallbackHandler | None, score_kind: ScoreKind | None = None) -> WrapOptions:
     if handler is not None and not isinstance(handler, OTelCallbackHandler):
         raise TypeError(
             f"handler must be an OTelCallbackHandler or None, not {type(handler).__name__}: {handler!r:.100}"
         )
-    return Given(handler._recorder if handler is not None else None, score_kind)
+    return WrapOptions(handler._recorder if handler is not None else None, score_kind)

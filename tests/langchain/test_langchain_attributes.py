@@ -1,4 +1,4 @@
-"""The span tree and its attributes, row by row of the telemetry contract."""
+"""Tests LangChain's span trees and attributes, row by row of the telemetry contract."""
 
 import asyncio
 import warnings
@@ -46,7 +46,7 @@ def look_up(word: str) -> str:
 
 
 def looker(name: str | None = "librarian", **options: Any) -> Any:
-    """An agent that asks for a tool and then answers."""
+    """An agent that calls a tool and then answers."""
     model = ScriptedModel(script=[call("look_up", word="x"), "done"])
     return create_agent(model, [look_up], name=name, **options)
 
@@ -265,7 +265,7 @@ LEVELS: dict[str, tuple[Any, Any, dict[str, str]]] = {
 
 
 def traced(runnable: Any, value: Any, **options: Any) -> tuple[str, ReadableSpan]:
-    """The tree and the root of one run."""
+    """Returns the span tree and the root of one run."""
     with capture() as captured:
         runnable.invoke(value, {"callbacks": [OTelCallbackHandler(**captured.providers, **options)]})
         assert_conformant(captured.spans)
@@ -550,7 +550,7 @@ def test_output_type(
 
 
 class SlowStart(ScriptedModel):
-    """Its first chunk takes 100 ms; then there are two more, 20 ms apart, on a busy machine later and never earlier."""
+    """Sends the first chunk after at least 100 ms, and two more at least 20 ms apart."""
 
     async def _astream(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(0.1)
@@ -570,7 +570,7 @@ async def test_time_to_first_chunk(mode: str, captured: Captured, config: Config
     model = SlowStart(script=["a b c"])
     if mode == "astream":
         [chunk async for chunk in model.astream("q", config)]
-    elif mode == "ainvoke":  # streams inside, because somebody listens to the events
+    elif mode == "ainvoke":  # streams inside, because the events have a listener
         [event async for event in RunnableLambda(model.ainvoke).astream_events("q", config, version="v2")]
     else:
         [chunk async for chunk in create_agent(model, []).astream(ASK, config, stream_mode="messages")]

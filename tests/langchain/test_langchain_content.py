@@ -1,4 +1,4 @@
-"""What was said: not recorded unless asked for, and then in the conventions' shapes, word for word."""
+"""Tests that content is recorded only if the policy allows it, and then word for word in the conventions' form."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from payloads import RECORDED, ReplayedModel
 
 from otel_callbacks.conformance import assert_conformant
-from otel_callbacks.langchain import OTelCallbackHandler, translate
+from otel_callbacks.langchain import OTelCallbackHandler, inference
 from otel_callbacks.operations import Inference
 from otel_callbacks.privacy.policy import CAPTURE_VARIABLE, ContentPolicy
 from otel_callbacks.testing import Captured
@@ -70,7 +70,7 @@ def recording(captured: Captured, content: str = "spans") -> Any:
     return {"callbacks": [OTelCallbackHandler(**captured.providers, content=content)]}
 
 
-# --- whether -------------------------------------------------------------------------------------------------------
+# --- is content recorded -------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_recorded_by_default(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,10 +143,10 @@ PNG = "iVBORw0KGgo="
 
 
 def blob(modality: str, base64: str, mime_type: str | None = None) -> dict[str, Any]:
-    """What is told of data in a message: not the data."""
+    """Describes data in a message by its size and hash, without the data."""
     data = b64decode(base64)
-    told = {"type": "blob", "modality": modality, "content": "", "size": len(data)}
-    return {**told, "sha256": sha256(data).hexdigest(), **({"mime_type": mime_type} if mime_type else {})}
+    recorded = {"type": "blob", "modality": modality, "content": "", "size": len(data)}
+    return {**recorded, "sha256": sha256(data).hexdigest(), **({"mime_type": mime_type} if mime_type else {})}
 
 
 PARTS: dict[str, tuple[Any, list[Any]]] = {
@@ -282,7 +282,7 @@ def test_a_conversation_with_a_tool(captured: Captured) -> None:
     assert_conformant(captured.spans)
 
 
-def test_tool_calls_are_told_once(captured: Captured) -> None:
+def test_tool_calls_are_recorded_once(captured: Captured) -> None:
     arguments = {"name": "f", "id": "c1", "input": {"a": 1}}
     answer = AIMessage(
         [{"type": "tool_use", **arguments}], tool_calls=[{"name": "f", "args": {"a": 1}, "id": "c1"}]
@@ -431,7 +431,7 @@ def test_nodes_have_no_content(captured: Captured) -> None:
     assert SECRET in str(captured.span("invoke_workflow").attributes)
 
 
-def test_of_messages_with_very_many_parts_the_first_and_the_newest_are_read(captured: Captured) -> None:
+def test_the_first_and_newest_messages_are_read_if_there_are_very_many_parts(captured: Captured) -> None:
     talk = [HumanMessage([{"type": "text", "text": str(turn)}] * 100) for turn in range(50)]
     ScriptedModel(script=["yes"]).invoke(
         talk, {"callbacks": [OTelCallbackHandler(**captured.providers, content="spans")]}
@@ -442,9 +442,9 @@ def test_of_messages_with_very_many_parts_the_first_and_the_newest_are_read(capt
     assert len(shown) + int(str(attributes["otel_callbacks.content.messages_left_out"])) == 50
 
 
-def test_of_very_many_answers_the_first_are_read() -> None:
+def test_the_first_answers_are_read_if_there_are_very_many() -> None:
     choices = [[ChatGeneration(message=AIMessage("yes"))] * 100] * 100
     operation = Inference()
-    translate.finish_inference(operation, LLMResult(generations=choices), with_content=True)
+    inference.finish_inference(operation, LLMResult(generations=choices), with_content=True)
     assert operation.output_messages is not None
     assert len(operation.output_messages) == 128

@@ -1,4 +1,4 @@
-"""In every mode a span that user code opens in a body is the child of that body's run."""
+"""Tests that a span which user code opens in a body is the child of that body's run, in every mode."""
 
 import asyncio
 import threading
@@ -88,7 +88,7 @@ class Application:
     def overriding(self, handler: OTelCallbackHandler) -> Any:
         @tool
         def override(word: str) -> str:
-            """Runs a chain with callbacks of its own."""
+            """Runs a chain with its own callbacks."""
             self.chain.invoke("q", {"callbacks": [handler]})
             return "x"
 
@@ -164,7 +164,7 @@ def handler(captured: Captured) -> OTelCallbackHandler:
 
 
 def assert_right(captured: Captured, handler: OTelCallbackHandler, roots: int) -> None:
-    """One trace per call, every user span under the run it was opened in, nothing left open."""
+    """Asserts one trace per call, every user span below its run, and no open runs."""
     spans = {span.context.span_id: span for span in captured.spans}
     user_spans = [span for span in captured.spans if span.name.startswith("in ")]
     assert user_spans
@@ -237,7 +237,7 @@ def test_thread_pools(captured: Captured, application: Application, handler: OTe
 def test_thread_of_a_tool(captured: Captured, application: Application, handler: OTelCallbackHandler) -> None:
     @tool
     def look_up(word: str) -> str:
-        """Works in a thread of its own."""
+        """Works in another thread."""
         thread = threading.Thread(target=copy_context().run, args=(application.spans.inside("in look_up"),))
         thread.start()
         thread.join()

@@ -1,4 +1,4 @@
-"""Every span ends exactly once, whatever happens, and says how."""
+"""Tests that every span ends exactly once, with the right outcome."""
 
 import asyncio
 import gc
@@ -64,7 +64,7 @@ def exception_events(captured: Captured) -> list[str]:
     return [span.name for span in captured.spans for event in span.events if event.name == "exception"]
 
 
-# --- faults ------------------------------------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------------------------
 
 
 def fail(*_: Any) -> Any:
@@ -98,7 +98,7 @@ async def test_a_fault_is_recorded_once_at_its_origin(
 ) -> None:
     make, value, origin = FAULTS[kind]
     chain = make()
-    with pytest.raises(Exception):  # noqa: B017 - whatever it is, the application sees its own
+    with pytest.raises(Exception):  # noqa: B017 - the application gets its own exception, of any class
         match mode:
             case "invoke":
                 chain.invoke(value, config)
@@ -141,7 +141,7 @@ def test_a_fault_that_is_handled_stays_where_it_was(captured: Captured, config: 
 def test_a_tool_message_with_an_error_is_a_failed_tool(captured: Captured, config: Config) -> None:
     @tool
     def careful(word: str) -> str:
-        """Fails, and says so itself."""
+        """Fails with a message of its own."""
         raise ValueError("no")
 
     careful.handle_tool_error = True
@@ -182,7 +182,7 @@ def test_a_tool_that_returns_an_error_message(captured: Captured, config: Config
 
 @tool
 async def slow(word: str) -> str:
-    """Takes its time."""
+    """Waits."""
     await pause(5)
     return "never"
 
@@ -267,7 +267,7 @@ def test_abandoned_stream(kind: str, leave: str, captured: Captured, config: Con
     gc.collect()
     assert not errors(captured)
     chat = captured.span("chat scripted-1")
-    if kind == "model":  # a chain and a graph let the model go on to its end, even so
+    if kind == "model":  # a chain and a graph let the model finish anyway
         assert outcome(chat) == "abandoned"
     assert (chat.attributes or {})["gen_ai.usage.input_tokens"] == 100
 
@@ -327,7 +327,7 @@ def test_the_user_stops_it(
 
     @tool
     def stopping(word: str) -> str:
-        """Is stopped."""
+        """Is interrupted."""
         raise fault
 
     runnable: Any = {
@@ -380,7 +380,7 @@ async def test_interrupt_and_resume(captured: Captured, config: Config) -> None:
     assert not errors(captured)
 
 
-def test_of_what_waits_the_newest_is_remembered(
+def test_the_newest_interrupted_runs_are_remembered(
     captured: Captured, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("otel_callbacks.runs.open_runs._MAX_INTERRUPTED", 1)
@@ -447,7 +447,7 @@ def test_an_exception_that_only_sounds_like_an_interrupt(captured: Captured, con
     assert len(errors(captured)) == 1
 
 
-# --- ends that nobody tells ----------------------------------------------------------------------------------------
+# --- ends without a callback ---------------------------------------------------------------------------------------
 
 
 def test_what_never_ends_is_unfinished(

@@ -1,4 +1,4 @@
-"""Bodies whose run has no span of its own: what is opened in them belongs to the nearest run above that has one."""
+"""Tests bodies of hidden runs: spans opened in them are children of the nearest run above that has a span."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ ITEMS = ["q0", "q1", "q2"]
 
 
 class Refused(Exception):
-    """What a body raises that is meant to fail."""
+    """Raised by a body that is meant to fail."""
 
 
 class State(TypedDict):
@@ -42,7 +42,7 @@ class State(TypedDict):
 
 
 class Bodies:
-    """Runnables that open a user span and an operation by hand in their bodies, both named after kind and input.
+    """Runnables that open a user span and a manual operation in their bodies, both named after kind and input.
 
     Attributes:
         chain: has every kind of body; its answer is its input.
@@ -86,7 +86,7 @@ class Bodies:
         )
 
     def mark(self, kind: str, item: str, run_id: UUID | None = None) -> str:
-        """Opens the spans, in the body of the run that LangChain says it is or that is given."""
+        """Opens the spans, in the body of the given run or of the run in LangChain's child config."""
         config: Any = ensure_config()
         run = self._runs[run_id or config["callbacks"].parent_run_id]
         name = f"{kind} {item} {next(self._numbers)}"
@@ -118,7 +118,7 @@ class Bodies:
 
 
 async def left_over() -> None:
-    """Waits for what a batch that has failed leaves running: LangChain hands on the first error and cancels nothing."""
+    """Waits for the rest of a failed batch. LangChain raises the first error and does not cancel the others."""
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
@@ -128,7 +128,7 @@ async def consume(stream: Any) -> None:
 
 
 def graph(bodies: Bodies) -> Any:
-    """A graph that runs the chain in a node, as a body of its own."""
+    """A graph that runs the chain in a node, which is one more body."""
 
     def node(state: Any) -> Any:
         return {"item": bodies.mark("node", state["item"])}
@@ -145,7 +145,7 @@ def graph(bodies: Bodies) -> Any:
 
 
 def nested(bodies: Bodies) -> Runnable[Any, Any]:
-    """A chain in whose body another one is called for two inputs."""
+    """A chain whose body calls another chain for two inputs."""
 
     def call(item: str) -> None:
         bodies.chain.batch([item, item])
@@ -207,7 +207,7 @@ ASYNC: dict[str, Callable[[Runnable[Any, Any], Any], Awaitable[Any]]] = {
 
 
 class Scene:
-    """A handler at one level of detail, with or without a span of the user's around all calls."""
+    """A handler at one level of detail, with or without a user span around all calls."""
 
     def __init__(self, captured: Captured, detail: Detail, surrounded: bool) -> None:
         self.handler = OTelCallbackHandler(**captured.providers, detail=detail)
@@ -218,7 +218,7 @@ class Scene:
         self._captured = captured
 
     def check(self) -> None:
-        """Everything is the child of the run it was opened in, and of the trace of its input; nothing is left."""
+        """Asserts that each span is below its run and in the trace of its input, and that no run is left open."""
         assert self.bodies.shown
         spans = {span.context.span_id: span for span in self._captured.spans}
         found: dict[str, list[Any]] = {name: [] for name in self.bodies.shown}
@@ -239,7 +239,7 @@ def scene(captured: Captured) -> Scene:
 @pytest.mark.parametrize("mode", SYNC)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sync(shape: str, mode: str, scene: Scene) -> None:
-    with suppress(Refused):  # a stream is not tried again
+    with suppress(Refused):  # LangChain does not retry a stream
         SYNC[mode](SHAPES[shape](scene.bodies), scene.config)
     scene.check()
 
@@ -278,7 +278,7 @@ async def test_every_input_has_a_trace_of_its_own(
 
 
 async def test_two_providers(captured: Captured) -> None:
-    """The handlers do not see each other's runs; what is opened in a body is the child of the last one's."""
+    """Handlers do not see each other's runs. A span opened in a body is below the run of the last handler."""
     before = trace.get_current_span()
     with capture() as others:
         scene = Scene(captured, "standard", surrounded=False)
@@ -292,7 +292,7 @@ async def test_two_providers(captured: Captured) -> None:
 
 
 def test_a_chain_of_the_old_kind(captured: Captured) -> None:
-    """Its body has no child config that would tell which run it is in."""
+    """A chain of the old kind, whose body has no child config."""
     scene = Scene(captured, "operations", surrounded=False)
 
     class Old(Chain):

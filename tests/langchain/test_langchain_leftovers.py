@@ -1,4 +1,4 @@
-"""What a run leaves behind in the context, where no callback can take it away, takes hold of nothing."""
+"""Tests that the stand-ins which ended runs leave in the context have no effect."""
 
 import asyncio
 from typing import Any
@@ -32,11 +32,11 @@ def tracer(captured: Captured) -> Tracer:
 
 
 def attributes(captured: Captured) -> list[dict[str, Any]]:
-    """Of the outermost spans of ours, in the order in which they started."""
+    """Returns the outermost spans of otel-callbacks, in the order of their start."""
     return [dict(span.attributes or {}) for span in captured.spans if span.name == "invoke_workflow"]
 
 
-async def test_a_call_in_a_users_span_is_none_of_the_call_before(
+async def test_a_call_in_a_user_span_does_not_belong_to_the_call_before(
     captured: Captured, config: Any, tracer: Tracer
 ) -> None:
     await CHAIN.ainvoke("first", config | FOR_A)
@@ -47,7 +47,7 @@ async def test_a_call_in_a_users_span_is_none_of_the_call_before(
     assert first[semconv.ROLLUP_INFERENCE_CALLS] == second[semconv.ROLLUP_INFERENCE_CALLS] == 1
 
 
-async def test_a_call_by_hand_in_a_users_span_is_none_of_the_call_before(
+async def test_a_manual_call_in_a_user_span_does_not_belong_to_the_call_before(
     captured: Captured, config: Any, tracer: Tracer
 ) -> None:
     await CHAIN.ainvoke("first", config | FOR_A)
@@ -56,7 +56,7 @@ async def test_a_call_by_hand_in_a_users_span_is_none_of_the_call_before(
     assert "app.tenant_id" not in (captured.span("retrieval search").attributes or {})
 
 
-async def test_the_consumer_of_a_stream_is_not_in_it_in_a_span_either(
+async def test_the_consumer_of_a_stream_is_outside_it_also_in_a_user_span(
     captured: Captured, config: Any, tracer: Tracer
 ) -> None:
     stream = CHAIN.astream("first", config)
@@ -127,7 +127,7 @@ async def test_contexts_do_not_grow(captured: Captured, config: Any) -> None:
         assert depth() <= 2
 
     def depth() -> int:
-        """How many stand-ins are left in this context, one over the other."""
+        """Counts the stand-ins that are stacked in this context."""
         found, span = 0, trace.get_current_span()
         while isinstance(span, CurrentSpan):
             found, span = found + 1, span._outer
@@ -141,8 +141,10 @@ async def test_contexts_do_not_grow(captured: Captured, config: Any) -> None:
     assert len(context_api.get_current()) <= 2
 
 
-def test_one_left_over_of_a_batch_runs_in_the_callers_thread(captured: Captured, config: Any) -> None:
-    """The others have failed; what is current for the caller is as before."""
+def test_the_only_remaining_input_of_a_batch_runs_in_the_callers_thread(
+    captured: Captured, config: Any
+) -> None:
+    """The other inputs fail. The caller's current span stays the same."""
     seen: list[str] = []
 
     def check(item: str) -> str:

@@ -1,4 +1,4 @@
-"""The conventions' metrics and events: names, units, buckets, attributes and values, no more and no less."""
+"""Tests the conventions' metrics and events: names, units, buckets, attributes and values, and nothing beyond."""
 
 import asyncio
 import json
@@ -120,7 +120,7 @@ def run_everything(config: Any) -> None:
 
 
 def as_file(captured: Captured, folder: Path) -> Path:
-    """The metrics and log records as the collector would write them."""
+    """Returns the metrics and log records in the collector's form."""
     lines = [
         encode_metrics(captured._metrics.get_metrics_data()),
         encode_logs(captured._logs.get_finished_logs()),
@@ -131,7 +131,7 @@ def as_file(captured: Captured, folder: Path) -> Path:
     return path
 
 
-def test_all_of_it_conforms(captured: Captured, config: Any, tmp_path: Path) -> None:
+def test_all_telemetry_conforms(captured: Captured, config: Any, tmp_path: Path) -> None:
     run_everything(config)
     found = report([as_file(captured, tmp_path)], profiles=())
     assert found.violations == []

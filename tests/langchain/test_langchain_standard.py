@@ -1,4 +1,4 @@
-"""LangChain's own standard tests, on objects as they are and on traced ones."""
+"""Runs LangChain's own standard tests on plain and on traced objects."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ from otel_callbacks.testing import capture
 
 @pytest.fixture(params=["plain", "traced", "process"], autouse=True)
 def how(request: pytest.FixtureRequest) -> Iterator[str]:
-    """As it is; traced one by one; and with the whole process traced."""
+    """Runs each test on a plain object, on a traced object, and with the whole process traced."""
     with capture() as captured:
         if request.param != "plain":
             instrument(OTelCallbackHandler(**captured.providers), embeddings=request.param == "process")
@@ -37,7 +37,7 @@ def how(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 class FakeEmbedding(DeterministicFakeEmbedding):
-    """As in an application: a class that is there before the process is instrumented."""
+    """Defined before the process is instrumented, as in an application."""
 
     size: int = 6
 

@@ -1,4 +1,4 @@
-"""On and off, here and there: how handlers, providers, sampling and suppression combine."""
+"""Tests how handlers, the process-wide switch, providers, sampling and suppression combine."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def looker() -> Any:
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "batch"])
-async def test_however_often_a_handler_is_given_there_is_one_span(mode: str, captured: Captured) -> None:
+async def test_one_span_however_often_a_handler_is_passed(mode: str, captured: Captured) -> None:
     handler, second = (OTelCallbackHandler(**captured.providers) for _ in range(2))
     instrument(**captured.providers)
     runnable = chain(callbacks=[handler]).with_config(callbacks=[handler, second])
@@ -80,7 +80,7 @@ async def test_however_often_a_handler_is_given_there_is_one_span(mode: str, cap
 
 
 @pytest.mark.parametrize("where", ["constructor", "with_config", "invoke", "process"])
-def test_wherever_it_is_given_it_traces(where: str, captured: Captured) -> None:
+def test_it_traces_wherever_it_is_passed(where: str, captured: Captured) -> None:
     handler = OTelCallbackHandler(**captured.providers)
     model = ScriptedModel(callbacks=[handler] if where == "constructor" else None)
     runnable = model.with_config(callbacks=[handler]) if where == "with_config" else model
@@ -114,7 +114,7 @@ def test_instrument_again_replaces_the_handler(captured: Captured, other: Captur
     assert other.tree() == CHAIN
 
 
-def test_instrument_with_a_handler_of_ones_own(captured: Captured) -> None:
+def test_instrument_with_an_existing_handler(captured: Captured) -> None:
     handler = otel_callbacks.OTelCallbackHandler(**captured.providers)
     assert otel_callbacks.instrument(handler) is handler
     chain().invoke("q")
@@ -126,7 +126,7 @@ def test_instrument_with_a_handler_of_ones_own(captured: Captured) -> None:
     "switch",
     [otel_callbacks.instrument, otel_callbacks.langchain.instrument, otel_callbacks.llama_index.instrument],
 )
-def test_instrument_says_what_it_would_have_to_ignore(switch: Callable[..., Any]) -> None:
+def test_instrument_refuses_a_handler_with_options(switch: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match="not both; give content, detail to the OTelCallbackHandler"):
         switch(otel_callbacks.OTelCallbackHandler(), content="spans", detail="everything")
     with pytest.raises(
@@ -226,7 +226,7 @@ def test_suppressed_in_the_middle(captured: Captured) -> None:
 
 
 class Watched(Mapping[str, Any]):
-    """A content block that notes when we look at it."""
+    """A content block that notes when it is read."""
 
     looks = 0
 
@@ -288,11 +288,11 @@ def test_a_wrong_argument_is_named_with_what_is_right(options: dict[str, Any], w
         assert word in str(raised.value)
 
 
-# --- the process ---------------------------------------------------------------------------------------------------
+# --- new processes -------------------------------------------------------------------------------------------------
 
 
 def run(script: str) -> str:
-    """What a fresh interpreter prints."""
+    """Returns the output of a script in a new interpreter."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=sys.path[0], check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Who answered, with which model, at what use: exact for every provider, streamed or not, and never invented."""
+"""Tests provider, model and usage of an answer: exact for every provider, streamed or not, and never invented."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ NAMES = {
 }
 
 
-def told(span: ReadableSpan) -> dict[str, Any]:
+def recorded(span: ReadableSpan) -> dict[str, Any]:
     attributes = span.attributes or {}
     return {short: attributes[name] for short, name in NAMES.items() if name in attributes}
 
@@ -72,7 +72,7 @@ def test_chat(case: str, captured: Captured, config: Any) -> None:
     payload = CHAT[case]
     ReplayedModel(payload=payload).invoke("q", config)
     span = only(captured, payload)
-    assert told(span) == known(payload.expected)
+    assert recorded(span) == known(payload.expected)
     assert "gen_ai.request.stream" not in (span.attributes or {})
 
 
@@ -81,7 +81,7 @@ def test_streamed_chat(case: str, captured: Captured, config: Any) -> None:
     payload = CHAT[case]
     list(ReplayedModel(payload=payload).stream("q", config))
     span = only(captured, payload)
-    assert told(span) == known(payload.expected | payload.streamed)
+    assert recorded(span) == known(payload.expected | payload.streamed)
     assert (span.attributes or {})["gen_ai.request.stream"] is True
 
 
@@ -93,15 +93,15 @@ def test_text(case: str, stream: bool, captured: Captured, config: Any) -> None:
         list(model.stream("q", config))
     else:
         model.invoke("q", config)
-    assert told(only(captured, payload)) == known(payload.expected | (payload.streamed if stream else {}))
+    assert recorded(only(captured, payload)) == known(payload.expected | (payload.streamed if stream else {}))
 
 
 def test_prompts_sent_together_are_counted_once(captured: Captured, config: Any) -> None:
     ReplayedTextModel(payload=TEXT["openai completions"]).generate(
         ["p", "q", "r"], callbacks=config["callbacks"]
     )
-    assert [told(span).get("input") for span in captured.spans] == [7, None, None]
-    assert [told(span)["source"] for span in captured.spans] == ["provider", "missing", "missing"]
+    assert [recorded(span).get("input") for span in captured.spans] == [7, None, None]
+    assert [recorded(span)["source"] for span in captured.spans] == ["provider", "missing", "missing"]
 
 
 def test_a_class_that_langchain_knows_nothing_about(captured: Captured, config: Any) -> None:
@@ -114,7 +114,11 @@ def test_a_class_that_langchain_knows_nothing_about(captured: Captured, config: 
             return ChatResult(generations=[ChatGeneration(message=AIMessage("hi"))])
 
     AcmeModel().invoke("q", config)
-    assert told(captured.span("chat")) == {"operation": "chat", "provider": "acmemodel", "source": "missing"}
+    assert recorded(captured.span("chat")) == {
+        "operation": "chat",
+        "provider": "acmemodel",
+        "source": "missing",
+    }
     assert_conformant(captured.spans)
 
 
@@ -153,7 +157,7 @@ def test_each_choice_has_its_finish_reason(captured: Captured, config: Any) -> N
             )
 
     Choices().invoke("q", config)
-    assert told(captured.spans[0])["finish"] == ("stop", "length", "error")
+    assert recorded(captured.spans[0])["finish"] == ("stop", "length", "error")
 
 
 def test_a_cut_stream_has_no_finish_reason_of_its_own(captured: Captured, config: Any) -> None:
@@ -161,8 +165,8 @@ def test_a_cut_stream_has_no_finish_reason_of_its_own(captured: Captured, config
     next(stream)
     stream.close()
     (span,) = captured.spans
-    assert told(span)["finish"] == ("error",)
-    assert told(span)["source"] == "missing"
+    assert recorded(span)["finish"] == ("error",)
+    assert recorded(span)["source"] == "missing"
     assert (span.attributes or {})["otel_callbacks.outcome"] == "abandoned"
 
 
@@ -172,7 +176,7 @@ def test_the_address_in_the_environment(
 ) -> None:
     monkeypatch.setenv(variable, "http://localhost:4000/v1")
     ReplayedModel(payload=RECORDED["openai"]).invoke("q", config)
-    assert (told(captured.spans[0])["server"], told(captured.spans[0])["port"]) == ("localhost", 4000)
+    assert (recorded(captured.spans[0])["server"], recorded(captured.spans[0])["port"]) == ("localhost", 4000)
 
 
 def test_audio_tokens(captured: Captured, config: Any) -> None:

@@ -1,4 +1,4 @@
-"""Embedding models, vector stores, retrievers and rerankers of LangChain, of which no callback tells."""
+"""Tests the wrappers of embedding models, vector stores, retrievers and rerankers."""
 
 import asyncio
 import copy
@@ -57,8 +57,8 @@ def attributes(captured: Captured, name: str) -> dict[str, Any]:
 
 
 def documents(captured: Captured, name: str = "retrieval") -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = json.loads(attributes(captured, name)["rag.documents"])
-    return told
+    recorded: list[dict[str, Any]] = json.loads(attributes(captured, name)["rag.documents"])
+    return recorded
 
 
 def filled(store: Any) -> Any:
@@ -67,7 +67,7 @@ def filled(store: Any) -> Any:
 
 
 class Store(InMemoryVectorStore):
-    """A store of the application's own, with relevance scores."""
+    """An application's own store, with relevance scores."""
 
     def _select_relevance_score_fn(self) -> Any:
         return lambda score: score / 2
@@ -114,7 +114,7 @@ def test_a_call_that_makes_others_is_one(
 
 @contextmanager
 def openai(**options: Any) -> Iterator[OpenAIEmbeddings]:
-    """OpenAI's embedding model, at a server that speaks its protocol."""
+    """OpenAI's embedding model, with a local server that speaks its protocol."""
     with LocalModelServer() as server, httpx.Client() as client:
         yield OpenAIEmbeddings(
             model=EMBEDDING_MODEL,
@@ -129,9 +129,9 @@ def openai(**options: Any) -> Iterator[OpenAIEmbeddings]:
 def test_the_tokens_that_the_client_reports(captured: Captured, handler: OTelCallbackHandler) -> None:
     with openai(chunk_size=1) as model:
         trace_embeddings(model, handler=handler).embed_documents(["one two", "three"])
-    told = captured.spans[0].attributes or {}
-    assert (told["gen_ai.usage.input_tokens"], told["server.address"]) == (3, "127.0.0.1")
-    assert told["gen_ai.provider.name"] == "openai"
+    recorded = captured.spans[0].attributes or {}
+    assert (recorded["gen_ai.usage.input_tokens"], recorded["server.address"]) == (3, "127.0.0.1")
+    assert recorded["gen_ai.provider.name"] == "openai"
 
 
 async def test_the_tokens_that_an_asynchronous_client_reports(
@@ -213,9 +213,9 @@ def test_a_direct_search_is_a_retrieval(
     if asyncio.iscoroutine(found):
         found = asyncio.run(found)
     assert captured.tree() == "retrieval"
-    told = attributes(captured, "retrieval")
-    assert (told["gen_ai.retrieval.top_k"], told["rag.results_count"]) == (4, 2)
-    assert told.get("rag.score_kind") == kind
+    recorded = attributes(captured, "retrieval")
+    assert (recorded["gen_ai.retrieval.top_k"], recorded["rag.results_count"]) == (4, 2)
+    assert recorded.get("rag.score_kind") == kind
     scores = [entry.get("score") for entry in documents(captured)]
     assert scores == [pytest.approx({"similarity": 1, "relevance": 0.5}[kind]) if kind else None] * 2
 
@@ -223,12 +223,12 @@ def test_a_direct_search_is_a_retrieval(
 def test_a_threshold_search_tells_relevance(captured: Captured, handler: OTelCallbackHandler) -> None:
     search = {"search_type": "similarity_score_threshold", "search_kwargs": {"score_threshold": 0.1}}
     trace_retriever(store(Store)).as_retriever(**search).invoke("q", {"callbacks": [handler]})
-    told = attributes(captured, "retrieval")
-    assert (told["rag.score_kind"], told["rag.top_score"]) == ("relevance", pytest.approx(0.5))
+    recorded = attributes(captured, "retrieval")
+    assert (recorded["rag.score_kind"], recorded["rag.top_score"]) == ("relevance", pytest.approx(0.5))
 
 
 class Foreign(VectorStore):
-    """A store that we know nothing of; its scores are numpy's."""
+    """A store that otel-callbacks does not know, with numpy scores."""
 
     collection_name = "books"
 
@@ -244,17 +244,17 @@ class Foreign(VectorStore):
 
 
 @pytest.mark.parametrize(("kind", "top"), [(None, 0.25), ("distance", 0.0), ("similarity", 0.25)])
-def test_the_kind_of_unknown_scores_is_the_applications_to_say(
+def test_the_application_names_the_kind_of_unknown_scores(
     kind: Any, top: float, captured: Captured, handler: OTelCallbackHandler
 ) -> None:
     trace_retriever(Foreign(), handler=handler, score_kind=kind).similarity_search("q")
-    told = attributes(captured, "retrieval books")
-    assert (told.get("rag.score_kind"), told["rag.top_score"]) == (kind, top)
+    recorded = attributes(captured, "retrieval books")
+    assert (recorded.get("rag.score_kind"), recorded["rag.top_score"]) == (kind, top)
     assert [entry.get("score_kind") for entry in documents(captured, "retrieval books")] == [kind, kind]
 
 
 def integration(name: str, **fields: Any) -> Any:
-    """A store as an integration of LangChain would have it, by its class's name and the fields that decide."""
+    """Returns a store with the class name and fields of a LangChain integration."""
 
     def search(self: Any, query: str, k: int = 4) -> Any:
         return Foreign.similarity_search_with_score(self, query, k)
@@ -264,7 +264,7 @@ def integration(name: str, **fields: Any) -> Any:
 
 
 class Value:
-    """A member of an enumeration, or an object with one attribute."""
+    """Returns an object with one attribute, such as an enum member."""
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -302,7 +302,7 @@ def test_the_kind_of_known_scores(
 
 
 class Searching(BaseRetriever):
-    """A retriever of the application's own, which searches a store of the application's own."""
+    """An application's own retriever, which searches its own store."""
 
     store: Any
 
@@ -351,9 +351,13 @@ def compressing(reranker: Any) -> Any:
 def test_candidates_and_what_was_kept(captured: Captured, handler: OTelCallbackHandler) -> None:
     compressing(trace_reranker(ScriptedReranker(top_n=2))).invoke("q", {"callbacks": [handler]})
     assert captured.tree() == "retrieval\n  retrieval books\n  rerank rerank-1"
-    told = attributes(captured, "rerank rerank-1")
-    counts = (told["rag.candidate_count"], told["rag.reranked_count"], told["gen_ai.retrieval.top_k"])
-    assert (counts, told["rag.top_score"]) == ((2, 2, 2), 0.9)
+    recorded = attributes(captured, "rerank rerank-1")
+    counts = (
+        recorded["rag.candidate_count"],
+        recorded["rag.reranked_count"],
+        recorded["gen_ai.retrieval.top_k"],
+    )
+    assert (counts, recorded["rag.top_score"]) == ((2, 2, 2), 0.9)
     new = {"score": 0.9, "score_kind": "relevance"}
     d2 = {"id": "d2", **new, "size": 3, "rank_before": 2, "score_before": 0.25}
     d1 = {"id": "d1", **new, "source": "a.txt", "size": 3, "rank_before": 1, "score_before": 0.0}
@@ -373,8 +377,8 @@ def test_a_reranker_that_gives_no_scores(captured: Captured, handler: OTelCallba
 def test_a_pipeline_is_one_rerank(captured: Captured, handler: OTelCallbackHandler) -> None:
     pipeline = DocumentCompressorPipeline(transformers=[trace_reranker(ScriptedReranker())])
     asyncio.run(trace_reranker(pipeline, handler=handler).acompress_documents(DOCUMENTS, "q"))
-    told = attributes(captured, "rerank rerank-1")
-    assert (told["gen_ai.request.model"], told["rag.reranked_count"]) == ("rerank-1", 1)
+    recorded = attributes(captured, "rerank rerank-1")
+    assert (recorded["gen_ai.request.model"], recorded["rag.reranked_count"]) == ("rerank-1", 1)
 
 
 def test_text_is_recorded_by_policy_alone(captured: Captured) -> None:
@@ -395,7 +399,7 @@ def test_text_is_recorded_by_policy_alone(captured: Captured) -> None:
 # --- who records ---------------------------------------------------------------------------------------------------
 
 
-def test_the_run_around_records_else_who_was_given_else_the_process(captured: Captured) -> None:
+def test_the_run_around_records_else_the_given_handler_else_the_process(captured: Captured) -> None:
     with capture() as given, capture() as process:
         model = trace_embeddings(ScriptedEmbedding(), handler=OTelCallbackHandler(**given.providers))
         other = trace_embeddings(ScriptedEmbedding())
@@ -409,7 +413,7 @@ def test_the_run_around_records_else_who_was_given_else_the_process(captured: Ca
         assert given.tree() == process.tree() == "embeddings embed-1"
 
 
-def test_a_span_of_the_applications_lies_between(captured: Captured, handler: OTelCallbackHandler) -> None:
+def test_a_user_span_lies_between(captured: Captured, handler: OTelCallbackHandler) -> None:
     model, tracer = trace_embeddings(ScriptedEmbedding()), captured.tracer_provider.get_tracer("application")
 
     def embed(_: Any) -> None:
@@ -445,11 +449,11 @@ def test_what_cannot_be_traced(trace: Any, given: Any, message: str) -> None:
         trace_retriever(Foreign(), score_kind="high")  # type: ignore[type-var]
 
 
-# --- it stays what it is -------------------------------------------------------------------------------------------
+# --- the object does not change ------------------------------------------------------------------------------------
 
 
 class Slotted(Embeddings):
-    """A class whose objects have no room for anything new."""
+    """A class with slots, whose objects cannot hold anything new."""
 
     __slots__ = ("length",)
 
@@ -467,7 +471,7 @@ class Slotted(Embeddings):
 
 
 class Strict(BaseModel, Embeddings):
-    """A pydantic model that allows nothing."""
+    """A frozen pydantic model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     length: int = 3
@@ -503,7 +507,7 @@ def test_pickling(captured: Captured, handler: OTelCallbackHandler) -> None:
     assert (there.store, there.embedding.size) == (traced.store, 3)
     captured.clear()
     with capture() as elsewhere:
-        there.similarity_search("q")  # the handler has stayed behind
+        there.similarity_search("q")  # the handler was not pickled
         assert elsewhere.tree() == "retrieval\n  embeddings"
     assert captured.spans == []
 
@@ -534,7 +538,7 @@ def test_tracing_twice_is_tracing_once(captured: Captured, handler: OTelCallback
 
 
 def methods(base: Any) -> dict[Any, Any]:
-    """Everything that is defined in the classes below one, and in itself."""
+    """Returns everything that a class and its subclasses define."""
     kinds, found = [base], {}
     while kinds:
         kind = kinds.pop()
@@ -587,7 +591,7 @@ def test_clients_are_let_go_of(captured: Captured, handler: OTelCallbackHandler)
     assert (captured.spans[0].attributes or {})["gen_ai.usage.input_tokens"] == 2
 
 
-def test_only_what_is_asked_for(captured: Captured, handler: OTelCallbackHandler) -> None:
+def test_only_the_requested_kinds_are_traced(captured: Captured, handler: OTelCallbackHandler) -> None:
     instrument(handler, embeddings=True)
     instrument(handler, rerankers=True)
     ScriptedEmbedding().embed_query("q")

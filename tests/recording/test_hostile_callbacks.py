@@ -67,6 +67,12 @@ def logged() -> Iterator[list[str]]:
     logging.getLogger().removeHandler(handler)
 
 
+def unexpected(logged: list[str]) -> list[str]:
+    """Leaves out the two lines that odd input may cause: calls without a price, and a bound that is reached."""
+    bound = re.compile(r"otel-callbacks reads the first \d+ [\w ]+ and got \d+\. This is logged once\.")
+    return [line for line in logged if "have no price" not in line and not bound.fullmatch(line)]
+
+
 def of_langchain(captured: Captured, length: int) -> None:
     chat = [("system", "s"), *[("user", "u")] * (length - 1)]
     handler = OTelCallbackHandler(**captured.providers, content="both")
@@ -97,7 +103,7 @@ def test_any_calls_in_any_order(surface: str, content: str, logged: list[str]) -
 
     play_some()
     assert faults.count == before
-    assert [line for line in logged if "have no price" not in line] == []
+    assert unexpected(logged) == []
 
 
 @pytest.mark.parametrize("surface", SURFACES)
@@ -108,7 +114,7 @@ def test_no_call_takes_long(surface: str, logged: list[str]) -> None:
         seconds, call = slowest(SURFACES[surface], plan, content, BUDGET)
         assert seconds < BUDGET, call and call.method
     assert faults.count == before
-    assert [line for line in logged if "have no price" not in line] == []
+    assert unexpected(logged) == []
 
 
 @pytest.mark.parametrize("run_id", [[], {}, FailingHash()], ids=["list", "dict", "failing"])

@@ -1,4 +1,4 @@
-"""Scripted parts of a LangChain application: no network, no surprises."""
+"""Scripted parts of a LangChain application, without a network."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,12 +19,12 @@ USAGE = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
 
 
 def call(name: str, call_id: str = "call_1", **arguments: Any) -> AIMessage:
-    """A model's request to run a tool."""
+    """Returns a model's request to run a tool."""
     return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id}])
 
 
 class ScriptedModel(BaseChatModel):
-    """Answers with `script` in turn (the last one for ever); an exception in it is raised.
+    """Returns the answers in `script` in turn, then repeats the last one. An exception in it is raised.
 
     `body` runs inside every call, as an HTTP client would; `delay` is slept in asynchronous calls, in seconds.
     """
@@ -108,7 +108,7 @@ class ScriptedModel(BaseChatModel):
 
 
 class ScriptedRetriever(BaseRetriever):
-    """Finds `documents`; `body` runs inside, `delay` seconds are slept when asynchronous."""
+    """Finds `documents`. `body` runs inside; asynchronous calls sleep for `delay` seconds."""
 
     documents: Sequence[Document] = (Document("one", id="d1"), Document("two", id="d2"))
     body: Callable[[], None] = lambda: None
@@ -124,7 +124,7 @@ class ScriptedRetriever(BaseRetriever):
 
 
 class ScriptedEmbedding(Embeddings):
-    """Vectors of eight ones; `body` runs inside for every text."""
+    """Returns vectors of eight ones. `body` runs inside for every text."""
 
     model = "embed-1"
 
@@ -140,12 +140,12 @@ class ScriptedEmbedding(Embeddings):
         return self.embed_documents([text])[0]
 
 
-# a provider's package is how LangChain's embedding models and rerankers tell whose they are
+# the provider is read from the package of an embedding model or reranker
 ScriptedEmbedding.__module__ = "langchain_openai.scripted"
 
 
 class ScriptedReranker(BaseDocumentCompressor):
-    """Keeps the last `top_n` documents as copies, as LangChain's rerankers do, with new scores unless `silent`."""
+    """Keeps copies of the last `top_n` documents, with new scores unless `silent`. LangChain's rerankers copy, too."""
 
     top_n: int = 1
     model: str = "rerank-1"
@@ -163,13 +163,13 @@ class ScriptedReranker(BaseDocumentCompressor):
 
 
 class UserSpans:
-    """What an application does in its own bodies: opens a span, writes to the current one."""
+    """Does what an application does in its own bodies: opens a span and writes to the current one."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self.tracer = provider.get_tracer("application")
 
     def inside(self, name: str) -> Callable[[], None]:
-        """A body that opens a span called `name` and marks the span it finds current."""
+        """Returns a body that opens a span called `name` and marks the current span."""
 
         def body() -> None:
             trace.get_current_span().set_attribute("seen_by", name)

@@ -1,4 +1,4 @@
-"""Shapes that applications of LangChain and LangGraph have. Each gives back all that comes out of it."""
+"""Typical LangChain and LangGraph applications. Each returns everything that it produces."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -103,7 +103,7 @@ async def text_model(config: Any) -> Any:
 
 @tool
 async def look_up(word: str) -> str:
-    """Looks up."""
+    """Looks a word up."""
     await adispatch_custom_event("looked", {"word": word})
     return word.upper()
 

@@ -1,0 +1,230 @@
+"""Translates LangChain's model calls and their answers into `Inference` operations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
+
+from otel_callbacks.langchain import messages
+from otel_callbacks.langchain.workflows import conversation_id
+from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, first
+from otel_callbacks.operations import Inference, Usage, limit_parts, providers
+from otel_callbacks.operations.payload import (
+    attribute,
+    integer,
+    is_a,
+    items,
+    join_lines,
+    mapping,
+    mapping_or_fields,
+    number,
+    text,
+    undo_repetition,
+    word,
+    words,
+)
+from otel_callbacks.rag.prompt_sources import Prompt
+from otel_callbacks.runtime.faults import guarded
+
+URL_KEYS = (
+    "openai_api_base",
+    "base_url",
+    "azure_endpoint",
+    "anthropic_api_url",
+    "groq_api_base",
+    "endpoint",
+    "endpoint_url",
+    "api_base",
+)
+MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
+_RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
+_PARAMETERS: providers.Parameters = {
+    **providers.PARAMETERS,
+    "stream": ("stream", lambda value: True if value is True else None),
+}
+
+
+def start_inference(
+    serialized: Any, run_metadata: Any, keywords: Mapping[str, Any], *, text_completion: bool
+) -> Inference:
+    """Returns the operation of a model call that starts.
+
+    Args:
+        serialized: LangChain's description of the model. Only the server's address is read: the rest may hold secrets.
+        run_metadata: the run's metadata, with the model's `ls_` keys.
+        keywords: the callback's keyword arguments. `invocation_params` is what the integration will send, `options`
+            what the caller passed to this call.
+        text_completion: the model completes text instead of a conversation.
+    """
+    metadata, options = mapping(run_metadata), mapping(keywords.get("options"))
+    parameters = mapping(keywords.get("invocation_params"))
+    provider = providers.provider_name(word(metadata.get("ls_provider")))
+    address, port = _endpoint(provider, serialized)
+    operation = Inference(
+        name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
+        text_completion=text_completion,
+        provider=provider,
+        conversation_id=conversation_id(metadata),
+        server_address=address,
+        server_port=port,
+        max_tokens=integer(metadata.get("ls_max_tokens")),
+        temperature=number(metadata.get("ls_temperature")),
+        stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
+        output_type="json" if "ls_structured_output_format" in options else None,
+    )
+    providers.set_parameters(operation, _PARAMETERS, parameters)
+    return operation
+
+
+def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | None]:
+    """Returns host and port; (None, None) for a model that hides its arguments and so may use any address."""
+    arguments = mapping(serialized).get("kwargs")
+    if not is_a(arguments, Mapping):  # type: ignore[type-abstract]
+        return None, None
+    return providers.endpoint(provider, _first_word(mapping(arguments), URL_KEYS))
+
+
+@guarded  # an unreadable prompt must not cost the call its span
+def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
+    """Reads the messages, or the texts for a text model, into what `prompt` asks for: its parts or its text."""
+    newest = items(sent)[-ITEMS_READ:]
+    if prompt.weights is not None:
+        chat = [message for message in newest if is_a(message, BaseMessage)]
+        prompt.parts = messages.prompt_parts(chat, tools, prompt.weights)
+    if prompt.found is not None:
+        prompt.read(join_lines(map(messages.text_in, newest)))
+
+
+@guarded
+def answer_text(choices: Iterable[Generation]) -> str:
+    """Returns the whole text of a model's answers."""
+    return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
+
+
+def is_end_mark(token: Any, chunk: Any) -> bool:
+    """Tells whether LangChain added this chunk to mark the end of the stream; the provider did not send it."""
+    if token != "" if type(token) is str else items(token):
+        return False
+    message = attribute(chunk, "message") if is_a(chunk, ChatGenerationChunk) else None
+    return (
+        is_a(message, AIMessageChunk)
+        and word(attribute(message, "chunk_position")) == "last"
+        and attribute(message, "usage_metadata") is None
+        and not mapping(attribute(message, "response_metadata"))
+    )
+
+
+def is_content(event: Any) -> bool:
+    """Tells whether a protocol event carries a piece of the answer."""
+    return word(mapping(event).get("event")) == "content-block-delta"
+
+
+@guarded  # an unreadable answer must not keep the span from ending
+def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
+    """Adds the response to the operation of a model call. `cut` means that the call failed before the answer ended."""
+    if not is_a(response, LLMResult):
+        return  # a call that failed may have no response
+    choices = choices_of(response)
+    details = [_response_details(choice) for choice in choices]
+    operation.finish_reasons = providers.read_finish_reasons(map(_finish_reason, details), cut=cut)
+    if output := mapping(attribute(response, "llm_output")):
+        details.append(output)
+    for found in details:
+        operation.response_model = operation.response_model or _response_model(found)
+        operation.response_id = operation.response_id or word(found.get("id"))
+        if operation.provider == "openai":
+            operation.response_service_tier = operation.response_service_tier or undo_repetition(
+                found.get("service_tier")
+            )
+            operation.system_fingerprint = operation.system_fingerprint or undo_repetition(
+                found.get("system_fingerprint")
+            )
+    answers = [message for choice in choices if (message := _message(choice)) is not None]
+    operation.usage = _usage(answers, details) or operation.usage  # else what `record_usage` set in the body
+    operation.reported_usd = _reported_usd(details) or operation.reported_usd
+    operation.cached = any(map(_is_cache_hit, answers))
+    if with_content:
+        reasons = operation.finish_reasons or (None,) * len(choices)
+        operation.output_messages = list(limit_parts(map(messages.answer, choices, reasons)))
+
+
+def choices_of(response: Any) -> list[Generation]:
+    """Returns the answers in a response. One prompt may have several."""
+    if not is_a(response, LLMResult):
+        return []
+    prompts = first(items(attribute(response, "generations")), ANSWERS_READ, "prompts of a model call")
+    choices = [
+        choice for each in prompts for choice in first(items(each), ANSWERS_READ, "answers to a prompt")
+    ]
+    return [
+        choice
+        for choice in first(choices, ANSWERS_READ, "answers of a model call")
+        if is_a(choice, Generation)
+    ]
+
+
+def _message(choice: Generation) -> AIMessage | None:
+    message = attribute(choice, "message")
+    return message if is_a(message, AIMessage) else None
+
+
+def _response_details(choice: Generation) -> Mapping[str, Any]:
+    """Returns the provider's details about an answer, in one mapping."""
+    message = _message(choice)
+    details = dict(mapping(attribute(choice, "generation_info")))
+    if message is not None:
+        details.update(mapping(attribute(message, "response_metadata")))
+        own_id = word(attribute(message, "id"))
+        if "id" not in details and own_id is not None and own_id.startswith("resp_"):
+            details["id"] = own_id  # from the Responses API; LangChain makes up all other message ids
+    return details
+
+
+def _response_model(found: Mapping[str, Any]) -> str | None:
+    return undo_repetition(_first_word(found, _RESPONSE_MODEL_KEYS))
+
+
+def _finish_reason(found: Mapping[str, Any]) -> str | None:
+    """Returns why the model stopped. The Responses API has only a status."""
+    reason = _first_word(found, providers.FINISH_KEYS)
+    if reason is None and word(found.get("object")) == "response":
+        incomplete = mapping_or_fields(found.get("incomplete_details"))
+        completed = "stop" if word(found.get("status")) == "completed" else None
+        reason = word(incomplete.get("reason")) or completed
+    return reason
+
+
+def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -> Usage | None:
+    """Returns the call's usage: from LangChain's normal form, else from where the integration left it."""
+    for message in answers:
+        if usage := providers.read_usage(attribute(message, "usage_metadata")):
+            return usage
+    for found in details:
+        for key in ("token_usage", "usage", "usage_metadata"):
+            if usage := providers.read_usage(found.get(key)):
+                return usage
+        if usage := providers.read_usage(found):  # Ollama puts its counts beside the other details
+            return usage
+    return None
+
+
+def _reported_usd(details: Sequence[Mapping[str, Any]]) -> Decimal | None:
+    reports = (found.get(key) for found in details for key in ("token_usage", "usage"))
+    return next((usd for report in reports if (usd := providers.reported_usd(report)) is not None), None)
+
+
+def _is_cache_hit(message: AIMessage) -> bool:
+    """Tells whether LangChain's own cache answered; LangChain marks that with a total cost of zero."""
+    usage = mapping(attribute(message, "usage_metadata"))
+    return number(usage.get("total_cost")) == 0
+
+
+def first_attribute(component: Any, names: Sequence[str]) -> str | None:
+    """Returns the first of these attributes that is a text."""
+    return next((found for name in names if (found := word(attribute(component, name)))), None)
+
+
+def _first_word(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    return next((value for key in keys if (value := word(found.get(key)))), None)

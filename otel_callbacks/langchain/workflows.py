@@ -1,0 +1,44 @@
+"""Translates LangChain's chain runs into workflows, agents and steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from otel_callbacks.langchain import langgraph
+from otel_callbacks.operations import AgentInvocation, Operation, Step, Workflow, payload
+from otel_callbacks.operations.payload import word
+
+Metadata = Mapping[str, Any]
+
+_TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
+_CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
+
+
+def is_plumbing(name: str | None, run_type: str | None) -> bool:
+    """Tells whether a chain is a prompt, a parser, or a runnable or graph that the application did not name."""
+    return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
+
+
+def start_chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) -> Operation:
+    """Returns the operation of a chain that starts: an agent, a workflow or a step.
+
+    Args:
+        name: LangChain's name of the run.
+        metadata: the run's metadata.
+        graph: the compiled graph, if the run is a graph's.
+        outermost: no other run encloses this one.
+    """
+    own_name = None if is_plumbing(name, None) else name
+    if graph is not None and langgraph.is_agent(graph):
+        graph_name = word(getattr(graph, "name", None))
+        return AgentInvocation(
+            name=own_name if is_plumbing(graph_name, None) else graph_name,
+            conversation_id=conversation_id(metadata),
+        )
+    if graph is not None or outermost:
+        return Workflow(name=own_name, conversation_id=conversation_id(metadata))
+    return Step(name=name)
+
+
+def conversation_id(metadata: Metadata) -> str | None:
+    """Returns the conversation id that the application put into the metadata; None without one."""
+    return next((found for key in _CONVERSATION_KEYS if (found := payload.name(metadata.get(key)))), None)
