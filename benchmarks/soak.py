@@ -46,7 +46,7 @@ from otel_callbacks.export.outbox import Delivery, QueueLimits
 from otel_callbacks.export.signals import SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.handler import OTelCallbackHandler
-from otel_callbacks.llama_index.dispatch import client
+from otel_callbacks.llama_index.dispatcher_reports import reports
 from otel_callbacks.recording.metrics import SpanCounts
 from otel_callbacks.runtime.faults import faults
 
@@ -250,7 +250,7 @@ class Soak:
             faults.count - self._faults,
             self.telemetry.stats().destinations[0],
             self.trees.users,
-            len(self.handler._recorder.runs) + len(client.shown),
+            len(self.handler._recorder.runs) + len(reports.open),
             memory,
         )
 

@@ -96,7 +96,9 @@ def test_who_touches_what(module: str) -> None:
 def test_handlers_speak_operations(module: str) -> None:
     spans = {name for name in imports(module) if within(name, "opentelemetry.trace")}
     assert spans <= MAY_NAME
-    assert module.endswith(("handler.py", "dispatch.py")) or "otel_callbacks.semconv" not in imports(module)
+    assert module.endswith(
+        ("handler.py", "dispatcher_reports.py")
+    ) or "otel_callbacks.semconv" not in imports(module)
 
 
 @pytest.mark.parametrize(

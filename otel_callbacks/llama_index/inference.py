@@ -1,4 +1,4 @@
-"""Model calls: what LlamaIndex's models and their answers say, as `Inference`."""
+"""Translates LlamaIndex's model calls and their answers into `Inference` operations."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
-from otel_callbacks.limits import ITEMS_READ
+from otel_callbacks.limits import ANSWERS_READ, COMPONENT_CLASSES_CACHED, ITEMS_READ, first
 from otel_callbacks.llama_index import messages
 from otel_callbacks.operations import Inference, Usage, providers
 from otel_callbacks.operations.payload import (
@@ -30,9 +30,7 @@ from otel_callbacks.runtime.faults import guarded
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
 _USAGE_KEYS = ("usage", "usage_metadata", "token_usage")
-_MAX_CHOICES = 128  # as many as the providers give
 _UNKNOWN = "unknown"
-
 
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
@@ -41,10 +39,10 @@ _PARAMETERS: providers.Parameters = {
 }
 
 
-class Received:
-    """What has come back of an answer so far, whole or in chunks.
+class ReceivedAnswer:
+    """The part of an answer that has arrived: the whole, or the chunks so far.
 
-    A stream's finish reason and usage may be in a chunk before the last, so each is looked at.
+    A stream's finish reason and usage may be in any chunk, so every chunk is read.
     """
 
     __slots__ = ("finish_reasons", "last", "pieces", "reported_usd", "usage")
@@ -57,7 +55,7 @@ class Received:
         self.reported_usd: Decimal | None = None
 
     def add(self, response: Any, *, with_content: bool) -> None:
-        """Takes in a chunk, or a whole answer."""
+        """Adds a chunk or a whole answer."""
         if not is_a(response, ChatResponse) and not is_a(response, CompletionResponse):
             return
         if response is not self.last and with_content and (delta := text(attribute(response, "delta"))):
@@ -73,11 +71,11 @@ class Received:
 
 
 def provider_of(kind: type, family: str) -> str | None:
-    """The provider, from the package that a model's class is in: `llama_index.{family}.{provider}`."""
+    """Returns the provider from the package of a class: `llama_index.{family}.{provider}`."""
     return _provider(kind, f"llama_index.{family}.")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
 def _provider(kind: type, prefix: str) -> str | None:
     for ancestor in kind.__mro__:
         if ancestor.__module__.startswith(prefix):
@@ -86,26 +84,26 @@ def _provider(kind: type, prefix: str) -> str | None:
 
 
 def model_of(instance: Any) -> str | None:
-    """The model that a component calls, as it was configured."""
+    """Returns the name of the model that a component is configured to call."""
     fields = mapping(attribute(instance, "__dict__"))
     name = next((found for key in _MODEL_KEYS if (found := word(fields.get(key)))), None)
-    if name is None:  # to be looked up in a table, which may raise for a model that is not in it
+    if name is None:  # a property that may look the model up in a table, and raise for an unknown one
         name = word(attribute(attribute(instance, "metadata"), "model_name"))
     return None if name == _UNKNOWN else name
 
 
 def endpoint_of(instance: Any, provider: str | None) -> tuple[str | None, int | None]:
-    """Host and port of the server that a model calls."""
+    """Returns host and port of the server that a model calls."""
     fields = mapping(attribute(instance, "__dict__"))
     return providers.endpoint(
         provider, next((url for key in _URL_KEYS if (url := word(fields.get(key)))), None)
     )
 
 
-def start(
+def start_inference(
     instance: Any, arguments: BoundArguments, with_content: bool, *, completion: bool, stream: bool
 ) -> Inference:
-    """A model call that starts. A chat model completes a text by chatting, too."""
+    """Returns the operation of a model call that starts. A chat model chats even when it completes a text."""
     provider = provider_of(type(instance), "llms")
     address, port = endpoint_of(instance, provider)
     operation = Inference(
@@ -117,26 +115,27 @@ def start(
         stream=True if stream else None,
     )
     fields = mapping(attribute(instance, "__dict__"))
-    given = arguments.kwargs
-    providers.set_parameters(operation, _PARAMETERS, fields, mapping(fields.get("additional_kwargs")), given)
+    keywords = arguments.kwargs
+    additional = mapping(fields.get("additional_kwargs"))
+    providers.set_parameters(operation, _PARAMETERS, fields, additional, keywords)
     if with_content:
         sent = _sent(arguments)
         operation.input_messages = (
             messages.text_message("user", sent) if completion else messages.conversation(sent)
         )
-        operation.tool_definitions = providers.tool_definitions(given.get("tools"))
+        operation.tool_definitions = providers.tool_definitions(keywords.get("tools"))
     return operation
 
 
 def _sent(arguments: BoundArguments) -> Any:
-    """The messages or the text that a model is called with."""
-    given = arguments.kwargs
-    return arguments.args[0] if arguments.args else given.get("prompt", given.get("messages"))
+    """Returns the messages or the text that a model is called with."""
+    keywords = arguments.kwargs
+    return arguments.args[0] if arguments.args else keywords.get("prompt", keywords.get("messages"))
 
 
-@guarded  # what is told of prompts must not cost a call its span
+@guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
-    """Fills in what is asked for of a prompt."""
+    """Reads the messages or the text into what `prompt` asks for: its parts or its text."""
     sent = _sent(arguments)
     chat = [message for message in items(sent)[-ITEMS_READ:] if is_a(message, ChatMessage)]
     if prompt.weights is not None and chat:
@@ -145,25 +144,27 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
         prompt.read(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
 
 
-def answer_text(received: Received) -> str:
-    """The text of a model's answer, whole or as far as it came."""
+def answer_text(received: ReceivedAnswer) -> str:
+    """Returns the text of a model's answer, as far as it has arrived."""
     return messages.text_in(_message(received.last)) or text(attribute(received.last, "text")) or ""
 
 
-chat = partial(start, completion=False, stream=False)
-complete = partial(start, completion=True, stream=False)
-stream_chat = partial(start, completion=False, stream=True)
-stream_complete = partial(start, completion=True, stream=True)
+start_chat = partial(start_inference, completion=False, stream=False)
+start_completion = partial(start_inference, completion=True, stream=False)
+start_streamed_chat = partial(start_inference, completion=False, stream=True)
+start_streamed_completion = partial(start_inference, completion=True, stream=True)
 
 
 def _is_chat_model(instance: Any) -> bool:
     return attribute(attribute(instance, "metadata"), "is_chat_model") is True
 
 
-def finish(operation: Inference, received: Received, *, with_content: bool, cut: bool) -> None:
-    """Completes a model call with what came back; `cut` says that more should have come."""
+def finish_inference(
+    operation: Inference, received: ReceivedAnswer, *, with_content: bool, cut: bool
+) -> None:
+    """Adds the answer to the operation of a model call. `cut` means that the call failed before the answer ended."""
     response = received.last
-    operation.usage = received.usage or operation.usage  # which the body may have told us
+    operation.usage = received.usage or operation.usage  # else what `record_usage` set in the body
     operation.reported_usd = received.reported_usd or operation.reported_usd
     if response is not None:
         raw = mapping_or_fields(attribute(response, "raw"))
@@ -185,16 +186,16 @@ def _message(response: Any) -> ChatMessage | None:
 
 
 def _word(reason: Any) -> str | None:
-    """A finish reason as text; Google's is an enumeration member."""
+    """Returns a finish reason as text; Google's are enum members."""
     return word(reason.name if is_a(reason, Enum) else reason)
 
 
 def _finish_reasons(response: Any) -> Iterator[Any]:
-    """Why each choice stopped, None where it has not."""
+    """Yields the finish reason of each choice; None for one that goes on."""
     raw = mapping_or_fields(attribute(response, "raw"))
     choices = raw.get("choices")
     if is_list(choices):
-        for choice in items(choices)[:_MAX_CHOICES]:
+        for choice in first(items(choices), ANSWERS_READ, "answers of a model call"):
             yield _word(mapping_or_fields(choice).get("finish_reason"))
         return
     extra = mapping(attribute(_message(response), "additional_kwargs"))
@@ -206,7 +207,7 @@ def _finish_reasons(response: Any) -> Iterator[Any]:
 
 
 def _usage(response: Any) -> Usage | None:
-    """The usage, as the provider reported it, else as the integration copied it out."""
+    """Returns the usage as the provider reported it, else as the integration copied it."""
     raw = mapping_or_fields(attribute(response, "raw"))
     for key in _USAGE_KEYS:
         if usage := providers.read_usage(raw.get(key)):
@@ -215,4 +216,4 @@ def _usage(response: Any) -> Usage | None:
         extra = mapping(attribute(holder, "additional_kwargs"))
         if extra and (usage := providers.read_usage(extra.get("usage")) or providers.read_usage(extra)):
             return usage
-    return providers.read_usage(raw)  # Ollama's counts lie open beside the rest
+    return providers.read_usage(raw)  # Ollama puts its counts beside the other details

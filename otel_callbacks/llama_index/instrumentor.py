@@ -1,34 +1,35 @@
-"""The process-wide switch. Nothing is patched: LlamaIndex's dispatcher reports every operation anyway."""
+"""Switches the handler on for the whole process. Nothing is patched: the dispatcher reports every operation anyway."""
 
 from typing import Any
 
-from otel_callbacks.llama_index.handler import OTelCallbackHandler, _gate
+from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
 from otel_callbacks.options import handler_for
 from otel_callbacks.recording.in_charge import put_in_charge
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
-    """Traces every LlamaIndex operation of the process, and the operations by hand around them.
+    """Traces every LlamaIndex operation of the process, and manual operations around them.
 
-    An operation that a handler of ours is in charge of uses that one instead. Called again, it replaces the handler.
+    An operation that has an `OTelCallbackHandler` in a callback manager uses that one instead. A second
+    `instrument()` replaces the handler.
 
     Args:
         handler: the handler to use; by default a new one.
-        options: the arguments of the new one, see `OTelCallbackHandler`.
+        options: the arguments of the new handler, see `OTelCallbackHandler`.
 
     Returns:
-        The handler.
+        The handler in use.
 
     Raises:
-        TypeError: there is a handler and options, or an option is wrong.
+        TypeError: both a handler and options are given, or an option is wrong.
     """
     handler = handler_for(handler, OTelCallbackHandler, options)
-    _gate.instrumented = handler
-    put_in_charge(_gate, lambda: handler._recorder)
+    active_handlers.instrumented = handler
+    put_in_charge(active_handlers, lambda: handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
-    """Switches the process-wide handler off. Runs that are open end as usual."""
-    _gate.instrumented = None
-    put_in_charge(_gate, None)
+    """Switches the process-wide handler off. Open runs end as usual."""
+    active_handlers.instrumented = None
+    put_in_charge(active_handlers, None)

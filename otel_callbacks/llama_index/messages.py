@@ -1,4 +1,4 @@
-"""LlamaIndex's messages in the shape of the conventions, when content is recorded; and what they weigh."""
+"""Translates LlamaIndex's messages into the conventions' form, and weighs the parts of an agent's prompt."""
 
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
+from otel_callbacks.limits import MESSAGE_BLOCKS_READ, MESSAGE_TOOL_CALLS_READ, first
 from otel_callbacks.operations import (
     Data,
     Media,
@@ -40,8 +41,6 @@ from otel_callbacks.operations.payload import (
 )
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 
-_MOST_BLOCKS = 250
-_MOST_CALLS = 100
 _MEDIA: tuple[tuple[type, str, str, str], ...] = (
     (ImageBlock, "image", "image_mimetype", "image"),
     (AudioBlock, "audio", "format", "audio"),
@@ -52,7 +51,7 @@ _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 
 
 def conversation(chat: Any) -> list[Message] | None:
-    """The messages of a chat; of a very long one the first and the newest."""
+    """Returns the messages of a chat; of a very long chat the first and the newest ones."""
     if not is_list(chat):
         return None
     return first_and_newest(
@@ -61,18 +60,19 @@ def conversation(chat: Any) -> list[Message] | None:
 
 
 def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
-    """What an agent sends to its model: the definitions of its tools, then the messages."""
+    """Returns the parts of an agent's prompt: the definitions of its tools, then the messages."""
     return weights.parts(chat, tools, _key, _message)
 
 
 def _key(message: ChatMessage) -> int:
-    """What tells that a message was sent before: who said what, and the ids of the calls in it."""
-    said = tuple(map(_block_key, items(attribute(message, "blocks"))[:_MOST_BLOCKS]))
-    beside = mapping(attribute(message, "additional_kwargs"))
+    """Returns a key that is the same when a message is sent again: a hash of its role, text and tool call ids."""
+    written = tuple(map(_block_key, items(attribute(message, "blocks"))[:MESSAGE_BLOCKS_READ]))
+    additional = mapping(attribute(message, "additional_kwargs"))
     calls = tuple(
-        call.id or (call.name, weight(call.arguments)) for call in _older_tool_calls(beside.get("tool_calls"))
+        call.id or (call.name, weight(call.arguments))
+        for call in _older_tool_calls(additional.get("tool_calls"))
     )
-    return hash((_role(message), said, word(beside.get("tool_call_id")), calls))
+    return hash((_role(message), written, word(additional.get("tool_call_id")), calls))
 
 
 def _block_key(block: Any) -> Hashable:
@@ -83,36 +83,39 @@ def _block_key(block: Any) -> Hashable:
 
 
 def text_message(role: str, value: Any) -> list[Message] | None:
-    """One message of a text or another value; None where there is nothing to show."""
+    """Returns one message by `role` that holds a text or another value; None for an empty one."""
     if value is None:
         return None
     if is_a(value, ChatMessage):
         return [_message(value)]
     if not is_a(value, str):
         return [Message(role, (Data(value),))]
-    return [Message(role, (Text(said),))] if (said := text(value)) else None
+    return [Message(role, (Text(found),))] if (found := text(value)) else None
 
 
 def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Message]:
-    """What the model said, with why it stopped in the conventions' words.
+    """Returns a model's answer as a message, with the finish reason in the conventions' words.
 
-    `streamed` is what came in pieces, for a model whose last chunk does not repeat the whole.
+    Args:
+        response: the response, or the last chunk of a stream.
+        finish_reason: the provider's.
+        streamed: the text of all chunks, for a model whose last chunk does not repeat the whole.
     """
     reason = providers.message_finish_reason(finish_reason)
     message = attribute(response, "message")
     if not is_a(message, ChatMessage):
-        said = text(attribute(response, "text")) or ""
-        return [Message("assistant", (Text(max(said, streamed, key=len)),), finish_reason=reason)]
+        whole = text(attribute(response, "text")) or ""
+        return [Message("assistant", (Text(max(whole, streamed, key=len)),), finish_reason=reason)]
     parts = tuple(_parts(message))
-    said = "".join(part.content for part in parts if isinstance(part, Text))
-    if len(streamed) > len(said):
+    whole = "".join(part.content for part in parts if isinstance(part, Text))
+    if len(streamed) > len(whole):
         parts = (Text(streamed), *(part for part in parts if not isinstance(part, Text)))
     return [Message("assistant", parts, finish_reason=reason)]
 
 
 def text_in(holder: Any) -> str | None:
-    """The text in the blocks of a message or of a tool's output."""
-    blocks = items(attribute(holder, "blocks"))[:_MOST_BLOCKS]
+    """Returns the text in the blocks of a message or a tool's output."""
+    blocks = first(items(attribute(holder, "blocks")), MESSAGE_BLOCKS_READ, "blocks of a message")
     texts = (text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock))
     return "\n".join(filter(None, texts)) or None
 
@@ -133,7 +136,7 @@ def _message(message: ChatMessage) -> Message:
 
 def _parts(message: ChatMessage) -> Iterator[Part]:
     called = False
-    for block in items(attribute(message, "blocks"))[:_MOST_BLOCKS]:
+    for block in first(items(attribute(message, "blocks")), MESSAGE_BLOCKS_READ, "blocks of a message"):
         part = _part(block)
         if part is not None:
             called = called or isinstance(part, ToolCall)
@@ -145,7 +148,7 @@ def _parts(message: ChatMessage) -> Iterator[Part]:
 def _part(block: Any) -> Part | None:
     kind = type(block)
     if issubclass(kind, TextBlock):
-        return Text(said) if (said := text(attribute(block, "text"))) else None
+        return Text(found) if (found := text(attribute(block, "text"))) else None
     if issubclass(kind, ThinkingBlock):
         return Reasoning(text(attribute(block, "content")) or "")
     if issubclass(kind, ToolCallBlock):
@@ -158,25 +161,27 @@ def _part(block: Any) -> Part | None:
 
 
 def _media(modality: str, mime_type: str | None, data: Any, block: Any) -> Media:
-    """Where the content of a block is; LlamaIndex keeps bytes in base64."""
+    """Returns the content of a block, or its address. LlamaIndex keeps bytes in base64."""
     if mime_type is not None and "/" not in mime_type:
         mime_type = f"{modality}/{mime_type}"
     if is_a(data, bytes):
         return Media(modality, mime_type, content=bytes.decode(data, "ascii", "replace"))
     url, path = attribute(block, "url"), attribute(block, "path")
-    return Media(modality, mime_type, uri=_place(url) or _place(path))
+    return Media(modality, mime_type, uri=_address(url) or _address(path))
 
 
-def _place(place: Any) -> str | None:
-    """A URL of pydantic's or a path, as text."""
-    if type(place).__module__.partition(".")[0] in ("pydantic", "pydantic_core", "pathlib"):
-        return str(place)
-    return text(place)
+def _address(address: Any) -> str | None:
+    """Returns a pydantic URL or a path as text."""
+    if type(address).__module__.partition(".")[0] in ("pydantic", "pydantic_core", "pathlib"):
+        return str(address)
+    return text(address)
 
 
 def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
-    """Tool calls as integrations put them beside the content: OpenAI's objects, or mappings like them."""
-    for call in map(mapping_or_fields, items(calls)[:_MOST_CALLS]):
+    """Yields the tool calls that older integrations put beside the content, as OpenAI's objects or mappings."""
+    for call in map(
+        mapping_or_fields, first(items(calls), MESSAGE_TOOL_CALLS_READ, "tool calls of a message")
+    ):
         function = mapping_or_fields(call.get("function")) or call
         if (name := word(function.get("name"))) is not None:
             arguments = function.get("arguments", function.get("input"))

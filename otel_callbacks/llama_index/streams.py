@@ -1,12 +1,12 @@
-"""When an answer that arrives in pieces has ended.
+"""Finds the end of a streamed answer, which ends the run.
 
-LlamaIndex reports a streaming call as over when the stream is handed out, before the first piece. The call's run goes
-on until the stream is exhausted, closed, broken or collected:
+LlamaIndex reports the end of a streaming call when it returns the stream, before the first chunk. The run goes on
+until the stream is exhausted, closed, broken or collected:
 
-- a model's stream tells its end by events, and by its collection if nobody ever iterated over it;
-- a query engine's response has a public `response_gen`, which is replaced by one that runs in the context of the
-  query, because the model is only called while it is read;
-- a chat engine writes its answer to the history in the background, and ends with that.
+- A model reports the end of its stream by events. A stream that nobody iterates over ends when it is collected.
+- A query engine calls the model while the application reads `response_gen`. That public attribute is replaced by a
+  generator that runs in the context of the query.
+- A chat engine writes its answer to the history in the background. The run ends with that.
 """
 
 import contextvars
@@ -22,41 +22,42 @@ from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from otel_callbacks.runtime.execution_context import is_called_from
 
 End = Callable[[BaseException | None, Any], Any]
-"""Ends a run: with the error that broke its stream, `GeneratorExit` if nobody wanted the rest, or None; and with what
-was said. It must not hold the stream, whose collection would then never come."""
+"""Ends a run. The arguments are the error that broke the stream (`GeneratorExit` if it was not read up, or None)
+and the answer. It must not hold a reference to the stream, which then would never be collected."""
 
-_WRITERS = ("write_response_to_history", "awrite_response_to_history")
+_HISTORY_WRITERS = ("write_response_to_history", "awrite_response_to_history")
 
 
-class _Tokens:
-    """The runs that end with one stream of tokens, innermost first; and the tokens, if content is recorded."""
+class _TokenStream:
+    """A stream of tokens: the functions that end its runs, innermost first, and its text if content is recorded."""
 
     def __init__(self) -> None:
         self._ends: list[End] = []
-        self.said: list[str] | None = None
+        self.texts: list[str] | None = None
 
     def add(self, end: End) -> None:
         self._ends.append(end)
 
-    def abandon(self, error: BaseException, said: None) -> None:
+    def abandon(self, error: BaseException, answer: None) -> None:
         self.end(error)
 
     def end(self, error: BaseException | None) -> None:
         ends, self._ends = self._ends, []
-        said = "".join(self.said) if self.said is not None else None
+        answer = "".join(self.texts) if self.texts is not None else None
         for end in ends:
-            end(error, said)
+            end(error, answer)
 
 
-_tokens: "weakref.WeakKeyDictionary[Any, _Tokens]" = weakref.WeakKeyDictionary()
-_written: dict[int, list[End]] = {}
-"""The runs that end with the writing of an answer, innermost first: an engine may answer for another."""
+_token_streams: "weakref.WeakKeyDictionary[Any, _TokenStream]" = weakref.WeakKeyDictionary()
+_history_writes: dict[int, list[End]] = {}
+"""The functions that end runs when an answer has been written to the history, innermost first, by id of the response.
+One engine may answer for another."""
 
 
 def follow(result: Any, end: End, *, with_content: bool) -> bool:
-    """Has `end` called when `result`, a stream, is over; False if it is none that goes on.
+    """Calls `end` when the stream `result` is over. Returns False if `result` is not an open stream.
 
-    To be called in the context of the run's body.
+    Call it in the context of the run's body.
     """
     match result:
         case StreamingResponse() | AsyncStreamingResponse():
@@ -70,14 +71,14 @@ def follow(result: Any, end: End, *, with_content: bool) -> bool:
 
 
 def is_stream(result: Any) -> bool:
-    """Whether a model handed out its answer as a stream of chunks."""
+    """Tells whether a model returned its answer as a stream of chunks."""
     return isinstance(result, types.GeneratorType | types.AsyncGeneratorType)
 
 
-def running(stream: Any) -> Callable[[], bool]:
-    """Tells whether the body of a generator is being run by the caller, who is then inside of it.
+def inside_generator(stream: Any) -> Callable[[], bool]:
+    """Returns a function that tells whether the caller is inside the body of a generator.
 
-    Whether it runs at all is not enough: a chat engine reads its model's stream in a thread of its own.
+    That the generator is running is not enough: a chat engine reads its model's stream in another thread.
     """
     reference = weakref.ref(stream)
     kind = "ag" if isinstance(stream, types.AsyncGeneratorType) else "gi"
@@ -101,25 +102,25 @@ def _follow_tokens(
     source: Any = response.response_gen
     if source is None:
         return False
-    tokens = _tokens.get(source)
+    tokens = _token_streams.get(source)
     if tokens is None:
-        tokens = _Tokens()
+        tokens = _TokenStream()
         context = contextvars.copy_context()
         stream: Any
         if isinstance(response, StreamingResponse):
             stream = _read(source, context, tokens)
         else:
             stream = _aread(source, context, tokens)
-        _tokens[stream] = tokens
+        _token_streams[stream] = tokens
         _when_collected(stream, tokens.abandon)
         response.response_gen = stream
-    if with_content and tokens.said is None:
-        tokens.said = []
+    if with_content and tokens.texts is None:
+        tokens.texts = []
     tokens.add(end)
     return True
 
 
-def _read(source: Iterator[Any], context: contextvars.Context, tokens: _Tokens) -> Iterator[Any]:
+def _read(source: Iterator[Any], context: contextvars.Context, tokens: _TokenStream) -> Iterator[Any]:
     error: BaseException | None = None
     try:
         while True:
@@ -127,8 +128,8 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _Tokens) 
                 token = context.run(next, source)
             except StopIteration:
                 return
-            if tokens.said is not None and isinstance(token, str):
-                tokens.said.append(token)
+            if tokens.texts is not None and isinstance(token, str):
+                tokens.texts.append(token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised
@@ -140,7 +141,7 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _Tokens) 
 
 
 async def _aread(
-    source: AsyncIterator[Any], context: contextvars.Context, tokens: _Tokens
+    source: AsyncIterator[Any], context: contextvars.Context, tokens: _TokenStream
 ) -> AsyncIterator[Any]:
     error: BaseException | None = None
     try:
@@ -149,8 +150,8 @@ async def _aread(
                 token = await _run_in(context, source.__anext__())
             except StopAsyncIteration:
                 return
-            if tokens.said is not None and isinstance(token, str):
-                tokens.said.append(token)
+            if tokens.texts is not None and isinstance(token, str):
+                tokens.texts.append(token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised
@@ -163,7 +164,7 @@ async def _aread(
 
 @types.coroutine
 def _run_in(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Awaits in another context but the same task: a task per token would be dear, and be cancelled apart."""
+    """Awaits in another context but in the same task. A task per token would be slow, and miss a cancellation."""
     steps: Any = awaitable.__await__()
     resume, value = steps.send, None
     while True:
@@ -173,25 +174,25 @@ def _run_in(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generato
             return stop.value
         try:
             resume, value = steps.send, (yield waiting)
-        except BaseException as error:  # thrown in by the event loop, for the awaited to handle
+        except BaseException as error:  # thrown in by the event loop; the awaitable handles it
             resume, value = steps.throw, error
 
 
 def _follow_writing(response: StreamingAgentChatResponse, end: End) -> bool:
     key = id(response)
-    _written.setdefault(key, []).append(end)
+    _history_writes.setdefault(key, []).append(end)
     _when_collected(response, functools.partial(_end_writing, key))
-    if response.is_done:  # the writer may have ended before this was known to be waiting
+    if response.is_done:  # the background writer may be faster than this code
         _end_writing(key, None, response.response)
     return True
 
 
-def _end_writing(key: int, error: BaseException | None, said: str | None) -> None:
-    for end in _written.pop(key, ()):
-        end(error, said)
+def _end_writing(key: int, error: BaseException | None, answer: str | None) -> None:
+    for end in _history_writes.pop(key, ()):
+        end(error, answer)
 
 
-def written(instance: Any, method: str, error: BaseException | None) -> None:
-    """A chat engine's answer has been written to the history, or that failed."""
-    if method in _WRITERS and isinstance(instance, StreamingAgentChatResponse):
+def history_written(instance: Any, method: str, error: BaseException | None) -> None:
+    """Ends the runs of a chat engine if `method` is the one that wrote its answer to the history, or failed to."""
+    if method in _HISTORY_WRITERS and isinstance(instance, StreamingAgentChatResponse):
         _end_writing(id(instance), error, instance.response)

@@ -1,4 +1,4 @@
-"""What the spans of LlamaIndex say."""
+"""Tests the attributes of LlamaIndex's spans."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ from llama_index.core.tools import FunctionTool
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler
-from otel_callbacks.llama_index.inference import Received, provider_of
+from otel_callbacks.llama_index.inference import ReceivedAnswer, provider_of
 from otel_callbacks.operations import Usage
 from otel_callbacks.testing import Captured
 
@@ -70,9 +70,9 @@ def test_model_call(captured: Captured) -> None:
 def test_no_content_unless_asked_for(captured: Captured) -> None:
     engine = index().as_query_engine(llm=ScriptedModel(), node_postprocessors=[ScriptedReranker()])
     engine.query("secret question")
-    told = repr([(span.attributes, span.events) for span in captured.spans])
+    recorded = repr([(span.attributes, span.events) for span in captured.spans])
     for text in ("secret question", "Paris", "hello big world"):
-        assert text not in told
+        assert text not in recorded
 
 
 def test_retrieval_embedding_and_rerank(captured: Captured) -> None:
@@ -166,13 +166,13 @@ REPORTS: dict[str, tuple[dict[str, Any], tuple[int, int], str | None]] = {
 @pytest.mark.parametrize("provider", REPORTS)
 def test_usage_as_providers_report_it(provider: str) -> None:
     raw, (sent, received_tokens), reason = REPORTS[provider]
-    received = Received()
+    received = ReceivedAnswer()
     received.add(ChatResponse(message=ChatMessage(content="x"), raw=raw), with_content=False)
     assert received.usage == Usage(input_tokens=sent, output_tokens=received_tokens)
     assert received.finish_reasons == [reason]
 
 
-def test_provider_is_told_by_the_package() -> None:
+def test_the_package_names_the_provider() -> None:
     from llama_index.llms.openai import OpenAI
     from llama_index.llms.openai_like import OpenAILike
 

@@ -1,4 +1,4 @@
-"""In every mode a span that user code opens in a body is the child of that body's run.
+"""Tests that a span which user code opens in a body is the child of that body's run, in every mode.
 
 The one place where that cannot be is the body of a model's lazy stream that is read in another task or thread than
 the one that asked for it, and in no response of LlamaIndex's that could be wrapped: the stream is all there is, and it
@@ -102,7 +102,9 @@ class Application:
 
             @step
             async def last(self, ctx: WorkflowContext, ev: Done) -> StopEvent | None:
-                return StopEvent() if ctx.collect_events(ev, [Done] * 3) else None  # the first would end it
+                return (
+                    StopEvent() if ctx.collect_events(ev, [Done] * 3) else None
+                )  # a StopEvent ends the workflow
 
         return Flow()
 
@@ -164,7 +166,7 @@ def application(captured: Captured) -> Application:
 
 
 def assert_right(captured: Captured, roots: int) -> None:
-    """One trace per call, and every user span under the run it was opened in."""
+    """Asserts one trace per call, and every user span below its run."""
     spans = {span.context.span_id: span for span in captured.spans}
     user_spans = [span for span in captured.spans if span.name.startswith("in ")]
     assert user_spans
@@ -258,7 +260,7 @@ def test_inject_in_a_tool_carries_the_tools_span(captured: Captured) -> None:
 
 def test_a_user_span_between_two_runs(captured: Captured, application: Application) -> None:
     def outer(word: str) -> str:
-        """Asks in a span of its own."""
+        """Asks inside a user span."""
         with application.spans.tracer.start_as_current_span("mine"):
             return str(application.engine().query("q"))
 
@@ -273,7 +275,7 @@ async def test_background_work_stays_in_the_trace(captured: Captured, handler: O
     model = ScriptedModel(delay=0.02)
 
     async def later(word: str) -> str:
-        """Starts something and does not wait for it."""
+        """Starts a task and does not wait for it."""
         background.append(asyncio.create_task(model.achat(ASK)))
         return "x"
 

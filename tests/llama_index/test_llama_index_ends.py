@@ -1,4 +1,4 @@
-"""Every span ends exactly once, whatever happens, and says how."""
+"""Tests that every span ends exactly once, with the right outcome."""
 
 import asyncio
 import gc
@@ -56,7 +56,7 @@ def engine(model: Any = None, **options: Any) -> Any:
     return index(options.pop("body", lambda: None)).as_query_engine(llm=model or ScriptedModel(), **options)
 
 
-# --- faults ------------------------------------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------------------------
 
 FAULTS: dict[str, tuple[Callable[[], Any], str, set[str]]] = {
     "model": (lambda: engine(ScriptedModel(body=fail)), "chat scripted-1", {"synthesis"}),
@@ -91,7 +91,7 @@ def test_the_user_stops_it(fault: type[BaseException], captured: Captured) -> No
     assert set(outcomes(captured).values()) == {"cancelled"}
 
 
-# --- workflows ---------------------------------------------------------------------------------------------------
+# --- workflows -----------------------------------------------------------------------------------------------------
 
 
 class Slow(Workflow):
@@ -183,7 +183,7 @@ async def test_a_tool_that_waits_for_a_human(captured: Captured) -> None:
 @pytest.mark.parametrize("where", ["model", "tool"])
 async def test_cancelled_agent(where: str, captured: Captured) -> None:
     async def slow(word: str) -> str:
-        """Takes its time."""
+        """Waits."""
         await pause(5)
         return "never"
 
@@ -198,7 +198,7 @@ async def test_cancelled_agent(where: str, captured: Captured) -> None:
     assert set(outcomes(captured).values()) == {"cancelled"}
 
 
-# --- streams -----------------------------------------------------------------------------------------------------
+# --- streams -------------------------------------------------------------------------------------------------------
 
 
 def model_stream() -> Any:
@@ -284,7 +284,7 @@ def test_an_abandoned_chat_is_written_to_the_end(captured: Captured) -> None:
 
 
 class DelegatingEngine(BaseChatEngine):
-    """An engine of the application's that has another one answer."""
+    """An application's own engine that lets another engine answer."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -387,7 +387,7 @@ def test_a_stream_lasts_from_the_request_to_the_last_token(captured: Captured) -
     assert captured.span("invoke_workflow query_engine").end_time >= chat.end_time  # type: ignore[operator]
 
 
-# --- all together ------------------------------------------------------------------------------------------------
+# --- all together --------------------------------------------------------------------------------------------------
 
 
 def mixed(chance: random.Random) -> Any:
@@ -413,5 +413,7 @@ async def test_a_thousand_mixed_runs_leave_nothing(captured: Captured, handler: 
         runs = [mixed(chance) if number % 5 == 0 else query("q") for number in range(50)]
         await asyncio.gather(*runs, return_exceptions=True)
     await until(lambda: not handler._recorder.runs)
-    assert len([span for span in captured.spans if span.parent is None]) > 900  # some are cancelled unstarted
+    assert (
+        len([span for span in captured.spans if span.parent is None]) > 900
+    )  # some are cancelled before they start
     assert handler._recorder.runs == {}

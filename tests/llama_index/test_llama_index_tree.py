@@ -1,4 +1,4 @@
-"""What LlamaIndex does is one tree of operations per call, the same at every way of calling it."""
+"""Tests that each LlamaIndex call gives one tree of operations, the same for every way to call it."""
 
 import asyncio
 from collections.abc import Callable
@@ -196,7 +196,7 @@ async def test_a_model_call_is_counted_once(how: str, captured: Captured) -> Non
 
 
 class PassingOn(ScriptedModel):
-    """Hands on the streams of its base class, as the models made for OpenAI's look-alikes do."""
+    """Passes on the streams of its base class, like the models for OpenAI-compatible servers."""
 
     def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
         return super().stream_chat(messages, **kwargs)

@@ -35,8 +35,8 @@ from workflows.errors import WorkflowCancelledByUser
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks.llama_index import OTelCallbackHandler
-from otel_callbacks.llama_index.dispatch import client
-from otel_callbacks.llama_index.registration import _event_handler, _span_handler
+from otel_callbacks.llama_index.dispatcher_hooks import _event_handler, _span_handler
+from otel_callbacks.llama_index.dispatcher_reports import reports
 
 IDS = tuple(f"C.chat-00000000-0000-4000-8000-{number:012}" for number in range(40))
 SIGNATURE = inspect.signature(lambda *args, **kwargs: None)
@@ -285,5 +285,5 @@ class LlamaIndexSurface:
         }
 
     def close(self) -> None:
-        client.close()
-        assert client.shown == {}
+        reports.close()
+        assert reports.open == {}

@@ -1,4 +1,4 @@
-"""Scripted parts of a LlamaIndex application: no network, no surprises."""
+"""Scripted parts of a LlamaIndex application, without a network."""
 
 import gc
 import time
@@ -27,30 +27,30 @@ from opentelemetry.trace import StatusCode
 from waiting import pause
 
 from otel_callbacks.llama_index import OTelCallbackHandler
-from otel_callbacks.llama_index.dispatch import client
+from otel_callbacks.llama_index.dispatcher_reports import reports
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 IGNORED = pytest.mark.filterwarnings(
-    "ignore::pydantic.PydanticDeprecationWarning",  # what the workflows package does to an agent
-    "ignore:.*Connection.__del__:pytest.PytestUnraisableExceptionWarning",  # a chat engine's memory
-    "ignore:.*(BaseEventLoop|socket):pytest.PytestUnraisableExceptionWarning",  # the loop of a synchronous call
-    "ignore:is_running called:DeprecationWarning",  # the ReAct agent
-    "ignore:There is no current event loop:DeprecationWarning",  # a memory, from Python 3.12 on
-    "ignore::workflows.context.state_store.UnserializableKeyWarning",  # a context that is used again
+    "ignore::pydantic.PydanticDeprecationWarning",  # from the workflows package, for any agent
+    "ignore:.*Connection.__del__:pytest.PytestUnraisableExceptionWarning",  # from a chat engine's memory
+    "ignore:.*(BaseEventLoop|socket):pytest.PytestUnraisableExceptionWarning",  # from a synchronous call
+    "ignore:is_running called:DeprecationWarning",  # from the ReAct agent
+    "ignore:There is no current event loop:DeprecationWarning",  # from a memory, since Python 3.12
+    "ignore::workflows.context.state_store.UnserializableKeyWarning",  # from a reused workflow context
 )
 DOCUMENTS = [Document(text="Paris is in France.", id_="d1"), Document(text="Rome is in Italy.", id_="d2")]
 
 
 def call(name: str, call_id: str = "call_1", **arguments: Any) -> ChatMessage:
-    """A model's request to run a tool."""
+    """Returns a model's request to run a tool."""
     block = ToolCallBlock(tool_call_id=call_id, tool_name=name, tool_kwargs=arguments)
     return ChatMessage(role="assistant", blocks=[block])
 
 
 def raw(usage: Any, reason: str | None) -> dict[str, Any]:
-    """What the provider sent, as OpenAI spells it."""
+    """Returns a provider's raw response in OpenAI's form."""
     return {
         "id": "chatcmpl-1",
         "model": "scripted-1-0613",
@@ -60,7 +60,7 @@ def raw(usage: Any, reason: str | None) -> dict[str, Any]:
 
 
 class ScriptedModel(FunctionCallingLLM):
-    """Answers with `script` in turn (the last one for ever); an exception in it is raised.
+    """Returns the answers in `script` in turn, then repeats the last one. An exception in it is raised.
 
     `body` runs inside every call, as an HTTP client would; `delay` is slept in asynchronous calls and between
     chunks, in seconds; a stream breaks with `fault` after `breaks_after` chunks.
@@ -164,12 +164,12 @@ class ScriptedModel(FunctionCallingLLM):
         ]
 
 
-# a provider's package is how LlamaIndex tells whose model it is
+# the provider is read from the package of a model
 ScriptedModel.__module__ = "llama_index.llms.openai.scripted"
 
 
 class ScriptedEmbedding(MockEmbedding):
-    """Vectors of eight ones; `body` runs inside every call."""
+    """Returns vectors of eight ones. `body` runs inside every call."""
 
     body: Callable[[], Any] = lambda: None
 
@@ -193,7 +193,7 @@ ScriptedEmbedding.__module__ = "llama_index.embeddings.openai.scripted"
 
 
 class ScriptedReranker(BaseNodePostprocessor):
-    """Keeps the last `top_n` documents, with new scores; `body` runs inside."""
+    """Keeps the last `top_n` documents, with new scores. `body` runs inside."""
 
     top_n: int = 1
     model: str = "rerank-1"
@@ -208,11 +208,11 @@ class ScriptedReranker(BaseNodePostprocessor):
 
 
 def nothing() -> None:
-    """A body that does nothing."""
+    """Does nothing."""
 
 
 def index(body: Callable[[], Any] = nothing) -> VectorStoreIndex:
-    """A vector index of two documents, made without being traced."""
+    """Makes a vector index of two documents, untraced."""
     model = ScriptedEmbedding()
     token = context_api.attach(context_api.set_value("suppress_instrumentation", True))
     made = VectorStoreIndex.from_documents(DOCUMENTS, embed_model=model)
@@ -226,7 +226,7 @@ def outcome(span: ReadableSpan) -> Any:
 
 
 def outcomes(captured: Captured) -> dict[str, Any]:
-    """The spans that did not just end, with how they did."""
+    """Returns the outcomes of the spans that have one, by span name."""
     return {span.name: outcome(span) for span in captured.spans if outcome(span)}
 
 
@@ -243,14 +243,14 @@ def exception_events(captured: Captured) -> list[str]:
 
 
 def parents(captured: Captured) -> dict[str, str | None]:
-    """The name of each span's parent, by its own."""
+    """Returns the name of each span's parent, by the span's name."""
     names = {span.context.span_id: span.name for span in captured.spans}
     return {span.name: names.get(span.parent.span_id) if span.parent else None for span in captured.spans}
 
 
 @pytest.fixture(autouse=True)
 def no_faults() -> Iterator[None]:
-    """LlamaIndex's dispatcher swallows what a handler raises, so a fault of ours is found by its count."""
+    """Fails on a fault of ours. LlamaIndex's dispatcher swallows exceptions, so the faults are counted."""
     before = faults.count
     yield
     assert faults.count == before
@@ -258,22 +258,22 @@ def no_faults() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def untouched_settings() -> Iterator[None]:
-    """Nothing of a test is left behind: no settings, no open report, no current span."""
+    """Resets the settings, and fails if a test leaves an open report or a current span."""
     import llama_index.core
 
     yield
     Settings._callback_manager = None
     Settings._llm = None
     llama_index.core.global_handler = None
-    left, client.shown = client.shown, {}
+    left, reports.open = reports.open, {}
     assert left == {}
-    assert client._streaming == set()
+    assert reports._streaming == set()
     assert not trace.get_current_span().get_span_context().is_valid
 
 
 @pytest.fixture
 def handler(captured: Captured) -> Iterator[OTelCallbackHandler]:
-    """A handler that is in charge of everything."""
+    """A handler that traces everything; fails if a run is left open."""
     made = OTelCallbackHandler(**captured.providers)
     Settings.callback_manager = CallbackManager([made])
     yield made

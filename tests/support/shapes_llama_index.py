@@ -1,4 +1,4 @@
-"""Shapes that applications of LlamaIndex have. Each gives back all that comes out of it."""
+"""Typical LlamaIndex applications. Each returns everything that it produces."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Wor
 Shape = Callable[[], Awaitable[Any]]
 
 
-index = functools.cache(llama_fakes.index)  # the nodes of another have other ids, by which they are sorted
+index = functools.cache(llama_fakes.index)  # a new index would have new node ids, which decide the order
 
 
 async def query() -> Any:

@@ -1,7 +1,7 @@
-"""The dispatcher's side: what LlamaIndex calls around every method and for every event.
+"""Registers the span handler and event handler that LlamaIndex's dispatcher calls for every method and event.
 
-The dispatcher calls in the frame of the reporting code, and swallows what is raised; `guarded` sees to it that no
-fault of ours vanishes that way.
+The dispatcher calls them in the frame of the reporting code, and swallows exceptions. `guarded` catches our own faults
+first, so that they are counted and logged.
 """
 
 import functools
@@ -21,7 +21,7 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
-from otel_callbacks.llama_index.dispatch import RecorderFor, Shown, client
+from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, ReportedRun, reports
 from otel_callbacks.operations.payload import attribute, is_a, text
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork
@@ -29,46 +29,46 @@ from otel_callbacks.runtime.faults import guarded
 
 
 @functools.singledispatch
-def _note(event: Any, shown: Shown) -> None:
-    """An event that tells nothing new."""
+def _handle(event: Any, reported: ReportedRun) -> None:
+    """Ignores an event of any other class than those below."""
 
 
-@_note.register(LLMChatInProgressEvent)
-@_note.register(LLMCompletionInProgressEvent)
+@_handle.register(LLMChatInProgressEvent)
+@_handle.register(LLMCompletionInProgressEvent)
 @guarded
-def _chunk(event: Any, shown: Shown) -> None:
-    shown.speaker = shown.speaker or event.span_id
-    if shown.speaker != event.span_id:
-        return  # a model that reports what its base class has reported already
-    recorder: Recorder = shown.run.recorder
-    recorder.chunk(shown.run)
-    if shown.received is not None:
-        shown.received.add(attribute(event, "response"), with_content=recorder.wants_content(shown.run))
+def _chunk(event: Any, reported: ReportedRun) -> None:
+    reported.chunk_source = reported.chunk_source or event.span_id
+    if reported.chunk_source != event.span_id:
+        return  # a model and its base class both report the chunk
+    recorder: Recorder = reported.run.recorder
+    recorder.chunk(reported.run)
+    if reported.received is not None:
+        reported.received.add(attribute(event, "response"), with_content=recorder.wants_content(reported.run))
 
 
-@_note.register(LLMChatEndEvent)
-@_note.register(LLMCompletionEndEvent)
+@_handle.register(LLMChatEndEvent)
+@_handle.register(LLMCompletionEndEvent)
 @guarded
-def _answered(event: Any, shown: Shown) -> None:
-    if shown.run.inside is not None:  # a stream; the report of any other call ends with its answer
-        client.end_stream(shown, None)
+def _end_of_answer(event: Any, reported: ReportedRun) -> None:
+    if reported.run.inside is not None:  # a stream; any other call ends with its report
+        reports.end_stream(reported, None)
 
 
-@_note.register(ExceptionEvent)
+@_handle.register(ExceptionEvent)
 @guarded
-def _broken(event: ExceptionEvent, shown: Shown) -> None:
-    if shown.run.inside is not None:
+def _end_of_broken_stream(event: ExceptionEvent, reported: ReportedRun) -> None:
+    if reported.run.inside is not None:
         error = attribute(event, "exception")
-        client.end_stream(shown, error if is_a(error, BaseException) else None)
+        reports.end_stream(reported, error if is_a(error, BaseException) else None)
 
 
-@_note.register(SpanCancelledEvent)
-def _cancelled(event: Any, shown: Shown) -> None:
-    client.cancelled(shown)
+@_handle.register(SpanCancelledEvent)
+def _cancelled(event: Any, reported: ReportedRun) -> None:
+    reports.cancelled(reported)
 
 
 class _SpanHandler(BaseSpanHandler[BaseSpan]):
-    """What the dispatcher calls around every method that it watches."""
+    """Receives the start, end and error of every instrumented method."""
 
     def span_enter(
         self,
@@ -79,13 +79,13 @@ class _SpanHandler(BaseSpanHandler[BaseSpan]):
         tags: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        client.enter(id_, bound_args, instance, parent_id)
+        reports.enter(id_, bound_args, instance, parent_id)
 
     def span_exit(
         self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **kwargs: Any
     ) -> None:
-        if client.shown:
-            client.exit(id_, instance, result)
+        if reports.open:
+            reports.exit(id_, instance, result)
 
     def span_drop(
         self,
@@ -95,11 +95,11 @@ class _SpanHandler(BaseSpanHandler[BaseSpan]):
         err: BaseException | None = None,
         **kwargs: Any,
     ) -> None:
-        if client.shown:
-            client.drop(id_, instance, err)
+        if reports.open:
+            reports.drop(id_, instance, err)
 
     def close(self) -> None:
-        client.close()
+        reports.close()
 
     def new_span(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -112,14 +112,14 @@ class _SpanHandler(BaseSpanHandler[BaseSpan]):
 
 
 class _EventHandler(BaseEventHandler):
-    """What the dispatcher calls for every event."""
+    """Receives every event."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
         span_id = text(attribute(event, "span_id"))
-        shown = client.shown.get(span_id)
-        # what comes after the end is ignored, and what comes from a method in between
-        if shown is not None and (shown.id == span_id or span_id in shown.repeated):
-            _note(event, shown)
+        reported = reports.open.get(span_id)
+        # events after the end are ignored, and events of methods without a run of their own
+        if reported is not None and (reported.id == span_id or span_id in reported.repeats):
+            _handle(event, reported)
 
 
 _lock = fork.safe_lock()
@@ -127,9 +127,9 @@ _span_handler, _event_handler = _SpanHandler(), _EventHandler()
 
 
 def register(recorder_for: RecorderFor) -> None:
-    """Has the root dispatcher call the client, once however often this is called."""
+    """Registers the handlers with the root dispatcher. Further calls only replace `recorder_for`."""
     with _lock:
-        client.recorder_for = recorder_for
+        reports.recorder_for = recorder_for
         if not any(handler is _span_handler for handler in root_dispatcher.span_handlers):
             root_dispatcher.add_span_handler(_span_handler)
         if not any(handler is _event_handler for handler in root_dispatcher.event_handlers):

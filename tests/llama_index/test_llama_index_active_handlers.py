@@ -1,4 +1,4 @@
-"""Who holds a handler decides what is traced: once by any route, and not at all once it is taken away."""
+"""Tests which handler is active: one span per operation by any route, and none after the handler is removed."""
 
 import timeit
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from llama_index_instrumentation import root_dispatcher
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import (
     OTelCallbackHandler,
+    dispatcher_hooks,
     instrument,
-    registration,
-    translate,
+    traced_methods,
     uninstrument,
 )
 from otel_callbacks.runtime.faults import faults
@@ -110,7 +110,7 @@ def test_components_built_meanwhile_are_switched_off_too(captured: Captured) -> 
 
 
 @pytest.mark.parametrize("taken", [lambda: CallbackManager([]), CallbackManager, lambda: None])
-def test_ways_of_taking_it_away(taken: Callable[[], Any], captured: Captured) -> None:
+def test_ways_to_remove_it(taken: Callable[[], Any], captured: Captured) -> None:
     Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers)])
     ScriptedModel().chat(ASK)
     Settings.callback_manager = taken()
@@ -129,7 +129,7 @@ def test_put_back(captured: Captured) -> None:
 
 
 def test_one_component_alone(captured: Captured) -> None:
-    engine = index().as_query_engine(llm=ScriptedModel())  # which gives its model a manager of its own
+    engine = index().as_query_engine(llm=ScriptedModel())  # it gives its model a callback manager of its own
     alone = CallbackManager([OTelCallbackHandler(**captured.providers)])
     engine.retriever.callback_manager = alone
     engine.query("q")
@@ -161,7 +161,7 @@ def test_one_client_however_many_handlers(captured: Captured) -> None:
     ours = [
         handler
         for handler in root_dispatcher.span_handlers
-        if type(handler).__module__ == registration.__name__
+        if type(handler).__module__ == dispatcher_hooks.__name__
     ]
     assert len(ours) == 1
 
@@ -172,7 +172,7 @@ def test_a_fault_of_ours_is_counted_and_harmless(captured: Captured, monkeypatch
 
     before = faults.count
     monkeypatch.setattr(faults, "strict", False)
-    monkeypatch.setattr(translate, "finish", fail)
+    monkeypatch.setattr(traced_methods, "finish", fail)
     with in_settings(captured, None):
         assert str(index().as_query_engine(llm=ScriptedModel()).query("q")) == "hello big world"
     assert faults.count > before
@@ -183,9 +183,9 @@ def test_a_fault_of_ours_is_counted_and_harmless(captured: Captured, monkeypatch
 def test_idle_cost(captured: Captured) -> None:
     OTelCallbackHandler(**captured.providers)
     model, number = ScriptedModel(), 2_000
-    enter = registration._span_handler.span_enter
+    enter = dispatcher_hooks._span_handler.span_enter
     seconds = timeit.timeit(lambda: enter("ScriptedModel.chat-" + "0" * 36, None, model), number=number)
-    assert seconds / number < 20e-6  # measured: well below a microsecond; a shared machine may be slow
+    assert seconds / number < 20e-6  # it takes less than a microsecond; a shared machine may be slow
 
 
 @pytest.mark.parametrize("argument", [{"detail": "some"}, {"content": "all"}, {"tracer_provider": "x"}])

@@ -1,0 +1,313 @@
+"""Turns the reports of LlamaIndex's dispatcher into runs.
+
+A report is one call of an instrumented method: the dispatcher reports its start, and then its result or its error. A
+report without a run of its own belongs to the nearest run above it.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from inspect import BoundArguments
+from typing import Any
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from llama_index_instrumentation.span import active_span_id
+from opentelemetry.context import get_current
+from workflows.errors import WorkflowCancelledByUser
+from workflows.runtime.types.results import WaitingForEvent
+
+from otel_callbacks import semconv
+from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
+from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
+from otel_callbacks.recording.inheritance import inherit
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.current_span import Run, enclosing_run, ended_run
+from otel_callbacks.runtime.faults import guarded
+
+RecorderFor = Callable[[Any], Recorder | None]
+
+_ID_SUFFIX = 37  # of "Class.method-" + uuid4
+
+
+class ReportedRun:
+    """The run of a report, and what the dispatcher has reported about it.
+
+    Attributes:
+        id: LlamaIndex's id of the report.
+        instance: the component; None for a workflow step.
+        run: the run.
+        agent: for an AgentWorkflow, the run of the agent whose turn it is.
+        workflow: for a step, its workflow.
+        received: for a model call, the answer so far.
+        outcome: the outcome, such as "cancelled"; None for a run that just ends.
+        chunk_source: for a stream, the id under which its chunks are reported. A repeated report may be the first to
+            report them.
+        repeats: for a stream, the ids of repeated reports whose events are still to come.
+    """
+
+    __slots__ = (
+        "agent",
+        "chunk_source",
+        "id",
+        "instance",
+        "outcome",
+        "received",
+        "repeats",
+        "run",
+        "workflow",
+    )
+
+    def __init__(self, id_: str, instance: Any, run: Run, workflow: Any) -> None:
+        self.id = id_
+        self.instance = instance
+        self.run = run
+        self.workflow = workflow
+        self.agent: Run | None = None
+        self.received = inference.ReceivedAnswer() if isinstance(run.operation, Inference) else None
+        self.outcome: str | None = None
+        self.chunk_source: str | None = None
+        self.repeats: list[str] = []
+
+
+class DispatcherReports:
+    """Starts and ends runs as the dispatcher reports method calls.
+
+    Attributes:
+        open: the runs of open reports, by report id. A report without a run of its own has the nearest run above it.
+        recorder_for: returns the recorder for a component outside any traced run; None if it is not traced.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[str | None, ReportedRun] = {}
+        self.recorder_for: RecorderFor = lambda instance: None
+        self._streaming: set[str] = set()  # the ids of model calls whose stream is open
+        self._had_runs = False
+
+    @guarded
+    def enter(self, id_: str, arguments: BoundArguments, instance: Any, parent_id: str | None) -> None:
+        """Starts the run of a report, if its method gets one."""
+        above = self.open.get(parent_id)
+        recorder = self._recorder(above, instance, parent_id)
+        if recorder is None:
+            return
+        method = id_[:-_ID_SUFFIX].rpartition(".")[2]
+        workflow = _workflow_of(above, parent_id) if instance is None else None
+        operation = None
+        if (start := _start_function(method, instance, workflow)) is not None:
+            with_content = recorder.may_want_content(above.run if above is not None else None)
+            operation = start(arguments, with_content)
+        if operation is not None and self._repeats(operation, instance, above, recorder):
+            _add_description(above, operation)
+            operation = None
+        if operation is None and recorder.detail == "everything":
+            operation = Step(name=id_[:-_ID_SUFFIX].rpartition("<locals>.")[2])
+        if operation is None or (recorder.detail == "operations" and isinstance(operation, Step)):
+            if above is not None:
+                self._take_turn(above, workflow, arguments)
+                self.open[id_] = above
+            return
+        parent = self._parent_run(above, workflow, arguments, recorder, parent_id)
+        inherit(operation, parent)
+        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
+        if run is not None:
+            self._had_runs = True
+            self.open[id_] = ReportedRun(id_, instance, run, workflow)
+            if isinstance(operation, Inference) and (prompt := recorder.prompt_of(run)) is not None:
+                inference.read_prompt(prompt, arguments)
+
+    def _recorder(self, above: ReportedRun | None, instance: Any, parent_id: str | None) -> Recorder | None:
+        """Returns the recorder of the run above, else of the handler that is active for the component."""
+        if above is not None:
+            recorder: Recorder = above.run.recorder
+            return recorder
+        found = self.recorder_for(instance)
+        if found is None and parent_id is not None and self._had_runs:
+            ended = ended_run()
+            found = ended.recorder if ended is not None else None
+        return found
+
+    def _parent_run(
+        self,
+        above: ReportedRun | None,
+        workflow: Any,
+        arguments: BoundArguments,
+        recorder: Recorder,
+        parent_id: str | None,
+    ) -> Run | None:
+        """Returns the parent of a new run."""
+        if above is not None:
+            return self._take_turn(above, workflow, arguments) or above.run
+        around = enclosing_run(get_current(), recorder.runs)
+        if around is None and parent_id is not None:  # work that outlives what started it
+            ended = ended_run()
+            return ended if ended is not None and ended.table is recorder.runs else None
+        return around
+
+    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments) -> Run | None:
+        """Returns the run of the agent that a step of an AgentWorkflow works for. A hand-off starts a new run."""
+        agent = workflows.agent_of(workflow, arguments) if workflow is not None else None
+        if agent is not None:
+            operation = workflows.start_agent(agent)
+            if above.agent is None or above.agent.operation.name != operation.name:
+                recorder = above.run.recorder
+                if above.agent is not None:
+                    recorder.finish(above.agent)
+                operation.conversation_id = above.run.operation.conversation_id
+                above.agent = recorder.start((above.id, object()), operation, above.run, attach=False)
+        return above.agent
+
+    def _repeats(
+        self, operation: Operation, instance: Any, above: ReportedRun | None, recorder: Recorder
+    ) -> bool:
+        """Tells whether a report repeats the operation above: a method that calls another one of its own component.
+
+        Examples are `acomplete` and `complete`, `chat` and `complete`, a tool and the tool it wraps. When a lazy
+        stream makes such a call, only the stream itself is still open above it.
+        """
+        if self._streaming and isinstance(operation, Inference):
+            around = enclosing_run(get_current(), recorder.runs)
+            above = self.open.get(around.key, above) if around is not None else above
+        if above is None or type(above.run.operation) is not type(operation):
+            return False
+        if isinstance(operation, ToolExecution):
+            return above.run.operation.name == operation.name
+        return above.instance is instance and instance is not None
+
+    @guarded
+    def exit(self, id_: str, instance: Any, result: Any) -> None:
+        """Finishes the run of a report. If the result is a stream, the run goes on until the stream is over."""
+        reported = self.open.get(id_)
+        if reported is None:
+            return
+        if reported.id != id_:
+            if reported.received is not None and streams.is_stream(result):
+                reported.repeats.append(id_)
+            else:
+                del self.open[id_]
+            streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], None)
+            return
+        with_content = reported.run.recorder.wants_content(reported.run)
+        if streams.follow(result, functools.partial(self._end, reported), with_content=with_content):
+            self._keep_open(reported, result)
+            return
+        if reported.received is not None:
+            reported.received.add(result, with_content=with_content)
+        elif reported.workflow is not None and reported.outcome is None:
+            name = id_[:-_ID_SUFFIX].rpartition(".")[2]
+            if workflows.is_waiting(reported.workflow, name, result):
+                reported.outcome = semconv.INTERRUPTED
+        self._end(reported, None, result)
+
+    def _keep_open(self, reported: ReportedRun, result: Any) -> None:
+        reported.run.place = (
+            None  # it holds the task, and so the stream that the task returned, which could not be collected
+        )
+        if reported.received is not None:
+            self._streaming.add(reported.id)
+            reported.run.inside = streams.inside_generator(result)
+        else:
+            reported.run.inside = lambda: self._is_inside(reported.run)
+
+    def _is_inside(self, run: Run) -> bool:
+        """Tells whether the caller is in the body of a run whose report has ended, by LlamaIndex's active span."""
+        active = self.open.get(active_span_id.get())
+        return active is not None and active.run.is_within(run)
+
+    @guarded
+    def drop(self, id_: str, instance: Any, error: BaseException | None) -> None:
+        """Fails the run of a report."""
+        reported = self.open.get(id_)
+        if reported is None:
+            return
+        if reported.id == id_:
+            self._end(reported, error)
+            return
+        del self.open[id_]
+        if isinstance(error, WaitingForEvent):
+            reported.outcome = semconv.INTERRUPTED  # an agent's tool waits; its step catches the exception
+        streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], error)
+
+    def cancelled(self, reported: ReportedRun) -> None:
+        """Notes that a run was cancelled; its report will end without an error."""
+        reported.outcome = semconv.CANCELLED
+
+    @guarded
+    def end_stream(self, reported: ReportedRun, error: BaseException | None) -> None:
+        """Ends the run of a model's stream."""
+        self._end(reported, error)
+
+    @guarded
+    def _end(self, reported: ReportedRun, error: BaseException | None, result: Any = None) -> None:
+        if self.open.pop(reported.id, None) is None:
+            return
+        for repeat in reported.repeats:
+            self.open.pop(repeat, None)
+        if isinstance(error, asyncio.CancelledError) and workflows.is_workflow(reported.instance):
+            self._cancel_within(reported)
+        run, recorder = reported.run, reported.run.recorder
+        self._streaming.discard(reported.id)
+        failure = _finish_operation(reported, result, error)
+        for each in (reported.agent, run):
+            if each is None:
+                continue
+            if isinstance(error, WaitingForEvent):
+                recorder.finish(each, semconv.INTERRUPTED)
+            elif isinstance(error, WorkflowCancelledByUser):
+                recorder.finish(each, semconv.CANCELLED)
+            elif (cause := failure if error is None else error) is not None:
+                recorder.fail(each, cause)
+            else:
+                recorder.finish(each, reported.outcome)
+
+    def _cancel_within(self, reported: ReportedRun) -> None:
+        """Ends the open steps of a cancelled workflow. LlamaIndex reports their end only when the event loop ends."""
+        for other in reversed(list(self.open.values())):
+            if other.run.open and other.run.is_within(reported.run):
+                self._end(other, asyncio.CancelledError())
+
+    def close(self) -> None:
+        """Ends all runs, because the dispatcher was shut down."""
+        for reported in list(self.open.values()):
+            self._end(reported, GeneratorExit())
+        self.open.clear()
+
+
+def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> Any:
+    """Returns the workflow if a report without a component is one of its steps."""
+    if above is None or above.id != parent_id or not workflows.is_workflow(above.instance):
+        return None
+    return above.instance
+
+
+def _start_function(
+    method: str, instance: Any, workflow: Any
+) -> Callable[[BoundArguments, bool], Operation | None] | None:
+    """Returns the function that makes the operation of a report from its arguments; None if it gets no operation."""
+    if workflow is not None:
+        return functools.partial(workflows.start_step, workflow, method)
+    start = traced_methods.start_function(instance.__class__, method)
+    return functools.partial(start, instance) if start is not None else None
+
+
+def _add_description(above: ReportedRun | None, repeat: Operation) -> None:
+    """Adds a tool's description from its repeated report. The agent's step, which comes first, has none."""
+    known = above.run.operation if above is not None else None
+    if isinstance(known, ToolExecution) and isinstance(repeat, ToolExecution):
+        known.description = known.description or repeat.description
+
+
+@guarded
+def _finish_operation(reported: ReportedRun, result: Any, error: BaseException | None) -> Failure | None:
+    """Adds the result to the operation. An unreadable result must not keep the span from ending."""
+    operation, with_content = reported.run.operation, reported.run.recorder.wants_content(reported.run)
+    if reported.received is not None and isinstance(operation, Inference):
+        inference.finish_inference(
+            operation, reported.received, with_content=with_content, cut=error is not None
+        )
+        if reported.run.prompt is not None:
+            reported.run.prompt.answer = inference.answer_text(reported.received)
+        return None
+    return traced_methods.finish(operation, result, with_content=with_content) if error is None else None
+
+
+reports = DispatcherReports()

@@ -1,0 +1,110 @@
+"""Translates calls of LlamaIndex's retrievers, embedding models and rerankers into operations."""
+
+from inspect import BoundArguments
+from typing import Any
+
+from llama_index.core.indices.vector_store import VectorIndexRetriever
+from llama_index.core.schema import BaseNode, NodeWithScore
+
+from otel_callbacks.limits import DOCUMENTS_READ, first
+from otel_callbacks.llama_index import inference
+from otel_callbacks.llama_index.workflows import query_text
+from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval, without_retriever_scores
+from otel_callbacks.operations.payload import attribute, integer, is_a, is_list, items, mapping, name, number
+
+_TOP_K_FIELDS = ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
+
+
+def start_retrieval(retriever: Any, arguments: BoundArguments, with_content: bool) -> Retrieval:
+    """Returns the operation of a retriever that starts."""
+    fields = mapping(attribute(retriever, "__dict__"))
+    store, model = fields.get("_vector_store"), fields.get("_embed_model")
+    operation = Retrieval(
+        provider=type(store).__name__ if store is not None else None,
+        top_k=next((k for key in _TOP_K_FIELDS if (k := integer(fields.get(key)))), None),
+        embedding_model=inference.model_of(model) if model is not None else None,
+        score_kind="similarity" if isinstance(retriever, VectorIndexRetriever) else None,
+    )
+    if with_content and arguments.args:
+        operation.query = query_text(arguments.args[0])
+    return operation
+
+
+def finish_retrieval(operation: Retrieval, found: Any) -> None:
+    """Adds the documents to a retrieval."""
+    operation.documents = _documents(found)
+
+
+def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -> Embedding:
+    """Returns the operation of an embedding call that starts."""
+    provider = inference.provider_of(type(model), "embeddings")
+    address, port = inference.endpoint_of(model, provider)
+    texts = arguments.args[0] if arguments.args else None
+    return Embedding(
+        name=inference.model_of(model),
+        provider=provider,
+        server_address=address,
+        server_port=port,
+        count=1 if is_a(texts, str) else len(items(texts)) if is_list(texts) else None,
+    )
+
+
+def finish_embedding(operation: Embedding, vectors: Any) -> None:
+    """Adds the length of the vectors to an embedding call, which returns one vector or a list."""
+    first_vector = next(iter(items(vectors)), None)
+    vector = items(first_vector) if is_list(first_vector) else items(vectors)
+    if vector and not is_a(vector[0], dict):  # a sparse vector is a dict
+        operation.dimension_count = len(vector)
+
+
+def start_rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -> Rerank | None:
+    """Returns the operation of a reranker that starts; None for a postprocessor that gives no new scores."""
+    fields = mapping(attribute(postprocessor, "__dict__"))
+    if "top_n" not in fields and not any(
+        "rerank" in kind.__name__.lower() for kind in type(postprocessor).__mro__
+    ):
+        return None
+    model = inference.model_of(postprocessor)
+    if model is None and "llm" in fields:
+        model = inference.model_of(fields["llm"])
+    operation = Rerank(name=model, top_n=integer(fields.get("top_n")))
+    if arguments.args:
+        operation.candidates = _documents(arguments.args[0])
+    if with_content and len(arguments.args) > 1:
+        operation.query = query_text(arguments.args[1])
+    return operation
+
+
+def finish_rerank(operation: Rerank, kept: Any) -> None:
+    """Adds the kept documents to a rerank."""
+    documents = _documents(kept)
+    operation.documents = documents and without_retriever_scores(documents, operation.candidates or ())
+
+
+def _documents(nodes: Any) -> list[Document] | None:
+    if not is_list(nodes):
+        return None
+    listed = first(items(nodes), DOCUMENTS_READ, "documents of a retrieval")
+    return [_document(node) for node in listed if is_a(node, NodeWithScore)]
+
+
+def _document(found: NodeWithScore) -> Document:
+    node, score = attribute(found, "node"), number(attribute(found, "score"))
+    if not is_a(node, BaseNode):  # type: ignore[type-abstract]
+        return Document(score=score)
+    return Document(
+        id=name(attribute(node, "node_id")),
+        score=score,
+        content=_content(node),
+        metadata=mapping(attribute(node, "metadata")),
+    )
+
+
+def _content(node: Any) -> str | None:
+    try:
+        content = node.get_content()
+    except (
+        Exception
+    ):  # the application's own kind of node may fail; a new kind of LlamaIndex's may have no text
+        return None
+    return str.__str__(content) if is_a(content, str) else None
