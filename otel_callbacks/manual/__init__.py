@@ -1,8 +1,13 @@
-"""Operations by hand, for pipelines without a framework and for the user's own code in and around one."""
+"""Manual operations: decorators and context managers for your own code, inside or outside a framework.
+
+The room also has `record_usage` and `record_feedback`. It may import `operations`, `runs`, `privacy`, `rag`,
+`recording` and `options`, but neither a framework nor the SDK. Open `operation_span.py` first: every manual operation
+starts and ends there.
+"""
 
 from otel_callbacks import operations
-from otel_callbacks.manual.kinds import Kind
-from otel_callbacks.manual.span import OperationSpan
+from otel_callbacks.manual.decorators import OperationDecorator
+from otel_callbacks.manual.operation_span import OperationSpan
 
 __all__ = [
     "OperationSpan",
@@ -16,11 +21,11 @@ __all__ = [
     "workflow",
 ]
 
-workflow = Kind("workflow", operations.Workflow)
-step = Kind("step", operations.Step)
-agent = Kind("agent", operations.AgentInvocation)
-tool = Kind("tool", operations.ToolExecution)
-retrieval = Kind("retrieval", operations.Retrieval)
-embedding = Kind("embedding", operations.Embedding)
-rerank = Kind("rerank", operations.Rerank)
-inference = Kind("inference", operations.Inference)
+workflow = OperationDecorator("workflow", operations.Workflow)
+step = OperationDecorator("step", operations.Step)
+agent = OperationDecorator("agent", operations.AgentInvocation)
+tool = OperationDecorator("tool", operations.ToolExecution)
+retrieval = OperationDecorator("retrieval", operations.Retrieval)
+embedding = OperationDecorator("embedding", operations.Embedding)
+rerank = OperationDecorator("rerank", operations.Rerank)
+inference = OperationDecorator("inference", operations.Inference)

@@ -1,4 +1,4 @@
-"""What people and judges think of a trace: recorded now, or later and from another process."""
+"""Records feedback by users or evaluators on a trace, during the trace or later and from another process."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_callbacks import semconv
-from otel_callbacks.manual.recorder import current_recorder
+from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.runs.current_span import suppressed
 from otel_callbacks.runtime.faults import guarded
 
@@ -21,7 +21,7 @@ _ACCEPTED = (
 
 
 def current_trace_id() -> str | None:
-    """The id, in hex, of the trace that this code is in; None outside of any."""
+    """Returns the id, in hex, of the current trace; None outside a trace."""
     context = trace_api.get_current_span().get_span_context()
     return trace_api.format_trace_id(context.trace_id) if context.is_valid else None
 
@@ -35,23 +35,23 @@ def record_feedback(
     label: str | None = None,
     explanation: str | None = None,
 ) -> None:
-    """Records feedback on a trace or on one span of it, which may have ended, and in another process.
+    """Records feedback on a trace, or on one of its spans, which may have ended long ago in another process.
 
-    It becomes a `gen_ai.evaluation.result` event in the context of that span; and, for back ends that take no events,
-    a span `evaluation {name}` that links to it. That is in a trace of its own: a late child would stretch the duration
-    of the trace it joins, by days if need be, and comes too late where traces are closed after a few minutes.
+    It emits a `gen_ai.evaluation.result` event in the context of that span and, for back ends without events, a span
+    `evaluation {name}` with a link to it. That span starts a trace of its own. A late child would stretch the
+    duration of the original trace, perhaps by days, and back ends close traces after a few minutes.
 
     Args:
         trace: the trace: its id (hex or int), a W3C traceparent, or a span or trace of OpenTelemetry or of
-            `otel_callbacks.explore`. What names a span besides is about that span, if `span` does not name another.
+            `otel_callbacks.explore`. If it also names a span and `span` is None, the feedback is about that span.
         span: the span: its id, or any of the objects above.
-        name: what is judged, such as "helpful" or "faithfulness".
-        score: how good it is.
+        name: the quality that is judged, such as "helpful" or "faithfulness".
+        score: how good it is, a finite number on any scale.
         label: the judgement in a word, such as "pass".
-        explanation: why; recorded if the content policy says so.
+        explanation: the reason; recorded only if the content policy allows it.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the message says what would be.
+        TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
     attributes = _attributes(name, score, label, explanation)
     subject = _subject(trace, span)
@@ -70,9 +70,9 @@ def _attributes(name: str, score: float | None, label: str | None, explanation: 
         if text is not None and not isinstance(text, str):
             raise TypeError(f"{argument} must be a string, not {type(text).__name__}: {text!r:.100}")
     if not name:
-        raise ValueError("name must say what is judged, such as 'helpful'; it is empty")
+        raise ValueError("name is empty; it must say what is judged, such as 'helpful'")
     if score is None and label is None and explanation is None:
-        raise ValueError("give a score, a label or an explanation; without any there is no feedback")
+        raise ValueError("give a score, a label or an explanation")
     attributes: dict[str, Any] = {semconv.EVALUATION_NAME: name}
     if score is not None:
         attributes[semconv.EVALUATION_SCORE_VALUE] = _score(score)
@@ -85,30 +85,32 @@ def _score(score: float) -> float:
     if not isinstance(score, int | float):
         raise TypeError(f"score must be a number, not {type(score).__name__}: {score!r:.100}")
     if not math.isfinite(score):
-        raise ValueError(f"score={score!r} is no score; it must be finite")
+        raise ValueError(f"score={score!r} is not a score; it must be finite")
     return float(score)
 
 
 def _subject(trace: Any, span: Any) -> SpanContext:
-    """The context of the span that feedback is about; of a trace alone, one without a span id."""
+    """Returns the context of the span that the feedback is about; without a span id if it is about the trace."""
     trace_id, span_id, flags = _identify("trace", trace)
     if span is not None:
-        first, second, its_flags = _identify("span", span)
+        first, second, span_flags = _identify("span", span)
         if second is None:
-            span_id = first  # an id alone
+            span_id = first  # a span id alone
         elif first == trace_id:
-            span_id, flags = second, its_flags
+            span_id, flags = second, span_flags
         else:
             raise ValueError(f"span={span!r:.100} is not in the trace {trace_api.format_trace_id(trace_id)}")
     if not 0 < trace_id < 2**128:
-        raise ValueError(f"trace={trace!r:.100} is no trace id, which has up to 32 hex digits and is not 0")
+        raise ValueError(
+            f"trace={trace!r:.100} is not a trace id, which has up to 32 hex digits and is not 0"
+        )
     if span_id is not None and not 0 < span_id < 2**64:
-        raise ValueError(f"span={span!r:.100} is no span id, which has up to 16 hex digits and is not 0")
+        raise ValueError(f"span={span!r:.100} is not a span id, which has up to 16 hex digits and is not 0")
     return SpanContext(trace_id, span_id or 0, is_remote=True, trace_flags=flags)
 
 
 def _identify(argument: str, value: Any) -> tuple[int, int | None, TraceFlags]:
-    """The one or two ids in a value, and whether the trace was sampled: yes, unless it says otherwise."""
+    """Returns the one or two ids in a value and the trace flags, which say sampled unless the value has its own."""
     sampled = TraceFlags(TraceFlags.SAMPLED)
     if isinstance(value, int):
         return value, None, sampled
@@ -118,11 +120,11 @@ def _identify(argument: str, value: Any) -> tuple[int, int | None, TraceFlags]:
             return int(trace_id, 16), int(span_id, 16), TraceFlags(int(flags, 16))
         if digits := _HEX.fullmatch(value.strip()):
             return int(digits[1], 16), None, sampled
-        raise ValueError(f"{argument}={value!r:.100} is no id; give {_ACCEPTED}")
+        raise ValueError(f"{argument}={value!r:.100} is not an id; give {_ACCEPTED}")
     context = value.get_span_context() if hasattr(value, "get_span_context") else value
     if isinstance(context, SpanContext):
         return context.trace_id, context.span_id, context.trace_flags
-    roots = getattr(value, "roots", None)  # of a trace in otel_callbacks.explore, as a rule one
+    roots = getattr(value, "roots", None)  # a trace of otel_callbacks.explore, which usually has one root
     record = roots[0] if roots else value
     if not isinstance(trace_hex := getattr(record, "trace_id", None), str):
         raise TypeError(f"{argument} must be {_ACCEPTED}, not {type(value).__name__}")

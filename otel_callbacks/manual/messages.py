@@ -1,4 +1,4 @@
-"""Messages as people write them to the conventions' shape; used only when content is recorded."""
+"""Reads messages in the forms that applications use; called only when content is recorded or a prompt is searched."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,26 +10,26 @@ from otel_callbacks.privacy.json_values import parse_json
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
 
 
-def read(value: Any, role: str) -> list[Message] | None:
-    """The messages in a text, a message, or a list of these; None where there is none.
+def read_messages(value: Any, role: str) -> list[Message] | None:
+    """Returns the messages in a text, a message, or a list of either; None without any.
 
-    A message has a role and a content, as the providers' dictionaries and the frameworks' objects do; a text is
-    said by `role`.
+    A message has a role and a content, like the providers' dictionaries and the frameworks' objects. A plain text
+    becomes a message by `role`.
     """
-    given = value if isinstance(value, list | tuple) else [value]
-    return [message for each in given if (message := _message(each, role)) is not None] or None
+    listed = value if isinstance(value, list | tuple) else [value]
+    return [message for each in listed if (message := _message(each, role)) is not None] or None
 
 
-def asked(value: Any) -> list[Message] | None:
-    """The same for what a user or the application said."""
-    return read(value, "user")
+def input_messages(value: Any) -> list[Message] | None:
+    """Returns the messages of a user or the application."""
+    return read_messages(value, "user")
 
 
-def answered(value: Any, reason: str | None) -> list[Message] | None:
-    """The same for what a model said, with the provider's reason why it stopped."""
+def output_messages(value: Any, reason: str | None) -> list[Message] | None:
+    """Returns the messages of a model, with the provider's finish reason."""
     return [
         Message("assistant", message.parts, message.name, providers.message_finish_reason(reason))
-        for message in read(value, "assistant") or ()
+        for message in read_messages(value, "assistant") or ()
     ] or None
 
 
@@ -39,14 +39,14 @@ def _message(value: Any, role: str) -> Message | None:
     if isinstance(value, str):
         return Message(role, (Text(value),)) if value else None
     fields = mapping_or_fields(value)
-    said = fields.get("role") or fields.get("type")
-    said = getattr(said, "value", said)
-    if not isinstance(said, str) or not {"content", "tool_calls"} & fields.keys():
+    author = fields.get("role") or fields.get("type")
+    author = getattr(author, "value", author)
+    if not isinstance(author, str) or not {"content", "tool_calls"} & fields.keys():
         return None
-    said = _ROLES.get(said, said)
-    if said == "tool":
-        return Message(said, (ToolCallResponse(fields["content"], fields.get("tool_call_id")),))
-    return Message(said, tuple(_parts(fields)))
+    author = _ROLES.get(author, author)
+    if author == "tool":
+        return Message(author, (ToolCallResponse(fields["content"], fields.get("tool_call_id")),))
+    return Message(author, tuple(_parts(fields)))
 
 
 def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:

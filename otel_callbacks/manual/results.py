@@ -1,6 +1,6 @@
-"""What a value tells about an operation: documents, vectors, a provider's response, read by their shape.
+"""Reads results by their shape: documents, vectors, a provider's response or usage report.
 
-Nothing is imported to recognise a value by, and nothing is made up: what has no score gets none.
+No library is imported to recognise its objects, and no score is made up.
 """
 
 import json
@@ -34,11 +34,11 @@ _USAGES = ("usage", "usage_metadata")
 _PLAIN = (bool, int, float, list, tuple, dict)
 
 
-def sequence(name: str, value: Any) -> Sequence[Any]:
-    """A list of documents as it was given.
+def check_sequence(name: str, value: Any) -> Sequence[Any]:
+    """Returns a list of documents unchanged.
 
     Raises:
-        TypeError: it is none. An iterator is none either: to read it would take it from the application.
+        TypeError: `value` is not a list. Iterators are refused: reading one would consume the application's documents.
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"{name} must be a list of documents, not {type(value).__name__}: {value!r:.100}")
@@ -46,8 +46,8 @@ def sequence(name: str, value: Any) -> Sequence[Any]:
 
 
 @guarded
-def documents(found: Sequence[Any]) -> list[Document]:
-    """Documents, whatever they are: texts, mappings, objects of a framework or a store, or pairs with a score."""
+def read_documents(found: Sequence[Any]) -> list[Document]:
+    """Reads texts, mappings, objects of a framework or a store, and (document, score) pairs."""
     return [_document(each) for each in found]
 
 
@@ -61,10 +61,12 @@ def _document(found: Any) -> Document:
     known = mapping_or_fields(found)
     if (node := known.get("node")) is not None:  # LlamaIndex's NodeWithScore
         return replace(_document(node), score=number(known.get("score")))
-    metadata = next((given for key in _METADATA if isinstance(given := known.get(key), Mapping)), {})
-    identity = next((given for key in _IDS if isinstance(given := known.get(key), str | int)), None)
-    scores = (number(of.get(key)) for of in (known, metadata) for key in _SCORES)
-    texts = (given for of in (known, metadata) for key in _TEXTS if isinstance(given := of.get(key), str))
+    metadata = next((value for key in _METADATA if isinstance(value := known.get(key), Mapping)), {})
+    identity = next((value for key in _IDS if isinstance(value := known.get(key), str | int)), None)
+    scores = (number(fields.get(key)) for fields in (known, metadata) for key in _SCORES)
+    texts = (
+        value for fields in (known, metadata) for key in _TEXTS if isinstance(value := fields.get(key), str)
+    )
     return Document(
         id=None if identity is None else str(identity),
         score=next((score for score in scores if score is not None), None),
@@ -74,38 +76,38 @@ def _document(found: Any) -> Document:
 
 
 def _text_of_node(found: Any) -> str | None:
-    """The text of a LlamaIndex node, whose field is the node's own business."""
+    """Returns the text of a LlamaIndex node, whose field depends on the kind of node."""
     read = getattr(found, "get_content", None)
     return text(read()) if callable(read) else None
 
 
-def usage(reported: Any, known: Usage | None = None) -> Usage | None:
-    """A provider's usage report; counts that it does not give stay as they are `known`."""
+def read_usage(reported: Any, known: Usage | None = None) -> Usage | None:
+    """Reads a provider's usage report. Counts that it lacks stay as in `known`."""
     read = providers.read_usage(reported)
-    return known if read is None else merge(known, asdict(read))
+    return known if read is None else merge_usage(known, asdict(read))
 
 
-def merge(known: Usage | None, counts: Mapping[str, int | None]) -> Usage:
-    """The counts that are `known`, with newer ones in their place."""
+def merge_usage(known: Usage | None, counts: Mapping[str, int | None]) -> Usage:
+    """Returns the `known` counts, replaced by newer ones."""
     return replace(known or Usage(), **{name: count for name, count in counts.items() if count is not None})
 
 
-def result(operation: Operation, value: Any, *, with_content: bool) -> None:
-    """Completes an operation with its result, as far as that tells something."""
+def read_result(operation: Operation, value: Any, *, with_content: bool) -> None:
+    """Adds what can be read from the result to the operation."""
     match operation:
         case Retrieval() | Rerank():
             if isinstance(value, list):
-                operation.documents = documents(value)
+                operation.documents = read_documents(value)
         case Embedding():
-            _vectors(operation, value)
+            _read_vectors(operation, value)
         case ToolExecution():
             if with_content:
                 operation.result = value
             operation.result_size = _size(value)
         case Inference():
-            response(operation, value, with_content=with_content)
+            read_response(operation, value, with_content=with_content)
         case Workflow() | AgentInvocation() if with_content:
-            operation.output_messages = messages.answered(value, None)
+            operation.output_messages = messages.output_messages(value, None)
 
 
 def _size(value: Any) -> int | None:
@@ -113,16 +115,16 @@ def _size(value: Any) -> int | None:
         return len(value)
     try:
         return len(json.dumps(value, ensure_ascii=False, default=repr)) if isinstance(value, _PLAIN) else None
-    except Exception:  # no JSON: other keys than texts, a circle, or an object that fails to describe itself
+    except Exception:  # not JSON: keys that are no text, a circle, or an object whose repr fails
         return None
 
 
-def _vectors(operation: Embedding, value: Any) -> None:
-    """Counts vectors: a list of them or one, an array, or a provider's response."""
+def _read_vectors(operation: Embedding, value: Any) -> None:
+    """Counts and measures vectors: one, a list, an array, or a provider's response."""
     known = {} if hasattr(value, "shape") else mapping_or_fields(value)
     if known:
         operation.response_model = text(known.get("model")) or operation.response_model
-        operation.usage = usage(known.get("usage"), operation.usage)
+        operation.usage = read_usage(known.get("usage"), operation.usage)
         value = known.get("data", known.get("embeddings"))
     count, length = _dimensions(value)
     operation.count = operation.count or count
@@ -130,7 +132,7 @@ def _vectors(operation: Embedding, value: Any) -> None:
 
 
 def _dimensions(vectors: Any) -> tuple[int | None, int | None]:
-    """How many vectors there are, and how long they are."""
+    """Returns the number of vectors and their length."""
     match getattr(vectors, "shape", None):
         case (count, length):
             return count, length
@@ -141,20 +143,20 @@ def _dimensions(vectors: Any) -> tuple[int | None, int | None]:
     if isinstance(vectors[0], Real):
         return 1, len(vectors)
     vector = mapping_or_fields(vectors[0]).get("embedding", vectors[0])
-    plain = isinstance(vector, Sized) and not isinstance(vector, str)  # a text is the vector encoded
+    plain = isinstance(vector, Sized) and not isinstance(vector, str)  # a text is an encoded vector
     return len(vectors), len(vector) if plain else None
 
 
-def response(operation: Inference, value: Any, *, with_content: bool) -> None:
-    """Completes a model call with a provider's response, or with a chunk or event of its stream."""
+def read_response(operation: Inference, value: Any, *, with_content: bool) -> None:
+    """Adds a provider's response, or a chunk or event of its stream, to a model call."""
     if isinstance(value, str):
         if with_content:
-            operation.output_messages = messages.answered(value, _reason(operation))
+            operation.output_messages = messages.output_messages(value, _reason(operation))
         return
     known = mapping_or_fields(value)
     inner = known.get("response") or (known.get("message") if known.get("type") == "message_start" else None)
-    if mapping_or_fields(inner):  # an event that holds the response
-        return response(operation, inner, with_content=with_content)
+    if mapping_or_fields(inner):  # an event that carries the response
+        return read_response(operation, inner, with_content=with_content)
     operation.response_model = text(known.get("model")) or operation.response_model
     operation.response_id = text(known.get("id")) or operation.response_id
     if operation.provider == "openai":
@@ -162,7 +164,7 @@ def response(operation: Inference, value: Any, *, with_content: bool) -> None:
         operation.response_service_tier = tier or operation.response_service_tier
         operation.system_fingerprint = fingerprint or operation.system_fingerprint
     for key in _USAGES:
-        operation.usage = usage(known.get(key), operation.usage)
+        operation.usage = read_usage(known.get(key), operation.usage)
     choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
     delta = mapping_or_fields(known.get("delta"))
     reasons = [choice.get("finish_reason") for choice in choices] or [
@@ -170,16 +172,18 @@ def response(operation: Inference, value: Any, *, with_content: bool) -> None:
     ]
     operation.finish_reasons = providers.read_finish_reasons(reasons) or operation.finish_reasons
     if with_content:
-        said = [choice.get("message") for choice in choices] or getattr(value, "output_text", value)
-        operation.output_messages = messages.answered(said, _reason(operation)) or operation.output_messages
+        answers = [choice.get("message") for choice in choices] or getattr(value, "output_text", value)
+        operation.output_messages = (
+            messages.output_messages(answers, _reason(operation)) or operation.output_messages
+        )
 
 
 def _reason(operation: Inference) -> str | None:
     return operation.finish_reasons[0] if operation.finish_reasons else None
 
 
-def piece(chunk: Any) -> str:
-    """The text in a chunk of a stream; empty for a chunk that holds none."""
+def chunk_text(chunk: Any) -> str:
+    """Returns the text in a chunk of a stream; empty for a chunk without text."""
     if isinstance(chunk, str):
         return chunk
     known = mapping_or_fields(chunk)
@@ -188,15 +192,15 @@ def piece(chunk: Any) -> str:
         delta = mapping_or_fields(choices[0]).get("delta")
     if isinstance(delta, str):
         return delta
-    said = mapping_or_fields(delta)
-    return text(said.get("content")) or text(said.get("text")) or ""
+    fields = mapping_or_fields(delta)
+    return text(fields.get("content")) or text(fields.get("text")) or ""
 
 
 def number(value: Any) -> float | None:
-    """A number as a float, also one of numpy's."""
+    """Returns a number as a float, numpy's numbers included; None for anything else."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
 
 
 def text(value: Any) -> str | None:
-    """A text that is not empty."""
+    """Returns a text that is not empty; None for anything else."""
     return value if isinstance(value, str) and value else None

@@ -1,8 +1,8 @@
-"""Model calls that an application makes by hand, outside any framework."""
+"""Records model calls that the application makes without a framework."""
 
 from decimal import Decimal, InvalidOperation
 
-from otel_callbacks.manual.recorder import current_recorder
+from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import Inference, Usage, providers
 from otel_callbacks.runtime.faults import guarded
 
@@ -22,31 +22,31 @@ def record_usage(
     service_tier: str | None = None,
     cost_usd: Decimal | float | str | None = None,
 ) -> None:
-    """Charges a model call made by hand to the current span, with the price, labels, totals and metrics of any other.
+    """Records the tokens and cost of a model call on the current span, with price, labels, totals and metrics as usual.
 
-    Inside a model of a framework that reports no usage itself, it completes that model's span. On a span of this
-    package of another kind, and on one that carries a call already, the call gets a span below it.
+    Inside a framework's model that does not report usage, it completes that model's span. If the current span is
+    another operation of otel-callbacks, or already has a call, the call gets a span of its own below.
 
-    Counts that make no sense (negative, more cached than sent) are not an error here, where they would hurt the
-    application: the call is `unpriced` with the reason `invalid_usage`.
+    Counts that make no sense (negative, more cached than sent) raise no error, which would hurt the application. The
+    call becomes `unpriced` with the reason `invalid_usage`.
 
     Args:
-        model: as asked for.
-        input_tokens: all of them, the cached included.
-        output_tokens: all of them, the reasoning included.
-        cache_read_input_tokens: the part of the input that the provider had in its cache.
-        cache_write_input_tokens: the part of the input that it put there.
-        reasoning_output_tokens: the part of the output that was reasoning.
-        usage: the provider's own report, a mapping or an object, instead of the counts.
-        provider: such as "openai", as in `gen_ai.provider.name`.
-        response_model: as the provider names what answered.
-        base_url: the address of the server, if it is not the provider's own.
-        service_tier: as the response reports it.
-        cost_usd: what the provider or a gateway says it cost.
+        model: the requested model.
+        input_tokens: all input tokens, cached ones included.
+        output_tokens: all output tokens, reasoning included.
+        cache_read_input_tokens: the input tokens that the provider read from its cache.
+        cache_write_input_tokens: the input tokens that the provider wrote to its cache.
+        reasoning_output_tokens: the output tokens spent on reasoning.
+        usage: the provider's usage report, a mapping or an object, instead of the counts.
+        provider: the provider, such as "openai", as in `gen_ai.provider.name`.
+        response_model: the model that answered, as the provider names it.
+        base_url: the address of the server, if it is not the provider's default.
+        service_tier: the service tier that the response reports.
+        cost_usd: the cost in USD that the provider or a gateway reports.
 
     Raises:
-        TypeError: `model` is no text.
-        ValueError: `cost_usd` is no amount of money.
+        TypeError: `model` is not a string, or empty.
+        ValueError: `cost_usd` is not a finite amount of at least 0.
     """
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be the name of a model, not {model!r}")
@@ -67,17 +67,17 @@ def record_usage(
         response_model=response_model,
         response_service_tier=service_tier,
         usage=providers.read_usage(usage) if usage is not None else counts,
-        reported_usd=_amount(cost_usd),
+        reported_usd=_check_amount(cost_usd),
     )
-    _account(call)
+    _record(call)
 
 
 @guarded
-def _account(call: Inference) -> None:
+def _record(call: Inference) -> None:
     current_recorder().account(call)
 
 
-def _amount(usd: Decimal | float | str | None) -> Decimal | None:
+def _check_amount(usd: Decimal | float | str | None) -> Decimal | None:
     if usd is None:
         return None
     try:

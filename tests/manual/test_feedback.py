@@ -1,4 +1,4 @@
-"""Feedback on traces that may be long over, and the ids by which to find them."""
+"""Tests feedback on traces, which may have ended long ago, and the ids that name them."""
 
 import asyncio
 import uuid
@@ -34,7 +34,7 @@ UNSAMPLED = f"00-{TRACE:032x}-{SPAN:016x}-00"
 
 
 def read(captured: Captured) -> Any:
-    """A finished span of the SDK."""
+    """Returns a finished SDK span."""
     with step("judged"):
         pass
     return captured.spans[0]
@@ -75,13 +75,15 @@ def test_the_explanation_is_content(
     assert ("gen_ai.evaluation.explanation" in captured.events[0].attributes) is in_event
 
 
-def test_what_is_said_is_redacted_and_so_is_on_whose_behalf(captured: Captured) -> None:
+def test_explanations_and_labels_are_redacted(captured: Captured) -> None:
     policy = ContentPolicy("both", redact=("emails",))
     with content(policy), attribution(user="ann@example.org"):
         record_feedback(PARENT, name="helpful", explanation="ask ann@example.org")
     on_span, in_event = captured.spans[0].attributes or {}, captured.events[0].attributes
     assert on_span["user.id"] == "[redacted:email]"
-    assert {told["gen_ai.evaluation.explanation"] for told in (on_span, in_event)} == {"ask [redacted:email]"}
+    assert {recorded["gen_ai.evaluation.explanation"] for recorded in (on_span, in_event)} == {
+        "ask [redacted:email]"
+    }
 
 
 @pytest.mark.parametrize(
@@ -133,18 +135,18 @@ def test_a_judge_in_the_run_judges_what_it_is_in(captured: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        (("last",), {"score": 1}, ValueError, "trace='last' is no id; give ids"),
-        ((0,), {"score": 1}, ValueError, "trace=0 is no trace id"),
-        (("1" * 33,), {"score": 1}, ValueError, "is no trace id, which has up to 32 hex digits"),
-        ((1, 2**64), {"score": 1}, ValueError, "is no span id, which has up to 16 hex digits"),
+        (("last",), {"score": 1}, ValueError, "trace='last' is not an id; give ids"),
+        ((0,), {"score": 1}, ValueError, "trace=0 is not a trace id"),
+        (("1" * 33,), {"score": 1}, ValueError, "is not a trace id, which has up to 32 hex digits"),
+        ((1, 2**64), {"score": 1}, ValueError, "is not a span id, which has up to 16 hex digits"),
         ((None,), {"score": 1}, TypeError, "trace must be ids .* not NoneType"),
         ((SimpleNamespace(),), {"score": 1}, TypeError, "trace must be ids"),
         ((1, PARENT), {"score": 1}, ValueError, "is not in the trace 0{31}1"),
         ((1,), {}, ValueError, "give a score, a label or an explanation"),
         ((1,), {"score": "5"}, TypeError, "score must be a number, not str: '5'"),
-        ((1,), {"score": float("nan")}, ValueError, "score=nan is no score"),
+        ((1,), {"score": float("nan")}, ValueError, "score=nan is not a score"),
         ((1,), {"label": 5}, TypeError, "label must be a string, not int: 5"),
-        ((1,), {"name": "", "score": 1}, ValueError, "name must say what is judged"),
+        ((1,), {"name": "", "score": 1}, ValueError, "name is empty; it must say what is judged"),
     ],
 )
 def test_misuse(arguments: Any, options: Any, error: type[Exception], message: str) -> None:
@@ -159,7 +161,7 @@ def test_suppressed(captured: Captured) -> None:
     assert (captured.spans, captured.events) == ([], [])
 
 
-# --- whose trace ---------------------------------------------------------------------------------------------------
+# --- trace ids -----------------------------------------------------------------------------------------------------
 
 
 async def test_the_trace_of_a_run_id_under_concurrency(captured: Captured) -> None:

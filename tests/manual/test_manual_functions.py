@@ -1,4 +1,4 @@
-"""Functions made into operations: nothing changes about them, and the span covers what they do."""
+"""Tests decorated functions: they do not change, and the span covers what they do."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from otel_callbacks.testing import Captured, capture
 
 
 def current() -> int:
-    """The id of the current span."""
+    """Returns the id of the current span."""
     return trace.get_current_span().get_span_context().span_id
 
 
@@ -59,7 +59,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (plain, asynchronous, generator, asy
 
 
 async def outcome_of(value: Any) -> Any:
-    """What a call comes to, whatever kind of function was called."""
+    """Returns the result of a call of any kind of function."""
     if inspect.isawaitable(value):
         return await value
     if inspect.isasyncgen(value):
@@ -129,7 +129,7 @@ def test_a_partial_has_no_name_to_take(captured: Captured) -> None:
 
 @pytest.mark.parametrize("operand", [Library, property(lambda self: 1), 5])
 def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
-    with pytest.raises(TypeError, match="only a function or method"):
+    with pytest.raises(TypeError, match="only a function or method can be decorated"):
         step(operand)
 
 

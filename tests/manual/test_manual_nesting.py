@@ -1,4 +1,4 @@
-"""Operations by hand in and around runs of the frameworks, and whose recorder records them."""
+"""Tests manual operations in and around runs of the frameworks, and which recorder records them."""
 
 import asyncio
 import subprocess
@@ -29,7 +29,7 @@ from otel_callbacks import handler as both
 from otel_callbacks.cost.attribution import attribution
 from otel_callbacks.cost.budget import Budget, BudgetExceeded
 from otel_callbacks.handler import OTelCallbackHandler
-from otel_callbacks.manual import agent, inference, recorder, retrieval, step, tool, workflow
+from otel_callbacks.manual import agent, current_recorder, inference, retrieval, step, tool, workflow
 from otel_callbacks.manual.feedback import record_feedback
 from otel_callbacks.privacy.content_scope import content
 from otel_callbacks.privacy.policy import ContentPolicy
@@ -40,7 +40,7 @@ pytestmark = llama_fakes.IGNORED
 
 @step
 def look(value: Any) -> Any:
-    """Something done by hand."""
+    """A manual operation."""
     return value
 
 
@@ -183,7 +183,7 @@ def test_a_model_of_langchains_in_an_inference_by_hand_counts_once(captured: Cap
 
 
 class ByHand(BaseRetriever):
-    """A retriever in whose body something is done by hand."""
+    """A retriever with a manual operation in its body."""
 
     def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
         with tool("search", call_id="1"):
@@ -282,7 +282,7 @@ def drain(value: Any) -> None:
         list(value)
 
 
-# --- whose recorder ------------------------------------------------------------------------------------------------
+# --- which recorder ------------------------------------------------------------------------------------------------
 
 
 def test_the_recorder_of_the_run_around(captured: Captured) -> None:
@@ -320,9 +320,9 @@ def test_the_recorder_of_instrument(captured: Captured) -> None:
 
 
 def test_without_any_it_is_the_global_one() -> None:
-    assert recorder.current_recorder() is recorder.current_recorder()
+    assert current_recorder.current_recorder() is current_recorder.current_recorder()
     with capture():
-        assert recorder.current_recorder() is not recorder._default()
+        assert current_recorder.current_recorder() is not current_recorder._default_recorder()
 
 
 def test_by_hand_needs_neither_framework_nor_sdk() -> None:

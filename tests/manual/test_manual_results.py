@@ -1,4 +1,4 @@
-"""What an operation by hand is told, and what it reads by itself from arguments and results."""
+"""Tests what manual operations take from methods, arguments and results."""
 
 import json
 from types import SimpleNamespace
@@ -13,8 +13,8 @@ from openai.types.chat import ChatCompletion
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, tool, workflow
-from otel_callbacks.manual.messages import read
-from otel_callbacks.manual.results import documents
+from otel_callbacks.manual.messages import read_messages
+from otel_callbacks.manual.results import read_documents
 from otel_callbacks.operations import Document, Message, Text, ToolCall, ToolCallResponse
 from otel_callbacks.privacy.policy import CAPTURE_VARIABLE
 from otel_callbacks.testing import Captured, capture
@@ -59,7 +59,7 @@ RESPONSES: dict[str, Any] = {
 
 
 def attributes(captured: Captured, name: str, *prefixes: str) -> dict[str, Any]:
-    """The attributes of a span that start with one of the prefixes; not the list of documents."""
+    """Returns the attributes with one of the prefixes, without the list of documents."""
     return {
         key: value
         for key, value in (captured.span(name).attributes or {}).items()
@@ -106,7 +106,7 @@ def with_content(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_documents(found: Any, expected: Document) -> None:
-    assert documents([found]) == [expected]
+    assert read_documents([found]) == [expected]
 
 
 def test_a_retrieval_and_a_rerank_with_blocks(captured: Captured) -> None:
@@ -249,7 +249,7 @@ def test_a_model_that_comes_later(captured: Captured) -> None:
 
 
 def test_a_key_in_a_model_that_comes_later(captured: Captured) -> None:
-    """For instance a URL that a gateway takes as the name of a model."""
+    """A gateway may take a URL as the name of a model."""
     with inference() as span:
         span.model("https://gateway/v1?api_key=sk-abcdefghijklmnopqrstuvwxyz0123456789")
     (found,) = captured.spans
@@ -272,7 +272,7 @@ def test_a_model_among_the_arguments(captured: Captured) -> None:
 
 
 class Array:
-    """An array as numpy has them."""
+    """Looks like a numpy array."""
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
@@ -465,7 +465,7 @@ def test_no_content_unless_asked_for(captured: Captured) -> None:
     ],
 )
 def test_messages(given: Any, expected: Any) -> None:
-    assert read(given, "user") == expected
+    assert read_messages(given, "user") == expected
 
 
 # --- misuse --------------------------------------------------------------------------------------------------------
@@ -487,7 +487,7 @@ def test_messages(given: Any, expected: Any) -> None:
         (lambda: tool("t").messages(input="q"), "is for Inference or AgentInvocation or Workflow"),
     ],
 )
-def test_misuse_is_told_at_the_call(tell: Any, message: str) -> None:
+def test_misuse_raises_at_the_call(tell: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         tell()
 

@@ -1,4 +1,4 @@
-"""A model call made by hand is charged like any other."""
+"""Tests that a manually recorded model call is charged like any other."""
 
 from decimal import Decimal
 from typing import Any
@@ -50,7 +50,7 @@ def spent(captured: Captured) -> list[tuple[float, Any]]:
     return [(point.value, point.attributes.get("app.tenant_id")) for point in points]
 
 
-def test_credentials_in_what_is_told_are_removed(captured: Captured) -> None:
+def test_credentials_are_removed(captured: Captured) -> None:
     canaries = Canaries()
     with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
         record_usage(
@@ -104,7 +104,7 @@ def test_a_scope_in_a_tool_counts_more_than_what_the_tool_has(captured: Captured
     assert spent(captured) == [(0.0004, "globex")]
 
 
-def test_a_second_call_on_the_same_span_gets_one_of_its_own(captured: Captured) -> None:
+def test_a_second_call_on_the_same_span_gets_its_own_span(captured: Captured) -> None:
     with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
         record_usage(**USED)
         record_usage(**USED)
@@ -130,7 +130,7 @@ def test_in_a_tool_it_is_a_span_below_and_counts_for_all_above(captured: Capture
     )
 
 
-def test_in_the_body_of_a_model_that_reports_nothing_it_completes_the_models_span(captured: Captured) -> None:
+def test_it_completes_the_span_of_a_model_that_reports_nothing(captured: Captured) -> None:
     class Silent(ScriptedModel):
         def _generate(self, *args: Any, **kwargs: Any) -> Any:
             record_usage(**USED)
@@ -154,7 +154,7 @@ def test_in_the_body_of_a_model_that_reports_nothing_it_completes_the_models_spa
     assert used == [100, 100]
 
 
-def test_outside_of_any_span_it_is_a_trace_of_its_own(captured: Captured) -> None:
+def test_outside_any_span_it_starts_a_trace(captured: Captured) -> None:
     record_usage(**USED, cost_usd="0.01")
     assert captured.tree() == "chat scripted-1"
     assert (captured.spans[0].attributes or {})["gen_ai.usage.cost_usd"] == 0.01
@@ -176,9 +176,7 @@ def test_the_providers_own_report_will_do(captured: Captured) -> None:
     ],
 )
 @pytest.mark.parametrize("where", ["on a span", "nowhere", "in a model"])
-def test_counts_that_make_no_sense_are_told_and_not_priced(
-    where: str, counts: Any, captured: Captured
-) -> None:
+def test_impossible_counts_are_recorded_and_not_priced(where: str, counts: Any, captured: Captured) -> None:
     before = faults.count
     if where == "on a span":
         with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
@@ -195,7 +193,7 @@ def test_counts_that_make_no_sense_are_told_and_not_priced(
     assert faults.count == before
 
 
-def test_counts_that_do_not_fit_together_are_told_and_not_priced(captured: Captured) -> None:
+def test_contradictory_counts_are_recorded_and_not_priced(captured: Captured) -> None:
     with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
         record_usage(model="scripted-1", input_tokens=5, cache_read_input_tokens=50, output_tokens=3)
     found = captured.spans[0].attributes or {}

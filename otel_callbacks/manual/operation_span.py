@@ -1,4 +1,4 @@
-"""An operation by hand: where it starts and ends, and what is learnt about it in between."""
+"""Manual operations: each starts a run, takes details from the application, and ends the run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -7,7 +7,7 @@ from typing import Any, Self
 from opentelemetry import context as context_api
 
 from otel_callbacks.manual import messages, results
-from otel_callbacks.manual.recorder import current_recorder
+from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -26,11 +26,11 @@ from otel_callbacks.runs.current_span import Run, enclosing_run, suppressed
 from otel_callbacks.runtime.faults import guarded
 
 
-def passed_over(kind: type[Operation]) -> bool:
-    """Whether an operation of this kind is not recorded here, told before anything is made of it.
+def is_skipped(kind: type[Operation]) -> bool:
+    """Tells whether an operation of this kind is not recorded here. Called before any other work is done for it.
 
-    So it is where tracing is suppressed; and below a dropped span, unless what happens there is counted. A step counts
-    for nothing but its span.
+    That is the case where tracing is suppressed, and below a dropped span unless totals are counted there. A step has
+    nothing to count.
     """
     context = context_api.get_current()
     if suppressed(context):
@@ -49,9 +49,9 @@ def _recorder(around: Run | None) -> Recorder:
 class OperationSpan:
     """An operation that lasts as long as the `with` block (or `async with`) it is used in.
 
-    What the methods are told goes on the span when the block ends. Without a span, because tracing is suppressed
-    for one, they do nothing. An inference whose budget is spent raises `BudgetExceeded` instead of beginning, if the
-    handler enforces budgets.
+    The methods add details, which go on the span when the block ends. They do nothing if there is no span, for example
+    where tracing is suppressed. If the handler enforces budgets, an inference whose budget is spent raises
+    `BudgetExceeded` instead of starting.
     """
 
     def __init__(self, kind: type[Operation], fields: Mapping[str, Any]) -> None:
@@ -61,9 +61,9 @@ class OperationSpan:
 
     def __enter__(self) -> Self:
         if self._run is not None:
-            raise RuntimeError("this operation is going on already; make a new one for every `with`")
-        if not passed_over(self._kind):
-            self._begin()
+            raise RuntimeError("this operation has already started; make a new one for every `with`")
+        if not is_skipped(self._kind):
+            self._start()
         return self
 
     def __exit__(
@@ -80,35 +80,35 @@ class OperationSpan:
     ) -> None:
         self.__exit__(kind, error, stack)
 
-    # --- what is learnt on the way -----------------------------------------------------------------------------
+    # --- details added in between --------------------------------------------------------------------------------
 
     def documents(self, found: Sequence[Any]) -> None:
-        """What a retrieval found, or a reranker kept: the best first.
+        """Sets the documents that a retrieval found or a reranker kept, the best first.
 
         Args:
-            found: texts, mappings, pairs of one of these and its score, or the objects of LangChain, LlamaIndex or
-                a vector store. Id, score, text and metadata are read where they are; a score is never made up.
+            found: texts, mappings, (document, score) pairs, or objects of LangChain, LlamaIndex or a vector store. Id,
+                score, text and metadata are read from them; a missing score stays missing.
 
         Raises:
-            TypeError: it is no sequence, or the operation is neither a retrieval nor a rerank.
+            TypeError: `found` is not a sequence, or the operation is neither a retrieval nor a rerank.
         """
         self._only("documents", Retrieval, Rerank)
-        self._put("documents", results.documents, results.sequence("documents", found))
+        self._put("documents", results.read_documents, results.check_sequence("documents", found))
 
     def candidates(self, given: Sequence[Any]) -> None:
-        """What a reranker was given, as in `documents`.
+        """Sets the documents that a reranker was given, in the forms that `documents` takes.
 
         Raises:
-            TypeError: it is no sequence, or the operation is no rerank.
+            TypeError: `given` is not a sequence, or the operation is not a rerank.
         """
         self._only("candidates", Rerank)
-        self._put("candidates", results.documents, results.sequence("candidates", given))
+        self._put("candidates", results.read_documents, results.check_sequence("candidates", given))
 
     def model(self, name: str) -> None:
-        """The model that is called, where it was not known at the start.
+        """Sets the name of the model, if it was not known at the start.
 
         Raises:
-            TypeError: it is no string, or the operation calls no model.
+            TypeError: `name` is not a string, or the operation does not call a model.
         """
         self._only("model", Inference, Embedding, Rerank)
         if not isinstance(name, str):
@@ -116,17 +116,17 @@ class OperationSpan:
         self._rename(name)
 
     def usage(self, reported: Any = None, /, **counts: int) -> None:
-        """The tokens of a model call, as its provider counts them.
+        """Sets the tokens of a model call, as its provider counts them.
 
         Args:
-            reported: the provider's usage report, or its whole response, which also tells the model that answered,
-                its id and why it stopped.
-            counts: `input_tokens` (the cached ones included), `output_tokens` (the reasoning included),
+            reported: the provider's usage report, or its whole response. A response also has the model that answered,
+                the response id and the finish reason.
+            counts: `input_tokens` (cached ones included), `output_tokens` (reasoning included),
                 `cache_read_input_tokens`, `cache_write_input_tokens`, `reasoning_output_tokens`,
                 `audio_input_tokens`, `audio_output_tokens`.
 
         Raises:
-            TypeError: a count has another name or is no integer, the report is a plain text or number, or the
+            TypeError: a count has an unknown name or is not an integer, `reported` is a string or number, or the
                 operation is neither an inference nor an embedding.
         """
         self._only("usage", Inference, Embedding)
@@ -140,42 +140,42 @@ class OperationSpan:
         self._count(reported, counts)
 
     def messages(self, *, input: Any = None, output: Any = None) -> None:
-        """What was asked and answered, recorded if the content policy says so.
+        """Sets the messages that went in and came out; recorded only if the content policy allows it.
 
         Args:
-            input: a text, or messages: the providers' dictionaries or the frameworks' objects.
-            output: as `input`.
+            input: a text, or messages as the providers' dictionaries or the frameworks' objects.
+            output: the same.
 
         Raises:
-            TypeError: the operation is no inference, agent or workflow.
+            TypeError: the operation is not an inference, agent or workflow.
         """
         self._only("messages", Inference, AgentInvocation, Workflow)
         if self._wants_messages():
             if input is not None:
-                self._put("input_messages", messages.asked, input)
+                self._put("input_messages", messages.input_messages, input)
             if output is not None:
-                self._put("output_messages", lambda given: messages.answered(given, None), output)
+                self._put("output_messages", lambda value: messages.output_messages(value, None), output)
 
     @guarded
     def result(self, value: Any) -> None:
-        """The result, of which is recorded what it tells by itself, as of one that a decorated function returns.
+        """Sets the result, which is read like the result of a decorated function.
 
-        That is a list of documents for a retrieval or rerank, vectors for an embedding (only their number and
-        length), a provider's response for an inference, the size of what a tool returned; and, if the content
-        policy says so, the text.
+        A retrieval or rerank takes a list of documents, an embedding takes vectors (their number and length are
+        recorded), an inference takes a provider's response, and a tool anything (its size is recorded). Text is
+        recorded only if the content policy allows it.
         """
         operation = self._operation()
-        counts = isinstance(operation, Inference | Embedding)  # its tokens do, whether there is a span or not
-        if operation is not None and (counts or self._is_told_of()):
-            results.result(operation, value, with_content=self._wants_messages())
+        counts = isinstance(operation, Inference | Embedding)  # its tokens are counted even without a span
+        if operation is not None and (counts or self._is_recorded()):
+            results.read_result(operation, value, with_content=self._wants_messages())
 
-    # --- beginning and end -------------------------------------------------------------------------------------
+    # --- start and end -------------------------------------------------------------------------------------------
 
     @guarded
-    def _begin(self) -> None:
+    def _start(self) -> None:
         around = enclosing_run(context_api.get_current())
         recorder = _recorder(around)
-        operation = self._kind(**self._given())
+        operation = self._kind(**self._start_fields())
         inherit(operation, around)
         run = recorder.start(object(), operation, around)
         if isinstance(operation, Inference):
@@ -183,8 +183,8 @@ class OperationSpan:
             recorder.prompt_of(run)
         self._run = run
 
-    def _given(self) -> Mapping[str, Any]:
-        """The fields of the operation that are known when it starts."""
+    def _start_fields(self) -> Mapping[str, Any]:
+        """Returns the fields of the operation that are known at the start."""
         return self._fields
 
     @guarded
@@ -197,32 +197,32 @@ class OperationSpan:
         else:
             run.recorder.fail(run, error)
 
-    @guarded  # what is told of prompts must not cost a call its span
+    @guarded  # an unreadable prompt must not cost the call its span
     def _read_prompt(self, run: Run) -> None:
         if run.prompt is not None and isinstance(run.operation, Inference):
             read_messages(run.prompt, run.operation.input_messages, run.operation.output_messages)
 
     def _wants_messages(self) -> bool:
-        """Whether content is recorded, or looked at to tell what reached the prompt."""
+        """Tells whether messages are needed: to record content, or to find documents in the prompt."""
         run = self._run
         return run is not None and (run.recorder.wants_content(run) or run.prompt is not None)
 
     def _operation(self) -> Operation | None:
-        """The operation, while it goes on."""
+        """Returns the operation while its run is open."""
         return self._run.operation if self._run is not None and self._run.open else None
 
-    def _is_told_of(self) -> bool:
-        """Whether anybody is told what comes out of it: a span, its own or one above."""
+    def _is_recorded(self) -> bool:
+        """Tells whether a span records the result: its own or one above."""
         return self._run is not None and self._run.open and self._run.is_told_of()
 
     def _only(self, method: str, *kinds: type[Operation]) -> None:
         if not issubclass(self._kind, kinds):
-            those = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"{method}() is for {those}, not for {self._kind.__name__}")
+            allowed = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{method}() is for {allowed}, not for {self._kind.__name__}")
 
     @guarded
     def _put(self, field: str, read: Callable[[Any], Any], value: Any) -> None:
-        if self._is_told_of():
+        if self._is_recorded():
             setattr(self._operation(), field, read(value))
 
     @guarded
@@ -238,6 +238,6 @@ class OperationSpan:
             return
         if reported is not None:
             self.result(reported)
-            operation.usage = results.usage(reported, operation.usage)
+            operation.usage = results.read_usage(reported, operation.usage)
         if counts:
-            operation.usage = results.merge(operation.usage, counts)
+            operation.usage = results.merge_usage(operation.usage, counts)

@@ -1,4 +1,4 @@
-"""The recorder that operations by hand go to."""
+"""Finds the recorder for manual operations."""
 
 import functools
 
@@ -11,17 +11,17 @@ from otel_callbacks.runs.current_span import enclosing_run
 
 
 def current_recorder() -> Recorder:
-    """Who records here: the recorder of the innermost run, else the process-wide one.
+    """Returns the recorder of the innermost open run, else the process-wide one of `instrument()`.
 
-    That is the one in charge; without any, one with the global providers and the environment's settings.
+    Without either it is a default recorder, with OpenTelemetry's global providers and the environment's settings.
     """
     run = enclosing_run(context_api.get_current())
     if run is not None:
         around: Recorder = run.recorder
         return around
-    return recorder_in_charge() or _default()
+    return recorder_in_charge() or _default_recorder()
 
 
 @functools.cache
-def _default() -> Recorder:
+def _default_recorder() -> Recorder:
     return recorder()

@@ -1,7 +1,6 @@
-"""Functions made into operations: plain and asynchronous ones, generators of both kinds, methods.
+"""Wraps functions so that every call is an operation: plain and asynchronous functions, generators and methods.
 
-What is returned is of the same kind as the function, so that whoever asks (a web framework, a test runner) finds
-it unchanged.
+The wrapper is of the same kind as the function, because web frameworks and test runners inspect it.
 """
 
 import functools
@@ -15,8 +14,8 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from otel_callbacks.manual import results
-from otel_callbacks.manual.parameters import Parameters
-from otel_callbacks.manual.span import OperationSpan, passed_over
+from otel_callbacks.manual.function_arguments import FunctionArguments
+from otel_callbacks.manual.operation_span import OperationSpan, is_skipped
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -31,39 +30,45 @@ from otel_callbacks.operations import (
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime.faults import guarded
 
-_Told = Callable[..., dict[str, Any] | None]
-"""What the arguments tell: the fields that hold `content`, or the others."""
+_ReadArguments = Callable[..., dict[str, Any] | None]
+"""Returns the fields in the arguments: those with content if called with `content=True`, else the others."""
 
 _NAMED_BY_FUNCTION = (Workflow, Step, AgentInvocation, ToolExecution)
 
 
-class Call(OperationSpan):
-    """The operation of one call of a function; whoever begins it has asked whether it is passed over."""
+class FunctionCall(OperationSpan):
+    """The operation of one call of a function. Check `is_skipped` before starting it."""
 
-    def __init__(self, kind: type[Operation], fields: Mapping[str, Any], told: _Told) -> None:
+    def __init__(
+        self, kind: type[Operation], fields: Mapping[str, Any], read_arguments: _ReadArguments
+    ) -> None:
         super().__init__(kind, fields)
-        self._told: _Told | None = told
-        self._kept: list[Any] = []
+        self._read_arguments: _ReadArguments | None = read_arguments
+        self._yielded: list[Any] = []
 
     def __enter__(self) -> Self:
-        self._begin()
+        self._start()
         return self
 
-    def _given(self) -> Mapping[str, Any]:
-        assert self._told is not None
-        return {**(self._told(content=False) or {}), **self._fields}
+    def _start_fields(self) -> Mapping[str, Any]:
+        assert self._read_arguments is not None
+        return {**(self._read_arguments(content=False) or {}), **self._fields}
 
-    def _begin(self) -> None:
-        super()._begin()
-        if self._wants_messages() and self._told is not None and (operation := self._operation()) is not None:
-            for field, value in (self._told(content=True) or {}).items():
+    def _start(self) -> None:
+        super()._start()
+        if (
+            self._wants_messages()
+            and self._read_arguments is not None
+            and (operation := self._operation()) is not None
+        ):
+            for field, value in (self._read_arguments(content=True) or {}).items():
                 if field not in self._fields:
                     setattr(operation, field, value)
-        self._told = None  # the arguments are not held while a generator waits to be read
+        self._read_arguments = None  # a waiting generator must not hold the arguments
 
     @guarded
     def yielded(self, item: Any) -> None:
-        """Notes what a generator yields: as a chunk of an answer, and for its result."""
+        """Adds an item that a generator yields: as a chunk of an answer, and to the result."""
         operation = self._operation()
         if operation is None or isinstance(operation, Embedding):
             return
@@ -71,44 +76,44 @@ class Call(OperationSpan):
         recorder: Recorder = self._run.recorder
         if isinstance(operation, Inference):
             recorder.chunk(self._run)
-            results.response(operation, item, with_content=False)
-            item = results.piece(item)
-        listed = isinstance(operation, Retrieval | Rerank | ToolExecution) and self._is_told_of()
-        if listed or self._wants_messages():
-            self._kept.append(item)
+            results.read_response(operation, item, with_content=False)
+            item = results.chunk_text(item)
+        needed = isinstance(operation, Retrieval | Rerank | ToolExecution) and self._is_recorded()
+        if needed or self._wants_messages():
+            self._yielded.append(item)
 
     @property
-    def traced(self) -> bool:
-        """Whether there is a span, which has not ended."""
+    def is_open(self) -> bool:
+        """Tells whether the run has started and not ended."""
         return self._run is not None
 
     def _end(self, error: BaseException | None) -> None:
-        if self._kept:
-            kept, self._kept = self._kept, []
+        if self._yielded:
+            items, self._yielded = self._yielded, []
             listed = issubclass(self._kind, Retrieval | Rerank) or not all(
-                isinstance(each, str) for each in kept
+                isinstance(each, str) for each in items
             )
-            self.result(kept if listed else "".join(kept))
+            self.result(items if listed else "".join(items))
         super()._end(error)
 
 
-class _Body:
-    """Where the body of a generator runs, piece by piece: in the context that its last piece left.
+class _GeneratorBody:
+    """Runs the body of a generator, one step at a time, in the context that the previous step left.
 
-    So the operation is current in the body and only there, whoever asks for the next item, and wherever.
+    So the operation is current inside the body and nowhere else, whoever requests the next item.
     """
 
-    def __init__(self, call: Call, *, is_passed_over: bool = False) -> None:
+    def __init__(self, call: FunctionCall, *, skipped: bool = False) -> None:
         self.closing = False
         self._call = call
-        self._begun = is_passed_over
+        self._started = skipped
         self._inside: Context | None = None
         self._outside = Context()
 
     def __enter__(self) -> None:
         self._outside = context_api.get_current()
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             self._call.__enter__()
         elif self._inside is not None:
             context_api.attach(self._inside)
@@ -116,7 +121,7 @@ class _Body:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
-        if not self._call.traced:
+        if not self._call.is_open:
             return
         if isinstance(error, StopIteration | StopAsyncIteration):
             error = GeneratorExit() if self.closing else None
@@ -128,40 +133,40 @@ class _Body:
 
 
 @dataclass(frozen=True, slots=True)
-class _Calls:
-    """What the calls of a function have in common."""
+class _DecoratedFunction:
+    """What all calls of a decorated function share."""
 
     kind: type[Operation]
     fields: Mapping[str, Any]
-    parameters: Parameters
+    arguments: FunctionArguments
 
-    def one(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
-        """The operation of a call with these arguments."""
-        return Call(self.kind, self.fields, functools.partial(self.parameters.read, args, kwargs))
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FunctionCall:
+        """Returns the operation of a call with these arguments."""
+        return FunctionCall(self.kind, self.fields, functools.partial(self.arguments.read, args, kwargs))
 
 
 def decorate(function: Any, kind: type[Operation], fields: Mapping[str, Any]) -> Any:
-    """Makes every call of a function an operation; of one that yields, from the first item to the last.
+    """Returns the function with every call recorded as an operation; a generator's lasts from first to last item.
 
     Raises:
-        TypeError: it is no function, method, class method or static method.
+        TypeError: `function` is not a function, method, class method or static method.
     """
     if isinstance(function, classmethod | staticmethod):
         return type(function)(decorate(function.__func__, kind, fields))
     if isinstance(function, type) or not callable(function):
-        raise TypeError(f"only a function or method can be made an operation, not {function!r:.100}")
+        raise TypeError(f"only a function or method can be decorated, not {function!r:.100}")
     if issubclass(kind, _NAMED_BY_FUNCTION) and fields.get("name") is None:
         fields = {**fields, "name": getattr(function, "__name__", None)}
-    wrap = next(wrap for is_this, wrap in _WRAPPERS if is_this(function))
-    return wrap(function, _Calls(kind, fields, Parameters(function, kind)))
+    wrap = next(wrap for matches, wrap in _WRAPPERS if matches(function))
+    return wrap(function, _DecoratedFunction(kind, fields, FunctionArguments(function, kind)))
 
 
-def _plain(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any]:
+def _wrap_function(function: Callable[..., Any], decorated: _DecoratedFunction) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if passed_over(calls.kind):
+        if is_skipped(decorated.kind):
             return function(*args, **kwargs)
-        with calls.one(args, kwargs) as call:
+        with decorated.call(args, kwargs) as call:
             result = function(*args, **kwargs)
             call.result(result)
             return result
@@ -169,12 +174,12 @@ def _plain(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any]:
     return wrapper
 
 
-def _asynchronous(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any]:
+def _wrap_coroutine(function: Callable[..., Any], decorated: _DecoratedFunction) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if passed_over(calls.kind):
+        if is_skipped(decorated.kind):
             return await function(*args, **kwargs)
-        with calls.one(args, kwargs) as call:
+        with decorated.call(args, kwargs) as call:
             result = await function(*args, **kwargs)
             call.result(result)
             return result
@@ -182,14 +187,14 @@ def _asynchronous(function: Callable[..., Any], calls: _Calls) -> Callable[..., 
     return wrapper
 
 
-def _generator(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any]:
+def _wrap_generator(function: Callable[..., Any], decorated: _DecoratedFunction) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         source = function(*args, **kwargs)
-        if passed_over(calls.kind):
+        if is_skipped(decorated.kind):
             return (yield from source)
-        call = calls.one(args, kwargs)
-        body = _Body(call)
+        call = decorated.call(args, kwargs)
+        body = _GeneratorBody(call)
         resume, value = source.send, None
         while True:
             try:
@@ -198,24 +203,26 @@ def _generator(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any
             except StopIteration as stop:
                 return stop.value
             finally:
-                value = None  # an error that was thrown in must not hold the frame that its traceback holds
+                value = (
+                    None  # a thrown error holds this frame by its traceback, which must not hold the error
+                )
             call.yielded(item)
             try:
                 value = yield item
                 resume = source.send
-            except BaseException as thrown:  # by the consumer, for the generator to handle
+            except BaseException as thrown:  # the consumer threw it in; the generator handles it
                 body.closing = isinstance(thrown, GeneratorExit)
                 resume, value = source.throw, thrown
 
     return wrapper
 
 
-def _asynchronous_generator(function: Callable[..., Any], calls: _Calls) -> Callable[..., Any]:
+def _wrap_async_generator(function: Callable[..., Any], decorated: _DecoratedFunction) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         source = function(*args, **kwargs)
-        call = calls.one(args, kwargs)
-        body = _Body(call, is_passed_over=passed_over(calls.kind))
+        call = decorated.call(args, kwargs)
+        body = _GeneratorBody(call, skipped=is_skipped(decorated.kind))
         resume, value = source.asend, None
         while True:
             try:
@@ -229,7 +236,7 @@ def _asynchronous_generator(function: Callable[..., Any], calls: _Calls) -> Call
             try:
                 value = yield item
                 resume = source.asend
-            except BaseException as thrown:  # by the consumer, for the generator to handle
+            except BaseException as thrown:  # the consumer threw it in; the generator handles it
                 body.closing = isinstance(thrown, GeneratorExit)
                 resume, value = source.athrow, thrown
 
@@ -237,8 +244,8 @@ def _asynchronous_generator(function: Callable[..., Any], calls: _Calls) -> Call
 
 
 _WRAPPERS: Sequence[tuple[Callable[[Any], bool], Callable[..., Any]]] = (
-    (inspect.isasyncgenfunction, _asynchronous_generator),
-    (inspect.iscoroutinefunction, _asynchronous),
-    (inspect.isgeneratorfunction, _generator),
-    (callable, _plain),
+    (inspect.isasyncgenfunction, _wrap_async_generator),
+    (inspect.iscoroutinefunction, _wrap_coroutine),
+    (inspect.isgeneratorfunction, _wrap_generator),
+    (callable, _wrap_function),
 )

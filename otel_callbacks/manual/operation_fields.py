@@ -1,0 +1,83 @@
+"""Checks the keyword arguments of manual operations and converts them to the fields of the operation."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from otel_callbacks.manual import messages, results
+from otel_callbacks.operations import Operation, providers
+
+_SCALARS = {str, int, float, bool}
+
+
+class _AllowedValues(NamedTuple):
+    """The values that a field may have: these types, and only these choices if there are any."""
+
+    types: tuple[type, ...]
+    choices: tuple[Any, ...]
+
+
+def _allowed_values(hint: Any) -> _AllowedValues:
+    options = {*get_args(hint)} if get_origin(hint) in (Union, types.UnionType) else {hint}
+    choices = tuple(
+        choice for option in options if get_origin(option) is Literal for choice in get_args(option)
+    )
+    plain = {option for option in options if get_origin(option) is not Literal} - {types.NoneType}
+    if not plain <= _SCALARS:
+        return _AllowedValues((object,), ())
+    wider = {int} if float in plain else set()
+    return _AllowedValues(
+        (types.NoneType, *sorted(plain | wider, key=str), *{type(choice) for choice in choices}), choices
+    )
+
+
+def _fields(kind: type[Operation]) -> dict[str, _AllowedValues]:
+    hints = get_type_hints(kind)
+    return {each.name: _allowed_values(hints[each.name]) for each in dataclasses.fields(kind)}
+
+
+_FIELDS = {kind: _fields(kind) for kind in Operation.__subclasses__()}
+
+
+def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of an operation, checked and converted.
+
+    Args:
+        word: the name of the decorator, such as "retrieval", for error messages.
+        kind: the type of the operation.
+        fields: the keyword arguments of the caller.
+
+    Raises:
+        TypeError: an argument is unknown or has the wrong type.
+        ValueError: an argument has an unknown value.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in fields.items():
+        allowed = _FIELDS[kind].get(name)
+        if allowed is None:
+            raise TypeError(f"{word}() has no argument {name!r}; it takes {', '.join(sorted(_FIELDS[kind]))}")
+        if not isinstance(value, allowed.types):
+            expected = " or ".join(each.__name__ for each in allowed.types[1:])
+            raise TypeError(f"{word}({name}={value!r:.100}) must be {expected}, not {type(value).__name__}")
+        if allowed.choices and value not in (None, *allowed.choices):
+            known = ", ".join(map(repr, allowed.choices))
+            raise ValueError(f"{word}({name}={value!r:.100}) is not known; use one of {known}")
+        checked[name] = _converted(name, value)
+    return checked
+
+
+def _converted(name: str, value: Any) -> Any:
+    """Returns a field's value in the form that the operation needs: typed documents, messages and usage."""
+    match name:
+        case "documents" | "candidates" if value is not None:
+            return results.read_documents(results.check_sequence(name, value))
+        case "input_messages":
+            return messages.input_messages(value)
+        case "output_messages":
+            return messages.output_messages(value, None)
+        case "usage":
+            return results.read_usage(value)
+        case "provider":
+            return providers.provider_name(value)
+    return value
