@@ -1,8 +1,8 @@
-"""The same work gives the same telemetry, whichever framework does it, or none.
+"""Tests that the same work gives the same telemetry in LangChain, LangGraph, LlamaIndex and manual code.
 
 Each scenario is run by both frameworks with the same scripted model, at `detail="operations"`: the steps between the
-operations are the frameworks' own and differ. Retrieval and answer are also done by a graph and by hand. What else
-may differ is listed in `ALLOWED`.
+operations are the frameworks' own and differ. Retrieval and answer also run as a graph and as manual operations.
+`ALLOWED_ATTRIBUTES`, `MEASURED` and `PARTIAL` list what else may differ.
 """
 
 import asyncio
@@ -48,12 +48,12 @@ Job = Callable[[Callable[[], None]], Awaitable[Any]]
 ALLOWED_ATTRIBUTES = {
     "gen_ai.request.temperature",  # LlamaIndex's models always have these two, LangChain's only when set
     "gen_ai.request.max_tokens",
-    "server.address",  # the scripted model passes for OpenAI's in LlamaIndex, where the package tells, only
+    "server.address",  # only in LlamaIndex does the scripted model's package look like OpenAI's
     "server.port",
     "otel_callbacks.tool.result_size",  # the frameworks word a tool's failure differently
     "gen_ai.tool.description",  # LlamaIndex puts the signature before it
 }
-"""Attributes whose presence or value is the framework's choice."""
+"""Attributes whose presence or value depends on the framework."""
 
 MEASURED = {
     "gen_ai.response.time_to_first_chunk",
@@ -65,14 +65,14 @@ MEASURED = {
 """Attributes whose value is a time or depends on a framework's wording: only their presence is compared."""
 
 PARTIAL = {"abandoned"}
-"""Scenarios in which the frameworks' fakes had told different things by then: no attributes but the outcome."""
+"""Scenarios that stop while the two fakes have reported different things: only the outcome is compared."""
 
 
 FOUND = (("d1", "one", 0.75), ("d2", "two", 0.5))
-"""What every retriever finds: id, text, score."""
+"""The documents that every retriever finds: id, text, score."""
 
 ORIGIN: dict[str, Any] = {"source": "https://user:secret@example.com/a.pdf?secret", "page_label": "iv"}
-"""Where the documents come from."""
+"""The metadata of every document."""
 
 
 def look_up(word: str) -> str:
@@ -87,7 +87,7 @@ def broken(word: str) -> str:
 
 @dataclass
 class LangChain:
-    """The scenarios as LangChain does them."""
+    """Runs the scenarios in LangChain."""
 
     question: ClassVar[Any] = "q"
     handler: OTelCallbackHandler
@@ -182,7 +182,7 @@ class LangChain:
 
 
 class LangGraph(LangChain):
-    """Retrieval and answer as a graph of LangGraph does them."""
+    """Runs retrieval and answer as a LangGraph graph."""
 
     question: ClassVar[Any] = {"question": "q"}
 
@@ -224,7 +224,7 @@ class FixedRetriever(BaseRetriever):
 
 @dataclass
 class LlamaIndex:
-    """The scenarios as LlamaIndex does them."""
+    """Runs the scenarios in LlamaIndex."""
 
     handler: OTelCallbackHandler
 
@@ -302,7 +302,7 @@ class LlamaIndex:
 
 @dataclass
 class ByHand:
-    """Retrieval and answer without a framework."""
+    """Runs retrieval and answer without a framework."""
 
     handler: OTelCallbackHandler
 
@@ -344,7 +344,7 @@ class ByHand:
             self.generate(self.search(body), body, fails=True)
 
     async def pipeline(self, body: Callable[[], None]) -> Any:
-        """The whole of it by decorators: embed, search, rerank, generate."""
+        """Runs the whole pipeline with decorators: embed, search, rerank, generate."""
 
         @embedding("embed-1", provider="openai")
         def embed(text: str) -> list[float]:
@@ -372,7 +372,7 @@ class ByHand:
 
 FRAMEWORKS = (LangChain, LlamaIndex)
 SHAPES = (LangChain, LangGraph, LlamaIndex, ByHand)
-"""Who does retrieval and answer."""
+"""All ways to run retrieval and answer."""
 
 SCENARIOS: dict[str, type[BaseException] | None] = {
     "chat": None,
@@ -392,12 +392,12 @@ SCENARIOS: dict[str, type[BaseException] | None] = {
 
 
 def shapes(scenario: str) -> Sequence[Any]:
-    """Who does a scenario."""
+    """Returns the ways to run a scenario."""
     return SHAPES if scenario.startswith("rag") else FRAMEWORKS
 
 
 async def run(framework: Any, scenario: str, captured: Captured) -> None:
-    """Runs a scenario, whose bodies open a span of the user's."""
+    """Runs a scenario with bodies that open a user span."""
     tracer = captured.tracer_provider.get_tracer("application")
 
     def body() -> None:
@@ -417,7 +417,7 @@ async def run(framework: Any, scenario: str, captured: Captured) -> None:
 
 
 def spans(captured: Captured, partial: bool, without: Collection[str] = ()) -> list[Any]:
-    """The spans by what must be equal: path, kind, status, attributes, events."""
+    """Returns the parts of the spans that must be equal: path, kind, status, attributes, events."""
     names = {span.context.span_id: span for span in captured.spans}
 
     def path(span: Any) -> str:
@@ -443,12 +443,12 @@ def attributes(given: Any) -> dict[str, Any]:
 
 
 def metrics(captured: Captured) -> dict[str, Any]:
-    """Of each metric the points by their attributes: counts of histograms, values of sums."""
+    """Returns the points of each metric by their attributes: counts of histograms, values of sums."""
     return {
         name: {
             tuple(attributes(point.attributes).items()): amount(name, point)
             for point in points
-            # LangChain's scripted model is not told of the tools
+            # LangChain's scripted model does not get the tool definitions
             if point.attributes.get("otel_callbacks.tool.part") != "definition"
         }
         for name, points in captured.metrics().items()
@@ -458,7 +458,7 @@ def metrics(captured: Captured) -> dict[str, Any]:
 
 def amount(name: str, point: Any) -> Any:
     if name == "gen_ai.client.inference.time_per_output_chunk":
-        return "any"  # LlamaIndex hands on a last chunk that holds nothing but the usage
+        return "any"  # LlamaIndex passes on a last chunk with only the usage
     if name == "otel_callbacks.tool.attributed_tokens":
         return "any"  # the frameworks describe and call tools in different words
     return point.count if hasattr(point, "count") else point.value
@@ -488,7 +488,7 @@ async def test_the_whole_pipeline_by_hand_is_that_of_llama_index() -> None:
             seen.append((spans(captured, partial=False, without=("user's span",)), metrics(captured)))
     for described in (attributes for found, _ in seen for _, _, _, attributes, _ in found):
         described.pop("rag.prompt_documents", None)
-        if "rag.documents" in described:  # LlamaIndex's index makes up ids, and its texts are others
+        if "rag.documents" in described:  # LlamaIndex's index makes up ids, and its texts differ
             documents = json.loads(described["rag.documents"])
             described["rag.documents"] = [each | {"id": "any", "size": "any"} for each in documents]
     assert seen[0] == seen[1]
