@@ -103,8 +103,6 @@ def _document(found: NodeWithScore) -> Document:
 def _content(node: Any) -> str | None:
     try:
         content = node.get_content()
-    except (
-        Exception
-    ):  # the application's own kind of node may fail; a new kind of LlamaIndex's may have no text
+    except Exception:  # the application's own node may fail, a new kind of LlamaIndex's may have no text
         return None
     return str.__str__(content) if is_a(content, str) else None
