@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
 from otel_callbacks.options import recorder as recorder_of
-from otel_callbacks.recording import in_charge, metrics
+from otel_callbacks.recording import metrics, process_recorder
 
 _BLOCK = 100
 
@@ -54,8 +54,8 @@ class Bench:
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         tracer_provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0)))
         recorder = recorder_of(tracer_provider=tracer_provider, meter_provider=meter_provider)
-        in_charge.put_in_charge(self, lambda: recorder)
-        self.metrics = metrics.instruments(meter_provider)
+        process_recorder.set_process_recorder(self, lambda: recorder)
+        self.metrics = metrics.metrics_of(meter_provider)
         tracer = tracer_provider.get_tracer("application")
         self.functions: dict[str, Callable[[str], str]] = {"bare": bare, "span of the SDK": by_sdk(tracer)}
         kinds: tuple[Any, ...] = (retrieval, tool, workflow, step, agent, embedding, rerank, inference)

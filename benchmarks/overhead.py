@@ -33,7 +33,7 @@ from workloads import (
 )
 
 from otel_callbacks.handler import OTelCallbackHandler
-from otel_callbacks.recording.metrics import instruments
+from otel_callbacks.recording.metrics import metrics_of
 
 IsShown = Callable[[Any, bool], bool]
 
@@ -76,7 +76,7 @@ class Bench:
             BatchSpanProcessor(self.exporter, max_queue_size=131_072, max_export_batch_size=512)
         )
         meter_provider = MeterProvider(metric_readers=[InMemoryMetricReader()])
-        self.metrics = instruments(meter_provider)
+        self.metrics = metrics_of(meter_provider)
         self.handler = OTelCallbackHandler(
             tracer_provider=self.provider,
             meter_provider=meter_provider,

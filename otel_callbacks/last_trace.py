@@ -1,4 +1,4 @@
-"""What a handler, of whichever framework, can show of the calls that it has traced."""
+"""`handler.last_trace`, for the handlers of both frameworks."""
 
 from typing import TYPE_CHECKING
 
@@ -9,27 +9,27 @@ if TYPE_CHECKING:
 
 
 class HasLastTrace:
-    """A handler that gives its last trace back."""
+    """A handler that returns its last trace."""
 
     _recorder: Recorder
 
     @property
     def last_trace(self) -> "Trace":
-        """The trace of the outermost call that ended last, of those that this handler traced.
+        """The trace of the outermost call that this handler traced and that ended last.
 
-        It is looked for where `otel_callbacks.traces` looks: after `configure(local=True)` in memory.
+        It comes from `otel_callbacks.traces`, which keeps traces in memory after `configure(local=True)`.
 
         Raises:
-            LookupError: no call of this handler has ended yet, or its trace is not kept here.
+            LookupError: no call of this handler has ended yet, or its trace is not kept in this process.
         """
-        from otel_callbacks.explore.collection import traces  # whoever only traces does without it
+        from otel_callbacks.explore.collection import traces  # not needed only to trace
 
         trace_id = self._recorder.last_trace_id
         if trace_id is None:
-            raise LookupError("this handler has traced no call to its end yet")
+            raise LookupError("no call of this handler has ended yet")
         try:
             return traces.get(trace_id)
-        except LookupError:  # exported elsewhere, not yet written, or no longer among those that are kept
+        except LookupError:  # exported elsewhere, not written yet, or dropped for newer ones
             raise LookupError(
-                f"trace {trace_id} is not kept here; configure(local=True) keeps those of this process"
+                f"trace {trace_id} is not kept in this process; call configure(local=True) to keep traces"
             ) from None

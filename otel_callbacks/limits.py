@@ -5,29 +5,28 @@ attribute, a counter or a log line says so. The sections are the rooms. Only `ru
 one bound itself (`STACK_FRAMES` in `runtime/faults.py`).
 """
 
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
 
-_logger = logging.getLogger("otel_callbacks")
-_logged: set[str] = set()
+logger = logging.getLogger("otel_callbacks")
+
+
+@functools.cache
+def log_reached(bound: str, effect: str) -> None:
+    """Logs, once per process and bound, that a bound was reached and what that changes in the telemetry."""
+    logger.warning("otel-callbacks reached its bound of %s: %s. It is not logged again.", bound, effect)
 
 
 def first(values: Sequence[Any], most: int, what: str) -> Sequence[Any]:
-    """Returns the first `most` values. The first time that some are left out, the log says so.
+    """Returns the first `most` values of a list or tuple. The first time that some are left out, the log says so.
 
-    Args:
-        values: a list or tuple of any length.
-        most: one of the bounds below.
-        what: names the values in the log, such as "documents of a retrieval".
+    `most` is one of the bounds below; `what` names the values in the log, such as "documents of a retrieval".
     """
     if len(values) <= most:
         return values
-    if what not in _logged:
-        _logged.add(what)
-        _logger.warning(
-            "otel-callbacks reads the first %d %s and got %d. This is logged once.", most, what, len(values)
-        )
+    log_reached(what, f"only the first {most:,} are read")
     return values[:most]
 
 
@@ -60,6 +59,13 @@ CACHED_TEXTS = 1_024
 
 
 # runs: what is remembered of runs
+
+# The oldest hidden run below one span is forgotten, and its children attach higher up; keeps a long loop's memory flat.
+HIDDEN_RUNS = 1_000
+# `trace_id()` returns None for older calls; an id is kept in case feedback arrives after the call.
+ROOT_TRACE_IDS = 4_096
+# A conversation resumed later than that has no link to its interrupted root (logged once); many are never resumed.
+INTERRUPTED_CONVERSATIONS = 1_024
 
 
 # privacy: how much content is written and searched
@@ -123,8 +129,61 @@ DECIMAL_DIGITS = 120
 
 # rag: how much of documents and prompts is compared
 
+# Later documents of a trace are not searched for in prompts (logged once); each search takes time at every model call.
+TRACE_DOCUMENTS = 100
+TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their texts take
+# Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
+PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts, divided by the number of documents
+PROMPT_BYTES_COMPARED = 40_000  # word by word
+# Only the head and tail of an answer are searched for citations; references stand where the text is cited or listed.
+ANSWER_CHARACTERS_SEARCHED = 20_000
+# A document with a longer name or path can be cited by its number only; no file system has longer paths.
+DOCUMENT_NAME_CHARACTERS = 4_096
+# `rag.documents` lists no more; `rag.results_count` has the number of all. Keeps the attribute readable.
+RECORDED_DOCUMENTS = 100
+RECORDED_FIELD_CHARACTERS = 256  # an id, source, page or chunk is cut off there; more is text, not a name
+RECORDED_DOCUMENTS_CHARACTERS = (
+    24_000  # documents after that are listed without id and source; cleaning takes time
+)
+ADDRESS_CHARACTERS = 4_096  # a URL whose host ends later is left out: it may be all credentials
+# What a prompt's parts weigh is an estimate, and the attributes say so. These keep one estimate within 5 ms.
+PROMPT_PARTS = 2_000  # later parts of a prompt get no tokens
+NEW_PROMPT_PARTS = 400  # later ones are weighed at the agent's next model call
+PROMPT_VALUES_READ = 400  # values in new parts; later ones get a rough weight
+DEFINITION_VALUES_READ = 600  # values in tool definitions; later ones get a rough weight
+VALUE_ITEMS_READ = 200  # of one value; these stand for the others
+VALUE_DEPTH_READ = 12  # deeper values get no tokens
+TOOLS_WEIGHED = 200  # later tools of one model call get no tokens; providers accept 128
+MESSAGE_WEIGHTS = 4_096  # all weights of an agent are forgotten and estimated again, for its memory
+TOOL_DEFINITION_WEIGHTS = 1_000  # the same, for the process
+# Further tools of an agent are added up in one row, `__other__`; no agent chooses among so many.
+TOOL_ROWS = 256
+TOOL_ROWS_RECORDED = 10  # the span lists the most expensive tools, the others in the row `__other__`
+# An agent's results count as sent for the first time again (logged once); for its memory.
+TOOL_RESULTS = 10_000
+
 
 # recording: what a span and the metrics carry
+
+# The oldest open run ends with the outcome `unfinished` and is counted as swept: its end was most likely lost.
+OPEN_RUNS = 100_000
+# Later gaps between the chunks of one stream are not in the metric (logged once); a stream may never end.
+CHUNK_GAPS = 100_000
+# The oldest ended operations go into the metrics at once, not at the next collection; nobody may collect.
+OPERATIONS_WAITING = 4_096
+# Further values of a label become `__other__`; each value is a time series that costs money.
+LABEL_VALUES = 100
+# Further combinations of attributes are counted under `otel.metric.overflow`; the SDK's own limit per metric.
+METRIC_SERIES = 2_000
+# Further values of a span become `<not hashed>`; keeps hashing within 5 ms.
+HASHED_BYTES_PER_SPAN = 2_000_000
+HASHED_CHARACTERS = (
+    250_000  # the hash of a longer text is that of its beginning; the length of all is beside it
+)
+HASHED_JSON_CHARACTERS = 32_768  # the same, for values other than texts, which take longer to write as JSON
+HASHED_JSON_STEPS = 500  # the same, for values of many small items
+# With no cap on content, an attribute of more items is cut and named in `otel_callbacks.content.cut`.
+CONTENT_STEPS_UNCAPPED = 4_000
 
 
 # langchain, llama_index, manual: what handlers read and keep

@@ -1,4 +1,4 @@
-"""The arguments that every handler takes, checked when it is made."""
+"""The arguments that every handler takes, and the checks on them."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,23 +21,23 @@ class Options(TypedDict, total=False):
     """The arguments of a handler, all optional.
 
     Attributes:
-        tracer_provider: where spans go; by default the global provider, whenever it is set.
+        tracer_provider: where spans go; by default the global provider, even if it is set later.
         meter_provider: where metrics go; by default the global one.
         logger_provider: where events go; by default the global one.
         detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
             "standard" also graph nodes, named runnables, workflow steps, synthesis and node parsing; "everything"
-            also prompts, parsers, unnamed runnables and every other method that is reported. Totals do not change
-            with it.
-        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`; by default what
-            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says, else none.
-        prices: prices of your own: a `PriceBook`, a mapping of its form, or the path of a .toml or .json file. They
-            come before the list prices (the extra `cost`).
+            also prompts, parsers, unnamed runnables and every other method that the framework reports. Totals are the
+            same at every level.
+        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`. By default the
+            environment variable OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT decides; without it, none.
+        prices: your price book: a `PriceBook`, a mapping of the same form, or the path of a .toml or .json file. Its
+            prices come before those of the price list (the extra `cost`).
         attribution: labels for every call, such as {"feature": "search"}, or a function that returns them and is
-            asked at the root of every call; scopes and metadata override them.
-        baggage_keys: the entries of incoming baggage that are labels; by default none.
+            called at the root of every call. `with attribution(...)` and metadata override them.
+        baggage_keys: the entries of incoming baggage that become labels; by default none.
         budgets: who may spend what, see `Budget`.
-        metric_labels: the labels that the metrics of tokens and cost carry, by default ("tenant", "feature"); or a
-            mapping from each to how many values it may take (by default 100), or to the values it may take.
+        metric_labels: the labels on the metrics of tokens and cost, by default ("tenant", "feature"). Or a mapping from
+            each label to how many values it may take (by default 100), or to the values it may take.
     """
 
     tracer_provider: TracerProvider | None
@@ -56,12 +56,11 @@ def recorder(**options: Unpack[Options]) -> Recorder:
     """Makes the recorder of a handler.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be; the message names it, the value, and what
-            would be right.
-        OSError: the price book cannot be read.
+        TypeError, ValueError: an argument is wrong. The message names it, its value, and what would be right.
+        OSError: the file of the price book cannot be read.
     """
     for unknown in options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"{unknown} is no argument of a handler; use {', '.join(Options.__annotations__)}")
+        raise TypeError(f"a handler has no argument {unknown}; use {', '.join(Options.__annotations__)}")
     _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
     _check("meter_provider", options.get("meter_provider"), MeterProvider)
     _check("logger_provider", options.get("logger_provider"), LoggerProvider)
@@ -73,11 +72,11 @@ def recorder(**options: Unpack[Options]) -> Recorder:
         options.get("meter_provider"),
         options.get("logger_provider"),
         detail=detail,
-        content=ContentPolicy.parse(options.get("content")),
-        charges=_charges(options.get("prices")),
+        content_policy=ContentPolicy.parse(options.get("content")),
+        pricer=_pricer(options.get("prices")),
         attribution=LabelResolver(options.get("attribution"), options.get("baggage_keys", ())),
         budgets=Budgets(options.get("budgets", ())),
-        metric_labels=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
+        label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
     )
 
 
@@ -89,19 +88,19 @@ def _check(name: str, value: Any, kind: type) -> None:
         )
 
 
-def _charges(prices: Prices | None) -> OperationPricer:
-    """Prices calls; the list prices are imported meanwhile, in a thread of their own."""
+def _pricer(prices: Prices | None) -> OperationPricer:
+    """Returns what prices calls; a thread of its own imports the price list meanwhile."""
     if prices is None:
-        return _list_prices()
-    return _warmed(Pricer(as_price_book(prices)))
+        return _price_list_only()
+    return _warmed_up(Pricer(as_price_book(prices)))
 
 
 @functools.cache
-def _list_prices() -> OperationPricer:
-    return _warmed(Pricer())
+def _price_list_only() -> OperationPricer:
+    return _warmed_up(Pricer())
 
 
-def _warmed(pricer: Pricer) -> OperationPricer:
+def _warmed_up(pricer: Pricer) -> OperationPricer:
     pricer.warm()
     return OperationPricer(pricer)
 
@@ -110,10 +109,10 @@ _Handler = TypeVar("_Handler")
 
 
 def handler_for(handler: _Handler | None, kind: type[_Handler], options: Mapping[str, Any]) -> _Handler:
-    """The handler that `instrument` was given, else a new one with these options.
+    """Returns the handler that was passed to `instrument`, else a new one with these options.
 
     Raises:
-        TypeError: both were given, it is of another kind, or an option is wrong.
+        TypeError: both were passed, the handler is of another kind, or an option is wrong.
     """
     if handler is None:
         return kind(**options)

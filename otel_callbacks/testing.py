@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.options import recorder
-from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.recording.process_recorder import set_process_recorder
 
 
 class CountingIds(IdGenerator):
@@ -131,11 +131,11 @@ def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
     logger_provider = LoggerProvider(shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
     captured = Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
-    put_in_charge(spans, functools.cache(lambda: recorder(**captured.providers)))
+    set_process_recorder(spans, functools.cache(lambda: recorder(**captured.providers)))
     try:
         yield captured
     finally:
-        put_in_charge(spans, None)
+        set_process_recorder(spans, None)
         tracer_provider.shutdown()
         meter_provider.shutdown()
         logger_provider.shutdown()

@@ -28,7 +28,8 @@ from otel_callbacks import semconv
 from otel_callbacks.operations import payload
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_name
-from otel_callbacks.runs.current_span import Run, enclosing_run
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime import scopes
 from otel_callbacks.runtime.faults import guarded
 
@@ -196,7 +197,7 @@ def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> 
         default_policy: the policy to use outside every run; None redacts nothing there.
     """
     run = enclosing_run(context)
-    policy = run.content if run is not None else default_policy
+    policy = run.content_policy if run is not None else default_policy
     labels = _unredacted_labels(context, run)
     return labels if policy is None else policy.labels(labels)
 

@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.attribution import labels_in
-from otel_callbacks.recording.in_charge import recorder_in_charge
+from otel_callbacks.recording.process_recorder import process_recorder
 
 
 class AttributionSpanProcessor(SpanProcessor):
@@ -21,8 +21,8 @@ class AttributionSpanProcessor(SpanProcessor):
         scope = span.instrumentation_scope
         if scope is None or scope.name != semconv.SCOPE:
             context = context_api.get_current() if parent_context is None else parent_context
-            recorder = recorder_in_charge()
-            span.set_attributes(labels_in(context, recorder.content if recorder is not None else None))
+            recorder = process_recorder()
+            span.set_attributes(labels_in(context, recorder.content_policy if recorder is not None else None))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Returns True: nothing waits here.

@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
+from otel_callbacks.recording.exit_sweep import sweep_all
 from otel_callbacks.recording.metrics import span_counts
-from otel_callbacks.recording.recorder import sweep_all
 from otel_callbacks.runtime.faults import faults, guarded
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -28,7 +28,8 @@ from otel_callbacks.operations import (
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.privacy.redactor import redact_name
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
 
 _EVENT_NAME = re.compile(rf"[\w.:/-]{{1,{EVENT_NAME_CHARACTERS}}}")
@@ -61,7 +62,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
         It raises only in tests, and to refuse a model call whose budget is spent.
         """
-        return faults.strict or self._recorder.enforces
+        return faults.strict or self._recorder.enforces_budgets
 
     def trace_id(self, run_id: UUID | str) -> str | None:
         """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
@@ -105,7 +106,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         if graph is None and recorder.detail != "everything":
             plumbing = not is_node and workflows.is_plumbing(name, run_type)
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                parent.stand_for(run_id, inside)
+                add_hidden_run(parent, run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
@@ -218,13 +219,13 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )
-        recorder.refuse(run)
+        recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
             operation.input_messages = read(sent)
             operation.tool_definitions = providers.tool_definitions(tools)
-        if (prompt := recorder.prompt_of(run)) is not None:
+        if (prompt := recorder.start_prompt(run)) is not None:
             inference.read_prompt(prompt, sent, tools)
 
     @guarded
@@ -267,7 +268,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             inference.finish_inference(
                 run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
             )
-            if run.prompt is not None and run.prompt.found is not None:
+            if run.prompt is not None and run.prompt.trace_documents is not None:
                 run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""
 
     # --- tools and retrievers ------------------------------------------------------------------------------------
@@ -381,7 +382,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         run = self._recorder.runs.get(run_id)
         if run is None or run.key == run_id:
             return run
-        run.end_hidden(run_id)
+        run.end_hidden_run(run_id)
         return None
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:

@@ -25,7 +25,7 @@ from otel_callbacks.operations.payload import (
     word,
     words,
 )
-from otel_callbacks.rag.prompt_sources import Prompt
+from otel_callbacks.rag.prompt import Prompt
 from otel_callbacks.runtime.faults import guarded
 
 URL_KEYS = (
@@ -93,8 +93,8 @@ def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
     if prompt.weights is not None:
         chat = [message for message in newest if is_a(message, BaseMessage)]
         prompt.parts = messages.prompt_parts(chat, tools, prompt.weights)
-    if prompt.found is not None:
-        prompt.read(join_lines(map(messages.text_in, newest)))
+    if prompt.trace_documents is not None:
+        prompt.find_documents(join_lines(map(messages.text_in, newest)))
 
 
 @guarded

@@ -10,7 +10,7 @@ from langchain_core.tracers.context import register_configure_hook
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
 from otel_callbacks.options import handler_for
-from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.runtime import fork
 
 _lock = fork.safe_lock()
@@ -66,7 +66,7 @@ def instrument(
             _registered = True
         _slot.handler = handler
         trace_all(embeddings=embeddings, rerankers=rerankers)
-    put_in_charge(_slot, lambda: handler._recorder)
+    set_process_recorder(_slot, lambda: handler._recorder)
     return handler
 
 
@@ -75,4 +75,4 @@ def uninstrument() -> None:
     with _lock:
         _slot.handler = None
         untrace_all()
-    put_in_charge(_slot, None)
+    set_process_recorder(_slot, None)

@@ -14,9 +14,9 @@ from typing import Any
 
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED
 from otel_callbacks.operations import ScoreKind
-from otel_callbacks.recording.in_charge import recorder_in_charge
+from otel_callbacks.recording.process_recorder import process_recorder
 from otel_callbacks.recording.recorder import Recorder
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
 
 
@@ -93,7 +93,7 @@ class WrappedMethod:
         if around is not None:
             recorder: Recorder = around.recorder
             return recorder
-        return self.options.recorder or recorder_in_charge()
+        return self.options.recorder or process_recorder()
 
 
 StartCall = Callable[[WrappedMethod, Any, Sequence[Any], Mapping[str, Any]], WrappedCall | None]

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from otel_callbacks.runs.current_span import Run, ended_run
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import ended_run
 from otel_callbacks.runtime.execution_context import current_execution_context, is_called_from
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
@@ -41,7 +42,7 @@ def parent_run(runs: dict[Any, Run], parent_run_id: UUID | None) -> Run | None:
     wanted = parent_run_id or config_id
     if named is None and wanted is not None:
         ended = ended_run()
-        return ended if ended is not None and ended.stands_for(wanted) else None
+        return ended if ended is not None and ended.has_id(wanted) else None
     return named
 
 

@@ -8,7 +8,7 @@ from otel_callbacks.langchain.workflows import Metadata, conversation_id
 from otel_callbacks.limits import DESCRIPTION_CHARACTERS, TOOL_RESULT_BLOCKS_COUNTED
 from otel_callbacks.operations import AgentInvocation, Failure, ToolExecution
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping, text, word
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
 
 

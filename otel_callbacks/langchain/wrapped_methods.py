@@ -24,7 +24,8 @@ from otel_callbacks.langchain.method_wrapping import (
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED
 from otel_callbacks.operations import Embedding, Rerank, Retrieval
 from otel_callbacks.operations.payload import integer
-from otel_callbacks.runs.current_span import Run, enclosing_run
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
 
 Arguments = Sequence[Any]

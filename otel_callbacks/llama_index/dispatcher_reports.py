@@ -21,7 +21,8 @@ from otel_callbacks.llama_index import inference, streams, traced_methods, workf
 from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
 from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
-from otel_callbacks.runs.current_span import Run, enclosing_run, ended_run
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import enclosing_run, ended_run
 from otel_callbacks.runtime.faults import guarded
 
 RecorderFor = Callable[[Any], Recorder | None]
@@ -94,7 +95,7 @@ class DispatcherReports:
         workflow = _workflow_of(above, parent_id) if instance is None else None
         operation = None
         if (start := _start_function(method, instance, workflow)) is not None:
-            with_content = recorder.may_want_content(above.run if above is not None else None)
+            with_content = recorder.may_record_content(above.run if above is not None else None)
             operation = start(arguments, with_content)
         if operation is not None and self._repeats(operation, instance, above, recorder):
             _add_description(above, operation)
@@ -112,7 +113,7 @@ class DispatcherReports:
         if run is not None:
             self._had_runs = True
             self.open[id_] = ReportedRun(id_, instance, run, workflow)
-            if isinstance(operation, Inference) and (prompt := recorder.prompt_of(run)) is not None:
+            if isinstance(operation, Inference) and (prompt := recorder.start_prompt(run)) is not None:
                 inference.read_prompt(prompt, arguments)
 
     def _recorder(self, above: ReportedRun | None, instance: Any, parent_id: str | None) -> Recorder | None:
@@ -140,7 +141,7 @@ class DispatcherReports:
         around = enclosing_run(get_current(), recorder.runs)
         if around is None and parent_id is not None:  # work that outlives what started it
             ended = ended_run()
-            return ended if ended is not None and ended.table is recorder.runs else None
+            return ended if ended is not None and ended.open_runs is recorder.runs else None
         return around
 
     def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments) -> Run | None:
@@ -199,7 +200,7 @@ class DispatcherReports:
         self._end(reported, None, result)
 
     def _keep_open(self, reported: ReportedRun, result: Any) -> None:
-        reported.run.place = (
+        reported.run.execution_context = (
             None  # it holds the task, and so the stream that the task returned, which could not be collected
         )
         if reported.received is not None:

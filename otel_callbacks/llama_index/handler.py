@@ -23,7 +23,7 @@ from otel_callbacks.llama_index.dispatcher_hooks import register
 from otel_callbacks.operations import Inference
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
-from otel_callbacks.runs.current_span import enclosing_run
+from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
 
 
@@ -72,7 +72,7 @@ class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
 
         The dispatcher has already reported the call, but it swallows exceptions, so the refusal must come from here.
         """
-        if event_type is CBEventType.LLM and self._recorder.enforces:
+        if event_type is CBEventType.LLM and self._recorder.enforces_budgets:
             _refuse_current()
         return event_id
 
@@ -92,7 +92,7 @@ class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
 def _refuse_current() -> None:
     run = enclosing_run(get_current())
     if run is not None and isinstance(run.operation, Inference):
-        run.recorder.refuse(run)
+        run.recorder.refuse_over_budget(run)
 
 
 class ActiveHandlers:

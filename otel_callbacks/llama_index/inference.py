@@ -24,7 +24,7 @@ from otel_callbacks.operations.payload import (
     word,
     words,
 )
-from otel_callbacks.rag.prompt_sources import Prompt
+from otel_callbacks.rag.prompt import Prompt
 from otel_callbacks.runtime.faults import guarded
 
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
@@ -140,8 +140,8 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     chat = [message for message in items(sent)[-ITEMS_READ:] if is_a(message, ChatMessage)]
     if prompt.weights is not None and chat:
         prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
-    if prompt.found is not None:
-        prompt.read(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
+    if prompt.trace_documents is not None:
+        prompt.find_documents(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
 
 
 def answer_text(received: ReceivedAnswer) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
 from otel_callbacks.options import handler_for
-from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.recording.process_recorder import set_process_recorder
 
 
 def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
@@ -25,11 +25,11 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
     """
     handler = handler_for(handler, OTelCallbackHandler, options)
     active_handlers.instrumented = handler
-    put_in_charge(active_handlers, lambda: handler._recorder)
+    set_process_recorder(active_handlers, lambda: handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
     """Switches the process-wide handler off. Open runs end as usual."""
     active_handlers.instrumented = None
-    put_in_charge(active_handlers, None)
+    set_process_recorder(active_handlers, None)

@@ -5,9 +5,9 @@ import functools
 from opentelemetry import context as context_api
 
 from otel_callbacks.options import recorder
-from otel_callbacks.recording.in_charge import recorder_in_charge
+from otel_callbacks.recording.process_recorder import process_recorder
 from otel_callbacks.recording.recorder import Recorder
-from otel_callbacks.runs.current_span import enclosing_run
+from otel_callbacks.runs.surroundings import enclosing_run
 
 
 def current_recorder() -> Recorder:
@@ -19,7 +19,7 @@ def current_recorder() -> Recorder:
     if run is not None:
         around: Recorder = run.recorder
         return around
-    return recorder_in_charge() or _default_recorder()
+    return process_recorder() or _default_recorder()
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_callbacks import semconv
 from otel_callbacks.manual.current_recorder import current_recorder
-from otel_callbacks.runs.current_span import suppressed
+from otel_callbacks.runs.surroundings import suppressed
 from otel_callbacks.runtime.faults import guarded
 
 _HEX = re.compile(r"(?:0x)?([0-9a-f]+)", re.IGNORECASE)
@@ -62,7 +62,7 @@ def record_feedback(
 @guarded
 def _record(subject: SpanContext, attributes: dict[str, Any], explanation: str | None) -> None:
     content = {} if explanation is None else {semconv.EVALUATION_EXPLANATION: explanation}
-    current_recorder().evaluated(subject, attributes, content)
+    current_recorder().record_evaluation(subject, attributes, content)
 
 
 def _attributes(name: str, score: float | None, label: str | None, explanation: str | None) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from otel_callbacks.operations import (
     Usage,
     Workflow,
 )
-from otel_callbacks.rag.prompt_sources import read_messages
+from otel_callbacks.rag.prompt import read_messages
 from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
-from otel_callbacks.runs.current_span import Run, enclosing_run, suppressed
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import enclosing_run, suppressed
 from otel_callbacks.runtime.faults import guarded
 
 
@@ -38,8 +39,8 @@ def is_skipped(kind: type[Operation]) -> bool:
     around = enclosing_run(context)
     recorder = _recorder(around)
     if kind is Step:
-        return recorder.detail == "operations" or recorder.drops(context, around)
-    return recorder.drops(context, around) and not recorder.counts_within(around)
+        return recorder.detail == "operations" or recorder.drops_span(context, around)
+    return recorder.drops_span(context, around) and not recorder.counts_elsewhere(around)
 
 
 def _recorder(around: Run | None) -> Recorder:
@@ -179,8 +180,8 @@ class OperationSpan:
         inherit(operation, around)
         run = recorder.start(object(), operation, around)
         if isinstance(operation, Inference):
-            recorder.refuse(run)
-            recorder.prompt_of(run)
+            recorder.refuse_over_budget(run)
+            recorder.start_prompt(run)
         self._run = run
 
     def _start_fields(self) -> Mapping[str, Any]:
@@ -213,7 +214,7 @@ class OperationSpan:
 
     def _is_recorded(self) -> bool:
         """Tells whether a span records the result: its own or one above."""
-        return self._run is not None and self._run.open and self._run.is_told_of()
+        return self._run is not None and self._run.open and self._run.is_recorded()
 
     def _only(self, method: str, *kinds: type[Operation]) -> None:
         if not issubclass(self._kind, kinds):

@@ -74,7 +74,7 @@ def record_usage(
 
 @guarded
 def _record(call: Inference) -> None:
-    current_recorder().account(call)
+    current_recorder().record_usage(call)
 
 
 def _check_amount(usd: Decimal | float | str | None) -> Decimal | None:

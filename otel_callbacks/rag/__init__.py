@@ -1,4 +1,5 @@
 """Documents and prompts: which documents reached the prompt, which the answer cites, and what tools cost in tokens.
 
-May import `operations`, `runs` and `runtime`. Open `prompt_sources.py` first: it shows when the rest is asked.
+May import `limits`, `semconv`, `runtime`, `operations` and `runs`. Open `prompt.py` first: it shows at which point of a
+run each of the other files is used. `recorded_documents.py` stands alone: it writes the attribute `rag.documents`.
 """

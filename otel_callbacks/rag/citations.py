@@ -1,25 +1,21 @@
-"""Which documents an answer cites, when it cites them by number or by name in one of the customary marks.
+"""Which documents an answer cites, by number or by name, in one of the customary marks.
 
-A mark is `[…]`, the target of a link, `【…】`, or what follows `Source:` or `References:`; not in code. It holds,
-between commas or semicolons, with or without a label (`doc 3`, `source: foo.md`, `^1`):
+A mark is `[…]`, the target of a link, `【…】`, or what follows `Source:` or `References:`. Marks in code do not count.
+A mark holds references between commas or semicolons, with or without a label (`doc 3`, `source: foo.md`, `^1`):
 
-- a name: the document's id, or its source, file name, path, URL or title in its metadata, or the last part of a path.
-  What several documents are called cites them all. Names come first: if `3` is somebody's id, `[3]` is no number;
-- a number or a range of numbers: the place of the document among those given, from 1. Out of range, it is none.
+- A name is a document's id, or the source, file name, path, URL or title in its metadata, or the last part of a path. A
+  name that several documents share cites them all. Names come first: if `3` is a document's id, `[3]` is no number.
+- A number, or a range of numbers, counts the documents from 1. A number out of range cites nothing.
 
-Of a long answer the first and the last 10,000 characters are looked at, and in these a thousand references.
+Only the first and the last 10,000 characters of a long answer are searched.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
+from otel_callbacks import limits
 from otel_callbacks.operations import Document
 from otel_callbacks.operations.payload import head_and_tail, text
-
-_MAX_ANSWER = 20_000  # characters of its head and tail
-_MAX_REFERENCES = 1_000
-_MAX_NAME = 4_096
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MARK = re.compile(
@@ -39,14 +35,19 @@ _NAMES = ("source", "file_name", "filename", "file_path", "path", "url", "title"
 
 
 def cited(documents: Sequence[Document], answer: str) -> list[bool]:
-    """Whether the answer cites each document; `documents` are in the order in which the prompt numbers them."""
-    answer = head_and_tail(answer, _MAX_ANSWER)
+    """Tells of each document whether the answer cites it.
+
+    Args:
+        documents: in the order in which the prompt numbers them.
+        answer: the text of the answer.
+    """
+    answer = head_and_tail(answer, limits.ANSWER_CHARACTERS_SEARCHED)
     if not any(hint in answer for hint in _HINTS):
         return [False] * len(documents)
     names = _names(documents)
     numbered = not any(name.isdigit() for name in names)
     found: set[int] = set()
-    for reference in set(islice(_references(_CODE.sub(" ", answer)), _MAX_REFERENCES)):
+    for reference in set(_references(_CODE.sub(" ", answer))):
         known = names.get(reference.casefold())
         if known is not None:
             found |= known
@@ -57,7 +58,7 @@ def cited(documents: Sequence[Document], answer: str) -> list[bool]:
 
 
 def _references(answer: str) -> Iterator[str]:
-    """What stands in the marks, whole and in its pieces, each with and without its label."""
+    """Yields what stands in the marks, whole and in pieces, each with and without its label."""
     for mark in _MARK.finditer(answer):
         inside = next(group for group in mark.groups() if group is not None)
         for piece in {inside, *_BETWEEN.split(inside)}:
@@ -67,12 +68,12 @@ def _references(answer: str) -> Iterator[str]:
 
 
 def _names(documents: Sequence[Document]) -> Mapping[str, set[int]]:
-    """The documents that bear each name."""
+    """Returns the numbers of the documents, from 0, by each name that they have."""
     names: dict[str, set[int]] = {}
     for at, document in enumerate(documents):
-        given = [document.id, *(document.metadata.get(key) for key in _NAMES)]
-        for name in filter(None, map(text, given)):
-            if len(name) > _MAX_NAME:
+        found = [document.id, *(document.metadata.get(key) for key in _NAMES)]
+        for name in filter(None, map(text, found)):
+            if len(name) > limits.DOCUMENT_NAME_CHARACTERS:
                 continue
             for form in {name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]}:
                 names.setdefault(form.casefold(), set()).add(at)

@@ -1,9 +1,9 @@
-"""Which of the retrieved documents are in a prompt, also when a template, a splitter or a budget has altered them.
+"""Which of the retrieved documents are in a prompt, even if a template, a splitter or a budget has altered them.
 
-A document that stands in the prompt as it is, or in quotes, is found as it is. The others are compared by their
-words, without punctuation, spacing, case, escapes and Unicode's variants; in Chinese and Japanese, a word is a
-character. Of near-duplicates, one counts if there is what no other found document has. Work is bounded whatever the
-lengths.
+A document that stands in the prompt unchanged, or in quotes, is found character by character. The others are compared
+by their words, without punctuation, spacing, case, escapes and Unicode's variants. In Chinese and Japanese a character
+is a word. A near-duplicate counts if the prompt has something of it that no other found document has. The work has a
+bound, however long the texts are.
 """
 
 import re
@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import ceil
 
+from otel_callbacks import limits
 from otel_callbacks.operations import Document
 from otel_callbacks.rag.token_estimate import estimate
 from otel_callbacks.runtime.encodable import well_formed
 
-_MAX_DOCUMENTS = 100
-_SEARCHED = 1_000_000  # bytes, over all documents, that are searched for text as it is
-_COMPARED = 40_000  # bytes of the prompt, and of all documents together, that are compared by words
-_SAMPLE = 1_000  # characters of each end that tell how many bytes the others take
+_SAMPLE = 1_000  # characters of each end, from which the bytes of the whole are estimated
 _LEAST_WORD = 4  # bytes that a word takes on average, at least
 _SHORT = 40  # characters below which a text may stand within other words by chance
 
@@ -43,35 +41,35 @@ _ASCII_SIGNS_TO_SPACES = bytes(
 )
 _SENTENCE = "\ufdfa"  # one sign of 18 letters
 _CODE_POINTS = re.compile(r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*")
-_ESCAPED = 3  # times as many bytes a text has, when each of its characters is escaped
-_BETWEEN_ESCAPES = 20  # bytes: so many are compared for each escape that is read
+_ESCAPED = 3  # a text has three times as many bytes when each of its characters is escaped
+_BETWEEN_ESCAPES = 20  # bytes; one escape is read for so many bytes that are compared
 _WRITINGS: tuple[Callable[[str], str], ...] = (
     str,
     lambda text: repr(text)[1:-1],  # a list of documents that was put into a template
     lambda text: encode_basestring(text)[1:-1],
     lambda text: encode_basestring_ascii(text)[1:-1],
 )
-"""How a text may stand in a prompt, character by character: as it is, as Python writes it, as JSON does."""
+"""How a text may stand in a prompt, character by character: unchanged, as Python writes it, as JSON writes it."""
 _ESCAPE = re.compile(r"\\[nrtbf]|&(?:amp|lt|gt|quot|apos|nbsp|#\d+|#x[0-9a-fA-F]+);")
 
 
 def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
-    """How much of each document is in the prompt, from 0 (it is not there) to 1 (all of it).
+    """Returns how much of each document is in the prompt, from 0 (nothing) to 1 (all of it).
 
-    A text that was retrieved twice counts twice only if it is there twice; a document without content never. Of long
-    prompts head and tail are looked at: 1 MB over all documents for texts as they are, 40 KB for altered ones, and less
-    in other scripts than Latin. After the first hundred documents none is looked for.
+    A text that was retrieved twice counts twice only if the prompt has it twice. A document without content never
+    counts. Only the head and tail of a long prompt are searched: 1 MB over all documents for unchanged texts, 40 KB for
+    altered ones, and less in scripts other than Latin.
     """
-    texts = [(document.content or "").strip() for document in documents[:_MAX_DOCUMENTS]]
+    texts = [(document.content or "").strip() for document in documents]
     shares = [0.0] * len(documents)
-    rest = _take_whole(texts, shares, _ends(prompt, _SEARCHED // max(1, len(texts))))
-    if any(text and not share for text, share in zip(texts, shares, strict=False)):
+    rest = _take_whole(texts, shares, _ends(prompt, limits.PROMPT_BYTES_SEARCHED // max(1, len(texts))))
+    if any(text and not share for text, share in zip(texts, shares, strict=True)):
         _take_by_words(texts, shares, rest)
     return shares
 
 
 def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: str) -> float:
-    """About what part of the prompt's tokens documents make, from 0 to 1; `shares` are what `in_prompt` told."""
+    """Estimates what part of the prompt's tokens the documents make, from 0 to 1; `in_prompt` returned the `shares`."""
     # together, because one estimate of a long text is quicker than many of short ones
     found = "\n".join(
         (document.content or "")[: ceil(share * len(document.content or ""))]
@@ -83,12 +81,12 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
 
 
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
-    """Finds the texts that are there character by character, the longest first; returns the prompt without them."""
+    """Finds the texts that stand in the prompt unchanged, the longest first; returns the prompt without them."""
     writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
     for at in _longest_first(texts):
         text = texts[at]
         for write in writings if len(text) >= _SHORT else ():
-            if write(text[:_SHORT]) not in prompt:  # which is told sooner than of the whole
+            if write(text[:_SHORT]) not in prompt:  # quicker than searching for the whole
                 continue
             before, found, after = prompt.partition(write(text))
             if found:
@@ -99,10 +97,10 @@ def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
 
 
 def _take_by_words(texts: Sequence[str], shares: list[float], prompt: str) -> None:
-    """Finds those of the other texts whose words are there, all or enough of them."""
-    limit = _COMPARED // len(texts)
+    """Finds those of the other texts of which all words, or enough of them, are in the prompt."""
+    limit = limits.PROMPT_BYTES_COMPARED // len(texts)
     words = [_words(text, limit) for text in texts]
-    rest = f" {' '.join(_words(prompt, _COMPARED))} "
+    rest = f" {' '.join(_words(prompt, limits.PROMPT_BYTES_COMPARED))} "
     for at in _longest_first(words):
         whole = f" {' '.join(words[at])} "
         if words[at] and not shares[at] and whole in rest:
@@ -120,7 +118,7 @@ def _take_by_words(texts: Sequence[str], shares: list[float], prompt: str) -> No
 
 
 def _share(own: _Rows, there: _Rows) -> float:
-    """The share of a text's own rows of words that are there; 0 if so few that it may be chance."""
+    """Returns the share of a text's own rows of words that are in the prompt; 0 if they may be there by chance."""
     found = len(own & there)
     enough = min(_ENOUGH_ROWS, len(own))
     return found / len(own) if found >= max(1, enough, _ENOUGH_SHARE * len(own)) else 0.0
@@ -131,7 +129,7 @@ def _longest_first(texts: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _ends(text: str, limit: int) -> str:
-    """The text, or so many bytes of its head and tail."""
+    """Returns the text, or at most `limit` bytes of its head and tail."""
     if not text.isascii():
         sample = text[:_SAMPLE] + text[-_SAMPLE:]
         limit = limit * len(sample) // len(sample.encode("utf-8", "replace"))
@@ -139,7 +137,7 @@ def _ends(text: str, limit: int) -> str:
 
 
 def _row_length(texts: Sequence[Sequence[str]]) -> int:
-    """How many words in a row do not stand in two texts by chance; a character alone tells less than a word."""
+    """Returns how many words in a row do not stand in two texts by chance; more if the words are single characters."""
     words = sum(map(len, texts))
     characters = sum(len("".join(text)) for text in texts)
     return _IN_A_ROW if characters > 2 * words else _IN_A_ROW_UNSPACED
@@ -150,14 +148,14 @@ def _rows(words: Sequence[str], length: int) -> _Rows:
 
 
 def _words(text: str, limit: int) -> list[str]:
-    """The words of a text, the same however JSON, HTML, Markdown or a terminal write it."""
+    """Returns the words of a text, the same whether JSON, HTML, Markdown or a terminal wrote it."""
     text, escapes = _ends(text, limit * _ESCAPED), limit // _BETWEEN_ESCAPES + 1
     if "\\" in text:
-        text = text.replace("\\\\", "\\").replace("\\\\", "\\")  # of JSON in JSON
+        text = text.replace("\\\\", "\\").replace("\\\\", "\\")  # for JSON in JSON
         text = well_formed(_CODE_POINTS.sub(_decoded, text, escapes))
     if "\\" in text or "&" in text:
         text = _ESCAPE.sub(" ", text, escapes)
-    if not text.isascii():  # which takes longer, the more so the more bytes a character has
+    if not text.isascii():  # takes longer, the more bytes a character has
         limit = limit * len(text) // (2 * len(text.encode("utf-8", "replace")))
     text = _ends(text, limit)
     if not text.isascii():

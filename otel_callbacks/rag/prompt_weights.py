@@ -1,6 +1,6 @@
-"""What the parts of a prompt weigh, in estimated tokens.
+"""The weights of a prompt's parts, in estimated tokens.
 
-A message is weighed once per agent, however often sent, and the definitions of tools once per process.
+A message is weighed once per agent, however often it is sent, and the definitions of tools once per process.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+from otel_callbacks import limits
 from otel_callbacks.operations import (
     Media,
     Message,
@@ -37,31 +38,22 @@ _M = TypeVar("_M")
 _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
 _MEDIA = ("image", "audio", "video", "file", "media", "document")
 _TOOL_ROLES = ("tool", "function")
-_MAX_MESSAGES = 4_096
-_MAX_PARTS = 2_000  # of a prompt
-_MAX_NEW = 400  # of those, weighed for the first time
-_MAX_TOOLS = 200
-_MAX_OFFERED = 1_000  # sets of tools
-_MAX_ITEMS = 200  # of one value
-_MAX_DEPTH = 12
-_AS_ITEM = 500  # characters of a text in it
-_MAX_OF_TOOLS = 600  # of all definitions together
-_MAX_OF_PROMPT = 400  # of all that is weighed for the first time
-_CHARACTERS = 4  # of a token, roughly
-_ROUGHLY = 50.0  # tokens of a call's arguments or a tool's definition
-_PLAIN = {bool, float, type(None)}
+_CHARACTERS_PER_ITEM = 500  # a text of so many takes as long to read as one item of a value
+_CHARACTERS_PER_TOKEN = 4
+_TOKENS_PER_VALUE = 50.0  # a call's arguments or a tool's definition, roughly
+_SCALARS = {bool, float, type(None)}
 _to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder each time
 
 
 class PromptWeights:
-    """Remembers the weights of the messages that one agent has sent, under keys of the framework's side.
+    """The weights of the messages that one agent has sent, by keys that the framework's translation chooses.
 
-    No text is kept. When too many messages were remembered, all are forgotten and weighed again.
+    Keeps no text. When there are too many, all weights are forgotten and estimated again.
     """
 
     def __init__(self) -> None:
         self._parts: dict[Hashable, Sequence[PromptPart]] = {}
-        self._tools: dict[str, str] = {}  # the name of the tool that a call's id stands for
+        self._tools: dict[str, str] = {}  # the tool's name by the id of a call
 
     def parts(
         self,
@@ -70,12 +62,16 @@ class PromptWeights:
         key: Callable[[_M], Hashable],
         read: Callable[[_M], Message],
     ) -> list[PromptPart]:
-        """What is sent to a model: the definitions of tools, then messages in the framework's form.
+        """Returns the weighed parts of what is sent to a model: the definitions of tools, then the messages.
 
-        `key` tells whether a message was sent before, `read` turns one that was not into the conventions' form.
+        Args:
+            chat: the messages, in the framework's form.
+            tools: the definitions of tools, in the framework's form.
+            key: returns the same key for a message each time it is sent.
+            read: turns a message that was not sent before into the conventions' form.
         """
         parts = list(self.definitions(tools))
-        left, most_new = [_MAX_OF_PROMPT], len(parts) + _MAX_NEW
+        left, most_new = [limits.PROMPT_VALUES_READ], len(parts) + limits.NEW_PROMPT_PARTS
         for message in chat:
             known = key(message)
             weighed = self._parts.get(known)
@@ -84,23 +80,23 @@ class PromptWeights:
             elif weighed is not None:
                 most_new += len(weighed)
             parts += weighed or ()
-            if len(parts) > _MAX_PARTS:
+            if len(parts) > limits.PROMPT_PARTS:
                 break
         return parts
 
     def _weigh(self, key: Hashable, message: Message, left: list[int]) -> Sequence[PromptPart]:
-        """Weighs a message; the model's calls have to come before their results, as they do in a prompt."""
+        """Weighs a message. The model's calls must be weighed before their results, the order they have in a prompt."""
         parts = tuple(self._weigh_part(part, message, key, left) for part in message.parts)
         self._remember(key, parts)
         return parts
 
-    def definitions(self, offered: Any) -> Sequence[PromptPart]:
-        """The tools that the model was offered; within an agent, the same names stand for the same definitions."""
-        tools = [tool for tool in map(mapping, items(offered)[:_MAX_TOOLS]) if tool]
-        names = tuple(map(_name, tools))
+    def definitions(self, tools: Any) -> Sequence[PromptPart]:
+        """Returns the weighed definitions of tools. Within an agent, the same names mean the same definitions."""
+        read_tools = [tool for tool in map(mapping, items(tools)[: limits.TOOLS_WEIGHED]) if tool]
+        names = tuple(map(_name, read_tools))
         known = self._parts.get(names)
         if known is None:
-            known = _definitions(tools, names)
+            known = _definitions(read_tools, names)
             self._remember(names, known)
         return known
 
@@ -122,74 +118,74 @@ class PromptWeights:
         return PromptPart("other", weighed)
 
     def _remember(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
-        if len(self._parts) >= _MAX_MESSAGES:
+        if len(self._parts) >= limits.MESSAGE_WEIGHTS:
             self._parts.clear()
             self._tools.clear()
         self._parts[key] = parts
 
 
-_offered: dict[int | None, Sequence[PromptPart]] = {}
+_weighed_definitions: dict[int | None, Sequence[PromptPart]] = {}
 
 
 def _definitions(tools: list[Any], names: Sequence[str | None]) -> Sequence[PromptPart]:
-    """Weighs definitions; those seen before in the process are known, as every run of an agent offers the same."""
-    try:  # quickly, and running nothing that is in it
+    """Weighs definitions, each set once per process, because every run of an agent offers the same set."""
+    try:  # fast, and calls no method of the values
         key = hash(marshal.dumps(tools)) if _is_small(tools) else None
-    except ValueError:  # there is more in it than plain values
+    except ValueError:  # it holds more than plain values
         key = None
-    known = _offered.get(key)
+    known = _weighed_definitions.get(key)
     if known is None:
-        left = [_MAX_OF_TOOLS]
+        left = [limits.DEFINITION_VALUES_READ]
         weights = (_weighed(tool, left) for tool in tools)
         known = tuple(
             PromptPart("definition", weighed, name) for weighed, name in zip(weights, names, strict=True)
         )
-        if len(_offered) >= _MAX_OFFERED:
-            _offered.clear()
+        if len(_weighed_definitions) >= limits.TOOL_DEFINITION_WEIGHTS:
+            _weighed_definitions.clear()
         if key is not None:
-            _offered[key] = known
+            _weighed_definitions[key] = known
     return known
 
 
 def _is_small(value: Any) -> bool:
-    """Whether there is no more in a plain value than can be read quickly."""
-    rest, left = [value], _MAX_OF_TOOLS
+    """Tells whether a value holds nothing but plain values, and so few that they are read quickly."""
+    rest, left = [value], limits.DEFINITION_VALUES_READ
     while rest and left > 0:
         each = rest.pop()
         kind = type(each)
         if kind is str:
-            left -= len(each) // _AS_ITEM
+            left -= len(each) // _CHARACTERS_PER_ITEM
         elif kind is int:
-            left -= each.bit_length() // _AS_ITEM
+            left -= each.bit_length() // _CHARACTERS_PER_ITEM
         elif kind is dict or kind is list or kind is tuple:
             left -= len(each)
             if left > 0:
                 rest += each
                 rest += each.values() if kind is dict else ()
-        elif kind not in _PLAIN:
+        elif kind not in _SCALARS:
             return False
     return left > 0
 
 
 def weight(value: Any) -> float:
-    """The tokens of a text, or of the JSON of anything else; an image within counts as one, not as its bytes.
+    """Estimates the tokens of a text, or of the JSON of anything else; an image counts as an image, not as its bytes.
 
-    Of what has very many items only the first are looked at, and stand for the others.
+    Reads only the first items of a value that has very many, and takes the others to be like them.
     """
-    return _weight(value, [_MAX_ITEMS], _MAX_DEPTH)
+    return _weight(value, [limits.VALUE_ITEMS_READ], limits.VALUE_DEPTH_READ)
 
 
 def _weighed(value: Any, left: list[int]) -> float:
-    """The tokens of one of many values; roughly, when no items are left to be looked at."""
+    """Estimates the tokens of one of many values; only roughly, once no items may be read any more."""
     left[0] -= 1
     if type(value) is not str:
-        return _weight(value, left, _MAX_DEPTH) if left[0] > 0 else _ROUGHLY
-    left[0] -= min(len(value), WHOLE) // _AS_ITEM
-    return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS
+        return _weight(value, left, limits.VALUE_DEPTH_READ) if left[0] > 0 else _TOKENS_PER_VALUE
+    left[0] -= min(len(value), WHOLE) // _CHARACTERS_PER_ITEM
+    return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS_PER_TOKEN
 
 
 def _weight(value: Any, left: list[int], depth: int) -> float:
-    """The tokens of a value, with so many items `left` to be looked at."""
+    """Estimates the tokens of a value; `left` holds how many items may still be read."""
     if value is None or depth == 0:
         return 0.0
     if is_a(value, str):
@@ -201,22 +197,22 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
     known = mapping(value)
     if (text(known.get("type")) or "").startswith(_MEDIA):
         return _MEDIA_TOKENS
-    shown = _shown(value, left, depth)
-    share = len(shown) / len(known) if known else 1.0
-    return estimate(_to_json(shown)) / share
+    plain = _plain(value, left, depth)
+    share = len(plain) / len(known) if known else 1.0
+    return estimate(_to_json(plain)) / share
 
 
-def _shown(value: Any, left: list[int], depth: int) -> Any:
-    """As much of a value as JSON can hold and as there are items left."""
+def _plain(value: Any, left: list[int], depth: int) -> Any:
+    """Returns as much of a value as JSON can hold and may be read."""
     if type(value) is str:  # nearly all are
         return _beginning(value, left)
     if value is None or type(value) is bool:
         return value
     if is_list(value):
-        return [_shown(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
+        return [_plain(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):
         keys = _taken(tuple(islice(known, max(1, left[0]))), left)
-        return {str(name(key)): _shown(known[key], left, depth - 1) for key in keys}
+        return {str(name(key)): _plain(known[key], left, depth - 1) for key in keys}
     for read in (text, integer, number):
         if (found := read(value)) is not None:
             return _beginning(found, left) if isinstance(found, str) else found
@@ -224,8 +220,8 @@ def _shown(value: Any, left: list[int], depth: int) -> Any:
 
 
 def _beginning(text: str, left: list[int]) -> str:
-    text = text[: _AS_ITEM * max(1, left[0])]
-    left[0] -= len(text) // _AS_ITEM
+    text = text[: _CHARACTERS_PER_ITEM * max(1, left[0])]
+    left[0] -= len(text) // _CHARACTERS_PER_ITEM
     return text
 
 

@@ -1,27 +1,28 @@
-"""How many tokens a text is, estimated in microseconds from the kinds of its bytes, without a vocabulary.
+"""Estimates how many tokens a text has, in microseconds, from the kinds of its bytes and without a vocabulary.
 
 A token of today's vocabularies is, roughly, a word with the space before it, up to three digits, a run of
-punctuation, or a piece of a word. So what counts is letters, groups of digits, punctuation, line breaks, the
+punctuation, or a piece of a word. So the estimate counts letters, groups of digits, punctuation, line breaks, the
 places where one kind of byte follows another, and the characters that most vocabularies cut finer.
 
-How wrong it is, on kinds of text it was not fitted to (`benchmarks/estimator.py`): the share that a tool's results
-have in a prompt is off by so many percentage points, on average and at the 95th percentile.
+The error, on kinds of text that the weights were not fitted to (`benchmarks/estimator.py`), is that of the share that a
+tool's results have in a prompt: in percentage points, on average and at the 95th percentile.
 
     vocabulary        code, JSON, tables, logs    21 other languages
     o200k                 2.0      4.1                2.5      6.1
     DeepSeek              1.7      3.7                5.9     16.3
     cl100k (older)        2.2      4.8               14.2     33.3
 
-By the number of characters it is 8.0 and 22.6 for o200k. In other languages vocabularies differ more from each other
-than this estimate does from one: DeepSeek's share is 5.2 off o200k's, cl100k's is 13.4.
+An estimate by the number of characters is off by 8.0 and 22.6 points for o200k. In other languages the vocabularies
+differ more from each other than this estimate differs from one: DeepSeek's share is 5.2 points off o200k's, and that of
+cl100k 13.4.
 
-Of a text of more than 2,048 characters so many are looked at, in 32 samples. That changes its tokens by 1.8 per cent on
-average, and by 4.5 at the 95th percentile.
+Of a text longer than 2,048 characters, 32 samples of 64 are read. That changes its tokens by 1.8 per cent on average,
+and by 4.5 at the 95th percentile.
 """
 
 from operator import mul
 
-# Powers of two, so that the exclusive or of two neighbours tells which two kinds meet.
+# Powers of two, so that the exclusive or of two neighbours shows which two kinds meet.
 _LOWER, _UPPER, _DIGIT, _PUNCTUATION, _SPACE, _BREAK, _GROUP = 1, 2, 4, 8, 16, 32, 64
 _THREE_DIGITS, _TWO_DIGITS, _DIGITS = bytes([_DIGIT] * 3), bytes([_DIGIT] * 2), bytes([_GROUP])
 _LETTER_MEETS_DIGIT = _LOWER ^ _DIGIT, _UPPER ^ _DIGIT
@@ -42,7 +43,7 @@ def _kind(byte: int) -> int:
 
 
 _KINDS = bytes(_kind(byte) for byte in range(256))
-# The first bytes, in UTF-8, of characters that cost more than their bytes do as letters.
+# The first bytes, in UTF-8, of characters that cost more tokens than as many bytes of letters.
 _DEARER = (
     bytes(range(0xC2, 0xCE)),  # accented Latin
     b"\xe2",  # typographic signs, arrows, boxes
@@ -54,7 +55,7 @@ WEIGHTS = (0.146, 0.203, 0.371, 0.824, 1.051, 0.234, 0.572, 1.472, 0.677, 0.257)
 """Tokens per thing counted by `features`, as `benchmarks/estimator.py --fit` finds them."""
 
 WHOLE = 2_048
-"""Characters of a text that are looked at."""
+"""How many characters of a long text are read."""
 _SAMPLES = 32
 
 
@@ -63,7 +64,7 @@ def _count(data: bytes, leads: bytes) -> int:
 
 
 def features(text: str) -> tuple[int, ...]:
-    """What is counted in a text, in the order of `WEIGHTS`."""
+    """Counts the things in a text that `WEIGHTS` are for, in the same order."""
     data = text.encode("utf-8", "replace")
     kinds = data.translate(_KINDS)
     row = int.from_bytes(kinds)
@@ -82,7 +83,7 @@ def features(text: str) -> tuple[int, ...]:
 
 
 def estimate(text: str) -> float:
-    """The tokens of a text; of a long one, extrapolated from samples spread over it, so that the work is bounded."""
+    """Estimates the tokens of a text; of a long one, from samples spread over it, so that the work has a bound."""
     if len(text) > WHOLE:
         size, stride = WHOLE // _SAMPLES, len(text) // _SAMPLES
         sampled = "".join(text[start : start + size] for start in range(0, stride * _SAMPLES, stride))

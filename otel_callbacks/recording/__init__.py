@@ -1,5 +1,6 @@
-"""Turns operations into telemetry: spans, metrics and events.
+"""Turns operations into telemetry: spans, metrics and events. Knows no framework.
 
-May import `operations`, `runs`, `privacy`, `cost` and `rag`, and knows no framework. Open `recorder.py` first: a
-handler starts, completes and ends runs there; `end_of_run.py` says what the end of one does.
+May import `limits`, `semconv`, `runtime`, `operations`, `runs`, `privacy`, `cost` and `rag`. Open `recorder.py` first:
+a handler starts, completes and ends runs there. `end_of_run.py` then writes the span attributes (`span_attributes.py`),
+the content (`content_recording.py`), the metrics (`metrics.py`) and the totals.
 """

@@ -1,4 +1,4 @@
-"""What is said of content, as the policy allows: on spans, and as events."""
+"""Records content as far as the policy allows: messages, exceptions and feedback, on spans and as events."""
 
 import time
 from collections.abc import Mapping
@@ -13,34 +13,34 @@ from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.recording import span_attributes
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.recording.events import Events
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded, stack_frames
 
 
-@guarded  # what goes wrong with content must not cost the span its usage
+@guarded  # a fault in content must not cost the span its usage
 def record_content(run: Run, attributes: span_attributes.Attributes, events: Events, ended: int) -> None:
-    """Adds to the attributes, or emits, the content of a run; `attributes` are those that it ends with."""
-    policy: ContentPolicy = run.content
+    """Adds the content of a run to the attributes of its end, or emits it as an event, as the policy says."""
+    policy: ContentPolicy = run.content_policy
     writer = ContentWriter(policy)
-    found = span_attributes.content_attributes(run.operation, writer)
-    attributes.update(span_attributes.content_remarks(writer))
+    content = span_attributes.content_attributes(run.operation, writer)
+    attributes.update(span_attributes.cut_content_attributes(writer))
     if policy.events and isinstance(run.operation, operations.Inference):
         started = span_attributes.start_attributes(run.operation, policy.label)
-        events.details(run.span, {**started, **attributes, **found}, ended)
+        events.details(run.span, {**started, **attributes, **content}, ended)
     if policy.spans:
-        for name, value in found.items():
+        for name, value in content.items():
             attributes[name] = value if isinstance(value, str) else to_json(value)
 
 
 @guarded
 def record_failure(run: Run, failure: operations.Failure, events: Events, ended: int) -> None:
-    """Sets the status, and records the exception where it was first seen; runs above only have its type.
+    """Sets the status of a failed run, and records the exception on the innermost run that raised it.
 
-    An exception's message may quote a prompt or a key, so it is content.
+    The message is recorded only if the policy allows it: it may quote a prompt or a key.
     """
-    policy: ContentPolicy = run.content
-    said = _said(failure, policy)
-    run.span.set_status(StatusCode.ERROR, said.get(semconv.EXCEPTION_MESSAGE) if policy.spans else None)
+    policy: ContentPolicy = run.content_policy
+    message = _message(failure, policy)
+    run.span.set_status(StatusCode.ERROR, message.get(semconv.EXCEPTION_MESSAGE) if policy.spans else None)
     error = failure.exception
     if error is None:
         return
@@ -49,8 +49,8 @@ def record_failure(run: Run, failure: operations.Failure, events: Events, ended:
         events.exception(
             run.span,
             ended,
-            on_span={**event, **said} if policy.spans else event,
-            as_log={**event, **said} if policy.events else event,
+            on_span={**event, **message} if policy.spans else event,
+            as_log={**event, **message} if policy.events else event,
         )
     if run.parent is not None and run.parent.open:
         run.parent.recorded_error = error
@@ -65,23 +65,23 @@ def record_evaluation(
     tracer: Tracer,
     events: Events,
 ) -> None:
-    """Tells what somebody thinks of a span: as an event in its context, and as a span that links to it."""
+    """Records feedback on a span (`subject`): as an event in its context, and as a span that links to it."""
     redact_attributes(attributes)
-    now, about = time.time_ns(), str(attributes[semconv.EVALUATION_NAME])
+    now, evaluation_name = time.time_ns(), str(attributes[semconv.EVALUATION_NAME])
     writer = ContentWriter(policy)
-    said = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
-    content = {name: text for name, text in said.items() if text is not None}
+    written = {name: writer.value(name, "answers", text) for name, text in explanation.items()}
+    content = {name: text for name, text in written.items() if text is not None}
     events.evaluation(subject, {**attributes, **content} if policy.events else attributes, now)
     tracer.start_span(
-        f"evaluation {about}",
+        f"evaluation {evaluation_name}",
         Context(),
         attributes={**labels, **attributes, **(content if policy.spans else {})},
-        links=(Link(subject, {semconv.EVALUATION_NAME: about}),),
+        links=(Link(subject, {semconv.EVALUATION_NAME: evaluation_name}),),
         start_time=now,
     ).end(now)
 
 
-def _said(failure: operations.Failure, policy: ContentPolicy) -> dict[str, str]:
+def _message(failure: operations.Failure, policy: ContentPolicy) -> dict[str, str]:
     if not policy.allows("exceptions"):
         return {}
     message = ContentWriter(policy).value(

@@ -1,4 +1,4 @@
-"""The content of one span in the shapes of the conventions, as far as its policy lets it through."""
+"""Writes the content of one span in the conventions' shapes, as far as the policy and the allowance let it through."""
 
 import hashlib
 import hmac
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from typing import Any
 
-from otel_callbacks.limits import SPAN_STEPS
+from otel_callbacks import limits
 from otel_callbacks.operations import (
     Data,
     Document,
@@ -30,103 +30,98 @@ _KIND_OF_ROLE: dict[str, Kind] = {
     "assistant": "answers",
     "tool": "tool_results",
 }
-_MAX_HASHED = 250_000  # characters of a text
-_MAX_HASHED_JSON = 32_768  # of anything else, which takes longer to read
-_MAX_HASHED_STEPS = 500
-_HASHED_OF_SPAN = 2_000_000  # bytes of text; the others count more often, as they take longer
-_AS_JSON, _AS_MEDIA, _AS_STEP = 20, 4, 4_000
-_STEPS_UNCAPPED = 4_000
-_AROUND = 32  # characters of JSON around a message, or a part of one
-_SHARES = (
-    0.8,
-    0.4,
-    0.1,
-)  # of the allowance: what JSON in a JSON text may take before its quotes are escaped again
+# How many bytes of text can be hashed in the time that a byte of JSON, a byte of media, and a step of reading take.
+_BYTES_PER_JSON_BYTE, _BYTES_PER_MEDIA_BYTE, _BYTES_PER_STEP = 20, 4, 4_000
+_MESSAGE_OVERHEAD = 32  # characters of JSON around a message, or around a part of one
+# What share of the allowance the JSON of a value may take, at each of three tries, before its quotes are escaped.
+_SHARES_OF_JSON_IN_TEXT = (0.8, 0.4, 0.1)
 
 
 class ContentWriter:
-    """Writes fields until the allowance of the span is used up: what matters most comes first.
+    """Writes content until the allowance of the span is used up. Its caller writes the most important content first.
 
     Attributes:
-        cut: the attributes of which something did not fit.
+        cut: the names of the attributes that are not complete.
         left_out: how many messages were not written.
     """
 
     def __init__(self, policy: ContentPolicy) -> None:
         self._policy = policy
-        self._left = _or_inf(policy.span_cap)
-        self._steps = SPAN_STEPS if policy.span_cap is not None else _STEPS_UNCAPPED
-        self._hashable = _HASHED_OF_SPAN
+        self._characters_left = _or_inf(policy.span_cap)
+        self._steps = limits.SPAN_STEPS if policy.span_cap is not None else limits.CONTENT_STEPS_UNCAPPED
+        self._hashable_bytes = limits.HASHED_BYTES_PER_SPAN
         self.cut: list[str] = []
         self.left_out = 0
 
     def value(self, attribute: str, kind: Kind, value: Any) -> Any:
-        """A text, or a tool's arguments or result: as the JSON object the conventions expect, where it is one."""
+        """Returns a text, or a tool's arguments or result; JSON in a text becomes an object, as the conventions ask."""
         if value is None or not self._policy.allows(kind):
             return None
         allowance = self._open()
-        shown = self._content(allowance, parse_json(value))
+        written = self._content(allowance, parse_json(value))
         self._close(attribute, allowance)
-        return shown
+        return written
 
     def definitions(self, attribute: str, tools: Sequence[Mapping[str, Any]] | None) -> Any:
-        """The tools that a model was offered."""
+        """Returns the definitions of the tools that a model may call."""
         if tools is None or not self._policy.allows("tool_definitions"):
             return None
         allowance = self._open()
-        shown = JsonConverter(self._policy.redactor, allowance, by_key=False).convert(list(tools))
+        written = JsonConverter(self._policy.redactor, allowance, by_key=False).convert(list(tools))
         self._close(attribute, allowance)
-        return shown
+        return written
 
     def messages(self, attribute: str, conversation: Sequence[Message] | None) -> list[dict[str, Any]] | None:
-        """A conversation: the first system message, and as many of the newest as fit; None if nothing is allowed."""
+        """Returns the first system message and as many of the newest messages as fit; None if none is allowed."""
         if conversation is None:
             return None
         allowance, most = self._open(), _or_inf(self._policy.max_messages)
         rest = list(conversation)
-        shown: list[dict[str, Any] | None] = []
+        first: list[dict[str, Any] | None] = []
         if len(rest) > 1 and rest[0].role == "system":
             half = allowance.portion(0.5)
-            shown.append(self._message(rest.pop(0), half))
+            first.append(self._message(rest.pop(0), half))
             allowance.settle(half, 0.5)
         newest: list[dict[str, Any] | None] = []
-        while rest and len(shown) + len(newest) < most and allowance.take_item(_AROUND):
+        while rest and len(first) + len(newest) < most and allowance.take_item(_MESSAGE_OVERHEAD):
             newest.append(self._message(rest.pop(), allowance))
         left_out = len(rest) + sum(message.skipped for message in conversation)
         self.left_out += left_out
         allowance.cut = allowance.cut or bool(left_out)
         self._close(attribute, allowance)
-        return [message for message in (*shown, *reversed(newest)) if message is not None] or None
+        return [message for message in (*first, *reversed(newest)) if message is not None] or None
 
     def documents(
         self, attribute: str, found: Sequence[Document] | None, candidates: Sequence[Document] = ()
     ) -> list[dict[str, Any]] | None:
-        """Documents, the first ones as whole as can be: half of the allowance is kept so that each has some.
+        """Returns documents. The first ones get most of the allowance; half of it is shared out so that each has some.
 
-        `candidates` are what a reranker was given; each document then tells its place among them (from 1).
+        `candidates` are the documents that a reranker received; each document then has its rank among them, from 1.
         """
         if found is None or not self._policy.allows("documents"):
             return None
         before = candidate_ranks(found, candidates)
         allowance = self._open()
         kept = 0.0 if allowance.characters == inf else allowance.characters / 2 / max(1, len(found))
-        shown: list[dict[str, Any]] = []
+        written: list[dict[str, Any]] = []
         for number, document in enumerate(found, 1):
             if not allowance.take_item():
                 break
             share = 1 - kept * (len(found) - number) / allowance.characters
             part = allowance.portion(share)
-            shown.append(self._document(document, before[number - 1], part))
+            written.append(self._document(document, before[number - 1], part))
             allowance.settle(part, share)
         self._close(attribute, allowance)
-        return shown
+        return written
 
     def _open(self) -> Allowance:
-        return Allowance(min(_or_inf(self._policy.cap), self._left), self._steps)
+        return Allowance(min(_or_inf(self._policy.cap), self._characters_left), self._steps)
 
     def _close(self, attribute: str, allowance: Allowance) -> None:
-        if self._left < inf:
-            self._left -= min(_or_inf(self._policy.cap), self._left) - allowance.characters
+        if self._characters_left < inf:
+            self._characters_left -= (
+                min(_or_inf(self._policy.cap), self._characters_left) - allowance.characters
+            )
         self._steps = allowance.steps
         if allowance.cut:
             self.cut.append(attribute)
@@ -138,28 +133,28 @@ class ContentWriter:
         return JsonConverter(self._policy.redactor, allowance).convert(value)
 
     def _hash(self, value: Any) -> str:
-        """What tells equal values from others, and nothing else but their size; nothing after too much of it."""
-        if self._hashable <= 0:
+        """Returns the hash and size of a value, to count equal values by; `<not hashed>` after too many values."""
+        if self._hashable_bytes <= 0:
             return "<not hashed>"
-        allowance = Allowance(_MAX_HASHED_JSON, _MAX_HASHED_STEPS)
+        allowance = Allowance(limits.HASHED_JSON_CHARACTERS, limits.HASHED_JSON_STEPS)
         converter = JsonConverter(self._policy.redactor, allowance)
         text = value if type(value) is str else to_json(converter.convert(value))
-        seen = text[:_MAX_HASHED].encode("utf-8", "surrogatepass")
-        self._hashable -= len(seen) * (1 if text is value else _AS_JSON)
-        self._hashable -= (_MAX_HASHED_STEPS - allowance.steps) * _AS_STEP
+        hashed = text[: limits.HASHED_CHARACTERS].encode("utf-8", "surrogatepass")
+        self._hashable_bytes -= len(hashed) * (1 if text is value else _BYTES_PER_JSON_BYTE)
+        self._hashable_bytes -= (limits.HASHED_JSON_STEPS - allowance.steps) * _BYTES_PER_STEP
         assert isinstance(self._policy.hash_key, bytes)
-        digest = hmac.new(self._policy.hash_key, seen, hashlib.sha256).hexdigest()
+        digest = hmac.new(self._policy.hash_key, hashed, hashlib.sha256).hexdigest()
         return f"hmac-sha256:{digest[:32]} ({len(text):,} characters)"
 
     def _message(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
-        """One message; None if it has parts, none of which is allowed."""
+        """Returns a message; None if it has parts and the policy allows none of them."""
         parts: list[dict[str, Any]] = []
         for part in message.parts:
-            if not allowance.take_item(_AROUND):
+            if not allowance.take_item(_MESSAGE_OVERHEAD):
                 break
             allowance.take_steps(1)  # the text in it
-            if (shown := self._part(part, message.role, allowance)) is not None:
-                parts.append(shown)
+            if (written := self._part(part, message.role, allowance)) is not None:
+                parts.append(written)
         if message.parts and not parts:
             return None
         shape: dict[str, Any] = {"role": message.role, "parts": parts}
@@ -173,12 +168,12 @@ class ContentWriter:
         allows = self._policy.allows
         match part:
             case ToolCall(name, call_id, arguments):
-                seen = arguments is not None and allows("tool_arguments")
+                with_arguments = arguments is not None and allows("tool_arguments")
                 shape = {
                     "type": "tool_call",
                     "name": name,
                     "id": call_id,
-                    "arguments": self._content(allowance, parse_json(arguments)) if seen else None,
+                    "arguments": self._content(allowance, parse_json(arguments)) if with_arguments else None,
                 }
                 return {key: value for key, value in shape.items() if value is not None}
             case ToolCallResponse(response, call_id):
@@ -205,8 +200,8 @@ class ContentWriter:
                 return self._media(part, allowance)
 
     def _json(self, allowance: Allowance, value: Any) -> str:
-        """A value as JSON in a text, whose quotes are escaped once more and take more characters."""
-        for share in _SHARES:
+        """Returns a value as JSON in a text. Its quotes are escaped once more and take more characters."""
+        for share in _SHARES_OF_JSON_IN_TEXT:
             inner = allowance.portion(share)
             text = to_json(JsonConverter(self._policy.redactor, inner).convert(value))
             if allowance.take_text(text):
@@ -216,14 +211,14 @@ class ContentWriter:
         return f"<{type(value).__name__}>"
 
     def _media(self, part: Media, allowance: Allowance) -> dict[str, Any]:
-        """Where an image, sound or file is; of one that is in the message itself, its size and hash."""
+        """Returns where an image, sound or file is; for one inside the message, its size and hash."""
         data = part.content
         if data is None and part.uri is not None and part.uri.startswith("data:"):
             data = part.uri.partition(",")[2]
         shape: dict[str, Any] = {"modality": part.modality}
         if data is not None:
-            size, digest = size_and_hash(data) if self._hashable > 0 else (len(data) * 3 // 4, None)
-            self._hashable -= len(data) * _AS_MEDIA
+            size, digest = size_and_hash(data) if self._hashable_bytes > 0 else (len(data) * 3 // 4, None)
+            self._hashable_bytes -= len(data) * _BYTES_PER_MEDIA_BYTE
             shape |= {"type": "blob", "content": "", "size": size}
             shape |= {} if digest is None else {"sha256": digest}
         elif part.uri is not None:

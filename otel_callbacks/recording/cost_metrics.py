@@ -1,14 +1,14 @@
-"""Our metrics of tokens and money: who spent how much on which model.
+"""Our own metrics of tokens and cost: who spent how much on which model.
 
-The labels are the application's and may take any number of values, so that each keeps to a limit of its own: what
-comes past it is counted as `__other__`, and the sums stay exact.
+The labels are the application's and may take any number of values. So each label has a limit: further values are
+counted as `__other__`, and the sums stay exact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Protocol
 
-from otel_callbacks import operations, semconv
+from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
 from otel_callbacks.cost.call_cost import CallCost
 from otel_callbacks.cost.pricing import Cost
@@ -18,7 +18,6 @@ from otel_callbacks.runtime import fork
 OTHER: Final = "__other__"
 MetricLabels = Sequence[str] | Mapping[str, int | Collection[str]]
 
-_MAX_VALUES = 100
 _REFUSED = (LABEL_ATTRIBUTES["user"], LABEL_ATTRIBUTES["session"])
 
 
@@ -30,20 +29,20 @@ class LabelRules:
             (by default 100), or to the values it may take.
 
     Raises:
-        ValueError: a label is no name, or is one that has a value for every person (user, session).
+        ValueError: a label is not a valid name, or has a value for every person (user, session).
         TypeError: a limit is neither a positive number nor a collection of texts.
     """
 
     def __init__(self, labels: MetricLabels) -> None:
         if isinstance(labels, str):
             raise TypeError(f"metric_labels must be a list of labels, not the text {labels!r}")
-        limits = labels if isinstance(labels, Mapping) else dict.fromkeys(labels, _MAX_VALUES)
-        self.limits = {attribute_of(label): _limit(label, limit) for label, limit in limits.items()}
+        values = labels if isinstance(labels, Mapping) else dict.fromkeys(labels, limits.LABEL_VALUES)
+        self.limits = {attribute_of(label): _limit(label, limit) for label, limit in values.items()}
         for attribute in _REFUSED:
             if attribute in self.limits:
                 raise ValueError(
-                    f"metric_labels must not name {attribute}: it has a value for every person, and every value"
-                    " makes time series of its own; it is on the spans"
+                    f"metric_labels must not name {attribute}: it has a value for every person, and each value"
+                    " becomes a time series; the spans carry it"
                 )
 
 
@@ -60,14 +59,14 @@ def _limit(label: str, limit: object) -> int | frozenset[str]:
 
 
 class LabelValues:
-    """The values that labels have taken so far; shared by all handlers of a meter provider."""
+    """The values that labels have taken so far, shared by all handlers of a meter provider."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
         self._lock = fork.safe_lock()
 
-    def limited(self, rules: LabelRules, labels: Mapping[str, str]) -> dict[str, str]:
-        """Those labels that metrics carry, the values past their limit as `__other__`."""
+    def bounded(self, rules: LabelRules, labels: Mapping[str, str]) -> dict[str, str]:
+        """Returns the labels that metrics carry, with `__other__` for values past their limit."""
         return {
             name: value if self._is_within(name, value, limit) else OTHER
             for name, limit in rules.limits.items()
@@ -96,56 +95,56 @@ class _MakeCounter(Protocol):
 
 
 class CostMetrics:
-    """The instruments; `counter` makes one."""
+    """The counters of tokens and cost; `counter` makes one."""
 
     def __init__(self, counter: _MakeCounter) -> None:
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
         self._cost = counter(semconv.METRIC_COST_USD, "USD", "What model calls cost, by who pays")
         self._unpriced = counter(semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known")
-        self._tools = counter(
+        self._tool_tokens = counter(
             semconv.METRIC_TOOL_TOKENS,
             "{token}",
             "Input tokens that were tools' results, definitions and calls",
         )
-        self._exceeded = counter(
+        self._exceeded_budgets = counter(
             semconv.METRIC_BUDGET_EXCEEDED, "{crossing}", "How often a budget was exceeded"
         )
 
-    def record(self, operation: operations.Operation, charge: CallCost, labels: Mapping[str, str]) -> bool:
-        """Counts the tokens and the cost of an operation that was charged; whether that had no price."""
+    def count(self, operation: operations.Operation, cost: CallCost, labels: Mapping[str, str]) -> bool:
+        """Counts the tokens and the cost of a call; returns whether the call is unpriced."""
         if not isinstance(operation, operations.Inference | operations.Embedding | operations.Rerank):
             return False
-        if isinstance(charge, Cost) and charge.source == "cache":
+        if isinstance(cost, Cost) and cost.source == "cache":
             return False
         model: dict[str, str] = {}
         if operation.provider:
             model[semconv.PROVIDER_NAME] = operation.provider
         if name := operation.name or getattr(operation, "response_model", None):
             model[semconv.REQUEST_MODEL] = name
-        if isinstance(charge, Cost):
+        if isinstance(cost, Cost):
             verb = span_attributes.operation_name(operation) or ""
-            self._cost.add(charge.total, {**model, semconv.OPERATION_NAME: verb, **labels})
+            self._cost.add(cost.total, {**model, semconv.OPERATION_NAME: verb, **labels})
         else:
-            self._unpriced.add(1, {**model, semconv.COST_UNPRICED_REASON: charge.reason})
+            self._unpriced.add(1, {**model, semconv.COST_UNPRICED_REASON: cost.reason})
         if not isinstance(operation, operations.Rerank) and operation.usage is not None:
-            for kind, tokens in _kinds(operation.usage):
+            for kind, tokens in _by_token_type(operation.usage):
                 if tokens:
                     self._tokens.add(tokens, {**model, semconv.TOKEN_TYPE: kind, **labels})
-        return not isinstance(charge, Cost)
+        return not isinstance(cost, Cost)
 
-    def by_tool(self, tokens: Mapping[tuple[str, str], int]) -> None:
-        """Counts the input tokens of an agent's model call by tool and part."""
+    def count_tool_tokens(self, tokens: Mapping[tuple[str, str], int]) -> None:
+        """Counts the input tokens of an agent's model call, by tool and kind of part."""
         for (tool, part), count in tokens.items():
             if count:
-                self._tools.add(count, {semconv.TOOL_NAME: tool, semconv.TOOL_PART: part})
+                self._tool_tokens.add(count, {semconv.TOOL_NAME: tool, semconv.TOOL_PART: part})
 
-    def exceeded(self, per: str, labels: Mapping[str, str]) -> None:
-        """Counts that a budget was exceeded."""
-        self._exceeded.add(1, {semconv.BUDGET_PER: per, **labels})
+    def count_exceeded_budget(self, per: str, labels: Mapping[str, str]) -> None:
+        """Counts one call that exceeded a budget."""
+        self._exceeded_budgets.add(1, {semconv.BUDGET_PER: per, **labels})
 
 
-def _kinds(usage: operations.Usage) -> Sequence[tuple[str, int | None]]:
-    """The counts by `token_type`: the total, its two sides, and the parts of these."""
+def _by_token_type(usage: operations.Usage) -> Sequence[tuple[str, int | None]]:
+    """Returns the counts by `token_type`: the total, its two sides, and the parts of these."""
     return (
         ("total", (usage.input_tokens or 0) + (usage.output_tokens or 0)),
         ("input", usage.input_tokens),

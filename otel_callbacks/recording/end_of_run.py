@@ -1,4 +1,4 @@
-"""What the end of a run puts on its span, into the metrics, and into the totals of the runs above."""
+"""The end of a run: records its cost, totals, metrics, content and span attributes, in this order."""
 
 import time
 from collections.abc import Mapping
@@ -15,12 +15,13 @@ from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
-from otel_callbacks.rag import prompt_sources
+from otel_callbacks.rag import prompt
 from otel_callbacks.recording import content_recording, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
-from otel_callbacks.recording.metrics import Ended, Metrics
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.recording.metrics import Metrics
+from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
 
@@ -31,216 +32,228 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
-_COUNTED = (operations.Inference, operations.Embedding)  # what carries token counts
-ToolTokens = Mapping[tuple[str, str], int]
+_WITH_USAGE = (operations.Inference, operations.Embedding)
+_ToolTokens = Mapping[tuple[str, str], int]
 
-_adding = fork.safe_lock()  # runs below one run end in different threads; held for a few additions only
+_totals_lock = fork.safe_lock()  # runs below one run end in different threads; held for a few additions only
 
 
-class RunEnd:
-    """Describes the runs of one handler as they end.
+class EndOfRun:
+    """Records the end of the runs of one handler.
 
     Args:
         metrics: the instruments.
         events: the log records.
-        charges: prices calls.
+        pricer: prices calls.
         budgets: what may be spent.
-        label_rules: the labels of our own metrics.
+        label_rules: which labels our own metrics carry.
     """
 
     def __init__(
         self,
         metrics: Metrics,
         events: Events,
-        charges: OperationPricer,
+        pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
     ) -> None:
         self._metrics = metrics
         self._events = events
-        self._charges = charges
+        self._pricer = pricer
         self._budgets = budgets
         self._label_rules = label_rules
 
-    def describe(self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None) -> None:
-        """Completes a run's telemetry.
+    def record(self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None) -> None:
+        """Records everything about a run but the end of its span.
 
         Args:
-            run: the run, still open, its operation complete.
+            run: the run, still open; its operation is complete.
             ended: nanoseconds since 1970.
             failure: why it failed, if it did.
-            outcome: how it ended, if it did not just end.
+            outcome: how it ended, unless it ended normally.
         """
-        operation = run.operation
+        operation, policy = run.operation, run.content_policy
         span_attributes.clean_names(operation)
         failed = failure is not None or outcome is not None
         if isinstance(operation, operations.Inference):
             self._complete_inference(run, operation, failed)
-        charge = self._charge(operation, run.started, failed=failed)
-        totals, late, tool_tokens = self._add_up(run, charge)
-        if not isinstance(operation, operations.Step):  # of which nothing is measured
-            self._metrics.ended(
-                Ended(
+        cost = self._cost_of_call(operation, run.started, failed=failed)
+        totals, late, tool_tokens = self._add_totals(run, cost)
+        if not isinstance(operation, operations.Step):  # no metric is about steps
+            self._metrics.add(
+                EndedOperation(
                     operation,
                     (ended - run.started) / 1e9,
                     failure.type if failure else None,
                     totals,
                     run.span.get_span_context(),
-                    charge,
-                    run.content.labels(run.labels),
+                    cost,
+                    policy.labels(run.labels),
                     self._label_rules,
-                    run.gaps or (),
+                    run.chunk_gaps or (),
                     tool_tokens,
                 )
             )
-        if isinstance(charge, Cost):
-            self._spend(run.span, run.content, run.labels, run.started, charge)
+        if isinstance(cost, Cost):
+            self._add_to_budgets(run.span, policy, run.labels, run.started, cost)
         if not run.span.is_recording():
             return
-        attributes = span_attributes.end_attributes(operation, run.content.label)
+        attributes = span_attributes.end_attributes(operation, policy.label)
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
             content_recording.record_failure(run, failure, self._events, ended)
-        if run.content.captures:
+        if policy.captures:
             content_recording.record_content(run, attributes, self._events, ended)
-        if charge is not None:
-            attributes.update(call_cost.attributes(charge))
-        if told := prompt_sources.told(run):
-            redact_attributes(told, run.content.label)
-            attributes.update(told)
+        if cost is not None:
+            attributes.update(call_cost.attributes(cost))
+        if rag_attributes := prompt.end_attributes(run):
+            redact_attributes(rag_attributes, policy.label)
+            attributes.update(rag_attributes)
         if totals is not None:
             _put_totals(attributes, run, totals)
             if late:
                 attributes[semconv.ROLLUP_LATE] = True
         run.span.set_attributes(attributes)
 
-    def account(
+    def record_on_user_span(
         self,
         span: Span,
         run: Run | None,
-        content: ContentPolicy,
+        policy: ContentPolicy,
         labels: Mapping[str, str],
         call: operations.Inference,
     ) -> None:
-        """Puts a model call that has no run on a span, into the metrics, and into the totals of the run around it.
+        """Records a model call without a run: on a span of the application, in the metrics, and in the totals of a run.
 
-        The span is the application's: it keeps its name, and has no operation.
+        The span keeps its name and gets no `gen_ai.operation.name`.
+
+        Args:
+            span: the application's span, which is current.
+            run: the run around the span; the call adds to its totals.
+            policy: what content is recorded.
+            labels: who pays.
+            call: the model call, complete.
         """
         started = time.time_ns()
         span_attributes.clean_names(call)
-        charge = self._charge(call, started, failed=False)
-        attributes = span_attributes.start_attributes(call, content.label)
+        cost = self._cost_of_call(call, started, failed=False)
+        attributes = span_attributes.start_attributes(call, policy.label)
         del attributes[semconv.OPERATION_NAME]
-        attributes.update(span_attributes.end_attributes(call, content.label))
-        shown = content.labels(labels)
-        attributes.update(shown)
-        if charge is not None:
-            attributes.update(call_cost.attributes(charge))
+        attributes.update(span_attributes.end_attributes(call, policy.label))
+        redacted_labels = policy.labels(labels)
+        attributes.update(redacted_labels)
+        if cost is not None:
+            attributes.update(call_cost.attributes(cost))
         span.set_attributes(attributes)
-        with _adding:
-            above = _still_adding(run)
+        with _totals_lock:
+            above = _with_open_totals(run)
             if above is not None:
                 above.totals = above.totals or Totals()
-                above.totals.count(call, charge)
+                above.totals.count(call, cost)
         identity = span.get_span_context()
-        self._metrics.ended(Ended(call, None, None, None, identity, charge, shown, self._label_rules))
-        if isinstance(charge, Cost):
-            self._spend(span, content, labels, started, charge)
+        self._metrics.add(
+            EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
+        )
+        if isinstance(cost, Cost):
+            self._add_to_budgets(span, policy, labels, started, cost)
 
-    def _charge(self, operation: operations.Operation, started: int, *, failed: bool) -> CallCost | None:
-        """What a call cost; of counts that make no sense, none is left to get into sums."""
-        charge = self._charges.price(operation, started, failed=failed)
-        basis = charge.source if isinstance(charge, Cost) else charge and charge.reason
-        if basis in ("reported", "invalid_usage") and isinstance(operation, _COUNTED):
-            operation.usage = _sensible(operation.usage)
-        return charge
+    def _cost_of_call(
+        self, operation: operations.Operation, started: int, *, failed: bool
+    ) -> CallCost | None:
+        """Returns what a call cost; removes token counts that make no sense, so that no total includes them."""
+        cost = self._pricer.price(operation, started, failed=failed)
+        basis = cost.source if isinstance(cost, Cost) else cost and cost.reason
+        if basis in ("reported", "invalid_usage") and isinstance(operation, _WITH_USAGE):
+            operation.usage = _valid_usage(operation.usage)
+        return cost
 
     def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
-        """Fills in what the run knows of a model call: its stream, how it ended, and whether it is the real one."""
+        """Completes a model call from its run: the first chunk, the failure, and whether it wraps another model."""
         if run.first_chunk is not None:
             operation.stream = True
             operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
-        if failed:  # the reason was expected and never came
+        if failed:  # no reason came
             operation.finish_reasons = operation.finish_reasons or ("error",)
         if run.totals is not None and (run.totals.inference_calls or run.totals.cached_calls):
-            operation.duplicate = True  # a model that wraps another: the inner call is the real one
+            operation.duplicate = True  # it wraps another model, whose call counts
             operation.usage = None
 
-    def _add_up(self, run: Run, charge: CallCost | None) -> tuple[Totals | None, bool, ToolTokens]:
-        """Counts the run itself and hands its totals to the nearest run above that has not handed on its own.
+    def _add_totals(self, run: Run, cost: CallCost | None) -> tuple[Totals | None, bool, _ToolTokens]:
+        """Completes the totals of a run and adds them to the nearest run above whose totals are still open.
 
         Returns:
             The totals, None if there is nothing to count; whether they came too late for every run above; and the
-            tokens of a model call by tool and part.
+            tokens of a model call by tool and kind of part.
         """
         operation = run.operation
-        with _adding:
-            prompt_sources.note_documents(run)
-            prompt_sources.hand_on(run)
-            tools = prompt_sources.tool_tokens(run) if run.prompt is not None else {}
+        with _totals_lock:
+            prompt.add_to_trace_documents(run)
+            prompt.add_tool_tokens_to_caller(run)
+            tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
             if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
                 run.totals = run.totals or Totals()
-                run.totals.count(operation, charge)
-            run.added_up = True
+                run.totals.count(operation, cost)
+            run.totals_final = True
             totals: Totals | None = run.totals
             if totals is None:
-                return None, False, tools
-            above = _still_adding(run.parent)
+                return None, False, tool_tokens
+            above = _with_open_totals(run.parent)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
-        return totals, above is None and run.parent is not None, tools
+        return totals, above is None and run.parent is not None, tool_tokens
 
-    def _spend(
-        self, span: Span, content: ContentPolicy, labels: Mapping[str, str], started: int, charge: Cost
+    def _add_to_budgets(
+        self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, cost: Cost
     ) -> None:
-        # budgets go by the labels as given: a redactor makes one of many people
-        for crossing in self._budgets.spend(charge.total, labels, started):
-            self._tell(span, content, crossing._replace(labels=content.labels(crossing.labels)))
+        """Adds a cost to the budgets of those who pay, and reports each budget that it exceeds."""
+        # with the labels as given: redacted ones may be the same for many people
+        for crossing in self._budgets.spend(cost.total, labels, started):
+            self._report_crossing(span, policy, crossing._replace(labels=policy.labels(crossing.labels)))
 
     @guarded
-    def _tell(self, span: Span, content: ContentPolicy, crossing: Crossing) -> None:
-        """Tells of a budget that is exceeded: the span, the metric, and the application last."""
+    def _report_crossing(self, span: Span, policy: ContentPolicy, crossing: Crossing) -> None:
+        """Reports an exceeded budget: on the span, in the metric, and last to the application."""
         budget = crossing.budget
         span.add_event(
             semconv.EVENT_BUDGET_EXCEEDED,
             {
-                **content.labels(budget.labels),
+                **policy.labels(budget.labels),
                 semconv.BUDGET_USD: float(budget.usd),
                 semconv.BUDGET_SPENT_USD: float(crossing.spent),
                 semconv.BUDGET_PER: budget.per,
             },
         )
-        self._metrics.exceeded(budget.per, crossing.labels, self._label_rules)
+        self._metrics.count_exceeded_budget(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
 
 
-def _sensible(usage: operations.Usage | None) -> operations.Usage | None:
-    """A usage without the counts that are none."""
+def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
+    """Returns a usage without the counts that make no sense, such as negative ones."""
     if usage is None:
         return None
     return operations.Usage(*(providers.token_count(getattr(usage, field.name)) for field in fields(usage)))
 
 
-def is_charged(span: Span) -> bool:
-    """Whether a span of the application's carries a model call already."""
+def has_model_call(span: Span) -> bool:
+    """Tells whether a model call has been recorded on a span of the application."""
     attributes: Mapping[str, object] = getattr(span, "attributes", None) or {}
     return semconv.COST_STATUS in attributes
 
 
-def _still_adding(run: Run | None) -> Run | None:
-    """The nearest run, from this one up, whose totals are not final."""
-    while run is not None and run.added_up:
+def _with_open_totals(run: Run | None) -> Run | None:
+    """Returns the nearest run, from this one upwards, whose totals are not final."""
+    while run is not None and run.totals_final:
         run = run.parent
     return run
 
 
 def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals) -> None:
     if run.parent is not None and isinstance(run.operation, operations.Inference):
-        return  # a leaf's totals are its own usage; only a root repeats them
+        return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())
     if isinstance(run.operation, operations.AgentInvocation):
         if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any

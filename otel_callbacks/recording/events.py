@@ -12,11 +12,11 @@ from opentelemetry.trace import Span, SpanContext
 from otel_callbacks import semconv
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
-"""Core conventions: unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both."""
+"""Unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both (OpenTelemetry conventions)."""
 
 
 class Events:
-    """Emits log records of one logger provider (None: the global one, also when it is set later)."""
+    """Emits log records to one logger provider (None: the global one, even if it is set later)."""
 
     def __init__(self, logger_provider: LoggerProvider | None) -> None:
         self._logger = get_logger(
@@ -27,20 +27,20 @@ class Events:
         self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})
 
     def details(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
-        """Emits what a model call was sent and answered; `timestamp` is in nanoseconds."""
+        """Emits the details of a model call, with its messages; `timestamp` is in nanoseconds since 1970."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
     def exception(
         self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]
     ) -> None:
-        """Records an exception on the span, as a log record, or both, as the environment asks."""
+        """Records an exception on the span, as a log record, or both, as the environment variable says."""
         if self._exceptions_on_spans:
             span.add_event("exception", on_span, timestamp)
         if self._exceptions_as_logs:
             self._emit(span, semconv.EVENT_OPERATION_EXCEPTION, SeverityNumber.WARN, as_log, timestamp)
 
     def evaluation(self, subject: SpanContext, attributes: Mapping[str, Any], timestamp: int) -> None:
-        """Emits what somebody thinks of a span, in the context of that span."""
+        """Emits somebody's feedback on a span, in the context of that span."""
         span = trace.NonRecordingSpan(subject)
         self._emit(span, semconv.EVENT_EVALUATION_RESULT, SeverityNumber.INFO, attributes, timestamp)
 

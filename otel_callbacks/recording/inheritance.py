@@ -1,15 +1,15 @@
-"""What an operation takes over from the runs above it."""
+"""What an operation inherits from the runs above it."""
 
 from otel_callbacks.operations import AgentInvocation, Operation, Step, ToolExecution
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 
 
-def inherit(operation: Operation, base: Run | None) -> None:
-    """Takes over the conversation, and for a tool the agent, from the nearest runs above that have one."""
+def inherit(operation: Operation, parent: Run | None) -> None:
+    """Copies the conversation id, and for a tool the agent's name, from the nearest runs above that have one."""
     if isinstance(operation, Step):
         return
     agent: AgentInvocation | None = None
-    run = base
+    run = parent
     while run is not None:
         above = run.operation
         operation.conversation_id = operation.conversation_id or above.conversation_id

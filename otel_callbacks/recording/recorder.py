@@ -1,16 +1,14 @@
-"""Turns operations into telemetry: the table of open runs, and what happens when a run starts and ends.
+"""The recorder: turns the operations of one handler into telemetry, from the start of a run to its end.
 
-The recorder knows no framework. A handler starts a run with an operation, completes that same operation, and
-finishes or fails the run; every run ends its span exactly once.
+It knows no framework. A handler starts a run with an operation, completes that same operation, and finishes or fails
+the run. Every run ends its span exactly once.
 """
 
 import asyncio
-import atexit
 import functools
 import time
-import weakref
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
@@ -21,44 +19,43 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
-from otel_callbacks import operations, semconv
+from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.rag import prompt_sources
-from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.rag import prompt
+from otel_callbacks.recording import content_recording, exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
-from otel_callbacks.recording.end_of_run import RunEnd, is_charged
+from otel_callbacks.recording.end_of_run import EndOfRun, has_model_call
 from otel_callbacks.recording.events import Events
-from otel_callbacks.recording.metrics import instruments
-from otel_callbacks.runs.current_span import CurrentSpan, Run, enclosing_run, suppressed, surroundings
+from otel_callbacks.recording.metrics import metrics_of
+from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
-from otel_callbacks.runs.sampling import is_dropped, without_span
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.sampling import dropped_child, is_dropped
+from otel_callbacks.runs.surroundings import enclosing_run, find_surroundings, suppressed
 from otel_callbacks.runtime.execution_context import current_execution_context
 from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
-_MAX_OPEN = 100_000
-_MAX_GAPS = 100_000  # between the chunks of one stream
-
 
 class Recorder:
     """Records the operations of one handler.
 
     Args:
-        tracer_provider: where spans go; None is the global provider, also one that is set later.
-        meter_provider: where metrics go; None as above.
-        logger_provider: where events go; None as above.
-        detail: which runs get a span of their own, see `Detail`.
-        content: what content is recorded.
-        charges: prices calls.
+        tracer_provider: where spans go; None is the global provider, even if it is set later.
+        meter_provider: where metrics go; None is the global one.
+        logger_provider: where events go; None is the global one.
+        detail: which runs get a span of their own, see `options.Options`.
+        content_policy: what content is recorded.
+        pricer: prices calls.
         attribution: who pays.
         budgets: what may be spent.
-        metric_labels: which labels our own metrics carry.
+        label_rules: which labels our own metrics carry.
     """
 
     def __init__(
@@ -68,43 +65,45 @@ class Recorder:
         logger_provider: LoggerProvider | None = None,
         *,
         detail: Detail,
-        content: ContentPolicy,
-        charges: OperationPricer,
+        content_policy: ContentPolicy,
+        pricer: OperationPricer,
         attribution: attribution.LabelResolver,
         budgets: Budgets,
-        metric_labels: LabelRules,
+        label_rules: LabelRules,
     ) -> None:
         self.detail = detail
-        self.content = content
+        self.content_policy = content_policy
         self._provider = tracer_provider
         self._tracer = trace.get_tracer(
             semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
         )
-        self._metrics = instruments(meter_provider)
+        self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
         self._attribution = attribution
         self._budgets = budgets
         self._events = Events(logger_provider)
-        self._run_end = RunEnd(self._metrics, self._events, charges, budgets, metric_labels)
+        self._end_of_run = EndOfRun(self._metrics, self._events, pricer, budgets, label_rules)
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
         self._last_outermost: SpanContext | None = None
-        _recorders.add(self)
+        exit_sweep.add_recorder(self)
 
     @property
-    def _table(self) -> OpenRuns:
+    def _open_runs(self) -> OpenRuns:
         provider = self._provider or trace.get_tracer_provider()
         if self._shared is None or self._shared[0] is not provider:
             self._shared = (provider, open_runs_of(provider))
-            _sweep_at_exit()
+            exit_sweep.sweep_at_exit()
         return self._shared[1]
 
     @property
     def runs(self) -> dict[Any, Run]:
-        """The open runs by id, see `Table`."""
+        """The open runs by id, those of other recorders with the same tracer provider included."""
         shared = self._shared
         if shared is not None and shared[0] is self._provider:
-            return shared[1].runs  # as `_table`, which is asked at every event
-        return self._table.runs
+            return shared[1].by_id  # the quick way to `_open_runs`, for every event
+        return self._open_runs.by_id
+
+    # --- the start of a run -------------------------------------------------------------------------------------
 
     def start(
         self,
@@ -119,22 +118,25 @@ class Recorder:
         resumes: bool = False,
         tags: Mapping[str, Any] | None = None,
     ) -> Run | None:
-        """Starts a run and makes it current; None if instrumentation is suppressed or the id is taken.
+        """Starts a run with its span and makes it current.
 
         Args:
             key: the framework's id of the run.
-            operation: what is being done; completed by the caller until the run ends.
+            operation: what is being done; the caller completes it until the run ends.
             base: the run that the framework names as the parent. A live span within it (a user's, another
-                framework's) takes its place.
+                framework's) becomes the parent instead.
             inside: see `Run`.
             found_by_id: see `Run`.
             may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
-            resumes: the run continues a conversation that was interrupted, to which it is then linked.
+            resumes: the run continues an interrupted conversation; its span links to the interrupted root.
             tags: the metadata or tags of the framework's call, which may name who pays.
+
+        Returns:
+            The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
         runs = self.runs
-        around = surroundings(base, runs)
+        around = find_surroundings(base, runs)
         context = around.context
         if key in runs or suppressed(context):
             return None
@@ -147,28 +149,28 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
-        run.scope = find_content_scope(context, parent.scope if parent is not None else None)
-        run.content = scoped_policy(run.scope, self.content)
+        run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
+        run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         span_attributes.clean_names(operation)
         run.own_labels = attribution.labels_from_tags(tags)
         run.labels = self._attribution.labels_of_run(parent, context, run.own_labels)
         run.started = time.time_ns()
-        if is_dropped(parent_span) and self._table.drops_below:
-            run.span = without_span(parent_span)
+        if is_dropped(parent_span) and self._open_runs.drops_children:
+            run.span = dropped_child(parent_span)
         else:
-            links = self._links(operation) if resumes else ()
-            run.span = self._span(run, trace.set_span_in_context(parent_span, context), links)
-        self._enter(run)
+            links = self._open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
+            run.span = self._start_span(run, trace.set_span_in_context(parent_span, context), links)
+        self._add_open_run(run)
         if base is None:
-            self._table.remember_root(run)
+            self._open_runs.remember_root(run)
         if attach:
-            run.stand_in = CurrentSpan(run, around.outer, around.beneath)
-            run.stand_in.attach(context)
+            stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
+            stand_in.attach(context)
         return run
 
-    def _span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
-        attributes = span_attributes.start_attributes(run.operation, run.content.label)
-        attributes.update(run.content.labels(run.labels))
+    def _start_span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
+        attributes = span_attributes.start_attributes(run.operation, run.content_policy.label)
+        attributes.update(run.content_policy.labels(run.labels))
         return self._tracer.start_span(
             span_attributes.span_name(run.operation),
             context,
@@ -178,50 +180,58 @@ class Recorder:
             run.started,
         )
 
-    def _enter(self, run: Run) -> None:
-        """Puts the run in the table, under its parent, and under watch if its end may not be told."""
+    def _add_open_run(self, run: Run) -> None:
+        """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
         self.counts.started += 1
-        run.table[run.key] = run
+        run.open_runs[run.key] = run
         if run.parent is not None and run.parent.open:
             if run.parent.children is None:
                 run.parent.children = set()
             run.parent.children.add(run)
-        run.place = current_execution_context()
-        if run.may_vanish and run.place.task is not None:
-            run.watch = functools.partial(self._task_ended, run)
-            run.place.task.add_done_callback(run.watch)
-        if len(run.table) > _MAX_OPEN:
-            self._sweep(next(iter(run.table.values())), semconv.UNFINISHED)
+        started_in = run.execution_context = current_execution_context()
+        if run.may_vanish and started_in.task is not None:
+            run.on_task_done = functools.partial(self._end_with_task, run)
+            started_in.task.add_done_callback(run.on_task_done)
+        if len(run.open_runs) > limits.OPEN_RUNS:
+            self._sweep(next(iter(run.open_runs.values())), semconv.UNFINISHED)
 
-    def may_want_content(self, base: Run | None) -> bool:
-        """Whether content of what starts here, below `base`, would be recorded if the span is."""
-        scope = find_content_scope(context_api.get_current(), base.scope if base is not None else None)
-        return scoped_policy(scope, self.content).captures
+    # --- what a handler asks before it reads a payload ----------------------------------------------------------
 
-    def drops(self, context: Context, around: Run | None) -> bool:
-        """Whether the sampler is sure to drop what starts in `context`, in the run `around`, below a dropped span."""
+    def may_record_content(self, base: Run | None) -> bool:
+        """Tells whether content of a run that starts here, below `base`, is recorded if its span is."""
+        scope = find_content_scope(
+            context_api.get_current(), base.content_scope if base is not None else None
+        )
+        return scoped_policy(scope, self.content_policy).captures
+
+    def wants_content(self, run: Run | None) -> bool:
+        """Tells whether the content of this run is recorded; if not, the handler need not read it."""
+        return run is not None and run.content_policy.captures and run.span.is_recording()
+
+    def drops_span(self, context: Context, around: Run | None) -> bool:
+        """Tells whether the sampler is sure to drop a span that starts in `context`, in the run `around`."""
         span = trace.get_current_span(context)
         if around is not None and span is around.stand_in:
-            span = around.span  # the stand-in would look for it
-        return is_dropped(span) and self._table.drops_below
+            span = around.span  # the stand-in would have to look for it
+        return is_dropped(span) and self._open_runs.drops_children
 
-    def counts_within(self, run: Run | None) -> bool:
-        """Whether what happens within a run (None: outside of any) counts for more than its own span.
+    def counts_elsewhere(self, run: Run | None) -> bool:
+        """Tells whether a call inside `run` (None: outside every run) counts for more than its own span.
 
-        For metrics, for a budget, or for the totals of a span above.
+        It may count for a metric, for a budget, or for the totals of a span above.
         """
-        return bool(self._budgets) or self._metrics.are_kept() or (run is not None and run.is_told_of())
+        return bool(self._budgets) or self._metrics.have_provider() or (run is not None and run.is_recorded())
 
     @property
-    def enforces(self) -> bool:
-        """Whether a model call may be refused; see `refuse`."""
+    def enforces_budgets(self) -> bool:
+        """Whether a model call may be refused, see `refuse_over_budget`."""
         return self._budgets.enforce
 
-    def refuse(self, run: Run | None) -> None:
-        """Fails a model call that has started but not been sent, if its budget is spent.
+    def refuse_over_budget(self, run: Run | None) -> None:
+        """Fails a model call that has started but has not been sent, if its budget is spent.
 
         Raises:
-            BudgetExceeded: it is; for the application.
+            BudgetExceeded: the budget is spent. The exception is meant for the application.
         """
         if run is None or not self._budgets.enforce:
             return
@@ -230,41 +240,43 @@ class Recorder:
             self.fail(run, refusal)
             raise refusal
 
-    def wants_content(self, run: Run | None) -> bool:
-        """Whether the content of this run is recorded; if not, it need not even be looked at."""
-        return run is not None and run.content.captures and run.span.is_recording()
-
-    def prompt_of(self, run: Run | None) -> prompt_sources.Prompt | None:
-        """Asks what the prompt of a model call is made of; None if nothing is to be told of it."""
-        return prompt_sources.prompt_of(run) if run is not None and run.span.is_recording() else None
+    def start_prompt(self, run: Run | None) -> prompt.Prompt | None:
+        """Returns the prompt of a model call for the handler to fill in; None if nothing is recorded of it."""
+        return prompt.start_prompt(run) if run is not None and run.span.is_recording() else None
 
     def rename(self, run: Run) -> None:
-        """Names the span again, after its operation has learned its key, such as the model."""
+        """Renames the span after its operation has learned its key, such as the model."""
         span_attributes.clean_names(run.operation)
         run.span.update_name(span_attributes.span_name(run.operation))
-        run.span.set_attributes(span_attributes.start_attributes(run.operation, run.content.label))
+        run.span.set_attributes(span_attributes.start_attributes(run.operation, run.content_policy.label))
 
     def chunk(self, run: Run) -> None:
-        """Notes that a piece of the answer arrived."""
+        """Notes the time at which a chunk of a streamed answer arrived."""
         if run.recorder is not self:  # another handler of ours sees the same stream
             return
         now = time.time_ns()
         if run.first_chunk is None:
             run.first_chunk = now
-        elif run.gaps is None:
-            run.gaps = array("d", ((now - run.last_chunk) / 1e9,))
-        elif len(run.gaps) < _MAX_GAPS:
-            run.gaps.append((now - run.last_chunk) / 1e9)
+        elif run.chunk_gaps is None:
+            run.chunk_gaps = array("d", ((now - run.last_chunk) / 1e9,))
+        elif len(run.chunk_gaps) < limits.CHUNK_GAPS:
+            run.chunk_gaps.append((now - run.last_chunk) / 1e9)
+        else:
+            limits.log_reached(
+                "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
+            )
         run.last_chunk = now
 
+    # --- the end of a run ---------------------------------------------------------------------------------------
+
     def finish(self, run: Run, outcome: str | None = None) -> None:
-        """Ends a run that did not fail; `outcome` says how, when it did not just end."""
+        """Ends a run that did not fail. `outcome` says how it ended, unless it ended normally."""
         self._end(run, None, outcome or (semconv.INTERRUPTED if run.interrupted else None))
 
     def interrupt(self, run: Run) -> None:
-        """Ends a run that waits for somebody (a human in the loop); it is not a failure.
+        """Ends a run that waits for somebody (a human in the loop), which is not a failure.
 
-        The run above, which may end as if nothing was, is interrupted too.
+        The run above is interrupted too, even if the framework reports a normal end of it.
         """
         run.span.add_event(semconv.EVENT_INTERRUPT)
         if run.parent is not None:
@@ -272,7 +284,7 @@ class Recorder:
         self.finish(run, semconv.INTERRUPTED)
 
     def fail(self, run: Run, error: BaseException | operations.Failure) -> None:
-        """Ends a run that raised. Being cancelled or abandoned is not a failure."""
+        """Ends a run that raised an error. A cancelled or abandoned run has not failed."""
         if isinstance(error, operations.Failure):
             self._end(run, error, None)
         elif isinstance(error, GeneratorExit):
@@ -282,58 +294,23 @@ class Recorder:
         else:  # CancelledError, KeyboardInterrupt, SystemExit
             self.finish(run, semconv.CANCELLED)
 
-    def account(self, call: operations.Inference) -> None:
-        """Charges a model call that the application made by hand to the span that is current.
-
-        Inside a run that is a model call it completes that run's usage. A span of ours is another operation's, and
-        one that carries a call already has no room for a second: those get a span below them.
-        """
-        context = context_api.get_current()
-        run, span = enclosing_run(context), trace.get_current_span(context)
-        if run is not None and isinstance(run.operation, operations.Inference):
-            run.operation.usage = call.usage
-            run.operation.reported_usd = call.reported_usd
-            run.operation.response_model = run.operation.response_model or call.response_model
-        elif isinstance(span, CurrentSpan) or not span.is_recording() or is_charged(span):
-            below = self.start(object(), call, attach=False)
-            if below is not None:
-                self.finish(below)
-        else:
-            scope = find_content_scope(context, run.scope if run is not None else None)
-            labels = self._attribution.labels_of_run(run, context, attribution.NO_LABELS)
-            self._run_end.account(span, run, scoped_policy(scope, self.content), labels, call)
-
-    def sweep(self) -> None:
-        """Ends every open run of this recorder; for the end of the process."""
-        for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
-            if run.recorder is self and not run.disowned:
-                self._sweep(run, semconv.UNFINISHED)
-
-    def _sweep(self, run: Run, outcome: str) -> None:
-        if run.open:
-            self.counts.swept += 1
-            run.recorder.finish(run, outcome)
-
-    @guarded
-    def _task_ended(self, run: Run, task: "asyncio.Task[Any]") -> None:
-        self._sweep(run, semconv.CANCELLED)
-
     def _end(self, run: Run, failure: operations.Failure | None, outcome: str | None) -> None:
-        found = run.table.pop(run.key, None)
+        """Ends a run: records its telemetry and ends its span, unless that has happened already."""
+        found = run.open_runs.pop(run.key, None)
         if found is not run:  # ended before, by a sweep or another handler
             if found is not None:
-                run.table[run.key] = found  # the application uses the id again
+                run.open_runs[run.key] = found  # the application uses the id again
             return
-        if run.disowned:
+        if run.of_parent_process:
             run.close()
             return
         ended = time.time_ns()
         span, parent = run.span, run.parent
         try:
-            self._leave(run)
+            self._end_dependents(run)
             if outcome == semconv.INTERRUPTED:
-                self._table.remember_interrupted(run)
-            self._run_end.describe(run, ended, failure, outcome)
+                self._open_runs.remember_interrupted(run)
+            self._end_of_run.record(run, ended, failure, outcome)
         except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise
@@ -346,63 +323,80 @@ class Recorder:
             span.end(ended)
             run.recorder._remember_outermost(run)
 
-    def _leave(self, run: Run) -> None:
-        """Takes along what belongs to the run: hidden ids, the watch on its task, what vanished in it."""
-        for key in list(run.hidden or ()):
-            run.table.pop(key, None)
-        if run.watch is not None and run.place is not None and run.place.task is not None:
-            run.place.task.remove_done_callback(run.watch)
+    def _end_dependents(self, run: Run) -> None:
+        """Ends what depends on the run: the ids of hidden runs, the watch on its task, and runs that vanished in it."""
+        for key in list(run.hidden_runs or ()):
+            run.open_runs.pop(key, None)
+        started_in = run.execution_context
+        if run.on_task_done is not None and started_in is not None and started_in.task is not None:
+            started_in.task.remove_done_callback(run.on_task_done)
         for child in list(run.children or ()):
-            if child.may_vanish and child.place == run.place:
+            if child.may_vanish and child.execution_context == started_in:
                 self._sweep(child, semconv.CANCELLED)
 
+    def sweep(self) -> None:
+        """Ends every open run of this recorder, at the end of the process."""
+        for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
+            if run.recorder is self and not run.of_parent_process:
+                self._sweep(run, semconv.UNFINISHED)
+
+    def _sweep(self, run: Run, outcome: str) -> None:
+        """Ends a run whose end the framework has not reported."""
+        if run.open:
+            self.counts.swept += 1
+            run.recorder.finish(run, outcome)
+
+    @guarded
+    def _end_with_task(self, run: Run, task: "asyncio.Task[Any]") -> None:
+        self._sweep(run, semconv.CANCELLED)
+
+    # --- afterwards, and without a run --------------------------------------------------------------------------
+
     def trace_id(self, key: Any) -> str | None:
-        """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
-        return self._table.trace_id(key)
+        """Returns the trace id, in hex, of an open run or of a remembered root; None if it is not known."""
+        return self._open_runs.trace_id(key)
 
     def _remember_outermost(self, run: Run) -> None:
-        if run.parent is None or run.parent.disowned or run.parent.recorder is not self:
+        if run.parent is None or run.parent.of_parent_process or run.parent.recorder is not self:
             context = run.span.get_span_context()
             if context.trace_flags.sampled:
                 self._last_outermost = context
 
     @property
     def last_trace_id(self) -> str | None:
-        """The trace, in hex, of the sampled run without one of this recorder's above it that ended last."""
+        """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
 
-    def evaluated(
+    def record_usage(self, call: operations.Inference) -> None:
+        """Records the usage of a model call that the application made by hand.
+
+        Inside a run that is a model call, it completes that run. Otherwise it goes onto the current span, or onto a new
+        span below it: a span of ours describes another operation, and a span has room for one model call only.
+        """
+        context = context_api.get_current()
+        run, span = enclosing_run(context), trace.get_current_span(context)
+        if run is not None and isinstance(run.operation, operations.Inference):
+            run.operation.usage = call.usage
+            run.operation.reported_usd = call.reported_usd
+            run.operation.response_model = run.operation.response_model or call.response_model
+        elif isinstance(span, CurrentSpan) or not span.is_recording() or has_model_call(span):
+            below = self.start(object(), call, attach=False)
+            if below is not None:
+                self.finish(below)
+        else:
+            scope = find_content_scope(context, run.content_scope if run is not None else None)
+            labels = self._attribution.labels_of_run(run, context, attribution.NO_LABELS)
+            policy = scoped_policy(scope, self.content_policy)
+            self._end_of_run.record_on_user_span(span, run, policy, labels, call)
+
+    def record_evaluation(
         self, subject: SpanContext, attributes: span_attributes.Attributes, explanation: Mapping[str, str]
     ) -> None:
-        """Records what somebody thinks of a span; `explanation` holds those attributes that are content."""
+        """Records somebody's feedback on a span; `explanation` holds the attributes that are content."""
         context = context_api.get_current()
-        policy = scoped_policy(find_content_scope(context), self.content)
+        policy = scoped_policy(find_content_scope(context), self.content_policy)
         labels = attribution.labels_in(context, policy)
         content_recording.record_evaluation(
             subject, attributes, explanation, labels, policy, self._tracer, self._events
         )
-
-    def _links(self, operation: operations.Operation) -> Sequence[Link]:
-        interrupted = self._table.interrupted.pop(operation.conversation_id or "", None)
-        return (Link(interrupted),) if interrupted is not None else ()
-
-
-_recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
-
-
-@functools.cache
-def _sweep_at_exit() -> None:
-    """Has what is still open ended when the interpreter exits.
-
-    Registered when the first run starts: exit functions run last in, first out, and the provider, which shuts
-    down in one of its own, is there by then.
-    """
-    atexit.register(sweep_all)
-
-
-def sweep_all() -> None:
-    """Ends every open run of the process."""
-    recorders: Iterable[Recorder] = list(_recorders)
-    for recorder in recorders:
-        guarded(recorder.sweep)()

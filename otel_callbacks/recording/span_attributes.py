@@ -1,7 +1,7 @@
-"""Operations to spans: name, kind, the attributes at start and the attributes at end.
+"""Turns an operation into a span's name, kind, start attributes and end attributes.
 
-Each table pairs a field of the operation with the attribute that carries it. What a sampler may want to see is
-in the start tables; the rest is written once, at the end.
+Each table pairs a field of the operation with the attribute that carries it. The start tables hold what a sampler may
+want to see; everything else is set once, at the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _Table = Sequence[tuple[str, str]]
 
 
 def _reader(table: _Table) -> Callable[[Any], Attributes]:
-    """Compiles a table into a function that reads the fields that are set."""
+    """Compiles a table into a function that returns the attributes of the fields that are set."""
     names = tuple(attribute for _, attribute in table)
     fields = attrgetter(*(field for field, _ in table))
     if len(table) == 1:
@@ -70,7 +70,7 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
 _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.Embedding: _reader(
         (
-            # what the start says as well: an inner model may know what the outer one did not
+            # at the start too: an inner model may know what the outer one does not
             ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
@@ -150,7 +150,7 @@ _USAGE = _reader(
 _CACHED = _reader(
     (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
 )
-"""Of an answer from the framework's cache, which used no tokens now."""
+"""For an answer from the framework's cache, which used no tokens this time."""
 
 _OPERATION_NAMES = {
     operations.Workflow: semconv.INVOKE_WORKFLOW,
@@ -165,19 +165,19 @@ _CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
 
 
 def operation_name(operation: operations.Operation) -> str | None:
-    """The value of `gen_ai.operation.name`; None for a step."""
+    """Returns the value of `gen_ai.operation.name`; None for a step."""
     if type(operation) is operations.Inference and operation.text_completion:
         return semconv.TEXT_COMPLETION
     return _OPERATION_NAMES.get(type(operation))
 
 
 def span_kind(operation: operations.Operation) -> SpanKind:
-    """CLIENT for what calls out to a model or a store, INTERNAL for the rest."""
+    """Returns CLIENT for operations that call a model or a store, INTERNAL for the others."""
     return SpanKind.CLIENT if isinstance(operation, _CLIENTS) else SpanKind.INTERNAL
 
 
 def span_name(operation: operations.Operation) -> str:
-    """`{operation} {key}`, or the operation alone when the key is not known; a step's own name."""
+    """Returns `{operation} {key}`, or the operation alone if its key is unknown; for a step, its own name."""
     verb = operation_name(operation)
     if verb is None:
         return operation.name or "step"
@@ -191,16 +191,16 @@ _NAMES = {
 
 
 def clean_names(operation: operations.Operation) -> None:
-    """Takes credentials out of the names that spans, metrics and the warnings about prices repeat."""
+    """Removes credentials from the names of an operation, which spans, metrics and warnings about prices repeat."""
     for field in _NAMES[type(operation)]:
         if (name := getattr(operation, field)) is not None:
             setattr(operation, field, redact_name(name))
 
 
 def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
-    """What is known when the work starts, without credentials; samplers see these.
+    """Returns the attributes known when the operation starts, without credentials. Samplers see them.
 
-    `clean` is for the conversation's id, which may be anything of the application's.
+    `clean` applies the content policy to the conversation's id, which the application chooses.
     """
     attributes = _START[type(operation)](operation)
     redact_attributes(attributes)
@@ -213,9 +213,9 @@ def start_attributes(operation: operations.Operation, clean: Callable[[str], str
 
 
 def end_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
-    """What is known when the work has ended, without content and credentials.
+    """Returns the attributes known when the operation has ended, without content and credentials.
 
-    `clean` is for what tells documents apart.
+    `clean` applies the content policy to the ids and sources of documents.
     """
     read = _END.get(type(operation))
     if read is None:
@@ -254,60 +254,60 @@ def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
 
 
 def _put_top_score(
-    attributes: Attributes, found: Sequence[operations.Document], *, lowest: bool = False
+    attributes: Attributes, documents: Sequence[operations.Document], *, lowest: bool = False
 ) -> None:
-    scores = [document.score for document in found if document.score is not None]
+    scores = [document.score for document in documents if document.score is not None]
     if scores:
         attributes[semconv.RAG_TOP_SCORE] = min(scores) if lowest else max(scores)
 
 
 def content_attributes(operation: operations.Operation, writer: ContentWriter) -> dict[str, Any]:
-    """The content of an operation, structured as the conventions want it on events.
+    """Returns the content of an operation, in the structure that the conventions define for events.
 
-    In the order of its worth, for the writer may run out of room.
+    Writes the most important content first, because the allowance may be used up.
     """
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     match operation:
         case operations.Inference():
-            _put_messages(found, operation, writer)
-            found[semconv.TOOL_DEFINITIONS] = writer.definitions(
+            _put_messages(content, operation, writer)
+            content[semconv.TOOL_DEFINITIONS] = writer.definitions(
                 semconv.TOOL_DEFINITIONS, operation.tool_definitions
             )
         case operations.AgentInvocation() | operations.Workflow():
-            _put_messages(found, operation, writer)
+            _put_messages(content, operation, writer)
         case operations.ToolExecution():
-            found[semconv.TOOL_CALL_ARGUMENTS] = writer.value(
+            content[semconv.TOOL_CALL_ARGUMENTS] = writer.value(
                 semconv.TOOL_CALL_ARGUMENTS, "tool_arguments", operation.arguments
             )
-            found[semconv.TOOL_CALL_RESULT] = writer.value(
+            content[semconv.TOOL_CALL_RESULT] = writer.value(
                 semconv.TOOL_CALL_RESULT, "tool_results", operation.result
             )
         case operations.Retrieval():
             query = writer.value(semconv.RETRIEVAL_QUERY_TEXT, "queries", operation.query)
-            found[semconv.RETRIEVAL_QUERY_TEXT] = found[semconv.RAG_QUERY] = query
-            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+            content[semconv.RETRIEVAL_QUERY_TEXT] = content[semconv.RAG_QUERY] = query
+            content[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
                 semconv.RETRIEVAL_DOCUMENTS, operation.documents
             )
         case operations.Rerank():
-            found[semconv.RAG_QUERY] = writer.value(semconv.RAG_QUERY, "queries", operation.query)
-            found[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
+            content[semconv.RAG_QUERY] = writer.value(semconv.RAG_QUERY, "queries", operation.query)
+            content[semconv.RETRIEVAL_DOCUMENTS] = writer.documents(
                 semconv.RETRIEVAL_DOCUMENTS, operation.documents, operation.candidates or ()
             )
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in content.items() if value is not None}
 
 
-def content_remarks(writer: ContentWriter) -> Attributes:
-    """What of the content did not fit."""
-    remarks: Attributes = {}
+def cut_content_attributes(writer: ContentWriter) -> Attributes:
+    """Returns the attributes that say which content did not fit."""
+    attributes: Attributes = {}
     if writer.cut:
-        remarks[semconv.CONTENT_CUT] = writer.cut
+        attributes[semconv.CONTENT_CUT] = writer.cut
     if writer.left_out:
-        remarks[semconv.CONTENT_MESSAGES_LEFT_OUT] = writer.left_out
-    return remarks
+        attributes[semconv.CONTENT_MESSAGES_LEFT_OUT] = writer.left_out
+    return attributes
 
 
 def _put_messages(
-    found: dict[str, Any],
+    content: dict[str, Any],
     operation: operations.Inference | operations.AgentInvocation | operations.Workflow,
     writer: ContentWriter,
 ) -> None:
@@ -315,4 +315,4 @@ def _put_messages(
         (semconv.OUTPUT_MESSAGES, operation.output_messages),
         (semconv.INPUT_MESSAGES, operation.input_messages),
     ):
-        found[name] = writer.messages(name, conversation)
+        content[name] = writer.messages(name, conversation)

@@ -1,71 +1,78 @@
-"""What all recorders of one tracer provider share: the open runs, and what is remembered of those that ended."""
+"""The open runs of a tracer provider, and what is remembered of those that ended."""
 
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import SpanContext, TracerProvider
+from opentelemetry.trace import Link, SpanContext, TracerProvider
 
+from otel_callbacks import limits
 from otel_callbacks.runs import sampling
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
-
-_MAX_INTERRUPTED = 1_024
-_MAX_ROOTS = 4_096
 
 
 class OpenRuns:
-    """The runs of a tracer provider, so that two handlers in one call make one span per run.
+    """The open runs of a tracer provider. All its recorders share them: two handlers make one span per run.
 
     Attributes:
-        runs: the open runs by the framework's id. A hidden run's id leads to the nearest run above it that has
+        by_id: the open runs by the framework's id. The id of a hidden run leads to the nearest run above it that has
             a span.
-        interrupted: the root spans of conversations that wait for somebody, the newest last.
-        roots: the trace ids of the runs that started without one above them, ended or not, the newest last.
-        drops_below: the provider's sampler need not be asked below a span that it dropped.
+        interrupted: the root spans of conversations that wait for somebody, by conversation, the newest last.
+        root_trace_ids: the trace ids of runs that started without a run above, open or ended, the newest last.
+        drops_children: the provider's sampler is sure to drop every span below a dropped one.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
-        self.drops_below = sampling.drops_below(provider)
-        self.runs: dict[Any, Run] = {}
+        self.drops_children = sampling.drops_children(provider)
+        self.by_id: dict[Any, Run] = {}
         self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
-        self.roots: OrderedDict[Any, int] = OrderedDict()
+        self.root_trace_ids: OrderedDict[Any, int] = OrderedDict()
 
     def remember_root(self, run: Run) -> None:
-        """Keeps the trace id of a run that started without one above it."""
-        self.roots[run.key] = run.span.get_span_context().trace_id
-        if len(self.roots) > _MAX_ROOTS:
-            self.roots.popitem(last=False)
+        """Keeps the trace id of a run that started without a run above it."""
+        self.root_trace_ids[run.key] = run.span.get_span_context().trace_id
+        if len(self.root_trace_ids) > limits.ROOT_TRACE_IDS:
+            self.root_trace_ids.popitem(last=False)
 
     def remember_interrupted(self, run: Run) -> None:
-        """Keeps the root of a conversation that waits for somebody, so that what resumes it can point to it."""
+        """Keeps the root span of a conversation that waits for somebody; the run that resumes it links to it."""
         if run.parent is None and run.operation.conversation_id:
             self.interrupted[run.operation.conversation_id] = run.span.get_span_context()
-            if len(self.interrupted) > _MAX_INTERRUPTED:
+            if len(self.interrupted) > limits.INTERRUPTED_CONVERSATIONS:
                 self.interrupted.popitem(last=False)
+                limits.log_reached(
+                    "INTERRUPTED_CONVERSATIONS", "the oldest, when resumed, have no link to their first trace"
+                )
+
+    def links_to_interrupted(self, conversation_id: str | None) -> Sequence[Link]:
+        """Returns the link of a run that resumes a conversation to the interrupted root span, and forgets that."""
+        interrupted = self.interrupted.pop(conversation_id or "", None)
+        return (Link(interrupted),) if interrupted is not None else ()
 
     def trace_id(self, key: Any) -> str | None:
-        """The trace of an open run, or of one that started without a run above it; in hex, None if not known."""
-        run = self.runs.get(key)
-        found = self.roots.get(key) if run is None else run.span.get_span_context().trace_id
+        """Returns the trace id, in hex, of an open run or of a remembered root; None if it is not known."""
+        run = self.by_id.get(key)
+        found = self.root_trace_ids.get(key) if run is None else run.span.get_span_context().trace_id
         return trace.format_trace_id(found) if found else None
 
 
-_open_runs: "weakref.WeakKeyDictionary[TracerProvider, OpenRuns]" = weakref.WeakKeyDictionary()
+_by_provider: "weakref.WeakKeyDictionary[TracerProvider, OpenRuns]" = weakref.WeakKeyDictionary()
 
 
 def open_runs_of(provider: TracerProvider) -> OpenRuns:
-    """The table of a provider, made once."""
-    return _open_runs.get(provider) or _open_runs.setdefault(provider, OpenRuns(provider))
+    """Returns the open runs of a provider, the same object each time."""
+    return _by_provider.get(provider) or _by_provider.setdefault(provider, OpenRuns(provider))
 
 
-def _disown() -> None:
-    """Leaves the runs that are open at a fork to the parent process: in the child they are only there to be parents."""
-    for table in _open_runs.values():
-        for run in table.runs.values():
+def _leave_to_parent_process() -> None:
+    """Leaves the runs that are open at a fork to the parent process; in the child they only serve as parents."""
+    for open_runs in _by_provider.values():
+        for run in open_runs.by_id.values():
             run.span = trace.NonRecordingSpan(run.span.get_span_context())
-            run.disowned = True
+            run.of_parent_process = True
 
 
-fork.run_in_child(_disown)
+fork.run_in_child(_leave_to_parent_process)

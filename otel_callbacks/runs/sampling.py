@@ -1,12 +1,12 @@
-"""Spans that need not be made: those below one that the sampler dropped."""
+"""Spans that need not be made: those below a span that the sampler dropped."""
 
 from opentelemetry.trace import NonRecordingSpan, Span, TracerProvider
 
 
-def drops_below(provider: TracerProvider) -> bool:
-    """Whether the sampler of a provider surely drops what is below a dropped span; OpenTelemetry's default one does.
+def drops_children(provider: TracerProvider) -> bool:
+    """Tells whether a provider's sampler is sure to drop every span below a dropped one, as the default sampler is.
 
-    Told by the description that samplers give of themselves: this must not import the SDK.
+    Goes by the description that a sampler returns, because this room must not import the SDK.
     """
     sampler = getattr(provider, "sampler", None)
     description: str = sampler.get_description() if sampler is not None else ""
@@ -17,11 +17,11 @@ def drops_below(provider: TracerProvider) -> bool:
 
 
 def is_dropped(span: Span) -> bool:
-    """Whether a span was dropped in this process."""
+    """Tells whether the sampler of this process dropped a span."""
     identity = span.get_span_context()
     return not identity.trace_flags.sampled and identity.is_valid and not identity.is_remote
 
 
-def without_span(parent: Span) -> Span:
-    """What takes the place of a span below a dropped one: the parent's identity, which user spans can go on with."""
+def dropped_child(parent: Span) -> Span:
+    """Returns what takes the place of a span below a dropped one: its parent's identity, for users' spans below."""
     return NonRecordingSpan(parent.get_span_context())

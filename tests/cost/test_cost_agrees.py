@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from otel_callbacks import OTelCallbackHandler, attribution, embedding, record_usage, workflow
 from otel_callbacks.cli import main
 from otel_callbacks.explore import JsonLinesSpanExporter
-from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED
@@ -78,10 +78,10 @@ def test_spans_metrics_and_the_report_agree(
     writer = BatchSpanProcessor(JsonLinesSpanExporter(file), max_queue_size=4 * RUNS)
     captured.tracer_provider.add_span_processor(writer)
     application = Application(captured)
-    put_in_charge(application, lambda: application.handler._recorder)
+    set_process_recorder(application, lambda: application.handler._recorder)
     for number in range(RUNS):
         application.run(number)
-    put_in_charge(application, None)
+    set_process_recorder(application, None)
     writer.force_flush()
 
     spans: Counter[str] = Counter()

@@ -74,12 +74,14 @@ def test_a_call_within_an_operation_by_hand(kept: Captured) -> None:
 
 def test_a_missing_trace_is_an_error_that_says_why(kept: Captured) -> None:
     handler = OTelCallbackHandler(**kept.providers)
-    with pytest.raises(LookupError, match="this handler has traced no call to its end yet"):
+    with pytest.raises(LookupError, match="no call of this handler has ended yet"):
         _ = handler.last_trace
     with capture() as elsewhere:
         stranger = OTelCallbackHandler(**elsewhere.providers)
         ask(stranger)
-    with pytest.raises(LookupError, match=r"trace 0+1 is not kept here; configure\(local=True\) keeps"):
+    with pytest.raises(
+        LookupError, match=r"trace 0+1 is not kept in this process; call configure\(local=True\)"
+    ):
         _ = stranger.last_trace
 
 
@@ -87,5 +89,5 @@ def test_an_unsampled_trace_does_not_count(kept: Captured) -> None:
     with capture(ALWAYS_OFF) as unsampled:
         handler = OTelCallbackHandler(**unsampled.providers)
         ask(handler)
-    with pytest.raises(LookupError, match="no call to its end yet"):
+    with pytest.raises(LookupError, match="no call of this handler has ended yet"):
         _ = handler.last_trace

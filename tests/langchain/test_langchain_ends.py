@@ -383,7 +383,7 @@ async def test_interrupt_and_resume(captured: Captured, config: Config) -> None:
 def test_the_newest_interrupted_runs_are_remembered(
     captured: Captured, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_callbacks.runs.open_runs._MAX_INTERRUPTED", 1)
+    monkeypatch.setattr("otel_callbacks.limits.INTERRUPTED_CONVERSATIONS", 1)
     graph = human_graph()
     threads = [{**config, "configurable": {"thread_id": name}} for name in ("t-1", "t-2")]
     for threaded in threads:
@@ -453,7 +453,7 @@ def test_an_exception_that_only_sounds_like_an_interrupt(captured: Captured, con
 def test_what_never_ends_is_unfinished(
     captured: Captured, handler: OTelCallbackHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_callbacks.recording.recorder._MAX_OPEN", 2)
+    monkeypatch.setattr("otel_callbacks.limits.OPEN_RUNS", 2)
     for name in ("one", "two", "three"):
         handler.on_chain_start({}, {}, run_id=uuid4(), name=name)
     assert [(span.name, outcome(span)) for span in captured.spans] == [("invoke_workflow one", "unfinished")]

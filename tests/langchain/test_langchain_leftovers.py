@@ -130,7 +130,7 @@ async def test_contexts_do_not_grow(captured: Captured, config: Any) -> None:
         """Counts the stand-ins that are stacked in this context."""
         found, span = 0, trace.get_current_span()
         while isinstance(span, CurrentSpan):
-            found, span = found + 1, span._outer
+            found, span = found + 1, span.outer
         return found
 
     await RunnableLambda(many).ainvoke("q", config)

@@ -210,7 +210,7 @@ def test_unknown_runs(captured: Captured) -> None:
 
 
 def test_only_so_many_calls_are_remembered(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_callbacks.runs.open_runs._MAX_ROOTS", 2)
+    monkeypatch.setattr("otel_callbacks.limits.ROOT_TRACE_IDS", 2)
     handler, ids = OTelCallbackHandler(**captured.providers), [uuid.uuid4() for _ in range(3)]
     for run_id in ids:
         fakes.ScriptedModel().invoke("q", {"callbacks": [handler], "run_id": run_id})

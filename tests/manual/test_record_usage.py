@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, inference, record_usage
 from otel_callbacks.cost import report
 from otel_callbacks.options import recorder
-from otel_callbacks.recording.in_charge import put_in_charge
+from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured
 
@@ -36,9 +36,9 @@ CHARGED = {
 @pytest.fixture(autouse=True)
 def in_charge(captured: Captured) -> Any:
     by_hand = recorder(**captured.providers, prices=PRICES)
-    put_in_charge(in_charge, lambda: by_hand)
+    set_process_recorder(in_charge, lambda: by_hand)
     yield
-    put_in_charge(in_charge, None)
+    set_process_recorder(in_charge, None)
 
 
 def handler(captured: Captured) -> OTelCallbackHandler:
@@ -82,7 +82,7 @@ def test_it_is_labelled_as_a_run_would_be_that_starts_there(captured: Captured) 
         attribution={"tenant": "ann@example.com"},
         budgets=[Budget(tenant="ann@example.com", usd="0.0001", on_exceeded=crossings.append)],
     )
-    put_in_charge(in_charge, lambda: by_hand)
+    set_process_recorder(in_charge, lambda: by_hand)
     with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
         record_usage(**USED)
     assert (captured.spans[0].attributes or {})["app.tenant_id"] == "[redacted:email]"

@@ -134,11 +134,6 @@ def test_work_is_bounded(text: str, prompt: str) -> None:
     assert time.thread_time() - started < 0.1
 
 
-def test_beyond_a_hundred_documents_none_is_found() -> None:
-    text = PAGES[0][:300]
-    assert sum(found([*["nowhere to be seen"] * 100, text], text)) == 0
-
-
 def test_a_text_without_words_is_found_in_quotes() -> None:
     table = Document(content="+---+---+\n|   |   |\n" * 4)
     for prompt in (table.content, repr([table.content]), json.dumps({"context": table.content})):

@@ -31,9 +31,9 @@ second = PromptPart("result", 100, "fetch", "second")
 
 def test_sent_once_and_again() -> None:
     spent = ToolTokens()
-    spent.prompt([definition, other], 60)
-    spent.prompt([definition, other, call, first], 200)
-    assert spent.prompt([definition, other, call, first, second], 400) == {
+    spent.add_model_call([definition, other], 60)
+    spent.add_model_call([definition, other, call, first], 200)
+    assert spent.add_model_call([definition, other, call, first, second], 400) == {
         ("search", "definition"): 20,
         ("search", "call"): 20,
         ("search", "result"): 60,
@@ -48,23 +48,23 @@ def test_sent_once_and_again() -> None:
 
 def test_what_is_cached_is_the_head_of_the_prompt() -> None:
     spent = ToolTokens()
-    spent.prompt([other, first, second], 180, cache_read_tokens=90)
+    spent.add_model_call([other, first, second], 180, cache_read_tokens=90)
     assert spent.table()["search"] == ToolUse(calls=1, sent_once=30, cached=30)
     assert spent.table()["fetch"] == ToolUse(calls=1, sent_once=100, cached=10)
 
 
 def test_results_of_the_same_id_are_told_apart_by_their_place() -> None:
     spent = ToolTokens()
-    spent.prompt([first], 30)
-    spent.prompt([first, first], 60)
+    spent.add_model_call([first], 30)
+    spent.add_model_call([first, first], 60)
     assert spent.table() == {"search": ToolUse(calls=2, sent_once=60, resent=30)}
 
 
 def test_an_agent_includes_those_below() -> None:
     above, below = ToolTokens(), ToolTokens()
-    above.prompt([other, first], 80)
-    below.prompt([other, first, second], 180)
-    above.merge(below)
+    above.add_model_call([other, first], 80)
+    below.add_model_call([other, first, second], 180)
+    above.add_agent(below)
     assert above.table() == {
         "fetch": ToolUse(calls=1, sent_once=100),
         "search": ToolUse(calls=2, sent_once=60),
@@ -74,7 +74,7 @@ def test_an_agent_includes_those_below() -> None:
 
 def test_the_ten_dearest_and_the_rest() -> None:
     spent = ToolTokens()
-    spent.prompt([PromptPart("result", 10 + at, f"t{at:02}", at) for at in range(12)], 186)
+    spent.add_model_call([PromptPart("result", 10 + at, f"t{at:02}", at) for at in range(12)], 186)
     told = json.loads(spent.to_json())
     assert list(told) == [f"t{at:02}" for at in range(11, 1, -1)] + [OTHERS]
     assert told[OTHERS]["sent_once"] == 10 + 11
@@ -84,17 +84,17 @@ def test_the_ten_dearest_and_the_rest() -> None:
 def test_names_and_results_are_bounded() -> None:
     spent = ToolTokens()
     for at in range(400):
-        spent.prompt([PromptPart("result", 1, f"t{at}", (at, each)) for each in range(50)], 50)
+        spent.add_model_call([PromptPart("result", 1, f"t{at}", (at, each)) for each in range(50)], 50)
     assert len(spent.table()) == 257
     assert spent.table()[OTHERS].calls == 144 * 50
-    assert len(spent._sent) <= 10_000
+    assert len(spent._sent_results) <= 10_000
     assert spent.tokens == spent.input_tokens
 
 
 @pytest.mark.parametrize("parts", [[], [PromptPart("result", 0, "search", 1)]])
 def test_a_prompt_that_weighs_nothing_is_not_the_tools(parts: list[PromptPart]) -> None:
     spent = ToolTokens()
-    assert spent.prompt(parts, 100) == {}
+    assert spent.add_model_call(parts, 100) == {}
     assert (spent.tokens, spent.share) == (0, 0.0)
 
 
@@ -113,8 +113,10 @@ parts_of_any_kind = st.lists(
 def test_parts_add_up(calls: list[tuple[list[PromptPart], int, int]]) -> None:
     spent, whole = ToolTokens(), ToolTokens()
     for parts, tokens, cached in calls:
-        whole.prompt([PromptPart("result", part.weight, "all", at) for at, part in enumerate(parts)], tokens)
-        found = spent.prompt(parts, tokens, cached)
+        whole.add_model_call(
+            [PromptPart("result", part.weight, "all", at) for at, part in enumerate(parts)], tokens
+        )
+        found = spent.add_model_call(parts, tokens, cached)
         assert all(each >= 0 for each in found.values())
         assert sum(found.values()) <= tokens
     weighed = sum(tokens for parts, tokens, _ in calls if sum(part.weight for part in parts))
@@ -206,7 +208,7 @@ def test_llama_index_messages_of_the_same_text_are_told_apart() -> None:
 
 def test_a_result_of_an_unknown_tool_is_counted() -> None:
     spent = ToolTokens()
-    spent.prompt([PromptPart("result", 1, None, "k")], 10)
+    spent.add_model_call([PromptPart("result", 1, None, "k")], 10)
     assert spent.table() == {UNKNOWN: ToolUse(calls=1, sent_once=10)}
 
 
@@ -228,7 +230,7 @@ def test_definitions_weigh_what_they_say_whoever_offered_some_of_that_name_befor
 def test_sets_of_definitions_that_are_remembered_are_bounded() -> None:
     for number in range(2_500):
         PromptWeights().definitions([{"name": "search", "description": str(number)}])
-    assert len(prompt_weights._offered) <= 1_000
+    assert len(prompt_weights._weighed_definitions) <= 1_000
 
 
 def test_an_image_does_not_weigh_what_its_bytes_would() -> None:
@@ -282,7 +284,7 @@ def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
     """The provider's counts are real ones; of the tools' share in them only the weights are estimated."""
     spent, weights, results = ToolTokens(), PromptWeights(), 0
     for chat in story():
-        spent.prompt(
+        spent.add_model_call(
             langchain.prompt_parts(chat, None, weights), sum(real_tokens(str(each.content)) for each in chat)
         )
         results += sum(real_tokens(str(each.content)) for each in chat if isinstance(each, ToolMessage))
@@ -294,7 +296,7 @@ def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
 
 
 def test_large_definitions_are_weighed_and_not_kept() -> None:
-    before = dict(prompt_weights._offered)
+    before = dict(prompt_weights._weighed_definitions)
     large: list[Any] = [
         {"name": "text", "description": "a word " * 100_000},
         {"name": "wide", "parameters": {str(number): {} for number in range(10_000)}},
@@ -303,7 +305,7 @@ def test_large_definitions_are_weighed_and_not_kept() -> None:
     for tool in large:
         (part,) = PromptWeights().definitions([tool])
         assert part.weight > 1
-    assert prompt_weights._offered == before
+    assert prompt_weights._weighed_definitions == before
 
 
 def test_of_a_prompt_with_very_many_parts_a_bounded_number_is_weighed() -> None:

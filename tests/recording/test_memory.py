@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from waiting import cut_short, pause, paused
 
 from otel_callbacks.langchain import OTelCallbackHandler
-from otel_callbacks.runs.current_span import Run
+from otel_callbacks.runs.run import Run
 from otel_callbacks.testing import Captured
 
 RUNS = 20_000

@@ -36,7 +36,7 @@ from otel_callbacks.manual import agent, inference, retrieval, step, workflow
 from otel_callbacks.manual import tool as hand_tool
 from otel_callbacks.options import recorder as recorder_of
 from otel_callbacks.privacy.content_scope import content
-from otel_callbacks.recording import in_charge
+from otel_callbacks.recording import process_recorder
 from otel_callbacks.testing import Captured, capture
 
 
@@ -284,7 +284,7 @@ def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
 ) -> None:
     provider = TracerProvider(sampler=ALWAYS_OFF)
     recorder = recorder_of(tracer_provider=provider, **options)
-    in_charge.put_in_charge("test", lambda: recorder)
+    process_recorder.set_process_recorder("test", lambda: recorder)
     try:
         with provider.get_tracer("application").start_as_current_span("request"):
             outside = get_current()
@@ -292,7 +292,7 @@ def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
                 assert (kind(get_current)() is not outside) is counts
             assert step("s")(get_current)() is outside  # which counts for nothing but its span
     finally:
-        in_charge.put_in_charge("test", None)
+        process_recorder.set_process_recorder("test", None)
 
 
 def test_a_store_that_tells_its_scores_finds_the_retrieval_by_hand() -> None:

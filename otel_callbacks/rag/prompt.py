@@ -1,0 +1,144 @@
+"""What a model call's prompt is made of: which retrieved documents, and how much of it came from tools.
+
+This is known only while a trace goes on. Its outermost run holds the documents of the trace, an agent's run holds the
+weights of the messages it has sent, and the run of a model call holds its prompt. No text outlives these runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from otel_callbacks import operations, semconv
+from otel_callbacks.operations import Message, PromptPart, Text
+from otel_callbacks.operations.payload import join_lines
+from otel_callbacks.rag.prompt_weights import PromptWeights
+from otel_callbacks.rag.tool_tokens import ToolTokens
+from otel_callbacks.rag.trace_documents import Attributes, InPromptDocuments, TraceDocuments
+from otel_callbacks.runs.run import Run
+
+
+@dataclass(slots=True)
+class AgentPrompts:
+    """What an agent has sent to its model so far: the weights of its messages, and the tokens spent on its tools."""
+
+    weights: PromptWeights = field(default_factory=PromptWeights)
+    tools: ToolTokens = field(default_factory=ToolTokens)
+
+
+@dataclass(slots=True)
+class Prompt:
+    """What a model call's prompt is made of. A handler fills in `parts` and `answer` and calls `find_documents`.
+
+    Attributes:
+        weights: the weights of the agent's messages; None outside an agent, where `parts` are not needed.
+        trace_documents: the documents of the trace; None before a retrieval, when `answer` is not needed.
+        parts: what was sent, weighed.
+        in_prompt_documents: which documents of the trace are in the prompt; None until they have been looked for.
+        answer: the text of the model's answer.
+    """
+
+    weights: PromptWeights | None
+    trace_documents: TraceDocuments | None
+    parts: Sequence[PromptPart] = ()
+    in_prompt_documents: InPromptDocuments | None = None
+    answer: str = ""
+
+    def find_documents(self, text: str) -> None:
+        """Looks for the documents of the trace in the text of the prompt."""
+        if self.trace_documents is not None and text:
+            self.in_prompt_documents = self.trace_documents.find_in(text)
+
+
+def start_prompt(run: Run) -> Prompt | None:
+    """Attaches a prompt to the run of a model call that starts; None if it has neither an agent nor documents."""
+    agent = _agent_above(run)
+    trace_documents = run.outermost().trace_documents
+    if agent is None and trace_documents is None:
+        return None
+    if agent is not None and agent.agent_prompts is None:
+        agent.agent_prompts = AgentPrompts()
+    weights = agent.agent_prompts.weights if agent is not None else None
+    prompt = run.prompt = Prompt(weights, trace_documents)
+    return prompt
+
+
+def read_messages(
+    prompt: Prompt, input_messages: Sequence[Message] | None, output_messages: Sequence[Message] | None
+) -> None:
+    """Fills in a prompt from the messages of a model call."""
+    if prompt.weights is not None:
+        prompt.parts = prompt.weights.parts(input_messages or (), None, _key, lambda message: message)
+    if prompt.trace_documents is not None:
+        prompt.find_documents(_text(input_messages))
+        prompt.answer = _text(output_messages)
+
+
+def _key(message: Message) -> int:
+    return hash((message.role, str(message.parts)))
+
+
+def _text(messages: Sequence[Message] | None) -> str:
+    parts = [part for message in messages or () for part in message.parts]
+    return join_lines(
+        [part.content if isinstance(part, Text) else str(getattr(part, "response", "")) for part in parts]
+    )
+
+
+def add_to_trace_documents(run: Run) -> None:
+    """Adds the documents that a run found or kept to the documents of its trace."""
+    operation = run.operation
+    if not isinstance(operation, operations.Retrieval | operations.Rerank) or operation.documents is None:
+        return
+    root = run.outermost()
+    if root is run:
+        return
+    root.trace_documents = root.trace_documents or TraceDocuments()
+    if isinstance(operation, operations.Retrieval):
+        root.trace_documents.add_retrieved(operation.documents)
+    else:
+        root.trace_documents.add_reranked(operation.documents)
+
+
+def add_tool_tokens_to_agent(run: Run) -> Mapping[tuple[str, str], int]:
+    """Adds a model call that has ended to the tool tokens of its agent; returns its tokens by tool and kind of part."""
+    operation, prompt, agent = run.operation, run.prompt, _agent_above(run)
+    if prompt is None or not prompt.parts or agent is None or agent.agent_prompts is None:
+        return {}
+    usage = operation.usage if isinstance(operation, operations.Inference) else None
+    if usage is None or usage.input_tokens is None or operation.cached:
+        return {}
+    tools: ToolTokens = agent.agent_prompts.tools
+    return tools.add_model_call(prompt.parts, usage.input_tokens, usage.cache_read_input_tokens or 0)
+
+
+def add_tool_tokens_to_caller(run: Run) -> None:
+    """Adds what an agent that has ended spent on its tools to the agent that called it."""
+    if run.agent_prompts is None:
+        return
+    caller = _agent_above(run)
+    if caller is not None:
+        caller.agent_prompts = caller.agent_prompts or AgentPrompts()
+        caller.agent_prompts.tools.add_agent(run.agent_prompts.tools)
+
+
+def end_attributes(run: Run) -> Attributes:
+    """Returns the attributes of documents and tools for the span of a run that ends."""
+    attributes: Attributes = {}
+    prompt: Prompt | None = run.prompt
+    if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
+        attributes.update(prompt.trace_documents.add_model_call(prompt.in_prompt_documents, prompt.answer))
+    if run.trace_documents is not None:
+        attributes.update(run.trace_documents.root_attributes())
+    if run.agent_prompts is not None:
+        tools: ToolTokens = run.agent_prompts.tools
+        if tools.uses:
+            attributes[semconv.ROLLUP_TOOL_TOKENS] = tools.tokens
+            attributes[semconv.ROLLUP_TOOL_TOKEN_SHARE] = tools.share
+            attributes[semconv.ROLLUP_TOOLS] = tools.to_json()
+    return attributes
+
+
+def _agent_above(run: Run) -> Run | None:
+    above = run.parent
+    while above is not None and not isinstance(above.operation, operations.AgentInvocation):
+        above = above.parent
+    return above

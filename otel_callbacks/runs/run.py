@@ -1,0 +1,177 @@
+"""A run: an operation in progress, from the framework's start callback to its end callback."""
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span
+
+from otel_callbacks.runtime.execution_context import ExecutionContext
+
+_NO_LABELS: Mapping[str, str] = {}
+
+
+class Run:
+    """An operation in progress.
+
+    Attributes:
+        key: the framework's id of the run.
+        open_runs: the open runs by id, this one among them. Runs of different tracer providers never meet.
+        parent: the run that encloses this one.
+        recorder: the recorder that started the run and ends it.
+        content_policy: what content of the run is recorded.
+        content_scope: the `with content(...)` that the policy comes from; the runs below inherit it.
+        span: the span; once the run has ended, only its identity.
+        started: nanoseconds since 1970.
+        inside: tells whether the calling code is really in the body of the run; None if it always is while the run is
+            open. Some bodies share their context with code around them (the consumer of a stream), and the end of
+            some runs is never reported.
+        found_by_id: children of this run name it by id, so a run is not its child only because this one is current.
+            In `batch` the siblings of a run start while it is current.
+        may_vanish: the framework may never report the end of this run (cancellation).
+        labels: who pays, by attribute, as given; `own_labels` are those that this run's own call named.
+        of_parent_process: the run was open when this process was forked; the parent process ends it.
+        execution_context: the thread and task in which the run started.
+        on_task_done: the callback that ends the run when its task ends.
+        totals: what the run and the runs below it used so far. After `totals_final`, further use goes to a run above.
+        chunk_gaps: seconds between the chunks of a stream.
+        stand_in: stands for the span in the context, see `current_span.CurrentSpan`.
+        hidden_runs: ids of the runs below that have no span of their own and are found as this run; with what stands
+            in the context for those that run where this one was not current.
+        trace_documents: on an outermost run, the documents of its trace.
+        prompt: on a model call, what its prompt is made of.
+        agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all three.
+        recorded_error: the exception that a run below has recorded already.
+    """
+
+    __slots__ = (
+        "agent_prompts",
+        "children",
+        "chunk_gaps",
+        "content_policy",
+        "content_scope",
+        "execution_context",
+        "first_chunk",
+        "found_by_id",
+        "hidden_runs",
+        "inside",
+        "interrupted",
+        "key",
+        "labels",
+        "last_chunk",
+        "may_vanish",
+        "of_parent_process",
+        "on_task_done",
+        "open",
+        "open_runs",
+        "operation",
+        "own_labels",
+        "parent",
+        "prompt",
+        "recorded_error",
+        "recorder",
+        "span",
+        "stand_in",
+        "started",
+        "totals",
+        "totals_final",
+        "trace_documents",
+    )
+
+    def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
+        self.key = key
+        self.operation = operation
+        self.parent = parent
+        self.open_runs = open_runs
+        self.open = True
+        self.span: Span = trace.INVALID_SPAN
+        self.recorder: Any = None
+        self.content_policy: Any = None
+        self.content_scope: Any = None
+        self.started = 0
+        self.labels: Mapping[str, str] = _NO_LABELS
+        self.own_labels: Mapping[str, str] = _NO_LABELS
+        self.execution_context: ExecutionContext | None = None
+        self.inside: Callable[[], bool] | None = None
+        self.found_by_id = False
+        self.may_vanish = False
+        self.interrupted = False
+        self.children: set[Run] | None = None
+        self.hidden_runs: OrderedDict[Any, Any] | None = None
+        self.of_parent_process = False
+        self.totals: Any = None
+        self.totals_final = False
+        self.trace_documents: Any = None
+        self.prompt: Any = None
+        self.agent_prompts: Any = None
+        self.recorded_error: BaseException | None = None
+        self.first_chunk: int | None = None
+        self.last_chunk = 0
+        self.chunk_gaps: array[float] | None = None
+        self.on_task_done: Callable[[Any], None] | None = None
+        self.stand_in: Any = None
+
+    def is_current(self) -> bool:
+        """Tells whether the run is open and the caller is in its body."""
+        return self.open and (self.inside is None or self.inside())
+
+    def is_recorded(self) -> bool:
+        """Tells whether the span of this run, or of one above it, is recorded."""
+        run: Run | None = self
+        while run is not None and not run.span.is_recording():
+            run = run.parent
+        return run is not None
+
+    def is_within(self, other: "Run") -> bool:
+        """Tells whether the run is `other` or below it."""
+        run: Run | None = self
+        while run is not None:
+            if run is other:
+                return True
+            run = run.parent
+        return False
+
+    def outermost(self) -> "Run":
+        """Returns the run at the top of the trace, perhaps this one."""
+        run = self
+        while run.parent is not None:
+            run = run.parent
+        return run
+
+    def has_id(self, key: Any) -> bool:
+        """Tells whether `key` is the id of this run or of a hidden one below it."""
+        return self.key == key or (self.hidden_runs is not None and key in self.hidden_runs)
+
+    def end_hidden_run(self, key: Any) -> None:
+        """Ends a hidden run below; its id stays, for children that start late."""
+        if self.hidden_runs is not None and (stand_in := self.hidden_runs.get(key)) is not None:
+            self.hidden_runs[key] = None
+            stand_in.close()
+
+    def close(self) -> None:
+        """Ends the run and gives the context back to what is outside.
+
+        Keeps only the run's identity: the context of a long-lived task may hold the run for a while.
+        """
+        self.open = False
+        for key in list(self.hidden_runs or ()):
+            self.end_hidden_run(key)
+        if self.stand_in is not None:
+            self.stand_in.close()
+        self.span = trace.NonRecordingSpan(self.span.get_span_context())
+        self.operation = _ENDED_OPERATION
+        self.stand_in = self.inside = self.children = self.totals = self.recorded_error = None
+        self.trace_documents = self.prompt = self.agent_prompts = None
+        self.execution_context = self.on_task_done = None
+
+
+class _EndedOperation:
+    """What is left of the operation of a run that has ended."""
+
+    name = None
+    conversation_id = None
+
+
+_ENDED_OPERATION = _EndedOperation()

@@ -1,0 +1,134 @@
+"""What a new run finds around it: the run that it is in, and the span that becomes its parent."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span
+
+from otel_callbacks import limits
+from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.execution_context import current_execution_context
+
+_SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
+_SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
+
+
+class Surroundings(NamedTuple):
+    """What a new run finds around it.
+
+    Attributes:
+        context: the current context.
+        span: the innermost live span in it.
+        outer: the same span as it stands in the context, which gives way when a run around ends before the new one.
+        enclosing: stands for the run that the span is in.
+        vanished: runs that are over although the framework has not reported their end.
+    """
+
+    context: Context
+    span: Span
+    outer: Span
+    enclosing: CurrentSpan | None
+    vanished: Sequence[Run]
+
+    @property
+    def run(self) -> Run | None:
+        """The run that the span is in."""
+        return self.enclosing.run if self.enclosing is not None else None
+
+    def are_within(self, run: Run) -> bool:
+        """Tells whether all this is in the body of `run`."""
+        return self.enclosing is not None and self.enclosing.run.is_within(run)
+
+
+def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundings:
+    """Finds the innermost live span in the current context, and the run that it is in.
+
+    Passes over runs that have ended, runs whose body the caller is not in, runs of another tracer provider, and runs
+    that are found by id, except `base`, the parent that the framework names. A user's span belongs to the innermost of
+    the remaining runs, or to the base even if that has ended: work that outlives its parent.
+    """
+    context = context_api.get_current()
+    span = trace.get_current_span(context)
+    enclosing: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
+    vanished: list[Run] = []
+    while type(span) is CurrentSpan:
+        run = span.run
+        if run.open_runs is open_runs and (not run.found_by_id or run is base):
+            if span.is_current():
+                return Surroundings(context, run.span, span, span, vanished)
+            if (
+                run.open
+                and run.may_vanish
+                and run.execution_context == current_execution_context()
+                and not run.is_current()
+            ):
+                vanished.append(run)
+        enclosing, span = span.enclosing, span.outer
+    return Surroundings(context, span, span, _first_current(enclosing, open_runs, base), vanished)
+
+
+def enclosing_run(context: Context, open_runs: dict[Any, Run] | None = None) -> Run | None:
+    """Returns the innermost run whose body `context` is in, perhaps within a user's span.
+
+    Looks only among `open_runs` if they are given.
+    """
+    found = _first_current(context.get(STAND_IN_KEY), open_runs, None)  # type: ignore[arg-type]
+    return found.run if found is not None else None
+
+
+def _first_current(
+    stand_in: CurrentSpan | None, open_runs: dict[Any, Run] | None, base: Run | None
+) -> CurrentSpan | None:
+    """Returns the first stand-in, from this one outwards, whose run the caller is in; or that of `base`, even ended."""
+    while stand_in is not None:
+        run = stand_in.run
+        if (open_runs is None or run.open_runs is open_runs) and (run is base or stand_in.is_current()):
+            return stand_in
+        stand_in = stand_in.enclosing
+    return None
+
+
+def ended_run() -> Run | None:
+    """Returns the run that was last made current here, if it has ended.
+
+    Work that outlives its parent (a background task) still belongs to the parent's trace.
+    """
+    stand_in: CurrentSpan | None = context_api.get_current().get(STAND_IN_KEY)  # type: ignore[assignment]
+    return stand_in.run if stand_in is not None and not stand_in.run.open else None
+
+
+def add_hidden_run(run: Run, key: Any, inside: Callable[[], bool] | None) -> None:
+    """Lets a run without a span be found as `run`, the nearest one above it that has a span.
+
+    Makes `run` current if it is not: the hidden body may run in another context, or where a sibling is current.
+
+    Args:
+        run: the nearest run that has a span.
+        key: the framework's id of the hidden run. If `run` has ended, only the id is kept.
+        inside: tells whether the calling code is in the body of the hidden run, see `Run`.
+    """
+    if key == run.key:
+        return  # the same id again, after the end, and as its own parent
+    hidden = run.hidden_runs = OrderedDict() if run.hidden_runs is None else run.hidden_runs
+    hidden[key] = None
+    if len(hidden) > limits.HIDDEN_RUNS:
+        run.open_runs.pop(hidden.popitem(last=False)[0], None)
+        limits.log_reached("HIDDEN_RUNS", "children of the oldest hidden runs may attach to another parent")
+    run.open_runs[key] = run
+    if run.open_runs.get(run.key) is not run:  # perhaps it ended in another thread just now
+        run.open_runs.pop(key, None)
+        return
+    around = find_surroundings(run, run.open_runs)
+    if not around.are_within(run):
+        stand_in = hidden[key] = CurrentSpan(run, around.outer, around.enclosing, inside)
+        stand_in.attach(around.context)
+
+
+def suppressed(context: Context) -> bool:
+    """Tells whether the application wants no telemetry of what happens in this context."""
+    return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))
