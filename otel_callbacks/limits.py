@@ -135,16 +135,16 @@ TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their tex
 # Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
 PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts, divided by the number of documents
 PROMPT_BYTES_COMPARED = 40_000  # word by word
-# Only the head and tail of an answer are searched for citations; references stand where the text is cited or listed.
+# Only the head and tail of a long answer are searched for citations; lists of references stand there.
 ANSWER_CHARACTERS_SEARCHED = 20_000
+ANSWER_REFERENCES_READ = 1_000  # later references cite nothing; no reader follows so many
 # A document with a longer name or path can be cited by its number only; no file system has longer paths.
 DOCUMENT_NAME_CHARACTERS = 4_096
 # `rag.documents` lists no more; `rag.results_count` has the number of all. Keeps the attribute readable.
 RECORDED_DOCUMENTS = 100
 RECORDED_FIELD_CHARACTERS = 256  # an id, source, page or chunk is cut off there; more is text, not a name
-RECORDED_DOCUMENTS_CHARACTERS = (
-    24_000  # documents after that are listed without id and source; cleaning takes time
-)
+# Documents after that many characters are listed without id and source; cleaning these takes time.
+RECORDED_DOCUMENTS_CHARACTERS = 24_000
 ADDRESS_CHARACTERS = 4_096  # a URL whose host ends later is left out: it may be all credentials
 # What a prompt's parts weigh is an estimate, and the attributes say so. These keep one estimate within 5 ms.
 PROMPT_PARTS = 2_000  # later parts of a prompt get no tokens
@@ -177,9 +177,8 @@ LABEL_VALUES = 100
 METRIC_SERIES = 2_000
 # Further values of a span become `<not hashed>`; keeps hashing within 5 ms.
 HASHED_BYTES_PER_SPAN = 2_000_000
-HASHED_CHARACTERS = (
-    250_000  # the hash of a longer text is that of its beginning; the length of all is beside it
-)
+# The hash of a longer text is that of its beginning, and the length of the whole text is beside it.
+HASHED_CHARACTERS = 250_000
 HASHED_JSON_CHARACTERS = 32_768  # the same, for values other than texts, which take longer to write as JSON
 HASHED_JSON_STEPS = 500  # the same, for values of many small items
 # With no cap on content, an attribute of more items is cut and named in `otel_callbacks.content.cut`.

@@ -7,11 +7,12 @@ A mark holds references between commas or semicolons, with or without a label (`
   name that several documents share cites them all. Names come first: if `3` is a document's id, `[3]` is no number.
 - A number, or a range of numbers, counts the documents from 1. A number out of range cites nothing.
 
-Only the first and the last 10,000 characters of a long answer are searched.
+Only the first and the last 10,000 characters of a long answer are searched, and in them the first 1,000 references.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from otel_callbacks import limits
 from otel_callbacks.operations import Document
@@ -47,7 +48,7 @@ def cited(documents: Sequence[Document], answer: str) -> list[bool]:
     names = _names(documents)
     numbered = not any(name.isdigit() for name in names)
     found: set[int] = set()
-    for reference in set(_references(_CODE.sub(" ", answer))):
+    for reference in set(islice(_references(_CODE.sub(" ", answer)), limits.ANSWER_REFERENCES_READ)):
         known = names.get(reference.casefold())
         if known is not None:
             found |= known

@@ -1,4 +1,4 @@
-"""What an answer cites: by number, by name, and nothing by chance."""
+"""An answer cites documents by number or by name, and none by chance."""
 
 import pytest
 
@@ -58,6 +58,6 @@ def test_references_at_the_end_of_a_long_answer_are_seen() -> None:
     assert cited(DOCUMENTS, "Thirty days. " * 10_000 + "\n\nSources: doc-2") == [False, True, False, False]
 
 
-def test_a_number_that_is_an_id_is_no_place() -> None:
+def test_a_number_that_is_a_documents_id_does_not_count_documents() -> None:
     documents = (Document("7"), Document("1"), Document("9"))
     assert cited(documents, "Thirty days [1], [3].") == [False, True, False]

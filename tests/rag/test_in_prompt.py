@@ -1,4 +1,4 @@
-"""Which retrieved documents are in a prompt, measured on prompts of which it is known."""
+"""Which retrieved documents are in a prompt, measured on prompts whose documents are known."""
 
 import json
 import time
@@ -21,7 +21,7 @@ def found(texts: Sequence[str], prompt: str) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def measured() -> Mapping[str, Counts]:
-    """What was found, over all cases and by category."""
+    """Counts what was found, over all cases and by category."""
     counts: dict[str, Counts] = defaultdict(Counter)
     for case in cases():
         outcomes = list(zip(case.truth, map(bool, in_prompt(case.documents, case.prompt)), strict=True))
@@ -57,12 +57,12 @@ def test_precision_and_recall(measured: Mapping[str, Counts]) -> None:
 
 
 @pytest.mark.parametrize("change", ["none", "shuffled", "near-duplicates", "boilerplate"])
-def test_what_is_not_cut_is_found(measured: Mapping[str, Counts], change: str) -> None:
+def test_documents_that_are_not_cut_are_found(measured: Mapping[str, Counts], change: str) -> None:
     assert recall(measured[f"change: {change}"]) > 0.99
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_how_much_of_it(script: str) -> None:
+def test_how_much_of_a_document_is_in_the_prompt(script: str) -> None:
     whole, cut, absent, _ = (Document(content=text) for text in SCRIPTS[script])
     assert whole.content and cut.content
     prompt = f"Context:\n> {whole.content.replace(' ', '  ')}\n> {cut.content[: len(cut.content) // 2]}"
@@ -76,7 +76,7 @@ def test_copies_count_as_often_as_they_are_there() -> None:
     assert found([text, text, text], f"{text}\n\n{text}") == [True, True, False]
 
 
-def test_a_part_of_a_longer_document_is_its() -> None:
+def test_a_passage_belongs_to_the_longer_document() -> None:
     page = PAGES[0]
     assert found([page[200:900], page[:1_500]], f"Context: {page[:1_500]}") == [False, True]
 
@@ -127,7 +127,7 @@ A_MILLION = 1_000_000
     ],
 )
 def test_work_is_bounded(text: str, prompt: str) -> None:
-    """Some milliseconds of processor time; the limit leaves room for slow machines."""
+    """It takes a few milliseconds of processor time; the limit leaves room for slow machines."""
     documents = [Document(content=f"{text} {number}") for number in range(10)]
     started = time.thread_time()
     in_prompt(documents, prompt)

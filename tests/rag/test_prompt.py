@@ -1,4 +1,4 @@
-"""What reached the prompt: documents that were retrieved, results of tools; told without recording any text."""
+"""Which retrieved documents and tool results reached the prompt, recorded without any of their text."""
 
 import json
 from typing import Any
@@ -38,14 +38,14 @@ def documents() -> list[Document]:
 
 
 def prompt(kept: Any) -> str:
-    """Four of the five that were kept."""
+    """Returns a prompt with four of the five documents that the reranker kept."""
     return "Answer from:\n" + "\n\n".join(document.page_content for document in kept[:4])
 
 
 EXPECTED = {"results_count": 10, "reranked_count": 5, "documents_in_prompt": 4, "documents_cited": 1}
 
 
-def test_retrieved_kept_prompted_and_cited_in_one_row(captured: Captured) -> None:
+def test_one_span_counts_documents_retrieved_kept_in_the_prompt_and_cited(captured: Captured) -> None:
     retriever = ScriptedRetriever(documents=documents())
     reranker = trace_reranker(ScriptedReranker(top_n=5))
     chain = (
@@ -56,12 +56,12 @@ def test_retrieved_kept_prompted_and_cited_in_one_row(captured: Captured) -> Non
     ).with_config(run_name="rag")
     chain.invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers, content="none")]})
     assert row(captured, "invoke_workflow rag") == EXPECTED
-    of_call = captured.span("chat scripted-1").attributes or {}
-    assert of_call["rag.prompt_documents"] == ("d9", "d8", "d7", "d6")
-    assert of_call["rag.context_token_share_estimated"] == pytest.approx(0.85, abs=0.1)
+    call_attributes = captured.span("chat scripted-1").attributes or {}
+    assert call_attributes["rag.prompt_documents"] == ("d9", "d8", "d7", "d6")
+    assert call_attributes["rag.context_token_share_estimated"] == pytest.approx(0.85, abs=0.1)
 
 
-def test_by_hand_too(captured: Captured) -> None:
+def test_operations_by_hand_count_documents_too(captured: Captured) -> None:
     with workflow("rag"):
         with retrieval() as search:
             search.documents(found := [{"id": f"d{n}", "text": text} for n, text in enumerate(TEXTS)])
@@ -74,7 +74,9 @@ def test_by_hand_too(captured: Captured) -> None:
     assert (captured.spans[0].attributes or {})["rag.cited_documents"] == ("d2", "d5")
 
 
-def test_what_the_reranker_dropped_counts_if_it_is_there_and_not_by_chance(captured: Captured) -> None:
+def test_a_document_that_the_reranker_dropped_counts_if_the_prompt_has_it_and_not_by_chance(
+    captured: Captured,
+) -> None:
     with workflow("rag"):
         with retrieval() as search:
             texts = [*TEXTS[:3], "42"]
@@ -83,17 +85,17 @@ def test_what_the_reranker_dropped_counts_if_it_is_there_and_not_by_chance(captu
             best.documents(found[:1])
         with inference("scripted-1") as call_:
             call_.messages(input=f"{TEXTS[0]}\n{TEXTS[2]}\nThe answer may be 42.", output="Who knows?")
-    told = captured.span("chat scripted-1").attributes or {}
-    assert told["rag.prompt_documents"] == ("d0", "d2")
+    attributes = captured.span("chat scripted-1").attributes or {}
+    assert attributes["rag.prompt_documents"] == ("d0", "d2")
 
 
-def test_no_text_is_kept_or_recorded_for_it(captured: Captured) -> None:
-    test_by_hand_too(captured)
+def test_no_text_of_a_document_is_exported(captured: Captured) -> None:
+    test_operations_by_hand_count_documents_too(captured)
     exported = encode_spans(captured.spans).SerializeToString()
     assert not [text for text in TEXTS if text[:20].encode() in exported]
 
 
-def test_documents_without_an_id_are_called_by_their_rank(captured: Captured) -> None:
+def test_documents_without_an_id_are_named_by_their_rank(captured: Captured) -> None:
     retriever = ScriptedRetriever(documents=[Document(text) for text in TEXTS])
     chain = (retriever | RunnableLambda(lambda found: found[2].page_content) | ScriptedModel()).with_config(
         run_name="rag"
@@ -102,7 +104,7 @@ def test_documents_without_an_id_are_called_by_their_rank(captured: Captured) ->
     assert (captured.span("chat scripted-1").attributes or {})["rag.prompt_documents"] == ("#3",)
 
 
-def test_a_call_without_retrieval_says_nothing_of_documents(captured: Captured) -> None:
+def test_a_call_without_retrieval_has_no_document_attributes(captured: Captured) -> None:
     ScriptedModel().invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers)]})
     assert not [name for name in captured.spans[0].attributes or {} if name.startswith("rag.")]
 
@@ -132,7 +134,7 @@ def tools(captured: Captured, name: str) -> dict[str, Any]:
 
 
 def check(found: dict[str, Any], captured: Captured) -> None:
-    """Two results, of which the first is sent twice: of 300 tokens the most, and a third of that again."""
+    """Checks two results, the first of which is sent twice: most of the 300 tokens, and a third of those resent."""
     used = found["look_up"]
     assert used["calls"] == 2
     assert 0.5 < found["share"] < 1
@@ -142,7 +144,7 @@ def check(found: dict[str, Any], captured: Captured) -> None:
     assert results == [used["sent_once"] + used["resent"]]
 
 
-def test_how_much_of_an_agents_tokens_were_results_of_tools(captured: Captured) -> None:
+def test_how_many_of_an_agents_tokens_were_tool_results(captured: Captured) -> None:
     agent = create_agent(ScriptedModel(script=SCRIPT), [look_up], name="a")
     agent.invoke(
         {"messages": [("user", "q")]},
@@ -151,7 +153,7 @@ def test_how_much_of_an_agents_tokens_were_results_of_tools(captured: Captured) 
     check(tools(captured, "invoke_agent a"), captured)
 
 
-async def test_in_llama_index_too(captured: Captured, untouched_settings: None) -> None:  # noqa: F811
+async def test_llama_index_counts_tool_results_too(captured: Captured, untouched_settings: None) -> None:  # noqa: F811
     Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, content="none")])
     script = [
         llama_fakes.call("look_up", "c1", word="x"),

@@ -1,4 +1,4 @@
-"""What is always told of retrieved and reranked documents."""
+"""What is recorded of retrieved and reranked documents, whatever the content policy."""
 
 import json
 from typing import Any
@@ -10,12 +10,12 @@ from otel_callbacks.rag import recorded_documents
 
 
 def told(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a document's origin."""
+    """Returns what is recorded of a document with this metadata."""
     (entry,) = json.loads(recorded_documents.retrieved([Document(metadata=metadata)], None))
     return {key: value for key, value in entry.items() if key != "rank"}
 
 
-def test_all_that_is_known_in_the_order_of_the_result() -> None:
+def test_documents_are_recorded_in_the_order_of_the_result() -> None:
     found = [
         Document("d1", 0.75, "Grüße", {"source": "a.pdf", "page": 3, "start_index": 0, "author": "Ada"}),
         Document(content=""),
@@ -74,7 +74,7 @@ def test_the_usual_metadata_keys(metadata: dict[str, Any], expected: dict[str, A
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
-def test_no_score_that_is_none(score: float | None) -> None:
+def test_a_score_that_is_no_number_is_left_out(score: float | None) -> None:
     assert json.loads(recorded_documents.retrieved([Document(score=score)], "similarity")) == [{"rank": 1}]
     assert json.loads(recorded_documents.reranked([Document(score=score)], [Document("d1", score)])) == [
         {"rank": 1}
@@ -89,7 +89,7 @@ def test_strings_and_lists_are_bounded() -> None:
     assert len(json.loads(recorded_documents.reranked([long] * 1_000, ()))) == 100
 
 
-def test_a_rerank_tells_place_and_score_before() -> None:
+def test_a_reranked_document_has_its_rank_and_score_before() -> None:
     candidates = [Document("d1", 0.75, "one"), Document(None, 0.5, "two"), Document("d3", None, "three")]
     kept = [Document("d3", 0.9, "cut"), Document(None, 0.8, "two"), Document("new", 0.7, "new")]
     relevance = {"score_kind": "relevance"}
@@ -100,13 +100,13 @@ def test_a_rerank_tells_place_and_score_before() -> None:
     ]
 
 
-def test_a_score_that_came_through_is_not_the_rerankers() -> None:
+def test_a_score_that_the_reranker_passed_on_is_not_its_own() -> None:
     candidates = [Document("d1", 0.75), Document("d2", 0.5)]
     kept = without_retriever_scores([Document("d2", 0.5), Document("d1", 0.9)], candidates)
     assert kept == [Document("d2", None), Document("d1", 0.9)]
 
 
-def test_of_a_very_long_source_no_credentials_are_shown() -> None:
+def test_a_very_long_source_is_recorded_without_credentials() -> None:
     long = "x" * 10_000
     for source, shown in (
         (f"https://ann:{long}@host/path", "https://"),
@@ -117,7 +117,7 @@ def test_of_a_very_long_source_no_credentials_are_shown() -> None:
         assert entry["source"] == shown
 
 
-def test_after_very_much_was_told_of_documents_the_others_have_no_names() -> None:
+def test_after_many_characters_documents_are_recorded_without_names() -> None:
     found = [Document(id=f"{number:03}" + "x" * 300, metadata={"source": "y" * 300}) for number in range(100)]
     for listed in (recorded_documents.retrieved(found, None), recorded_documents.reranked(found, found)):
         entries = json.loads(listed)

@@ -1,4 +1,4 @@
-"""How much of an agent's input were its tools' results: sums are exact, what was sent again is told apart."""
+"""How many of an agent's input tokens were tool results: sums are exact, and resent results count apart."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -46,21 +46,21 @@ def test_sent_once_and_again() -> None:
     assert (spent.tokens, spent.input_tokens, spent.share) == (320, 660, 320 / 660)
 
 
-def test_what_is_cached_is_the_head_of_the_prompt() -> None:
+def test_the_cached_tokens_are_the_first_of_the_prompt() -> None:
     spent = ToolTokens()
     spent.add_model_call([other, first, second], 180, cache_read_tokens=90)
     assert spent.table()["search"] == ToolUse(calls=1, sent_once=30, cached=30)
     assert spent.table()["fetch"] == ToolUse(calls=1, sent_once=100, cached=10)
 
 
-def test_results_of_the_same_id_are_told_apart_by_their_place() -> None:
+def test_results_with_the_same_id_are_distinguished_by_their_order() -> None:
     spent = ToolTokens()
     spent.add_model_call([first], 30)
     spent.add_model_call([first, first], 60)
     assert spent.table() == {"search": ToolUse(calls=2, sent_once=60, resent=30)}
 
 
-def test_an_agent_includes_those_below() -> None:
+def test_an_agent_includes_the_agents_below() -> None:
     above, below = ToolTokens(), ToolTokens()
     above.add_model_call([other, first], 80)
     below.add_model_call([other, first, second], 180)
@@ -72,7 +72,7 @@ def test_an_agent_includes_those_below() -> None:
     assert above.share == 160 / 260
 
 
-def test_the_ten_dearest_and_the_rest() -> None:
+def test_the_ten_most_expensive_tools_and_the_others() -> None:
     spent = ToolTokens()
     spent.add_model_call([PromptPart("result", 10 + at, f"t{at:02}", at) for at in range(12)], 186)
     told = json.loads(spent.to_json())
@@ -92,7 +92,7 @@ def test_names_and_results_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("parts", [[], [PromptPart("result", 0, "search", 1)]])
-def test_a_prompt_that_weighs_nothing_is_not_the_tools(parts: list[PromptPart]) -> None:
+def test_a_prompt_that_weighs_nothing_gives_tools_no_tokens(parts: list[PromptPart]) -> None:
     spent = ToolTokens()
     assert spent.add_model_call(parts, 100) == {}
     assert (spent.tokens, spent.share) == (0, 0.0)
@@ -189,7 +189,7 @@ def test_llama_index() -> None:
 ALIKE = [("call", "search"), ("result", "search"), ("call", "fetch"), ("result", "fetch")]
 
 
-def test_langchain_messages_of_the_same_text_are_told_apart() -> None:
+def test_langchain_messages_with_the_same_text_are_distinguished() -> None:
     chat = [
         *(fakes.call("search", "c1"), ToolMessage("ok", tool_call_id="c1")),
         *(fakes.call("fetch", "c2"), ToolMessage("ok", tool_call_id="c2")),
@@ -197,7 +197,7 @@ def test_langchain_messages_of_the_same_text_are_told_apart() -> None:
     assert kinds(langchain.prompt_parts(chat, None, PromptWeights())) == ALIKE
 
 
-def test_llama_index_messages_of_the_same_text_are_told_apart() -> None:
+def test_llama_index_messages_with_the_same_text_are_distinguished() -> None:
     chat: list[ChatMessage] = []
     for name, call_id in (("search", "c1"), ("fetch", "c2")):
         called = {"tool_calls": [{"id": call_id, "function": {"name": name, "arguments": "{}"}}]}
@@ -217,7 +217,7 @@ def test_a_value_weighs_what_its_json_does() -> None:
     assert weight(arguments) == estimate(json.dumps(arguments))
 
 
-def test_definitions_weigh_what_they_say_whoever_offered_some_of_that_name_before() -> None:
+def test_definitions_are_weighed_anew_for_an_agent_with_other_definitions_of_the_same_name() -> None:
     def offered(description: object) -> list[float]:
         tool = {"name": "search", "description": description}
         return [part.weight for part in PromptWeights().definitions([tool])]
@@ -227,13 +227,13 @@ def test_definitions_weigh_what_they_say_whoever_offered_some_of_that_name_befor
     assert seen == [[weight({"name": "search", "description": each})] for each in (short, long, odd)] * 2
 
 
-def test_sets_of_definitions_that_are_remembered_are_bounded() -> None:
+def test_the_remembered_weights_of_definitions_are_bounded() -> None:
     for number in range(2_500):
         PromptWeights().definitions([{"name": "search", "description": str(number)}])
     assert len(prompt_weights._weighed_definitions) <= 1_000
 
 
-def test_an_image_does_not_weigh_what_its_bytes_would() -> None:
+def test_an_image_weighs_as_an_image_not_as_its_bytes() -> None:
     image = {"type": "image", "source_type": "base64", "data": "A" * 100_000, "mime_type": "image/png"}
     (part,) = langchain.prompt_parts(
         [ToolMessage([image], tool_call_id="c1", name="draw")], None, PromptWeights()
@@ -256,7 +256,7 @@ def test_a_message_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert weighed[1:] == ["What is this?", "cat 0", "cat 1", "cat 2"]  # the first is the definition
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_remembered_weights_of_messages_are_bounded() -> None:
     weights = PromptWeights()
     langchain.prompt_parts([HumanMessage(f"number {at}") for at in range(10_000)], None, weights)
     assert len(weights._parts) <= 4_096
@@ -266,7 +266,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def story() -> Iterator[list[BaseMessage]]:
-    """The prompts of an agent that looks things up five times and drags the pages along."""
+    """Yields the prompts of an agent that looks up five pages and resends them at every turn."""
     chat: list[BaseMessage] = [SystemMessage(PAGES[0][:6_000]), HumanMessage("Which statement binds names?")]
     for at in range(5):
         yield list(chat)
@@ -280,8 +280,8 @@ def story() -> Iterator[list[BaseMessage]]:
     yield chat
 
 
-def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
-    """The provider's counts are real ones; of the tools' share in them only the weights are estimated."""
+def test_tool_results_took_forty_per_cent_of_the_input() -> None:
+    """The provider's counts are real; only the weights of the parts are estimated."""
     spent, weights, results = ToolTokens(), PromptWeights(), 0
     for chat in story():
         spent.add_model_call(
@@ -295,7 +295,7 @@ def test_tool_results_ate_forty_per_cent_of_the_budget() -> None:
     assert used.resent == pytest.approx(2 * used.sent_once, rel=0.1)  # 15 sendings, 5 of them the first
 
 
-def test_large_definitions_are_weighed_and_not_kept() -> None:
+def test_large_definitions_are_weighed_but_not_remembered() -> None:
     before = dict(prompt_weights._weighed_definitions)
     large: list[Any] = [
         {"name": "text", "description": "a word " * 100_000},
@@ -308,7 +308,7 @@ def test_large_definitions_are_weighed_and_not_kept() -> None:
     assert prompt_weights._weighed_definitions == before
 
 
-def test_of_a_prompt_with_very_many_parts_a_bounded_number_is_weighed() -> None:
+def test_a_bounded_number_of_a_prompts_parts_is_weighed() -> None:
     weights = PromptWeights()
     chat = [ToolMessage(f"result {number}", tool_call_id=str(number)) for number in range(3_000)]
     seen = [len(langchain.prompt_parts(chat, None, weights)) for _ in range(8)]

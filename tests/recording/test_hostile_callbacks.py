@@ -1,4 +1,4 @@
-"""Whatever is handed to callbacks, in whatever order: applications do not notice, and the telemetry is valid."""
+"""Callbacks with any payload, in any order, do not disturb the application and leave valid telemetry."""
 
 import contextvars
 import json
@@ -48,13 +48,13 @@ POLICIES = {
 
 @pytest.fixture(autouse=True)
 def faults_do_not_raise() -> None:
-    """As in an application: a fault is counted, and logged once."""
+    """Counts faults and logs each kind once, as in an application."""
     faults.strict = False
 
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """The lines that were logged."""
+    """Collects the lines that are logged."""
     lines: list[str] = []
 
     class Lines(logging.Handler):
@@ -118,7 +118,7 @@ def test_no_call_takes_long(surface: str, logged: list[str]) -> None:
 
 
 @pytest.mark.parametrize("run_id", [[], {}, FailingHash()], ids=["list", "dict", "failing"])
-def test_an_id_that_can_be_none_is_logged_once(run_id: Any, logged: list[str]) -> None:
+def test_an_invalid_run_id_is_logged_once(run_id: Any, logged: list[str]) -> None:
     with capture() as captured:
         handler = OTelCallbackHandler(**captured.providers)
         for event, payloads in ARGUMENTS.items():
@@ -129,7 +129,7 @@ def test_an_id_that_can_be_none_is_logged_once(run_id: Any, logged: list[str]) -
     assert len(logged) == len(set(logged))
 
 
-def test_a_run_that_has_ended_does_not_end_another_of_its_id(captured: Captured) -> None:
+def test_a_run_that_has_ended_does_not_end_another_with_its_id(captured: Captured) -> None:
     recorder = OTelCallbackHandler(**captured.providers)._recorder
     first = recorder.start("id", Step(name="first"))
     recorder.finish(first)
@@ -140,7 +140,7 @@ def test_a_run_that_has_ended_does_not_end_another_of_its_id(captured: Captured)
     assert [span.name for span in captured.spans] == ["first", "second"]
 
 
-def test_a_run_that_is_named_as_its_own_parent_after_its_end(captured: Captured) -> None:
+def test_an_ended_run_may_be_named_as_its_own_parent(captured: Captured) -> None:
     handler = OTelCallbackHandler(**captured.providers)
 
     def work() -> None:
@@ -154,7 +154,7 @@ def test_a_run_that_is_named_as_its_own_parent_after_its_end(captured: Captured)
 
 
 @pytest.mark.parametrize("application", [of_langchain, of_llama_index])
-def test_a_long_chat_tells_how_much_of_it_is_left_out(application: Any, captured: Captured) -> None:
+def test_a_long_chat_has_the_number_of_messages_left_out(application: Any, captured: Captured) -> None:
     application(captured, 3_000)
     attributes = captured.span("chat scripted-1").attributes or {}
     shown = json.loads(str(attributes["gen_ai.input.messages"]))

@@ -1,4 +1,4 @@
-"""Nothing is kept of a run that is over, however it ended."""
+"""Nothing is kept of a run that has ended, however it ended."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def fail(value: Any) -> str:
 
 
 class Mixed:
-    """One round of everything; `runs` counts the runs that LangChain makes of it."""
+    """One round of every kind of call; `runs` is the number of runs that LangChain makes of it."""
 
     runs = 16
 
@@ -104,7 +104,7 @@ async def test_many_runs_leave_nothing(handler: OTelCallbackHandler) -> None:
 
 
 class Thing:
-    """An input that can be watched."""
+    """An input that can be weakly referenced."""
 
 
 ENDINGS: dict[str, Any] = {

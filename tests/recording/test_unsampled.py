@@ -1,4 +1,4 @@
-"""Runs whose spans are not sampled: they count, and are as little work as can be."""
+"""Runs whose spans are not sampled still count in metrics and totals, with as little work as possible."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -41,7 +41,7 @@ from otel_callbacks.testing import Captured, capture
 
 
 class Witness(Sampler):
-    """Drops what is called one of `names`, whatever is above it; remembers what it was asked."""
+    """Drops spans by their name, whatever is above them; remembers the names it was asked about."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -85,7 +85,7 @@ ROOT = "invoke_agent librarian"
 
 
 def ask(telemetry: Captured, seen: list[Any] | None = None) -> None:
-    """An agent calls its tool, which opens a span of the user's and tells the headers it would send."""
+    """Runs an agent whose tool opens a user's span and collects the headers that it would send."""
 
     @tool
     def look_up(word: str) -> str:
@@ -107,9 +107,9 @@ def ask(telemetry: Captured, seen: list[Any] | None = None) -> None:
 
 
 def counted(telemetry: Captured) -> dict[str, list[Any]]:
-    """How often and how much by attributes, durations only how often.
+    """Returns the counts and sums of all metrics by attributes; of durations only the counts.
 
-    Left out is what is read in prompts, which are looked at only for the sake of a span.
+    Leaves out the tokens of tools: prompts are read only for a span.
     """
     return {
         name: sorted(
@@ -146,7 +146,7 @@ def test_a_sampler_that_follows_the_parent_is_asked_once_and_users_spans_are_in_
 
 @agent("librarian")
 def by_hand(tracer: trace.Tracer, seen: list[Any]) -> None:
-    """Every way to do something by hand, with and without something further in."""
+    """Yields every kind of operation by hand, with and without one inside it."""
 
     @hand_tool
     def search(word: str) -> list[str]:
@@ -222,7 +222,7 @@ def test_metrics_by_hand_are_those_of_a_sampled_call(sampler: Sampler, root: str
 
 
 class Unread:
-    """Must not be looked at."""
+    """A value that must not be read."""
 
     def __repr__(self) -> str:
         raise AssertionError
@@ -231,7 +231,7 @@ class Unread:
         raise AssertionError(name)
 
 
-def test_what_no_span_tells_is_not_read() -> None:
+def test_payloads_that_no_span_records_are_not_read() -> None:
     with capture(ALWAYS_OFF), content("both"):
         hand_tool("t")(lambda: [Unread()])()
         hand_tool("t")(lambda: iter([Unread()]))()
@@ -250,7 +250,7 @@ def test_what_no_span_tells_is_not_read() -> None:
         assert len(list(stream([Unread()]))) == 1
 
 
-def test_documents_below_what_is_dropped_are_known_to_the_root() -> None:
+def test_the_root_counts_documents_below_a_dropped_span() -> None:
     sampler = ParentBased(ALWAYS_ON, local_parent_sampled=Witness("retrieval docs"))
     with capture(sampler) as captured, workflow("w"):
         retrieval("docs")(lambda: ["one", "two"])()
@@ -260,7 +260,7 @@ def test_documents_below_what_is_dropped_are_known_to_the_root() -> None:
     assert (captured.span("chat m").attributes or {})[semconv.RAG_DOCUMENTS_IN_PROMPT] == 1
 
 
-def test_what_is_sampled_in_the_body_of_what_is_not() -> None:
+def test_a_sampled_operation_inside_an_unsampled_one() -> None:
     with capture(ParentBased(Witness("invoke_workflow w"))) as captured:
         tracer = captured.tracer_provider.get_tracer("application")
         fresh = tracer.start_as_current_span("fresh", Context())
@@ -279,9 +279,7 @@ def test_what_is_sampled_in_the_body_of_what_is_not() -> None:
     ],
     ids=["no metrics", "metrics that nobody keeps", "metrics", "budget"],
 )
-def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
-    options: Any, counts: bool
-) -> None:
+def test_a_call_below_a_dropped_span_that_nothing_counts_makes_no_run(options: Any, counts: bool) -> None:
     provider = TracerProvider(sampler=ALWAYS_OFF)
     recorder = recorder_of(tracer_provider=provider, **options)
     process_recorder.set_process_recorder("test", lambda: recorder)
@@ -295,7 +293,7 @@ def test_below_what_is_dropped_nothing_is_made_of_a_call_that_nobody_counts(
         process_recorder.set_process_recorder("test", None)
 
 
-def test_a_store_that_tells_its_scores_finds_the_retrieval_by_hand() -> None:
+def test_a_store_that_reports_scores_finds_the_retrieval_by_hand() -> None:
     store = InMemoryVectorStore(DeterministicFakeEmbedding(size=4))
     store.add_texts(["one"])
     searched = trace_retriever(store)
@@ -339,7 +337,7 @@ def test_any_other_sampler_is_asked_for_every_span(sampler: Sampler) -> None:
     ]
 
 
-def test_a_remote_parent_is_the_samplers_business() -> None:
+def test_the_sampler_decides_below_a_remote_parent() -> None:
     remote = NonRecordingSpan(SpanContext(7, 8, is_remote=True))
     with capture(ParentBased(ALWAYS_OFF, remote_parent_not_sampled=ALWAYS_ON)) as captured:
         with trace.use_span(remote):

@@ -1,4 +1,4 @@
-"""The token estimate against a real vocabulary, on kinds of text that tools answer with."""
+"""The token estimate against a real vocabulary, on kinds of text that tools return."""
 
 import base64
 import csv
@@ -43,11 +43,11 @@ KINDS: dict[str, list[str]] = {
 
 
 def share(count: Callable[[str], float], text: str) -> float:
-    """The share of a text in a prompt with some prose."""
+    """Returns the share of a text in a prompt with some prose."""
     return count(text) / (count(text) + count(KINDS["prose"][0]))
 
 
-def test_shares_are_right_to_some_points() -> None:
+def test_shares_are_off_by_a_few_points_at_most() -> None:
     errors = {
         kind: max(abs(share(estimate, text) - share(real_tokens, text)) for text in texts)
         for kind, texts in KINDS.items()
