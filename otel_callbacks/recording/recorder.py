@@ -48,8 +48,7 @@ class Recorder:
 
     Args:
         tracer_provider: where spans go; None is the global provider, even if it is set later.
-        meter_provider: where metrics go; None is the global one.
-        logger_provider: where events go; None is the global one.
+        meter_provider, logger_provider: where metrics and events go; None as above.
         detail: which runs get a span of their own, see `options.Options`.
         content_policy: what content is recorded.
         pricer: prices calls.
@@ -349,8 +348,6 @@ class Recorder:
     @guarded
     def _end_with_task(self, run: Run, task: "asyncio.Task[Any]") -> None:
         self._sweep(run, semconv.CANCELLED)
-
-    # --- afterwards, and without a run --------------------------------------------------------------------------
 
     def trace_id(self, key: Any) -> str | None:
         """Returns the trace id, in hex, of an open run or of a remembered root; None if it is not known."""
