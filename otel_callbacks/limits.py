@@ -16,7 +16,7 @@ logger = logging.getLogger("otel_callbacks")
 @functools.cache
 def log_reached(bound: str, effect: str) -> None:
     """Logs, once per process and bound, that a bound was reached and what that changes in the telemetry."""
-    logger.warning("otel-callbacks reached its bound of %s: %s. It is not logged again.", bound, effect)
+    logger.warning("otel-callbacks reached its bound %s: %s. It is not logged again.", bound, effect)
 
 
 def first(values: Sequence[Any], most: int, what: str) -> Sequence[Any]:
@@ -26,7 +26,7 @@ def first(values: Sequence[Any], most: int, what: str) -> Sequence[Any]:
     """
     if len(values) <= most:
         return values
-    log_reached(what, f"only the first {most:,} are read")
+    log_reached(f"of {most:,} {what}", "the others are not read")
     return values[:most]
 
 

@@ -12,5 +12,5 @@ def test_what_is_left_out_is_logged_once(caplog: pytest.LogCaptureFixture) -> No
     for _ in range(2):
         assert first((1, 2, 3), 2, "things of a test") == (1, 2)
     assert [record.getMessage() for record in caplog.records] == [
-        "otel-callbacks reads the first 2 things of a test and got 3. This is logged once."
+        "otel-callbacks reached its bound of 2 things of a test: the others are not read. It is not logged again."
     ]

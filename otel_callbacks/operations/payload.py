@@ -149,7 +149,7 @@ def attribute(value: Any, name: str) -> Any:
     """Returns an attribute of the application's object; None if it has none or its code fails."""
     try:
         return getattr(value, name, None)
-    except Exception:
+    except Exception:  # a property or `__getattr__` of the application's
         return None
 
 
