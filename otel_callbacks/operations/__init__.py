@@ -35,10 +35,11 @@ from otel_callbacks.operations.operation import (
     ToolExecution,
     Workflow,
 )
-from otel_callbacks.operations.usage import Usage
+from otel_callbacks.operations.usage import Billing, Usage
 
 __all__ = [
     "AgentInvocation",
+    "Billing",
     "Data",
     "Document",
     "Embedding",

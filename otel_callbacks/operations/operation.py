@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from otel_callbacks.operations.documents import Document, ScoreKind
 from otel_callbacks.operations.messages import Message
-from otel_callbacks.operations.usage import Usage
+from otel_callbacks.operations.usage import Billing, Usage
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +95,10 @@ class Retrieval(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class Embedding(Operation):
-    """Texts turned into vectors: only their number and length are kept. `name` is the model."""
+    """Texts turned into vectors: only their number and length are kept. `name` is the model.
+
+    `cached` marks a call that reached no provider: there were no texts, or all vectors came from a cache.
+    """
 
     provider: str | None = None
     server_address: str | None = None
@@ -105,6 +108,8 @@ class Embedding(Operation):
     count: int | None = None
     dimension_count: int | None = None
     usage: Usage | None = None
+    billing: Billing | None = None
+    cached: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +122,9 @@ class Rerank(Operation):
     query: str | None = None
     candidates: Sequence[Document] | None = None
     documents: Sequence[Document] | None = None
+    usage: Usage | None = None
+    billing: Billing | None = None
+    reported_usd: Decimal | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,6 +164,7 @@ class Inference(Operation):
     finish_reasons: Sequence[str] | None = None
     time_to_first_chunk: float | None = None
     usage: Usage | None = None
+    billing: Billing | None = None
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None

@@ -1,5 +1,6 @@
-"""Token counts of one model call."""
+"""What one model call used: token counts, and what else the provider bills."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -10,6 +11,10 @@ class Usage:
     `input_tokens` includes cache reads and writes, and `output_tokens` includes reasoning: the breakdowns are parts of
     the totals (GenAI conventions, "usage"). `cache_write_1h_input_tokens` is the part of the cache writes that the
     provider keeps for an hour, which costs more.
+
+    `contradictory` means that the counts of the report fit no reading, for instance a total that is not the sum of
+    its parts: the call has no price. `is_final` is False for counts that a stream reported before its end, which may
+    still have grown.
     """
 
     input_tokens: int | None = None
@@ -20,3 +25,26 @@ class Usage:
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
     cache_write_1h_input_tokens: int | None = None
+    text_input_tokens: int | None = None
+    text_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    contradictory: bool = False
+    is_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """What changes the price of a call or is billed beside its tokens, as the provider reports it.
+
+    Attributes:
+        service_tier: as the response reports it, else as requested; None or "default" is the standard tier.
+        conditions: what else decides the rate, such as {"speed": "fast", "inference_geo": "us"}.
+        units: what is billed by number, such as {"web_searches": 3, "rerank_searches": 1, "citation_tokens": 120}.
+        unknown: what the provider bills and nobody counted, such as ("web_searches",): the cost is partial.
+    """
+
+    service_tier: str | None = None
+    conditions: Mapping[str, str] | None = None
+    units: Mapping[str, int] | None = None
+    unknown: tuple[str, ...] = ()
