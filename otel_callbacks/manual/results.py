@@ -87,7 +87,7 @@ def read_usage(reported: Any, known: Usage | None = None) -> Usage | None:
     return known if read is None else merge_usage(known, asdict(read))
 
 
-def merge_usage(known: Usage | None, counts: Mapping[str, int | None]) -> Usage:
+def merge_usage(known: Usage | None, counts: Mapping[str, Any]) -> Usage:
     """Returns the `known` counts, replaced by newer ones."""
     return replace(known or Usage(), **{name: count for name, count in counts.items() if count is not None})
 

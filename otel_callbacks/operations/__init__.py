@@ -35,9 +35,10 @@ from otel_callbacks.operations.operation import (
     ToolExecution,
     Workflow,
 )
-from otel_callbacks.operations.usage import Billing, Usage
+from otel_callbacks.operations.usage import TOKEN_COUNTS, Billing, Usage
 
 __all__ = [
+    "TOKEN_COUNTS",
     "AgentInvocation",
     "Billing",
     "Data",

@@ -1,7 +1,7 @@
 """What one model call used: token counts, and what else the provider bills."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Usage:
     image_output_tokens: int | None = None
     contradictory: bool = False
     is_final: bool = True
+
+
+TOKEN_COUNTS = tuple(field.name for field in fields(Usage) if field.name.endswith("_tokens"))
+"""The fields of `Usage` that count tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import replace
 
 from opentelemetry.trace import Span
 
@@ -235,7 +235,8 @@ def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
     """Returns a usage without the counts that make no sense, such as negative ones."""
     if usage is None:
         return None
-    return operations.Usage(*(providers.token_count(getattr(usage, field.name)) for field in fields(usage)))
+    checked = {name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS}
+    return replace(usage, **checked)
 
 
 def has_model_call(span: Span) -> bool:
