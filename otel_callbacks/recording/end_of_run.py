@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from opentelemetry.trace import Span
 
@@ -235,7 +236,9 @@ def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
     """Returns a usage without the counts that make no sense, such as negative ones."""
     if usage is None:
         return None
-    checked = {name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS}
+    checked: dict[str, Any] = {
+        name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS
+    }
     return replace(usage, **checked)
 
 
