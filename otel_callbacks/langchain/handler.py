@@ -266,7 +266,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
             inference.finish_inference(
-                run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
+                run.operation,
+                response,
+                with_content=self._recorder.wants_content(run),
+                streamed=run.first_chunk is not None,
+                cut=cut,
             )
             if run.prompt is not None and run.prompt.trace_documents is not None:
                 run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""

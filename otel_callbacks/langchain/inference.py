@@ -1,7 +1,6 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -10,7 +9,7 @@ from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 from otel_callbacks.langchain import messages
 from otel_callbacks.langchain.workflows import conversation_id
 from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, first
-from otel_callbacks.operations import Inference, Usage, limit_parts, providers
+from otel_callbacks.operations import Inference, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
     integer,
@@ -18,10 +17,8 @@ from otel_callbacks.operations.payload import (
     items,
     join_lines,
     mapping,
-    mapping_or_fields,
     number,
     text,
-    undo_repetition,
     word,
     words,
 )
@@ -39,7 +36,7 @@ URL_KEYS = (
     "api_base",
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
-_RESPONSE_MODEL_KEYS = ("model_name", "model", "model_id", "model_version")
+_ERROR_KEYS = {"body", "headers", "status_code", "request_id"}
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
     "stream": ("stream", lambda value: True if value is True else None),
@@ -122,39 +119,48 @@ def is_content(event: Any) -> bool:
 
 
 @guarded  # an unreadable answer must not keep the span from ending
-def finish_inference(operation: Inference, response: Any, *, with_content: bool, cut: bool = False) -> None:
-    """Adds the response to the operation of a model call. `cut` means that the call failed before the answer ended."""
+def finish_inference(
+    operation: Inference, response: Any, *, with_content: bool, streamed: bool, cut: bool = False
+) -> None:
+    """Adds the response to the operation of a model call.
+
+    Args:
+        operation: the model call.
+        response: LangChain's result.
+        with_content: whether the text of the answer may be recorded.
+        streamed: whether the answer came in chunks.
+        cut: whether the call failed, or was left, before the answer ended.
+    """
     if not is_a(response, LLMResult):
         return  # a call that failed may have no response
-    choices = choices_of(response)
-    details = [_response_details(choice) for choice in choices]
-    operation.finish_reasons = providers.read_finish_reasons(map(_finish_reason, details), cut=cut)
-    if output := mapping(attribute(response, "llm_output")):
-        details.append(output)
-    for found in details:
-        operation.response_model = operation.response_model or _response_model(found)
-        operation.response_id = operation.response_id or word(found.get("id"))
-        if operation.provider == "openai":
-            operation.response_service_tier = operation.response_service_tier or undo_repetition(
-                found.get("service_tier")
-            )
-            operation.system_fingerprint = operation.system_fingerprint or undo_repetition(
-                found.get("system_fingerprint")
-            )
+    choices = choices_of(response, cut=cut)
     answers = [message for choice in choices if (message := _message(choice)) is not None]
-    operation.usage = _usage(answers, details) or operation.usage  # else what `record_usage` set in the body
-    operation.reported_usd = _reported_usd(details) or operation.reported_usd
+    output = mapping(attribute(response, "llm_output"))
+    providers.read_answer(
+        operation,
+        [_response_details(choice) for choice in choices],
+        [output] if output else (),
+        normal=next((usage for each in answers if (usage := attribute(each, "usage_metadata"))), None),
+        blocks=[block for message in answers for block in _tool_blocks(message)],
+        streamed=streamed,
+        cut=cut,
+    )
     operation.cached = any(map(_is_cache_hit, answers))
-    if with_content:
+    if with_content and (choices or not cut):
         reasons = operation.finish_reasons or (None,) * len(choices)
         operation.output_messages = list(limit_parts(map(messages.answer, choices, reasons)))
 
 
-def choices_of(response: Any) -> list[Generation]:
-    """Returns the answers in a response. One prompt may have several."""
+def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:
+    """Returns the answers in a response. One prompt may have several.
+
+    LangChain makes up an answer of the error that `cut` a call, and puts the whole HTTP body of the refusal into it.
+    """
     if not is_a(response, LLMResult):
         return []
     prompts = first(items(attribute(response, "generations")), ANSWERS_READ, "prompts of a model call")
+    if cut:
+        prompts = [[choice for choice in items(each) if not _is_made_of_error(choice)] for each in prompts]
     choices = [
         choice for each in prompts for choice in first(items(each), ANSWERS_READ, "answers to a prompt")
     ]
@@ -163,6 +169,21 @@ def choices_of(response: Any) -> list[Generation]:
         for choice in first(choices, ANSWERS_READ, "answers of a model call")
         if is_a(choice, Generation)
     ]
+
+
+def _is_made_of_error(choice: Any) -> bool:
+    message = attribute(choice, "message")
+    return (
+        type(message) is AIMessage
+        and not attribute(message, "content")
+        and not _ERROR_KEYS.isdisjoint(mapping(attribute(message, "response_metadata")))
+    )
+
+
+def _tool_blocks(message: AIMessage) -> Iterator[Any]:
+    """Yields the blocks of an answer among which the calls of the provider's own tools are."""
+    yield from items(attribute(message, "content"))
+    yield from items(mapping(attribute(message, "additional_kwargs")).get("tool_outputs"))
 
 
 def _message(choice: Generation) -> AIMessage | None:
@@ -180,39 +201,6 @@ def _response_details(choice: Generation) -> Mapping[str, Any]:
         if "id" not in details and own_id is not None and own_id.startswith("resp_"):
             details["id"] = own_id  # from the Responses API; LangChain makes up all other message ids
     return details
-
-
-def _response_model(found: Mapping[str, Any]) -> str | None:
-    return undo_repetition(_first_word(found, _RESPONSE_MODEL_KEYS))
-
-
-def _finish_reason(found: Mapping[str, Any]) -> str | None:
-    """Returns why the model stopped. The Responses API has only a status."""
-    reason = _first_word(found, providers.FINISH_KEYS)
-    if reason is None and word(found.get("object")) == "response":
-        incomplete = mapping_or_fields(found.get("incomplete_details"))
-        completed = "stop" if word(found.get("status")) == "completed" else None
-        reason = word(incomplete.get("reason")) or completed
-    return reason
-
-
-def _usage(answers: Sequence[AIMessage], details: Sequence[Mapping[str, Any]]) -> Usage | None:
-    """Returns the call's usage: from LangChain's normal form, else from where the integration left it."""
-    for message in answers:
-        if usage := providers.read_usage(attribute(message, "usage_metadata")):
-            return usage
-    for found in details:
-        for key in ("token_usage", "usage", "usage_metadata"):
-            if usage := providers.read_usage(found.get(key)):
-                return usage
-        if usage := providers.read_usage(found):  # Ollama puts its counts beside the other details
-            return usage
-    return None
-
-
-def _reported_usd(details: Sequence[Mapping[str, Any]]) -> Decimal | None:
-    reports = (found.get(key) for found in details for key in ("token_usage", "usage"))
-    return next((usd for report in reports if (usd := providers.reported_usd(report)) is not None), None)
 
 
 def _is_cache_hit(message: AIMessage) -> bool:

@@ -64,7 +64,10 @@ class ReportedRun:
         self.run = run
         self.workflow = workflow
         self.agent: Run | None = None
-        self.received = inference.ReceivedAnswer() if isinstance(run.operation, Inference) else None
+        operation = run.operation
+        self.received = (
+            inference.ReceivedAnswer(operation.provider) if isinstance(operation, Inference) else None
+        )
         self.outcome: str | None = None
         self.chunk_source: str | None = None
         self.repeats: list[str] = []

@@ -1,21 +1,18 @@
 """Translates LlamaIndex's model calls and their answers into `Inference` operations."""
 
-from collections.abc import Iterator
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from inspect import BoundArguments
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 
-from otel_callbacks.limits import ANSWERS_READ, COMPONENT_CLASSES_CACHED, ITEMS_READ, first
+from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, ITEMS_READ
 from otel_callbacks.llama_index import messages
-from otel_callbacks.operations import Inference, Usage, providers
+from otel_callbacks.operations import Inference, providers
 from otel_callbacks.operations.payload import (
     attribute,
     is_a,
-    is_list,
     items,
     join_lines,
     mapping,
@@ -29,7 +26,6 @@ from otel_callbacks.runtime.faults import guarded
 
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
-_USAGE_KEYS = ("usage", "usage_metadata", "token_usage")
 _UNKNOWN = "unknown"
 
 _PARAMETERS: providers.Parameters = {
@@ -45,29 +41,31 @@ class ReceivedAnswer:
     A stream's finish reason and usage may be in any chunk, so every chunk is read.
     """
 
-    __slots__ = ("finish_reasons", "last", "pieces", "reported_usd", "usage")
+    __slots__ = ("_provider", "chunks_with_counts", "counts", "finish_reasons", "last", "pieces")
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str | None) -> None:
+        self._provider = provider
         self.last: Any = None
         self.pieces: list[str] = []
-        self.finish_reasons: list[Any] = []
-        self.usage: Usage | None = None
-        self.reported_usd: Decimal | None = None
+        self.finish_reasons: list[str | None] = []
+        self.counts: Any = None  # the last chunk that had any
+        self.chunks_with_counts = 0
 
     def add(self, response: Any, *, with_content: bool) -> None:
         """Adds a chunk or a whole answer."""
         if not is_a(response, ChatResponse) and not is_a(response, CompletionResponse):
             return
-        if response is not self.last and with_content and (delta := text(attribute(response, "delta"))):
+        is_new = response is not self.last  # a stream's last chunk is reported again at its end
+        if is_new and with_content and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
         self.last = response
-        reasons = list(_finish_reasons(response))
-        if any(reasons):
+        found = [providers.layers(payload, self._provider) for payload in _payloads(response)]
+        reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)
+        if reasons is not None:
             self.finish_reasons = reasons
-        self.usage = _usage(response) or self.usage
-        report = mapping_or_fields(attribute(response, "raw")).get("usage")
-        if (reported := providers.reported_usd(report)) is not None:
-            self.reported_usd = reported
+        if any(map(providers.usage_reports_in, found)):
+            self.counts = response
+            self.chunks_with_counts += is_new
 
 
 def provider_of(kind: type, family: str) -> str | None:
@@ -164,17 +162,20 @@ def finish_inference(
 ) -> None:
     """Adds the answer to the operation of a model call. `cut` means that the call failed before the answer ended."""
     response = received.last
-    operation.usage = received.usage or operation.usage  # else what `record_usage` set in the body
-    operation.reported_usd = received.reported_usd or operation.reported_usd
-    if response is not None:
-        raw = mapping_or_fields(attribute(response, "raw"))
-        operation.response_model = word(raw.get("model")) or word(raw.get("model_version"))
-        operation.response_id = word(raw.get("id")) or word(raw.get("response_id"))
-        if operation.provider == "openai":
-            operation.response_service_tier = word(raw.get("service_tier"))
-            operation.system_fingerprint = word(raw.get("system_fingerprint"))
-    reasons = received.finish_reasons or ([None] if cut else [])
-    operation.finish_reasons = providers.read_finish_reasons(reasons, cut=cut) if reasons else None
+    answers = [attribute(response, "raw")]
+    more = [*_extras(response)]
+    if received.counts is not None and received.counts is not response:
+        more += _payloads(received.counts)
+    providers.read_answer(
+        operation,
+        answers,
+        more,
+        reasons=received.finish_reasons or (None,),
+        blocks=_tool_blocks(response),
+        streamed=operation.stream is True,
+        counted_again=received.chunks_with_counts > 1,
+        cut=cut,
+    )
     if with_content and response is not None:
         reason = operation.finish_reasons[0] if operation.finish_reasons else None
         operation.output_messages = messages.answer(response, reason, "".join(received.pieces))
@@ -185,35 +186,18 @@ def _message(response: Any) -> ChatMessage | None:
     return message if is_a(message, ChatMessage) else None
 
 
-def _word(reason: Any) -> str | None:
-    """Returns a finish reason as text; Google's are enum members."""
-    return word(reason.name if is_a(reason, Enum) else reason)
+def _payloads(response: Any) -> list[Any]:
+    """Returns what an answer holds of the provider's: its own payload, and what the integration copied of it."""
+    return [attribute(response, "raw"), *_extras(response)]
 
 
-def _finish_reasons(response: Any) -> Iterator[Any]:
-    """Yields the finish reason of each choice; None for one that goes on."""
-    raw = mapping_or_fields(attribute(response, "raw"))
-    choices = raw.get("choices")
-    if is_list(choices):
-        for choice in first(items(choices), ANSWERS_READ, "answers of a model call"):
-            yield _word(mapping_or_fields(choice).get("finish_reason"))
-        return
-    extra = mapping(attribute(_message(response), "additional_kwargs"))
-    for found in (raw, extra):
-        for key in providers.FINISH_KEYS:
-            if reason := _word(found.get(key)):
-                yield reason
-                return
-
-
-def _usage(response: Any) -> Usage | None:
-    """Returns the usage as the provider reported it, else as the integration copied it."""
-    raw = mapping_or_fields(attribute(response, "raw"))
-    for key in _USAGE_KEYS:
-        if usage := providers.read_usage(raw.get(key)):
-            return usage
+def _extras(response: Any) -> Iterator[Any]:
     for holder in (response, _message(response)):
-        extra = mapping(attribute(holder, "additional_kwargs"))
-        if extra and (usage := providers.read_usage(extra.get("usage")) or providers.read_usage(extra)):
-            return usage
-    return providers.read_usage(raw)  # Ollama puts its counts beside the other details
+        if extra := mapping(attribute(holder, "additional_kwargs")):
+            yield extra
+
+
+def _tool_blocks(response: Any) -> Sequence[Any]:
+    """Returns the blocks of an answer of OpenAI's Responses, among which the calls of its own tools are."""
+    raw = mapping_or_fields(attribute(response, "raw"))
+    return items(raw.get("output")) or items(mapping_or_fields(raw.get("response")).get("output"))

@@ -23,14 +23,13 @@ from otel_callbacks.operations import (
     Workflow,
     providers,
 )
-from otel_callbacks.operations.payload import mapping_or_fields
+from otel_callbacks.operations.payload import items, mapping_or_fields
 from otel_callbacks.runtime.faults import guarded
 
 _IDS = ("id", "id_", "doc_id", "document_id", "_id")
 _SCORES = ("score", "relevance_score", "similarity")
 _TEXTS = ("page_content", "content", "text", "document")
 _METADATA = ("metadata", "payload")
-_USAGES = ("usage", "usage_metadata")
 _PLAIN = (bool, int, float, list, tuple, dict)
 
 
@@ -157,25 +156,25 @@ def read_response(operation: Inference, value: Any, *, with_content: bool) -> No
     inner = known.get("response") or (known.get("message") if known.get("type") == "message_start" else None)
     if mapping_or_fields(inner):  # an event that carries the response
         return read_response(operation, inner, with_content=with_content)
-    operation.response_model = text(known.get("model")) or operation.response_model
-    operation.response_id = text(known.get("id")) or operation.response_id
-    if operation.provider == "openai":
-        tier, fingerprint = text(known.get("service_tier")), text(known.get("system_fingerprint"))
-        operation.response_service_tier = tier or operation.response_service_tier
-        operation.system_fingerprint = fingerprint or operation.system_fingerprint
-    for key in _USAGES:
-        operation.usage = read_usage(known.get(key), operation.usage)
-    choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
-    delta = mapping_or_fields(known.get("delta"))
-    reasons = [choice.get("finish_reason") for choice in choices] or [
-        known.get("stop_reason") or delta.get("stop_reason")
-    ]
-    operation.finish_reasons = providers.read_finish_reasons(reasons) or operation.finish_reasons
+    _read_report(operation, known)
     if with_content:
+        choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
         answers = [choice.get("message") for choice in choices] or getattr(value, "output_text", value)
         operation.output_messages = (
             messages.output_messages(answers, _reason(operation)) or operation.output_messages
         )
+
+
+def _read_report(operation: Inference, known: Mapping[str, Any]) -> None:
+    """Adds what a response, chunk or event reports beside its text. Earlier chunks may have told something else."""
+    before, operation.usage = operation.usage, None
+    reasons = operation.finish_reasons
+    providers.read_answer(
+        operation, [known], blocks=items(known.get("output")) or items(known.get("content"))
+    )
+    operation.finish_reasons = operation.finish_reasons or reasons
+    if before is not None:
+        operation.usage = before if operation.usage is None else merge_usage(before, asdict(operation.usage))
 
 
 def _reason(operation: Inference) -> str | None:

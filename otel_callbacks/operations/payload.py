@@ -127,12 +127,19 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def mapping_or_fields(value: Any) -> Mapping[str, Any]:
-    """Returns a mapping, or the fields of a pydantic or plain object; an empty mapping for anything else."""
+    """Returns a mapping, or the fields of a pydantic or plain object; an empty mapping for anything else.
+
+    What a pydantic model keeps beside its declared fields (`model_extra`) are fields too: providers report more than
+    their client's types declare.
+    """
     kind = type(value)
     if value is None or kind is dict or issubclass(kind, Mapping):
         return mapping(value)
     fields = attribute(value, "__dict__")
-    return fields if type(fields) is dict else {}
+    if type(fields) is not dict:
+        return {}
+    undeclared = attribute(value, "__pydantic_extra__")
+    return {**fields, **undeclared} if type(undeclared) is dict and undeclared else fields
 
 
 def items(value: Any) -> Sequence[Any]:

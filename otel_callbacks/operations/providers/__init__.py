@@ -1,18 +1,17 @@
 """What we know of model providers, for both frameworks: one file for each kind of knowledge.
 
 To add a provider, add its name to `names.py`, its default address to `endpoints.py`, its parameters to
-`request_parameters.py`, its token counts to `usage_reports.py`, its stop reasons to `finish_reasons.py` and the shape
-of its tools to `tool_definitions.py`, where they differ from what is there. May import the files of `operations`
-beside it. Open `usage_reports.py` first.
+`request_parameters.py`, the spelling of its token counts to `usage_counts.py`, what is inside what to
+`usage_reports.py`, what else decides its price to `billing.py`, its stop reasons to `finish_reasons.py` and the shape
+of its tools to `tool_definitions.py`, where they differ from what is there. Where its words are in a payload stands in
+`payload_places.py`. May import the files of `operations` beside it. Open `answers.py` first.
 """
 
+from otel_callbacks.operations.providers.answers import read_answer
 from otel_callbacks.operations.providers.endpoints import endpoint
-from otel_callbacks.operations.providers.finish_reasons import (
-    FINISH_KEYS,
-    message_finish_reason,
-    read_finish_reasons,
-)
+from otel_callbacks.operations.providers.finish_reasons import message_finish_reason, read_finish_reasons
 from otel_callbacks.operations.providers.names import provider_name
+from otel_callbacks.operations.providers.payload_places import finish_reasons_in, layers, usage_reports_in
 from otel_callbacks.operations.providers.request_parameters import (
     PARAMETERS,
     Parameters,
@@ -20,20 +19,23 @@ from otel_callbacks.operations.providers.request_parameters import (
     set_parameters,
 )
 from otel_callbacks.operations.providers.tool_definitions import tool_definitions
-from otel_callbacks.operations.providers.usage_reports import read_usage, reported_usd, token_count
+from otel_callbacks.operations.providers.usage_counts import token_count
+from otel_callbacks.operations.providers.usage_reports import read_usage
 
 __all__ = [
-    "FINISH_KEYS",
     "PARAMETERS",
     "Parameters",
     "endpoint",
+    "finish_reasons_in",
+    "layers",
     "message_finish_reason",
     "provider_name",
+    "read_answer",
     "read_finish_reasons",
     "read_usage",
     "reasoning_effort",
-    "reported_usd",
     "set_parameters",
     "token_count",
     "tool_definitions",
+    "usage_reports_in",
 ]

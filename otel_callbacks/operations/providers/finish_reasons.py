@@ -6,23 +6,29 @@ from typing import Any
 from otel_callbacks.limits import WORD_CHARACTERS
 from otel_callbacks.operations.payload import undo_repetition
 
-FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-"""The keys under which providers report a stop reason."""
+UNKNOWN = "unknown"
+"""Stands in a message whose reason nobody said. The schema wants one, and its list is open."""
 
 _FINISH_REASONS = {
     "tool_calls": "tool_call",
     "tool_use": "tool_call",
     "function_call": "tool_call",
+    "TOOL_CALL": "tool_call",
     "end_turn": "stop",
     "stop_sequence": "stop",
     "STOP": "stop",
+    "STOP_SEQUENCE": "stop",
+    "COMPLETE": "stop",
+    "eos": "stop",
     "max_tokens": "length",
     "max_output_tokens": "length",
+    "model_length": "length",
     "MAX_TOKENS": "length",
     "SAFETY": "content_filter",
     "content_filtered": "content_filter",
     "guardrail_intervened": "content_filter",
     "refusal": "content_filter",
+    "ERROR": "error",
 }
 """The providers' stop reasons that the conventions' message schema names differently."""
 
@@ -40,5 +46,5 @@ def read_finish_reasons(reasons: Iterable[Any], *, cut: bool = False) -> tuple[s
 
 
 def message_finish_reason(reason: str | None) -> str:
-    """Returns a stop reason as the conventions' message schema spells it; `stop` if the provider reports none."""
-    return _FINISH_REASONS.get(reason or "", reason) or "stop"
+    """Returns a stop reason as the conventions' message schema spells it; `unknown` if the provider reports none."""
+    return _FINISH_REASONS.get(reason or "", reason) or UNKNOWN

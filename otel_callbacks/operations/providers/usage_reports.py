@@ -1,137 +1,199 @@
-"""Usage reports: token counts and the cost of a call, in every spelling that providers and frameworks use."""
+"""Usage reports: what is inside what. A provider's rule is one row of `_RULES`.
 
-from collections.abc import Mapping
-from decimal import Decimal
-from itertools import islice
-from typing import Any
+In `Usage` the totals include everything. Whether a report's input includes the cache, and its output the reasoning, is
+known of each provider, and of each API format where several providers share one. It is checked against the total that
+the report states: a total that fits no reading makes the usage contradictory, and the call has no price.
+"""
 
-from otel_callbacks.limits import ITEMS_READ, TOKENS_OF_A_CALL, USD_OF_A_CALL
-from otel_callbacks.operations.payload import attribute, mapping, mapping_or_fields, number
-from otel_callbacks.operations.usage import Usage
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
-_COUNTS = {
-    "input_tokens": "input",
-    "prompt_tokens": "input",
-    "inputTokens": "input",
-    "prompt_token_count": "input",
-    "prompt_eval_count": "input",
-    "output_tokens": "output",
-    "completion_tokens": "output",
-    "outputTokens": "output",
-    "candidates_token_count": "output",
-    "eval_count": "output",
-    "cache_read_input_tokens": "cache_read",
-    "cacheReadInputTokens": "cache_read",
-    "cached_content_token_count": "cache_read",
-    "cache_creation_input_tokens": "cache_write",
-    "cache_write_input_tokens": "cache_write",
-    "cacheWriteInputTokens": "cache_write",
-    "thoughts_token_count": "thoughts",
+from otel_callbacks.operations.payload import mapping_or_fields
+from otel_callbacks.operations.providers.usage_counts import Counts, read_counts
+from otel_callbacks.operations.usage import TOKEN_COUNTS, Usage
+
+Place = Literal["inside", "beside", "mostly_inside", "mostly_beside"]
+"""Where a part is: inside the count that it belongs to, or beside it; `mostly`, unless the report's total says else."""
+
+
+class _Rule(NamedTuple):
+    """Where a provider's own reports count the cache, and the reasoning.
+
+    `apart` means that the report's total leaves out the reasoning that is beside the output.
+    """
+
+    cache: Place = "inside"
+    reasoning: Place = "inside"
+    apart: bool = False
+
+
+_INSIDE = _Rule()
+_RULES = {
+    "openai": _INSIDE,
+    "azure.ai.openai": _INSIDE,
+    "deepseek": _INSIDE,
+    "groq": _INSIDE,
+    "mistral_ai": _INSIDE,
+    "moonshot_ai": _INSIDE,
+    "openrouter": _INSIDE,
+    "ollama": _INSIDE,
+    "anthropic": _Rule(
+        cache="mostly_beside"
+    ),  # its own reports have no total; imitations of OpenAI's have one
+    "aws.bedrock": _Rule(cache="beside"),
+    "x_ai": _Rule(reasoning="mostly_beside"),
+    "perplexity": _Rule(reasoning="beside", apart=True),
 }
-"""Which count each provider's spelling means."""
-
-_INPUT_DETAILS = {"input_token_details", "prompt_tokens_details", "input_tokens_details"}
-_OUTPUT_DETAILS = {"output_token_details", "completion_tokens_details", "output_tokens_details"}
-_DETAIL_COUNTS = {
-    "cache_read": "cache_read",
-    "cached_tokens": "cache_read",
-    "cache_creation": "cache_write",
-    "cache_write_tokens": "cache_write",
-    "ephemeral_5m_input_tokens": "cache_write_5m",
-    "ephemeral_1h_input_tokens": "cache_write_1h",
-    "reasoning": "reasoning",
-    "reasoning_tokens": "reasoning",
-    "audio": "audio",
-    "audio_tokens": "audio",
+_UNKNOWN = _Rule(cache="mostly_inside", reasoning="mostly_inside")
+_HOSTS = {
+    "api.x.ai": "x_ai",
+    "api.perplexity.ai": "perplexity",
 }
-"""The same for the details of input and output, without the tier that LangChain puts before a name."""
+"""Providers whose rule differs from OpenAI's, for clients that speak OpenAI's language to them."""
 
-_BESIDE_INPUT = {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens"}
-_TIERS = ("priority_", "flex_")
+_MESSAGES_FORMAT = {"cache_read_input_tokens", "cache_creation_input_tokens"}
+"""Anthropic's format, which other clouds serve too: both are beside `input_tokens`."""
+_CONVERSE_FORMAT = {"cacheReadInputTokens", "cacheWriteInputTokens"}
 
 
-def read_usage(reported: Any) -> Usage | None:
-    """Reads the usage report of a provider or of LangChain, a mapping or an object, in any known spelling.
+def read_usage(
+    reported: Any, provider: str | None = None, host: str | None = None, *, normal: bool = False
+) -> Usage | None:
+    """Reads a usage report, a mapping or an object, in any known spelling.
 
-    The totals include everything: where a report counts the cache beside the input (Anthropic's and Bedrock's own
-    reports), it is added. Returns None if the report has neither input nor output tokens, or only zeros.
+    Args:
+        reported: the report.
+        provider: who made it, by the conventions' name; if that is not known, the report's format decides.
+        host: the server's address.
+        normal: whether LangChain has brought the report into its normal form, which counts everything inside.
+
+    Returns:
+        The usage; None if the report has neither input nor output tokens, or only zeros.
     """
     report = mapping_or_fields(reported)
     if not report:
         return None
-    counts: dict[str, int] = {}
-    input_details: dict[str, int] = {}
-    output_details: dict[str, int] = {}
-    for key, value in islice(report.items(), ITEMS_READ):
-        if type(key) is not str:
-            continue
-        if key in _INPUT_DETAILS:
-            input_details = _read_details(value)
-        elif key == "cache_creation":  # Anthropic's own split by lifetime; LangChain puts it into the details
-            input_details = _read_details(value) | input_details
-        elif key in _OUTPUT_DETAILS:
-            output_details = _read_details(value)
-        elif (field := _COUNTS.get(key)) is not None and (counted := token_count(value)) is not None:
-            counts.setdefault(field, counted)
-    input_tokens, output_tokens = counts.get("input"), counts.get("output")
-    if not input_tokens and not output_tokens:
+    counts = read_counts(report)
+    if not counts.get("input") and not counts.get("output"):
         return None
-    cache_read = counts.get("cache_read") or input_details.get("cache_read") or 0
-    # LangChain splits Anthropic's cache writes by lifetime, and reports their sum as 0
-    by_lifetime = input_details.get("cache_write_5m", 0) + input_details.get("cache_write_1h", 0)
-    cache_write = by_lifetime or counts.get("cache_write") or input_details.get("cache_write") or 0
-    cached = cache_read + cache_write
-    if cached and input_tokens is not None and (cached > input_tokens or _excludes_cache(report)):
-        input_tokens += cached
-    thoughts = counts.get("thoughts", 0)
-    if output_tokens is not None:
-        output_tokens += thoughts  # Gemini counts thoughts beside the candidates
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read_input_tokens=cache_read or None,
-        cache_write_input_tokens=cache_write or None,
-        cache_write_1h_input_tokens=input_details.get("cache_write_1h") or None,
-        reasoning_output_tokens=output_details.get("reasoning") or thoughts or None,
-        audio_input_tokens=input_details.get("audio") or None,
-        audio_output_tokens=output_details.get("audio") or None,
-    )
+    rule = _rule(provider, host, report)
+    fitting = [each for each in _readings(counts, rule, normal) if each.fits(counts.get("total"))]
+    if fitting:
+        return _usage(counts, fitting[0])
+    return _usage(counts, next(_readings(counts, rule, normal)), contradictory=True)
 
 
-def reported_usd(reported: Any) -> Decimal | None:
-    """Returns the cost of the call in USD that a usage report states, as OpenRouter's does (`cost`)."""
-    cost = mapping_or_fields(reported).get("cost")
-    if cost is None and hasattr(
-        type(reported), "model_extra"
-    ):  # fields that the client's types do not declare
-        cost = mapping(attribute(reported, "model_extra")).get("cost")
-    if type(cost) is not Decimal:
-        cost = None if (found := number(cost)) is None else Decimal(str(found))
-    return cost if cost is not None and cost.is_finite() and 0 <= cost < USD_OF_A_CALL else None
+def first_usage(
+    reports: list[Any], provider: str | None = None, host: str | None = None, *, normal: Any = None
+) -> Usage | None:
+    """Returns the usage in the first report that has one, with the details that only later reports have.
 
-
-def token_count(value: Any) -> int | None:
-    """Returns a token count; None for anything else, such as booleans, negatives, NaN and texts."""
-    if type(value) is int and 0 <= value < TOKENS_OF_A_CALL:
-        return value
-    found = number(value)
-    return int(found) if found is not None and 0 <= found < TOKENS_OF_A_CALL else None
-
-
-def _read_details(value: Any) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for key, detail in islice(mapping_or_fields(value).items(), ITEMS_READ):
-        field = _DETAIL_COUNTS.get(key) if type(key) is str else None
-        if field is None and type(key) is str and key.startswith(_TIERS):
-            field = _DETAIL_COUNTS.get(key.partition("_")[2])
-        if field is not None and (counted := token_count(detail)) is not None:
-            found.setdefault(field, counted)
+    LangChain's `normal` form comes first. A later report with other totals is about something else.
+    """
+    found = read_usage(normal, provider, host, normal=True)
+    read: list[int] = []
+    for report in reports:
+        if id(report) in read:  # integrations put the same report into several places
+            continue
+        read.append(id(report))
+        other = read_usage(report, provider, host)
+        if other is not None:
+            found = other if found is None else _completed(found, other)
     return found
 
 
-def _excludes_cache(report: Mapping[str, Any]) -> bool:
-    """Tells whether the input excludes the cache, as in the raw reports of Anthropic and Bedrock."""
+def _completed(usage: Usage, other: Usage) -> Usage:
+    if (usage.input_tokens, usage.output_tokens) != (other.input_tokens, other.output_tokens):
+        return usage
+    missing = {
+        name: count
+        for name in TOKEN_COUNTS
+        if getattr(usage, name) is None and (count := getattr(other, name)) is not None
+    }
+    contradictory = usage.contradictory or other.contradictory
+    return replace(usage, contradictory=contradictory, **missing) if missing or contradictory else usage
+
+
+def _rule(provider: str | None, host: str | None, report: Mapping[str, Any]) -> _Rule:
+    name = _HOSTS.get(host or "", provider)
+    if name == "openai" and host is not None and not host.endswith("openai.com"):
+        name = None  # somebody who imitates OpenAI
+    if name in _RULES:
+        return _RULES[name]
     keys = report.keys()
-    return (
-        not keys.isdisjoint(_BESIDE_INPUT) and keys.isdisjoint(_INPUT_DETAILS) and "prompt_tokens" not in keys
+    if not keys.isdisjoint(_CONVERSE_FORMAT):
+        return _RULES["aws.bedrock"]
+    if "input_tokens" in keys and not keys.isdisjoint(_MESSAGES_FORMAT):
+        return _RULES["anthropic"]
+    return _UNKNOWN
+
+
+class _Reading(NamedTuple):
+    """One way to understand a report: input and output with everything in it, and the total that this would give."""
+
+    input: int | None
+    output: int | None
+    total: int
+
+    def fits(self, total: int | None) -> bool:
+        """Tells whether the reading agrees with the report's total; a report without one agrees with all."""
+        return not total or self.input is None or self.output is None or self.total == total
+
+
+def _readings(counts: Counts, rule: _Rule, normal: bool) -> Iterator[_Reading]:
+    """Yields the ways in which a report may be understood, the usual one first."""
+    cached, reasoning = counts.get("cache_read", 0) + _written(counts), counts.get("reasoning", 0)
+    sent, received = counts.get("input"), counts.get("output")
+    sent_beside, received_beside = (
+        counts.get("tool_results", 0),
+        counts.get("thoughts", 0),
+    )  # Google's, always
+    for cached_place in _places(rule.cache, normal) if cached else ("inside",):
+        for place in _places(rule.reasoning, normal and not rule.apart) if reasoning else ("inside",):
+            into = sent_beside + (cached if cached_place == "beside" else 0)
+            out_of = received_beside + (reasoning if place == "beside" else 0)
+            apart = reasoning if rule.apart and place == "beside" else 0
+            yield _Reading(
+                None if sent is None else sent + into,
+                None if received is None else received + out_of,
+                (sent or 0) + into + (received or 0) + out_of - apart,
+            )
+
+
+def _places(place: Place, normal: bool) -> Sequence[Place]:
+    """Returns where a part may be, the likelier place first. LangChain's normal form should have it inside."""
+    if place == "mostly_inside" or (normal and place != "inside"):
+        return "inside", "beside"
+    return ("beside", "inside") if place == "mostly_beside" else (place,)
+
+
+def _written(counts: Counts) -> int:
+    """Returns the tokens written to the cache. LangChain splits them by lifetime and reports the sum as 0."""
+    by_lifetime = counts.get("cache_write_5m", 0) + counts.get("cache_write_1h", 0)
+    return by_lifetime or counts.get("cache_write", 0)
+
+
+def _usage(counts: Counts, reading: _Reading, *, contradictory: bool = False) -> Usage:
+    cached = counts.get("cache_read", 0) + _written(counts)
+    reasoning = counts.get("reasoning") or counts.get("thoughts")
+    return Usage(
+        input_tokens=reading.input,
+        output_tokens=reading.output,
+        cache_read_input_tokens=counts.get("cache_read") or None,
+        cache_write_input_tokens=_written(counts) or None,
+        cache_write_1h_input_tokens=counts.get("cache_write_1h", 0 if "cache_write_5m" in counts else None),
+        reasoning_output_tokens=reasoning or None,
+        text_input_tokens=counts.get("input_text"),
+        audio_input_tokens=counts.get("input_audio"),
+        image_input_tokens=counts.get("input_image"),
+        text_output_tokens=counts.get("output_text"),
+        audio_output_tokens=counts.get("output_audio"),
+        image_output_tokens=counts.get("output_image"),
+        text_cache_read_input_tokens=counts.get("cache_read_text"),
+        audio_cache_read_input_tokens=counts.get("cache_read_audio"),
+        image_cache_read_input_tokens=counts.get("cache_read_image"),
+        contradictory=contradictory
+        or (reading.input is not None and cached > reading.input)
+        or (reading.output is not None and (reasoning or 0) > reading.output),
     )

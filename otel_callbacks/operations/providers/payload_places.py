@@ -1,0 +1,123 @@
+"""Where in a payload the provider's words are: at its top, or in one of the envelopes that providers and SDKs use."""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from otel_callbacks.limits import ANSWERS_READ, first
+from otel_callbacks.operations.payload import items, mapping_or_fields, word
+from otel_callbacks.operations.providers.usage_counts import has_counts
+
+Layers = list[Mapping[str, Any]]
+
+_ENVELOPES = (
+    "response",  # the events of a Responses stream; the last chunk of Cohere's
+    "data",  # the events of Mistral's stream
+    "message",  # the first event of Anthropic's stream
+    "delta",  # its last event but one
+    "meta",  # Cohere
+    "x_groq",  # the last chunk of Groq's stream
+)
+_METADATA = "metadata"
+"""An envelope of Bedrock's stream. In OpenAI's Responses the same name holds what the application likes."""
+_BEDROCK = "aws.bedrock"
+_DEPTH = 2
+"""Envelopes inside envelopes: the last chunk of Cohere's stream has its `meta` in its `response`."""
+
+_USAGE_KEYS = (
+    "billed_units",
+    "usage",
+    "token_usage",
+    "usage_metadata",
+    "usageMetadata",
+    "tokens",
+    "token_count",
+)
+"""The keys of usage reports. Cohere's `billed_units` come before the `tokens`, which are not what it bills."""
+_CHOICES = ("choices", "candidates")
+
+
+def layers(payload: Any, provider: str | None) -> Layers:
+    """Returns the fields of a payload, and of the envelopes in it."""
+    top = mapping_or_fields(payload)
+    found = [top] if top else []
+    _add_envelopes(found, top, provider, _DEPTH)
+    return found
+
+
+def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None, depth: int) -> None:
+    for key in _ENVELOPES:
+        if (inner := outer.get(key)) is not None and (fields := mapping_or_fields(inner)):
+            found.append(fields)
+            if depth > 1:
+                _add_envelopes(found, fields, provider, depth - 1)
+    if provider == _BEDROCK and (fields := mapping_or_fields(outer.get(_METADATA))):
+        found.append(fields)
+
+
+def usage_reports_in(found: Layers) -> list[Any]:
+    """Returns the usage reports in the layers of a payload, the most telling first."""
+    reports = list(_reports(found))
+    # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
+    return reports or [fields for fields in found if has_counts(fields)][:1]
+
+
+def _reports(found: Layers) -> Iterator[Any]:
+    for fields in found:
+        for key in _USAGE_KEYS:
+            if (report := fields.get(key)) is not None:
+                yield from _inside(report)
+        for choice in _choices(fields):  # Moonshot's stream
+            if (report := choice.get("usage")) is not None:
+                yield report
+
+
+def _inside(report: Any) -> Iterator[Any]:
+    """Yields a report, or those that Cohere's newer API puts into its `usage`."""
+    known = mapping_or_fields(report)
+    inner = [known[key] for key in ("billed_units", "tokens") if known.get(key) is not None]
+    yield from inner or (report,)
+
+
+def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key in _CHOICES:
+        for choice in first(items(fields.get(key)), ANSWERS_READ, "answers of a model call"):
+            yield mapping_or_fields(choice)
+
+
+FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "finishReason")
+"""The keys under which providers report why an answer stopped."""
+
+
+def finish_reasons_in(found: Layers) -> list[str | None]:
+    """Returns why each answer in a payload stopped; None for one that goes on, or of which nothing is said."""
+    for fields in found:
+        if choices := list(_choices(fields)):
+            return [_reason(choice) for choice in choices]
+    reason = next((reason for fields in found if (reason := _reason(fields) or _status(fields))), None)
+    return [] if reason is None else [reason]
+
+
+def _reason(fields: Mapping[str, Any]) -> str | None:
+    return next((reason for key in FINISH_KEYS if (reason := enum_word(fields.get(key)))), None)
+
+
+_STATUSES = {"completed": "stop", "failed": "error", "cancelled": "error"}
+"""What the statuses of OpenAI's Responses say; that of an incomplete response has details."""
+
+
+def _status(fields: Mapping[str, Any]) -> str | None:
+    if word(fields.get("object")) != "response":
+        return None
+    incomplete = mapping_or_fields(fields.get("incomplete_details"))
+    return word(incomplete.get("reason")) or _STATUSES.get(word(fields.get("status")) or "")
+
+
+def enum_word(value: Any) -> str | None:
+    """Returns a word, also of an enum member, as Google's and OpenRouter's SDKs have them."""
+    return word(value) or (word(value.value) or word(value.name) if issubclass(type(value), Enum) else None)
+
+
+def first_word(found: Layers, keys: tuple[str, ...]) -> str | None:
+    """Returns the first word under one of these keys."""
+    return next((value for fields in found for key in keys if (value := word(fields.get(key)))), None)
