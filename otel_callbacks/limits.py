@@ -56,6 +56,8 @@ TOKENS_OF_A_CALL = 10**15
 USD_OF_A_CALL = 1_000_000
 # The least recently used results are computed again: addresses and stop reasons repeat, others must not pile up.
 CACHED_TEXTS = 1_024
+# The model logged first is logged again: an application may call any number of models whose streams have no usage.
+STREAMS_WITHOUT_USAGE_LOGGED = 1_000
 
 
 # runs: what is remembered of runs

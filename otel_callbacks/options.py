@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
         budgets: who may spend what, see `Budget`.
         metric_labels: the labels on the metrics of tokens and cost, by default ("tenant", "feature"). Or a mapping from
             each label to how many values it may take (by default 100), or to the values it may take.
+        estimate_usage: True estimates the tokens of model calls that report no usage, such as streams that were not
+            asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
     """
 
     tracer_provider: TracerProvider | None
@@ -50,6 +52,7 @@ class Options(TypedDict, total=False):
     baggage_keys: Sequence[str]
     budgets: Iterable[Budget]
     metric_labels: MetricLabels
+    estimate_usage: bool
 
 
 def recorder(**options: Unpack[Options]) -> Recorder:
@@ -77,7 +80,14 @@ def recorder(**options: Unpack[Options]) -> Recorder:
         attribution=LabelResolver(options.get("attribution"), options.get("baggage_keys", ())),
         budgets=Budgets(options.get("budgets", ())),
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
+        estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
     )
+
+
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r:.100}")
+    return value
 
 
 def _check(name: str, value: Any, kind: type) -> None:

@@ -160,13 +160,12 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
-        frame = parent_run.calling_frame()
-        sent = next(iter(items(batches)), ())
+        frame, sent = parent_run.calling_frame(), next(iter(items(batches)), ())
+        operation = inference.start_inference(serialized, metadata, kwargs, sent, text_completion=False)
         self._start_model(
             run_id,
             parent_run_id,
-            inference.start_inference(serialized, metadata, kwargs, text_completion=False),
-            messages.conversation,
+            operation,
             sent,
             kwargs,
             metadata,
@@ -186,22 +185,14 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a text model call."""
-        self._start_model(
-            run_id,
-            parent_run_id,
-            inference.start_inference(serialized, metadata, kwargs, text_completion=True),
-            messages.prompts,
-            prompts,
-            kwargs,
-            metadata,
-        )
+        operation = inference.start_inference(serialized, metadata, kwargs, prompts, text_completion=True)
+        self._start_model(run_id, parent_run_id, operation, prompts, kwargs, metadata)
 
     def _start_model(
         self,
         run_id: UUID,
         parent_run_id: UUID | None,
         operation: Inference,
-        read: Callable[[Any], Any],
         sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
@@ -223,19 +214,24 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
+            read = messages.prompts if operation.text_completion else messages.conversation
             operation.input_messages = read(sent)
             operation.tool_definitions = providers.tool_definitions(tools)
+        if recorder.estimates_usage:
+            inference.estimate_prompt(operation, sent)
         if (prompt := recorder.start_prompt(run)) is not None:
             inference.read_prompt(prompt, sent, tools)
 
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        if inference.is_end_mark(token, kwargs.get("chunk")):
+        chunk = kwargs.get("chunk")
+        if inference.is_end_mark(token, chunk):
             return
         run = self._recorder.runs.get(run_id)
         if run is not None:
             self._recorder.chunk(run)
+            inference.add_chunk(run.operation, chunk)
 
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -265,12 +261,9 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
         if isinstance(run.operation, Inference):
+            with_content, streamed = self._recorder.wants_content(run), run.first_chunk is not None
             inference.finish_inference(
-                run.operation,
-                response,
-                with_content=self._recorder.wants_content(run),
-                streamed=run.first_chunk is not None,
-                cut=cut,
+                run.operation, response, with_content=with_content, streamed=streamed, cut=cut
             )
             if run.prompt is not None and run.prompt.trace_documents is not None:
                 run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""

@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 from otel_callbacks.langchain import messages
 from otel_callbacks.langchain.workflows import conversation_id
 from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, first
-from otel_callbacks.operations import Inference, limit_parts, providers
+from otel_callbacks.operations import Inference, Operation, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
     integer,
@@ -22,6 +22,7 @@ from otel_callbacks.operations.payload import (
     word,
     words,
 )
+from otel_callbacks.rag import usage_estimate
 from otel_callbacks.rag.prompt import Prompt
 from otel_callbacks.runtime.faults import guarded
 
@@ -36,6 +37,10 @@ URL_KEYS = (
     "api_base",
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
+_ASK_FOR_USAGE = dict.fromkeys(
+    ("openai", "azure.ai.openai"),
+    "to get it, make the model with stream_usage=True",
+)
 _ERROR_KEYS = {"body", "headers", "status_code", "request_id"}
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
@@ -44,7 +49,7 @@ _PARAMETERS: providers.Parameters = {
 
 
 def start_inference(
-    serialized: Any, run_metadata: Any, keywords: Mapping[str, Any], *, text_completion: bool
+    serialized: Any, run_metadata: Any, keywords: Mapping[str, Any], sent: Any, *, text_completion: bool
 ) -> Inference:
     """Returns the operation of a model call that starts.
 
@@ -53,6 +58,7 @@ def start_inference(
         run_metadata: the run's metadata, with the model's `ls_` keys.
         keywords: the callback's keyword arguments. `invocation_params` is what the integration will send, `options`
             what the caller passed to this call.
+        sent: the messages, or the texts for a text model.
         text_completion: the model completes text instead of a conversation.
     """
     metadata, options = mapping(run_metadata), mapping(keywords.get("options"))
@@ -72,6 +78,8 @@ def start_inference(
         output_type="json" if "ls_structured_output_format" in options else None,
     )
     providers.set_parameters(operation, _PARAMETERS, parameters)
+    if provider in providers.DEARER_SOUND and messages.has_sound(sent):
+        operation.billing = providers.with_uncounted_sound(operation.billing)
     return operation
 
 
@@ -95,6 +103,12 @@ def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
 
 
 @guarded
+def estimate_prompt(operation: Inference, sent: Sequence[Any]) -> None:
+    """Notes about how many tokens the messages or texts have."""
+    usage_estimate.estimate_prompt(operation, map(messages.text_in, items(sent)[-ITEMS_READ:]))
+
+
+@guarded
 def answer_text(choices: Iterable[Generation]) -> str:
     """Returns the whole text of a model's answers."""
     return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
@@ -111,6 +125,13 @@ def is_end_mark(token: Any, chunk: Any) -> bool:
         and attribute(message, "usage_metadata") is None
         and not mapping(attribute(message, "response_metadata"))
     )
+
+
+def add_chunk(operation: Operation, chunk: Any) -> None:
+    """Notes the usage in a chunk; few chunks have any."""
+    usage = attribute(attribute(chunk, "message"), "usage_metadata")
+    if usage is not None and isinstance(operation, Inference):
+        providers.add_chunk_usage(operation, usage)
 
 
 def is_content(event: Any) -> bool:
@@ -144,8 +165,11 @@ def finish_inference(
         blocks=[block for message in answers for block in _tool_blocks(message)],
         streamed=streamed,
         cut=cut,
+        how_to_get_usage=None if operation.text_completion else _ASK_FOR_USAGE.get(operation.provider or ""),
     )
     operation.cached = any(map(_is_cache_hit, answers))
+    if operation.usage is None and operation.estimated_input_tokens is not None:
+        usage_estimate.estimate_usage(operation, answer_text(choices) or "", cut=cut)
     if with_content and (choices or not cut):
         reasons = operation.finish_reasons or (None,) * len(choices)
         operation.output_messages = list(limit_parts(map(messages.answer, choices, reasons)))

@@ -42,6 +42,7 @@ _ROLES = {
     "ToolMessageChunk": "tool",
 }
 _SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
+_SOUNDING = ("audio", "video")
 _MODALITIES = ("image", "audio", "video", "document")
 _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
 _MEDIA_URLS = ("url", "image_url", "file_url")
@@ -70,6 +71,27 @@ def text_in(message: Any) -> str:
 
 def _block_text(block: Any) -> str | None:
     return text(block) or text(mapping(block).get("text"))
+
+
+def has_sound(chat: Any) -> bool:
+    """Tells whether there is sound, or a video, in the messages of a chat."""
+    return any(map(_has_sound, items(chat)[-ITEMS_READ:]))
+
+
+def _has_sound(message: Any) -> bool:
+    content = attribute(message, "content")
+    if type(content) is not list:  # nearly all messages are plain text
+        return False
+    return any(map(_is_sound, first(content, MESSAGE_BLOCKS_READ, "blocks of a message")))
+
+
+def _is_sound(block: Any) -> bool:
+    """Tells whether a block is sound or a video, by its type or media type."""
+    known = mapping(block)
+    mime_type = word(known.get("mime_type")) or word(known.get("media_type")) or ""
+    url = mapping(known.get("image_url")).get("url")
+    data_type = url[5:10] if type(url) is str and url.startswith("data:") else ""
+    return _modality(word(known.get("type")) or "", mime_type or data_type) in _SOUNDING
 
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:

@@ -223,6 +223,7 @@ def start_embedding(model: Any, count: int | None) -> Embedding:
         server_address=address,
         server_port=port,
         count=count,
+        cached=count == 0,  # nothing is sent
     )
 
 
@@ -257,15 +258,18 @@ def finish_embedding(operation: Embedding, vectors: Any) -> None:
 
 
 @guarded
-def add_usage(operation: Embedding, response: Any) -> None:
-    """Adds the tokens that a response of the provider's client reports. One batch may need several responses."""
-    billed = getattr(attribute(response, "meta"), "billed_units", None)
-    for report in (attribute(response, "usage"), billed, response):
-        usage = providers.read_usage(report)
-        if usage is not None and usage.input_tokens is not None:
+def add_usage(operation: Embedding | Rerank, response: Any) -> None:
+    """Adds what a response of the provider's client reports: tokens, searches. One batch may need several responses."""
+    found = providers.layers(response, operation.provider)
+    for report in (*providers.usage_reports_in(found), response):
+        if (usage := providers.read_embedding_usage(report)) is not None:
             before = operation.usage.input_tokens if operation.usage is not None else None
-            operation.usage = Usage(input_tokens=(before or 0) + usage.input_tokens)
-            return
+            operation.usage = Usage(input_tokens=(before or 0) + (usage.input_tokens or 0))
+            break
+    reports = map(mapping_or_fields, providers.usage_reports_in(found))
+    billing = providers.read_billing(operation.provider, operation.name, None, [*found, *reports])
+    if billing is not None and isinstance(operation, Rerank):
+        operation.billing = billing
 
 
 # --- rerankers ---------------------------------------------------------------------------------------------------

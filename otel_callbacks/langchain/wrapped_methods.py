@@ -57,9 +57,9 @@ def record_embedding(
 def record_client_usage(
     method: WrappedMethod, client: Any, arguments: Arguments, keywords: Keywords
 ) -> WrappedCall | None:
-    """Reads the tokens from the response of a provider's client, for the embedding around it. LangChain drops them."""
+    """Reads the usage from the response of a provider's client, for the call around it. LangChain drops it."""
     around = enclosing_run(get_current())
-    if around is None or not isinstance(around.operation, Embedding):
+    if around is None or not isinstance(around.operation, Embedding | Rerank):
         return None
     return WrappedCall(partial(retrieval.add_usage, around.operation))
 
@@ -122,6 +122,7 @@ def record_rerank(
         _add(around, partial(retrieval.add_inner_reranker, around.operation, compressor))
         return None
     above = around.operation if around is not None else None
+    _wrap_clients(compressor)
     operation = retrieval.start_rerank(compressor, method.argument(0, arguments, keywords), above)
     run = recorder.start(object(), operation, around)
     if recorder.wants_content(run):
@@ -166,14 +167,14 @@ RETRIEVER_METHODS: MethodTable = (
     ("_aget_relevant_documents", record_retrieval),
 )
 RERANKER_METHODS = _sync_and_async(record_rerank, "compress_documents")
-_CLIENT_METHODS: MethodTable = (("create", record_client_usage), ("embed", record_client_usage))
+_CLIENT_METHODS: MethodTable = tuple((name, record_client_usage) for name in ("create", "embed", "rerank"))
 
 _wrapped_clients: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 @guarded  # a client that cannot be wrapped must not cost the call its span
 def _wrap_clients(model: Any) -> None:
-    """Wraps the provider clients of an embedding model whose responses may report tokens."""
+    """Wraps the provider clients of an embedding model or reranker, whose responses may report usage."""
     for fields in (vars(model), getattr(model, "__pydantic_private__", None) or {}):
         for key in _CLIENT_FIELDS:
             client = fields.get(key)

@@ -116,6 +116,8 @@ class DispatcherReports:
         if run is not None:
             self._had_runs = True
             self.open[id_] = ReportedRun(id_, instance, run, workflow)
+            if recorder.estimates_usage and isinstance(operation, Inference):
+                inference.estimate_prompt(operation, arguments)
             if isinstance(operation, Inference) and (prompt := recorder.start_prompt(run)) is not None:
                 inference.read_prompt(prompt, arguments)
 

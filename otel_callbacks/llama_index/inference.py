@@ -21,12 +21,17 @@ from otel_callbacks.operations.payload import (
     word,
     words,
 )
+from otel_callbacks.rag import usage_estimate
 from otel_callbacks.rag.prompt import Prompt
 from otel_callbacks.runtime.faults import guarded
 
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
 _UNKNOWN = "unknown"
+_ASK_FOR_USAGE = dict.fromkeys(
+    ("openai", "azure.ai.openai"),
+    'to get it, make the model with additional_kwargs={"stream_options": {"include_usage": True}}',
+)
 
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
@@ -131,6 +136,14 @@ def _sent(arguments: BoundArguments) -> Any:
     return arguments.args[0] if arguments.args else keywords.get("prompt", keywords.get("messages"))
 
 
+@guarded
+def estimate_prompt(operation: Inference, arguments: BoundArguments) -> None:
+    """Notes about how many tokens the messages or the text have."""
+    sent = _sent(arguments)
+    texts = [text(sent)] if is_a(sent, str) else map(messages.text_in, items(sent)[-ITEMS_READ:])
+    usage_estimate.estimate_prompt(operation, filter(None, texts))
+
+
 @guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     """Reads the messages or the text into what `prompt` asks for: its parts or its text."""
@@ -175,7 +188,10 @@ def finish_inference(
         streamed=operation.stream is True,
         counted_again=received.chunks_with_counts > 1,
         cut=cut,
+        how_to_get_usage=_ASK_FOR_USAGE.get(operation.provider or ""),
     )
+    if operation.usage is None and operation.estimated_input_tokens is not None:
+        usage_estimate.estimate_usage(operation, answer_text(received), cut=cut)
     if with_content and response is not None:
         reason = operation.finish_reasons[0] if operation.finish_reasons else None
         operation.output_messages = messages.answer(response, reason, "".join(received.pieces))

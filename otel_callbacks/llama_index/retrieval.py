@@ -5,13 +5,15 @@ from typing import Any
 
 from llama_index.core.indices.vector_store import VectorIndexRetriever
 from llama_index.core.schema import BaseNode, NodeWithScore
+from llama_index.core.storage.kvstore import SimpleKVStore
 
-from otel_callbacks.limits import DOCUMENTS_READ, first
+from otel_callbacks.limits import DOCUMENTS_READ, ITEMS_READ, first
 from otel_callbacks.llama_index import inference
 from otel_callbacks.llama_index.workflows import query_text
 from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval, without_retriever_scores
 from otel_callbacks.operations.payload import attribute, integer, is_a, is_list, items, mapping, name, number
 
+_CACHE_COLLECTION = "embeddings"
 _TOP_K_FIELDS = ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
 
 
@@ -39,14 +41,28 @@ def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -
     """Returns the operation of an embedding call that starts."""
     provider = inference.provider_of(type(model), "embeddings")
     address, port = inference.endpoint_of(model, provider)
-    texts = arguments.args[0] if arguments.args else None
+    texts = next(iter(arguments.args or arguments.kwargs.values()), None)
+    fields = mapping(attribute(model, "__dict__"))
     return Embedding(
         name=inference.model_of(model),
         provider=provider,
         server_address=address,
         server_port=port,
         count=1 if is_a(texts, str) else len(items(texts)) if is_list(texts) else None,
+        cached=_is_in_cache(fields.get("embeddings_cache"), texts),
     )
+
+
+def _is_in_cache(cache: Any, texts: Any) -> bool:
+    """Tells whether an embedding model has nothing to send: there are no texts, or its cache in memory has all.
+
+    Other caches would have to be asked over the network.
+    """
+    wanted = (texts,) if is_a(texts, str) else items(texts)
+    if not wanted or not is_a(cache, SimpleKVStore):
+        return is_list(texts) and not wanted
+    stored = mapping(mapping(attribute(cache, "_collections_mappings")).get(_CACHE_COLLECTION))
+    return len(wanted) <= ITEMS_READ and all(is_a(each, str) and each in stored for each in wanted)
 
 
 def finish_embedding(operation: Embedding, vectors: Any) -> None:

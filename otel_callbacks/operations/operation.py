@@ -133,7 +133,8 @@ class Inference(Operation):
 
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
     the call of a model that wraps another: its usage is the inner call's. `reported_usd` is the cost that the
-    provider or a gateway reports. `time_to_first_chunk` is in seconds.
+    provider or a gateway reports. `time_to_first_chunk` is in seconds. `estimated_input_tokens` stands in for a count
+    that does not come, if the application asks for estimates.
     """
 
     CONTENT = ("input_messages", "output_messages", "tool_definitions")
@@ -168,6 +169,7 @@ class Inference(Operation):
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
+    estimated_input_tokens: int | None = None
 
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None

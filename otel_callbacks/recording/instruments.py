@@ -1,6 +1,7 @@
 """The conventions' instruments, with exactly their attributes and buckets."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -142,12 +143,15 @@ class Instruments:
             return
         if usage.input_tokens is not None:
             self._call_input.record(usage.input_tokens, attributes, context)
-            _add_by_modality(self._input, usage.input_tokens, usage.audio_input_tokens, attributes)
+            _add_by_modality(self._input, usage.input_tokens, _INPUT_PARTS(usage), attributes)
         if usage.output_tokens is not None:
             self._call_output.record(usage.output_tokens, attributes, context)
-            _add_by_modality(self._output, usage.output_tokens, usage.audio_output_tokens, attributes)
+            _add_by_modality(self._output, usage.output_tokens, _OUTPUT_PARTS(usage), attributes)
+        if usage.cache_read_input_tokens:
+            _add_by_modality(
+                self._cache_read, usage.cache_read_input_tokens, _CACHE_READ_PARTS(usage), attributes
+            )
         for tokens, counter in (
-            (usage.cache_read_input_tokens, self._cache_read),
             (usage.cache_write_input_tokens, self._cache_write),
             (usage.reasoning_output_tokens, self._reasoning),
         ):
@@ -175,9 +179,21 @@ def _put(attributes: _Attributes, name: str, value: str | int | None) -> None:
         attributes[name] = value
 
 
-def _add_by_modality(counter: Counter, total: int, audio: int | None, attributes: _Attributes) -> None:
-    """Counts audio tokens as audio. The modality of the others is unknown: no provider reports text and image apart."""
-    if audio:
-        counter.add(audio, {**attributes, semconv.TOKEN_MODALITY: "audio"})
-    if (rest := total - (audio or 0)) > 0:
+_MODALITIES = ("text", "image", "audio")
+_INPUT_PARTS, _OUTPUT_PARTS, _CACHE_READ_PARTS = (
+    attrgetter(*(f"{modality}_{count}_tokens" for modality in _MODALITIES))
+    for count in ("input", "output", "cache_read_input")
+)
+
+
+def _add_by_modality(
+    counter: Counter, total: int, parts: Sequence[int | None], attributes: _Attributes
+) -> None:
+    """Counts tokens by modality; that of those which the provider does not report apart is unknown."""
+    rest = total
+    for modality, tokens in zip(_MODALITIES, parts, strict=True):
+        if tokens and tokens <= rest:
+            counter.add(tokens, {**attributes, semconv.TOKEN_MODALITY: modality})
+            rest -= tokens
+    if rest > 0:
         counter.add(rest, {**attributes, semconv.TOKEN_MODALITY: "unknown"})

@@ -52,9 +52,9 @@ class Recorder:
         detail: which runs get a span of their own, see `options.Options`.
         content_policy: what content is recorded.
         pricer: prices calls.
-        attribution: who pays.
-        budgets: what may be spent.
+        attribution, budgets: who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
+        estimates_usage: whether model calls without usage get an estimated one.
     """
 
     def __init__(
@@ -69,8 +69,10 @@ class Recorder:
         attribution: attribution.LabelResolver,
         budgets: Budgets,
         label_rules: LabelRules,
+        estimates_usage: bool = False,
     ) -> None:
         self.detail = detail
+        self.estimates_usage = estimates_usage
         self.content_policy = content_policy
         self._provider = tracer_provider
         self._tracer = trace.get_tracer(
@@ -124,9 +126,7 @@ class Recorder:
             operation: what is being done; the caller completes it until the run ends.
             base: the run that the framework names as the parent. A live span within it (a user's, another
                 framework's) becomes the parent instead.
-            inside: see `Run`.
-            found_by_id: see `Run`.
-            may_vanish: see `Run`.
+            inside, found_by_id, may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues an interrupted conversation; its span links to the interrupted root.
             tags: the metadata or tags of the framework's call, which may name who pays.

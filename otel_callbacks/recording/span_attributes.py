@@ -141,8 +141,15 @@ _USAGE = _reader(
         ("cache_read_input_tokens", semconv.USAGE_CACHE_READ_INPUT_TOKENS),
         ("cache_write_input_tokens", semconv.USAGE_CACHE_WRITE_INPUT_TOKENS),
         ("reasoning_output_tokens", semconv.USAGE_REASONING_OUTPUT_TOKENS),
+        ("text_input_tokens", semconv.USAGE_TEXT_INPUT_TOKENS),
+        ("text_output_tokens", semconv.USAGE_TEXT_OUTPUT_TOKENS),
+        ("text_cache_read_input_tokens", semconv.USAGE_TEXT_CACHE_READ_INPUT_TOKENS),
+        ("image_input_tokens", semconv.USAGE_IMAGE_INPUT_TOKENS),
+        ("image_output_tokens", semconv.USAGE_IMAGE_OUTPUT_TOKENS),
+        ("image_cache_read_input_tokens", semconv.USAGE_IMAGE_CACHE_READ_INPUT_TOKENS),
         ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
         ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
+        ("audio_cache_read_input_tokens", semconv.USAGE_AUDIO_CACHE_READ_INPUT_TOKENS),
     )
 )
 
@@ -247,10 +254,12 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
 
 
 def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
+    usage = operation.usage
     if not operation.duplicate:
-        attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
-    if operation.usage is not None:
-        attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
+        source = "missing" if usage is None else "estimated" if usage.estimated else "provider"
+        attributes[semconv.USAGE_SOURCE] = source
+    if usage is not None:
+        attributes.update((_CACHED if operation.cached else _USAGE)(usage))
 
 
 def _put_top_score(

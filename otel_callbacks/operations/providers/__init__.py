@@ -7,7 +7,8 @@ of its tools to `tool_definitions.py`, where they differ from what is there. Whe
 `payload_places.py`. May import the files of `operations` beside it. Open `answers.py` first.
 """
 
-from otel_callbacks.operations.providers.answers import read_answer
+from otel_callbacks.operations.providers.answers import add_chunk_usage, read_answer
+from otel_callbacks.operations.providers.billing import DEARER_SOUND, read_billing, with_uncounted_sound
 from otel_callbacks.operations.providers.endpoints import endpoint
 from otel_callbacks.operations.providers.finish_reasons import message_finish_reason, read_finish_reasons
 from otel_callbacks.operations.providers.names import provider_name
@@ -20,17 +21,21 @@ from otel_callbacks.operations.providers.request_parameters import (
 )
 from otel_callbacks.operations.providers.tool_definitions import tool_definitions
 from otel_callbacks.operations.providers.usage_counts import token_count
-from otel_callbacks.operations.providers.usage_reports import read_usage
+from otel_callbacks.operations.providers.usage_reports import read_embedding_usage, read_usage
 
 __all__ = [
+    "DEARER_SOUND",
     "PARAMETERS",
     "Parameters",
+    "add_chunk_usage",
     "endpoint",
     "finish_reasons_in",
     "layers",
     "message_finish_reason",
     "provider_name",
     "read_answer",
+    "read_billing",
+    "read_embedding_usage",
     "read_finish_reasons",
     "read_usage",
     "reasoning_effort",
@@ -38,4 +43,5 @@ __all__ = [
     "token_count",
     "tool_definitions",
     "usage_reports_in",
+    "with_uncounted_sound",
 ]

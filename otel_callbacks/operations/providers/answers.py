@@ -11,6 +11,7 @@ from otel_callbacks.operations.operation import Inference
 from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
 from otel_callbacks.operations.providers.billing import read_billing
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
+from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
     Layers,
     finish_reasons_in,
@@ -19,7 +20,7 @@ from otel_callbacks.operations.providers.payload_places import (
     usage_reports_in,
 )
 from otel_callbacks.operations.providers.reported_cost import ReportedCost, reported_cost
-from otel_callbacks.operations.providers.usage_reports import first_usage
+from otel_callbacks.operations.providers.usage_reports import first_usage, read_usage
 from otel_callbacks.operations.usage import Usage
 
 _MODEL_KEYS = ("model_name", "model", "model_id", "model_version", "modelVersion")
@@ -31,6 +32,7 @@ _COUNT_SO_FAR = {
     "perplexity",
 }
 """The providers whose streams report counts before their end."""
+_CACHE_OUTSIDE_NORMAL_FORM = {"api.moonshot.ai", "api.moonshot.cn"}
 
 
 def read_answer(
@@ -44,6 +46,7 @@ def read_answer(
     streamed: bool = False,
     counted_again: bool = False,
     cut: bool = False,
+    how_to_get_usage: str | None = None,
 ) -> None:
     """Adds what an answer reports to its operation: usage, billing, cost, finish reasons, model and id.
 
@@ -57,6 +60,7 @@ def read_answer(
         streamed: the answer came in chunks.
         counted_again: several chunks had counts.
         cut: the call failed, or was left, before the answer ended.
+        how_to_get_usage: what to write so that the framework's streams report usage; None if nothing helps.
     """
     provider = operation.provider
     found = [layers(answer, provider) for answer in answers]
@@ -67,8 +71,14 @@ def read_answer(
     _add_identity(operation, [fields for each in found for fields in each])
     reports = [report for each in found for report in usage_reports_in(each)]
     usage = first_usage(reports, provider, operation.server_address, normal=normal)
+    known = operation.usage  # of the last chunk that counted anew, or what `record_usage` set in the body
     if usage is None:
-        usage = operation.usage  # what `record_usage` set in the body
+        usage = known
+    elif streamed and known is not None and _was_added_up(usage, known):
+        usage, counted_again = known, True
+    if usage is None:
+        if streamed and not cut:
+            log_missing_usage(provider, operation.name, how_to_get_usage)
     elif streamed and not any(reasons) and (cut or counted_again or provider in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
@@ -82,8 +92,25 @@ def read_answer(
         operation.billing,
         sources,
         blocks,
-        _not_counted(provider, usage, cost, normal),
+        _not_counted(operation, cost, normal, streamed),
     )
+
+
+def add_chunk_usage(operation: Inference, reported: Any) -> None:
+    """Notes the usage of a chunk, in LangChain's normal form.
+
+    LangChain adds up the usage of all chunks. That is right for chunks that count what has come since the last one, and
+    wrong for those that count from the beginning (vLLM with `continuous_usage_stats`). Then the last one counts.
+    """
+    usage = read_usage(reported, operation.provider, operation.server_address, normal=True)
+    known = operation.usage
+    if usage is not None and (known is None or (usage.input_tokens or 0) >= (known.input_tokens or 0)):
+        operation.usage = usage
+
+
+def _was_added_up(usage: Usage, last: Usage) -> bool:
+    """Tells whether a usage has the prompt of its last chunk more than once."""
+    return bool(last.input_tokens) and (usage.input_tokens or 0) >= 2 * (last.input_tokens or 0)
 
 
 def _add_identity(operation: Inference, found: Layers) -> None:
@@ -103,9 +130,10 @@ def _reported(reports: Sequence[Any], normal: Any) -> Iterator[Mapping[str, Any]
 
 
 def _not_counted(
-    provider: str | None, usage: Usage | None, cost: ReportedCost | None, normal: Any
+    operation: Inference, cost: ReportedCost | None, normal: Any, streamed: bool
 ) -> Iterator[str]:
     """Yields what is billed and nobody counted, see `billing.py`."""
+    provider, usage = operation.provider, operation.usage
     if cost is not None and not cost.complete:
         yield "upstream_cost"
     if usage is None:
@@ -113,5 +141,10 @@ def _not_counted(
     written, for_an_hour = usage.cache_write_input_tokens, usage.cache_write_1h_input_tokens
     if provider == "anthropic" and written and for_an_hour is None:
         yield "cache_write_lifetime"  # a stream's first event has it, which no integration keeps
-    if provider == "cohere" and normal is not None:
-        yield "billed_tokens"  # langchain-cohere passes them on only when it streams, and without a normal form then
+    if normal is not None and (
+        # langchain-cohere passes on what is billed only when it streams, and without a normal form then
+        provider == "cohere"
+        # the normal form has no place for Moonshot's cached tokens, and a stream has nothing else
+        or (streamed and operation.server_address in _CACHE_OUTSIDE_NORMAL_FORM)
+    ):
+        yield "billed_tokens"

@@ -20,11 +20,13 @@ Unknown, which is billed, and nobody said how much:
     code_interpreter: sandboxes of OpenAI's and Anthropic's code execution.
     image_generation: images that OpenAI's tool made.
     upstream_cost: what the provider behind OpenRouter bills for the application's own key.
+    audio_tokens: sound in a prompt to Gemini, which costs more than text; langchain-google-genai drops the count.
     cache_write_lifetime: how many of the cache writes are kept for an hour, which costs more.
     billed_tokens: the tokens that are billed; those reported are the ones that were read (Cohere).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from otel_callbacks.limits import MESSAGE_BLOCKS_READ, first
@@ -51,7 +53,7 @@ class _Bill:
         self.service_tier = requested.service_tier if requested is not None else None
         self.conditions = dict(requested.conditions or ()) if requested is not None else {}
         self.units: dict[str, int] = {}
-        self.unknown: dict[str, None] = {}
+        self.unknown: dict[str, None] = dict.fromkeys(requested.unknown if requested is not None else ())
 
     def count(self, unit: str, value: Any) -> None:
         if counted := token_count(value):
@@ -154,6 +156,16 @@ def requested_billing(provider: str | None, sources: Iterable[Mapping[str, Any]]
         for key in _REQUESTED.keys() & source.keys():
             _REQUESTED[key](bill, source[key])
     return bill.done()
+
+
+DEARER_SOUND = {"gcp.gemini", "gcp.vertex_ai"}
+"""The providers for whom sound in a prompt is dearer than text, and whose counts by modality LangChain drops."""
+
+
+def with_uncounted_sound(billing: Billing | None) -> Billing:
+    """Returns a billing that says that there is sound in the prompt, and nobody will say how much."""
+    known = billing or Billing()
+    return replace(known, unknown=(*known.unknown, "audio_tokens"))
 
 
 def read_billing(

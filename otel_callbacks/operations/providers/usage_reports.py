@@ -52,6 +52,7 @@ _HOSTS = {
 }
 """Providers whose rule differs from OpenAI's, for clients that speak OpenAI's language to them."""
 
+_MODALITIES = ("text", "audio", "image")
 _MESSAGES_FORMAT = {"cache_read_input_tokens", "cache_creation_input_tokens"}
 """Anthropic's format, which other clouds serve too: both are beside `input_tokens`."""
 _CONVERSE_FORMAT = {"cacheReadInputTokens", "cacheWriteInputTokens"}
@@ -82,6 +83,13 @@ def read_usage(
     if fitting:
         return _usage(counts, fitting[0])
     return _usage(counts, next(_readings(counts, rule, normal)), contradictory=True)
+
+
+def read_embedding_usage(reported: Any) -> Usage | None:
+    """Reads the usage of texts that were embedded or ranked: all tokens are input, and some report only a total."""
+    counts = read_counts(mapping_or_fields(reported))
+    sent = counts.get("input") or counts.get("total")
+    return Usage(input_tokens=sent) if sent else None
 
 
 def first_usage(
@@ -175,15 +183,26 @@ def _written(counts: Counts) -> int:
 
 
 def _usage(counts: Counts, reading: _Reading, *, contradictory: bool = False) -> Usage:
-    cached = counts.get("cache_read", 0) + _written(counts)
-    reasoning = counts.get("reasoning") or counts.get("thoughts")
+    """Returns the usage. Parts that are larger than their total are left out, and make it contradictory."""
+    sent, received = reading.input, reading.output
+    read, written, reasoning = counts.get("cache_read"), _written(counts), counts.get("reasoning")
+    for_an_hour = counts.get("cache_write_1h", 0 if "cache_write_5m" in counts else None)
+    thoughts = reasoning or counts.get("thoughts")
+    if sent is not None and (read or 0) + written > sent:
+        contradictory, read, written, for_an_hour = True, None, 0, None
+    if received is not None and (thoughts or 0) > received:
+        contradictory, thoughts = True, None
+    for side, total in (("input", sent), ("output", received), ("cache_read", read)):
+        if total is not None and sum(counts.get(f"{side}_{kind}", 0) for kind in _MODALITIES) > total:
+            contradictory = True
+            counts = {name: count for name, count in counts.items() if not name.startswith(f"{side}_")}
     return Usage(
-        input_tokens=reading.input,
-        output_tokens=reading.output,
-        cache_read_input_tokens=counts.get("cache_read") or None,
-        cache_write_input_tokens=_written(counts) or None,
-        cache_write_1h_input_tokens=counts.get("cache_write_1h", 0 if "cache_write_5m" in counts else None),
-        reasoning_output_tokens=reasoning or None,
+        input_tokens=sent,
+        output_tokens=received,
+        cache_read_input_tokens=read or None,
+        cache_write_input_tokens=written or None,
+        cache_write_1h_input_tokens=for_an_hour,
+        reasoning_output_tokens=thoughts or None,
         text_input_tokens=counts.get("input_text"),
         audio_input_tokens=counts.get("input_audio"),
         image_input_tokens=counts.get("input_image"),
@@ -193,7 +212,5 @@ def _usage(counts: Counts, reading: _Reading, *, contradictory: bool = False) ->
         text_cache_read_input_tokens=counts.get("cache_read_text"),
         audio_cache_read_input_tokens=counts.get("cache_read_audio"),
         image_cache_read_input_tokens=counts.get("cache_read_image"),
-        contradictory=contradictory
-        or (reading.input is not None and cached > reading.input)
-        or (reading.output is not None and (reasoning or 0) > reading.output),
+        contradictory=contradictory,
     )
