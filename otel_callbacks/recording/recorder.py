@@ -49,10 +49,8 @@ class Recorder:
     Args:
         tracer_provider: where spans go; None is the global provider, even if it is set later.
         meter_provider, logger_provider: where metrics and events go; None as above.
-        detail: which runs get a span of their own, see `options.Options`.
-        content_policy: what content is recorded.
-        pricer: prices calls.
-        attribution, budgets: who pays, and what may be spent.
+        detail, content_policy: which runs get a span of their own, see `options.Options`; what of them is recorded.
+        pricer, attribution, budgets: what calls cost, who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
     """
@@ -126,7 +124,9 @@ class Recorder:
             operation: what is being done; the caller completes it until the run ends.
             base: the run that the framework names as the parent. A live span within it (a user's, another
                 framework's) becomes the parent instead.
-            inside, found_by_id, may_vanish: see `Run`.
+            inside: see `Run`.
+            found_by_id: see `Run`.
+            may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues an interrupted conversation; its span links to the interrupted root.
             tags: the metadata or tags of the framework's call, which may name who pays.
