@@ -133,8 +133,9 @@ class Inference(Operation):
 
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
     the call of a model that wraps another: its usage is the inner call's. `reported_usd` is the cost that the
-    provider or a gateway reports. `time_to_first_chunk` is in seconds. `estimated_input_tokens` stands in for a count
-    that does not come, if the application asks for estimates.
+    provider or a gateway reports. `time_to_first_chunk` is in seconds.
+
+    `estimated_input_tokens` stands in for a count that does not come, if the application asks for estimates.
     """
 
     CONTENT = ("input_messages", "output_messages", "tool_definitions")
@@ -157,6 +158,7 @@ class Inference(Operation):
     top_p: float | None = None
     output_type: str | None = None
     request_service_tier: str | None = None
+    estimated_input_tokens: int | None = None
 
     response_model: str | None = None
     response_id: str | None = None
@@ -169,7 +171,6 @@ class Inference(Operation):
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
-    estimated_input_tokens: int | None = None
 
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None

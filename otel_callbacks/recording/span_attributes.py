@@ -147,9 +147,9 @@ _USAGE = _reader(
         ("image_input_tokens", semconv.USAGE_IMAGE_INPUT_TOKENS),
         ("image_output_tokens", semconv.USAGE_IMAGE_OUTPUT_TOKENS),
         ("image_cache_read_input_tokens", semconv.USAGE_IMAGE_CACHE_READ_INPUT_TOKENS),
+        ("audio_cache_read_input_tokens", semconv.USAGE_AUDIO_CACHE_READ_INPUT_TOKENS),
         ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
         ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
-        ("audio_cache_read_input_tokens", semconv.USAGE_AUDIO_CACHE_READ_INPUT_TOKENS),
     )
 )
 
