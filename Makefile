@@ -24,12 +24,15 @@ bench: .venv/ready ## measure what tracing costs, compared with an empty handler
 notebooks: .venv/ready ## run the notebooks and save those whose outputs have changed
 	$(BIN)/python notebooks/execute.py
 
-.venv/ready: pyproject.toml
+GOLDEN := tests/cost/golden
+
+.venv/ready: pyproject.toml $(GOLDEN)/requirements.txt $(GOLDEN)/requirements-no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev --requirement $(GOLDEN)/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement $(GOLDEN)/requirements-no-deps.txt
 	@touch $@
 
 clean:

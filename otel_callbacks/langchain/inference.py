@@ -41,7 +41,6 @@ _ASK_FOR_USAGE = dict.fromkeys(
     ("openai", "azure.ai.openai"),
     "to get it, make the model with stream_usage=True",
 )
-_ERROR_KEYS = {"body", "headers", "status_code", "request_id"}
 _PARAMETERS: providers.Parameters = {
     **providers.PARAMETERS,
     "stream": ("stream", lambda value: True if value is True else None),
@@ -54,7 +53,8 @@ def start_inference(
     """Returns the operation of a model call that starts.
 
     Args:
-        serialized: LangChain's description of the model. Only the server's address is read: the rest may hold secrets.
+        serialized: LangChain's description of the model. Only the server's address and what decides the price are
+            read: the rest may hold secrets.
         run_metadata: the run's metadata, with the model's `ls_` keys.
         keywords: the callback's keyword arguments. `invocation_params` is what the integration will send, `options`
             what the caller passed to this call.
@@ -78,6 +78,13 @@ def start_inference(
         output_type="json" if "ls_structured_output_format" in options else None,
     )
     providers.set_parameters(operation, _PARAMETERS, parameters)
+    operation.billing = providers.requested_billing(
+        provider,
+        mapping(mapping(serialized).get("kwargs")),
+        mapping(parameters.get("model_kwargs")),
+        parameters,
+        options,
+    )
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
     return operation
@@ -196,11 +203,12 @@ def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:
 
 
 def _is_made_of_error(choice: Any) -> bool:
+    """Tells whether an answer is LangChain's own: whole, not merged from chunks, and without anything in it."""
     message = attribute(choice, "message")
-    return (
-        type(message) is AIMessage
-        and not attribute(message, "content")
-        and not _ERROR_KEYS.isdisjoint(mapping(attribute(message, "response_metadata")))
+    return type(message) is AIMessage and not (
+        attribute(message, "content")
+        or attribute(message, "tool_calls")
+        or attribute(message, "usage_metadata") is not None
     )
 
 

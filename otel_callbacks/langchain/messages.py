@@ -43,6 +43,7 @@ _ROLES = {
 }
 _SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
 _SOUNDING = ("audio", "video")
+_SOUND_URLS = ("data:audio/", "data:video/")
 _MODALITIES = ("image", "audio", "video", "document")
 _MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
 _MEDIA_URLS = ("url", "image_url", "file_url")
@@ -90,8 +91,9 @@ def _is_sound(block: Any) -> bool:
     known = mapping(block)
     mime_type = word(known.get("mime_type")) or word(known.get("media_type")) or ""
     url = mapping(known.get("image_url")).get("url")
-    data_type = url[5:10] if type(url) is str and url.startswith("data:") else ""
-    return _modality(word(known.get("type")) or "", mime_type or data_type) in _SOUNDING
+    if type(url) is str and url.startswith(_SOUND_URLS):  # Google takes any medium for an image
+        return True
+    return _modality(word(known.get("type")) or "", mime_type) in _SOUNDING
 
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:

@@ -121,6 +121,7 @@ def start_inference(
     keywords = arguments.kwargs
     additional = mapping(fields.get("additional_kwargs"))
     providers.set_parameters(operation, _PARAMETERS, fields, additional, keywords)
+    operation.billing = providers.requested_billing(provider, fields, additional, keywords)
     if with_content:
         sent = _sent(arguments)
         operation.input_messages = (

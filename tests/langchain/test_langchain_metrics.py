@@ -212,15 +212,28 @@ def test_cache_writes(captured: Captured, config: Any) -> None:
     assert only(captured, USED + "cache_write.input_tokens").value == 20
 
 
-def test_audio_is_counted_apart(captured: Captured, config: Any) -> None:
-    report = usage(100, 50, {"audio": 60}, {"audio": 50})
+def test_modalities_are_counted_apart(captured: Captured, config: Any) -> None:
+    report = usage(100, 50, {"audio": 60, "text": 30, "cache_read": 20}, {"image": 50})
     payload = Payload(
         ls={"ls_provider": "openai", "ls_model_name": "m"}, expected={}, answer=Answer({}, report)
     )
     ReplayedModel(payload=payload).invoke("q", config)
-    for direction, expected in (("input", {"audio": 60, "unknown": 40}), ("output", {"audio": 50})):
-        found = points(captured, f"{USED}{direction}_tokens")
+    for counter, expected in (
+        ("input_tokens", {"audio": 60, "text": 30, "unknown": 10}),
+        ("output_tokens", {"image": 50}),
+        ("cache_read.input_tokens", {"unknown": 20}),
+    ):
+        found = points(captured, USED + counter)
         assert {point.attributes["gen_ai.token.modality"]: point.value for point in found} == expected
+    said = captured.spans[0].attributes or {}
+    assert {
+        name: said[name] for name in said if name.count(".") == 3 and name.startswith("gen_ai.usage.")
+    } == {
+        "gen_ai.usage.audio.input_tokens": 60,
+        "gen_ai.usage.text.input_tokens": 30,
+        "gen_ai.usage.image.output_tokens": 50,
+        "gen_ai.usage.cache_read.input_tokens": 20,
+    }
 
 
 @pytest.mark.parametrize("kind", ["no usage", "from the framework's cache"])

@@ -1,18 +1,22 @@
 """Tests provider, model and usage of an answer: exact for every provider, streamed or not, and never invented."""
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import pytest
 from fakes import ScriptedModel
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 from payloads import MADE_UP, RECORDED, TEXT, Answer, Payload, ReplayedModel, ReplayedTextModel, usage
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.langchain.inference import start_inference
+from otel_callbacks.operations import Billing
 from otel_callbacks.testing import Captured
 
 NAMES = {
@@ -187,3 +191,72 @@ def test_audio_tokens(captured: Captured, config: Any) -> None:
     assert attributes["gen_ai.usage.audio.input_tokens"] == 60
     assert attributes["gen_ai.usage.audio.output_tokens"] == 40
     assert_conformant(captured.spans)
+
+
+class Refusal(Exception):
+    """An error of an HTTP client, with the whole response."""
+
+    class response:
+        status_code = 500
+        headers: ClassVar[dict[str, str]] = {"x-request-id": "r"}
+
+        @staticmethod
+        def json() -> Any:
+            return {"error": "the prompt was: q"}
+
+
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_an_error_is_no_answer(chunks: int, captured: Captured) -> None:
+    """LangChain makes one of it, with the body of the HTTP response in it."""
+
+    class Breaking(ScriptedModel):
+        def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+            for _ in range(chunks):
+                yield ChatGenerationChunk(message=AIMessageChunk("hel"))
+            raise Refusal("no")
+
+    handler = OTelCallbackHandler(**captured.providers, content="spans")
+    with pytest.raises(Refusal):
+        list(Breaking().stream("q", {"callbacks": [handler]}))
+    said = captured.span("chat scripted-1").attributes or {}
+    assert said["gen_ai.response.finish_reasons"] == ("error",)
+    answers = [{"role": "assistant", "parts": [{"type": "text", "content": "hel"}], "finish_reason": "error"}]
+    assert json.loads(str(said.get("gen_ai.output.messages", "[]"))) == answers[:chunks]
+    assert "the prompt was" not in str(said)
+
+
+SOUND = {"type": "media", "mime_type": "audio/wav", "data": "UklGRiQAAABXQVZF"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "block", "unknown"),
+    [
+        ("google_genai", SOUND, ("audio_tokens",)),
+        (
+            "google_genai",
+            {"type": "input_audio", "input_audio": {"data": "x", "format": "wav"}},
+            ("audio_tokens",),
+        ),
+        (
+            "google_genai",
+            {"type": "image_url", "image_url": {"url": "data:audio/wav;base64,x"}},
+            ("audio_tokens",),
+        ),
+        ("google_genai", {"type": "video", "url": "https://x.example/a.mp4"}, ("audio_tokens",)),
+        ("google_genai", {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}, None),
+        ("google_genai", {"type": "text", "text": "hi"}, None),
+        ("openai", SOUND, None),  # which counts it
+    ],
+)
+def test_sound_that_nobody_counts(provider: str, block: Any, unknown: Any) -> None:
+    call = start_inference(
+        None, {"ls_provider": provider}, {}, [HumanMessage([block])], text_completion=False
+    )
+    assert (call.billing and call.billing.unknown) == unknown
+
+
+def test_what_a_model_was_made_with_may_decide_its_price() -> None:
+    made = {"kwargs": {"inference_geo": "us", "api_key": "secret"}}
+    keywords = {"invocation_params": {"model_kwargs": {"speed": "fast"}, "service_tier": "auto"}}
+    call = start_inference(made, {"ls_provider": "anthropic"}, keywords, [], text_completion=False)
+    assert call.billing == Billing(conditions={"inference_geo": "us", "speed": "fast"})

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.stores import InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_openai import OpenAIEmbeddings
+from opentelemetry.context import get_current
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +40,9 @@ from otel_callbacks.langchain import (
     trace_retriever,
     uninstrument,
 )
+from otel_callbacks.langchain.retrieval import add_usage, start_embedding
+from otel_callbacks.operations import Billing, Rerank, Usage
+from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.testing import Captured, capture
 
 DOCUMENTS = [Document("one", id="d1", metadata={"source": "a.txt"}), Document("two", id="d2")]
@@ -165,6 +170,11 @@ def test_a_failing_model(captured: Captured, handler: OTelCallbackHandler) -> No
     with pytest.raises(ConnectionError):
         trace_embeddings(ScriptedEmbedding(fail), handler=handler).embed_query("q")
     assert attributes(captured, "embeddings embed-1")["error.type"] == "ConnectionError"
+
+
+@pytest.mark.parametrize(("texts", "cached"), [([], True), (["a"], False), (None, False)])
+def test_no_texts_reach_no_provider(texts: Any, cached: bool) -> None:
+    assert start_embedding(ScriptedEmbedding(), None if texts is None else len(texts)).cached is cached
 
 
 def test_no_vectors(captured: Captured, handler: OTelCallbackHandler) -> None:
@@ -364,6 +374,39 @@ def test_candidates_and_what_was_kept(captured: Captured, handler: OTelCallbackH
     assert documents(captured, "rerank rerank-1") == [{"rank": 1, **d2}, {"rank": 2, **d1}]
     assert [entry["score_kind"] for entry in documents(captured, "retrieval books")] == ["distance"] * 2
     assert attributes(captured, "retrieval")["rag.score_kind"] == "relevance"
+
+
+def test_what_the_client_of_a_reranker_reports(handler: OTelCallbackHandler) -> None:
+    class Client:
+        def rerank(self, query: str) -> Any:
+            return SimpleNamespace(meta=SimpleNamespace(billed_units=SimpleNamespace(search_units=2.0)))
+
+    class Asking(ScriptedReranker):
+        client: Any = Client()
+
+        def compress_documents(self, documents: Any, query: str, callbacks: Any = None) -> Any:
+            self.client.rerank(query)
+            run = enclosing_run(get_current())
+            billed.append(run and run.operation.billing)
+            return documents
+
+    billed: list[Any] = []
+    trace_reranker(Asking(), handler=handler).compress_documents([Document("a")], "q")
+    assert billed == [Billing(units={"rerank_searches": 2})]
+
+
+@pytest.mark.parametrize(
+    ("response", "sent"),
+    [
+        (SimpleNamespace(total_tokens=9), 9),  # Voyage
+        (SimpleNamespace(usage=SimpleNamespace(total_tokens=9)), 9),  # Jina
+        ({"meta": {"billed_units": {"search_units": 1}}}, None),
+    ],
+)
+def test_tokens_of_a_reranker(response: Any, sent: int | None) -> None:
+    call = Rerank(name="rerank-1")
+    add_usage(call, response)
+    assert call.usage == (None if sent is None else Usage(sent))
 
 
 def test_a_reranker_that_gives_no_scores(captured: Captured, handler: OTelCallbackHandler) -> None:

@@ -1,6 +1,7 @@
 """Tests the attributes of LlamaIndex's spans."""
 
 import json
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from llama_fakes import (  # noqa: F401 - fixtures
     DOCUMENTS,
     IGNORED,
+    ScriptedEmbedding,
     ScriptedModel,
     ScriptedReranker,
     call,
@@ -26,13 +28,15 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.core.tools import FunctionTool
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler
-from otel_callbacks.llama_index.inference import ReceivedAnswer, provider_of
-from otel_callbacks.operations import Usage
+from otel_callbacks.llama_index.inference import ReceivedAnswer, finish_inference, provider_of
+from otel_callbacks.llama_index.retrieval import start_embedding
+from otel_callbacks.operations import Inference, Usage
 from otel_callbacks.testing import Captured
 
 pytestmark = [pytest.mark.usefixtures("handler"), IGNORED]
@@ -88,6 +92,29 @@ def test_retrieval_embedding_and_rerank(captured: Captured) -> None:
         1,
         0.9,
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "argument", "known", "cached"),
+    [
+        ("get_text_embedding", "a", {"a"}, True),
+        ("get_text_embedding", "a", {"b"}, False),
+        ("get_query_embedding", "a", {"a"}, True),
+        ("get_text_embedding_batch", ["a", "b"], {"a", "b"}, True),
+        ("get_text_embedding_batch", ["a", "b"], {"a"}, False),
+        ("get_text_embedding_batch", [], set(), True),
+    ],
+)
+def test_embeddings_that_reach_no_provider(
+    method: str, argument: Any, known: set[str], cached: bool, captured: Captured
+) -> None:
+    cache = SimpleKVStore()
+    for text in known:
+        cache.put(text, {"id": [1.0]}, collection="embeddings")
+    model = ScriptedEmbedding(embeddings_cache=cache)
+    call = start_embedding(model, signature(getattr(model, method)).bind(argument), False)
+    assert call.cached is cached
+    assert start_embedding(ScriptedEmbedding(), signature(str).bind(), False).cached is False
 
 
 def test_content(captured: Captured) -> None:
@@ -166,10 +193,12 @@ REPORTS: dict[str, tuple[dict[str, Any], tuple[int, int], str | None]] = {
 @pytest.mark.parametrize("provider", REPORTS)
 def test_usage_as_providers_report_it(provider: str) -> None:
     raw, (sent, received_tokens), reason = REPORTS[provider]
-    received = ReceivedAnswer()
+    received = ReceivedAnswer(None)
     received.add(ChatResponse(message=ChatMessage(content="x"), raw=raw), with_content=False)
-    assert received.usage == Usage(input_tokens=sent, output_tokens=received_tokens)
-    assert received.finish_reasons == [reason]
+    call = Inference()
+    finish_inference(call, received, with_content=False, cut=False)
+    assert call.usage == Usage(input_tokens=sent, output_tokens=received_tokens)
+    assert call.finish_reasons == (reason,)
 
 
 def test_the_package_names_the_provider() -> None:

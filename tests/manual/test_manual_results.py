@@ -394,7 +394,10 @@ def test_content_by_policy(captured: Captured) -> None:
         for span in captured.spans
     }
     assert contents == {
-        "invoke_workflow ask": {"gen_ai.input.messages": asked, "gen_ai.output.messages": answered},
+        "invoke_workflow ask": {
+            "gen_ai.input.messages": asked,
+            "gen_ai.output.messages": [{**answered[0], "finish_reason": "unknown"}],
+        },
         "execute_tool look_up": {
             "gen_ai.tool.call.arguments": {"word": "x"},
             "gen_ai.tool.call.result": "found",

@@ -193,7 +193,11 @@ GPT_EXPECTED = expect(
 
 
 def gpt(report: Json | None, tier: str = "default", **expected: Any) -> Payload:
-    output = {**GPT_OUTPUT, "service_tier": tier}
+    details = {
+        "prompt_tokens_details": {"audio_tokens": 0, "cached_tokens": expected.get("cache_read", 0)},
+        "completion_tokens_details": {"audio_tokens": 0, "reasoning_tokens": expected.get("reasoning", 0)},
+    }
+    output = {**GPT_OUTPUT, "token_usage": {**GPT_RAW, **details}, "service_tier": tier}
     last = {**GPT_CHUNK, "service_tier": tier}
     return Payload(
         ls=GPT,
@@ -364,8 +368,14 @@ RECORDED: dict[str, Payload] = {
         answer=Answer({**GPT_OUTPUT, "finish_reason": "stop"}, usage(100, 50), {"finish_reason": "stop"}),
         chunks=[Answer({"model_provider": "openai"}), Answer(GPT_CHUNK), Answer({}, usage(100, 50))],
         expected=GPT_EXPECTED
-        | {"provider": "azure.ai.openai", "model": "my-deployment", "server": "acme.openai.azure.com"},
-        streamed={"id": None},
+        | {
+            "provider": "azure.ai.openai",
+            "model": "my-deployment",
+            "server": "acme.openai.azure.com",
+            "cache_read": 80,
+            "reasoning": 30,
+        },
+        streamed={"id": None, "cache_read": None, "reasoning": None},
     ),
     "anthropic": claude({"cache_read": 50, "cache_creation": 20}),
     "anthropic with cache lifetimes and thinking": claude(
@@ -567,7 +577,7 @@ MADE_UP: dict[str, Payload] = {
             output=3,
         ),
     ),
-    "cache beside the input": Payload(
+    "more cached than sent": Payload(
         ls={"ls_provider": "databricks", "ls_model_name": "databricks-claude"},
         answer=Answer(
             {"model_name": "databricks-claude"}, usage(20, 5, {"cache_read": 80, "cache_creation": 50})
@@ -577,10 +587,8 @@ MADE_UP: dict[str, Payload] = {
             provider="databricks",
             model="databricks-claude",
             response_model="databricks-claude",
-            input=150,
+            input=20,
             output=5,
-            cache_read=80,
-            cache_write=50,
         ),
         streamed={"response_model": None},
     ),

@@ -8,7 +8,12 @@ of its tools to `tool_definitions.py`, where they differ from what is there. Whe
 """
 
 from otel_callbacks.operations.providers.answers import add_chunk_usage, read_answer
-from otel_callbacks.operations.providers.billing import DEARER_SOUND, read_billing, with_uncounted_sound
+from otel_callbacks.operations.providers.billing import (
+    DEARER_SOUND,
+    read_billing,
+    requested_billing,
+    with_uncounted_sound,
+)
 from otel_callbacks.operations.providers.endpoints import endpoint
 from otel_callbacks.operations.providers.finish_reasons import message_finish_reason, read_finish_reasons
 from otel_callbacks.operations.providers.names import provider_name
@@ -39,6 +44,7 @@ __all__ = [
     "read_finish_reasons",
     "read_usage",
     "reasoning_effort",
+    "requested_billing",
     "set_parameters",
     "token_count",
     "tool_definitions",

@@ -128,6 +128,7 @@ _REQUESTED: dict[str, Callable[[_Bill, Any], None]] = {
     "service_tier": _service_tier,  # beside the usage; Anthropic's and Mistral's is inside
     "serviceTier": _service_tier,  # Bedrock
     "performanceConfig": _latency,  # Bedrock
+    "performance_config": _latency,
     "speed": _condition("speed"),  # Anthropic
     "inference_geo": _condition("inference_geo"),  # Anthropic
 }
@@ -149,8 +150,8 @@ _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
 }
 
 
-def requested_billing(provider: str | None, sources: Iterable[Mapping[str, Any]]) -> Billing | None:
-    """Returns what a request asks for that changes the price."""
+def requested_billing(provider: str | None, *sources: Mapping[str, Any]) -> Billing | None:
+    """Returns what a request asks for that changes the price; later sources win."""
     bill = _Bill(provider, "", None)
     for source in sources:
         for key in _REQUESTED.keys() & source.keys():

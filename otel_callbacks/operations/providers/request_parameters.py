@@ -5,7 +5,6 @@ from typing import Any
 
 from otel_callbacks.operations.operation import Inference
 from otel_callbacks.operations.payload import integer, mapping, mapping_or_fields, number, word, words
-from otel_callbacks.operations.providers.billing import requested_billing
 
 Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
 """By the name of a parameter: the field of `Inference`, and the function that reads the value (None: not set)."""
@@ -14,14 +13,12 @@ Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
 def set_parameters(operation: Inference, spellings: Parameters, *sources: Mapping[str, Any]) -> None:
     """Copies the request parameters of a model call to its operation; later sources win.
 
-    In the conventions only OpenAI has a service tier, and `auto` does not count as one. For every provider, what is
-    asked for may change the price.
+    In the conventions only OpenAI has a service tier, and `auto` does not count as one.
     """
     for parameters in filter(None, sources):
         for key, (field, read) in spellings.items():
             if key in parameters and (value := read(parameters[key])) is not None:
                 setattr(operation, field, value)
-    operation.billing = requested_billing(operation.provider, sources)
     if operation.provider != "openai" or operation.request_service_tier == "auto":
         operation.request_service_tier = None
 
