@@ -163,11 +163,13 @@ def finish_inference(
         return  # a call that failed may have no response
     choices = choices_of(response, cut=cut)
     answers = [message for choice in choices if (message := _message(choice)) is not None]
+    details = [_response_details(choice) for choice in choices]
     output = mapping(attribute(response, "llm_output"))
+    repeated = len(details) == 1 and output.keys() <= details[0].keys()  # LangChain copies it to the message
     providers.read_answer(
         operation,
-        [_response_details(choice) for choice in choices],
-        [output] if output else (),
+        details,
+        () if repeated else (output,),
         normal=next((usage for each in answers if (usage := attribute(each, "usage_metadata"))), None),
         blocks=[block for message in answers for block in _tool_blocks(message)],
         streamed=streamed,

@@ -10,28 +10,23 @@ from otel_callbacks.operations.providers.usage_counts import has_counts
 
 Layers = list[Mapping[str, Any]]
 
-_ENVELOPES = (
-    "response",  # the events of a Responses stream; the last chunk of Cohere's
-    "data",  # the events of Mistral's stream
-    "message",  # the first event of Anthropic's stream
-    "delta",  # its last event but one
-    "meta",  # Cohere
-    "x_groq",  # the last chunk of Groq's stream
-)
+_ENVELOPES = {
+    "response": "the events of a Responses stream; the last chunk of Cohere's",
+    "data": "the events of Mistral's stream",
+    "message": "the first event of Anthropic's stream",
+    "delta": "its last event but one",
+    "meta": "Cohere's answers",
+    "x_groq": "the last chunk of Groq's stream",
+}
+"""The keys of envelopes, and whose they are."""
 _METADATA = "metadata"
 """An envelope of Bedrock's stream. In OpenAI's Responses the same name holds what the application likes."""
 _BEDROCK = "aws.bedrock"
 _DEPTH = 2
 """Envelopes inside envelopes: the last chunk of Cohere's stream has its `meta` in its `response`."""
 
-_USAGE_KEYS = (
-    "billed_units",
-    "usage",
-    "token_usage",
-    "usage_metadata",
-    "usageMetadata",
-    "tokens",
-    "token_count",
+_USAGE_KEYS = dict.fromkeys(
+    ("billed_units", "usage", "token_usage", "usage_metadata", "usageMetadata", "tokens", "token_count")
 )
 """The keys of usage reports. Cohere's `billed_units` come before the `tokens`, which are not what it bills."""
 _CHOICES = ("choices", "candidates")
@@ -46,7 +41,7 @@ def layers(payload: Any, provider: str | None) -> Layers:
 
 
 def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None, depth: int) -> None:
-    for key in _ENVELOPES:
+    for key in _ENVELOPES if not _ENVELOPES.keys().isdisjoint(outer) else ():
         if (inner := outer.get(key)) is not None and (fields := mapping_or_fields(inner)):
             found.append(fields)
             if depth > 1:
@@ -64,7 +59,7 @@ def usage_reports_in(found: Layers) -> list[Any]:
 
 def _reports(found: Layers) -> Iterator[Any]:
     for fields in found:
-        for key in _USAGE_KEYS:
+        for key in _USAGE_KEYS if not _USAGE_KEYS.keys().isdisjoint(fields) else ():
             if (report := fields.get(key)) is not None:
                 yield from _inside(report)
         for choice in _choices(fields):  # Moonshot's stream
@@ -81,8 +76,9 @@ def _inside(report: Any) -> Iterator[Any]:
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for key in _CHOICES:
-        for choice in first(items(fields.get(key)), ANSWERS_READ, "answers of a model call"):
-            yield mapping_or_fields(choice)
+        if key in fields:
+            for choice in first(items(fields[key]), ANSWERS_READ, "answers of a model call"):
+                yield mapping_or_fields(choice)
 
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "finishReason")

@@ -9,8 +9,8 @@ from otel_callbacks.limits import ITEMS_READ, TOKENS_OF_A_CALL
 from otel_callbacks.operations.payload import is_list, items, mapping_or_fields, number, text
 
 Counts = dict[str, int]
-"""By name: `input`, `output`, `total`, the parts of them, and what may stand beside them. `input_audio` and the like
-are counts by modality."""
+"""By name: `input`, `output` and `total`; what may stand inside or beside them, such as `cache_read`, `reasoning` and
+`thoughts`; and counts by modality, named as in `Usage`."""
 
 _COUNTS = {
     # OpenAI's chat and all who imitate it
@@ -103,6 +103,11 @@ _MODALITIES = {
     "image_tokens": "image",
 }
 """The same for details, without the tier that LangChain puts before a name."""
+_SIDES = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cache_read_input_tokens"}
+BY_MODALITY = {
+    side: tuple(f"{kind}_{total}" for kind in ("text", "audio", "image")) for side, total in _SIDES.items()
+}
+"""The names of the counts by modality, as in `Usage`."""
 _TIERS = ("priority_", "flex_")
 
 
@@ -144,7 +149,7 @@ def _read_details(counts: Counts, value: Any, side: str) -> None:
         if key in _CACHE_DETAILS:
             _read_details(counts, detail, "cache_read")
             continue
-        name = _DETAILS.get(plain) or ((kind := _MODALITIES.get(plain)) and f"{side}_{kind}")
+        name = _DETAILS.get(plain) or ((kind := _MODALITIES.get(plain)) and f"{kind}_{_SIDES[side]}")
         if name and (counted := token_count(detail)) and not counts.get(name):
             counts[name] = counted
 
@@ -158,7 +163,7 @@ def _read_modalities(counts: Counts, value: Any, side: str) -> None:
         kind = _MODALITIES.get(spelled.lower())
         counted = token_count(known.get("token_count", known.get("tokenCount")))
         if kind and counted:
-            name = f"{side}_{kind}"
+            name = f"{kind}_{_SIDES[side]}"
             counts[name] = counts.get(name, 0) + counted
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from otel_callbacks.operations.payload import mapping_or_fields
-from otel_callbacks.operations.providers.usage_counts import Counts, read_counts
+from otel_callbacks.operations.providers.usage_counts import BY_MODALITY, Counts, read_counts
 from otel_callbacks.operations.usage import TOKEN_COUNTS, Usage
 
 Place = Literal["inside", "beside", "mostly_inside", "mostly_beside"]
@@ -52,9 +52,21 @@ _HOSTS = {
 }
 """Providers whose rule differs from OpenAI's, for clients that speak OpenAI's language to them."""
 
-_MODALITIES = ("text", "audio", "image")
+_BY_MODALITY = {name for names in BY_MODALITY.values() for name in names}
 _MESSAGES_FORMAT = {"cache_read_input_tokens", "cache_creation_input_tokens"}
 """Anthropic's format, which other clouds serve too: both are beside `input_tokens`."""
+_IN_NORMAL_FORM = {
+    "prompt_tokens": "",
+    "completion_tokens": "",
+    "total_tokens": "",
+    "prompt_tokens_details": "input_token_details",
+    "completion_tokens_details": "output_token_details",
+}
+"""What LangChain brings into its normal form of a chat's usage, and where the details go."""
+_DETAILS_IN_NORMAL_FORM = {
+    *("cached_tokens", "audio_tokens", "reasoning_tokens"),
+    *("accepted_prediction_tokens", "rejected_prediction_tokens"),
+}
 _CONVERSE_FORMAT = {"cacheReadInputTokens", "cacheWriteInputTokens"}
 
 
@@ -78,11 +90,12 @@ def read_usage(
     counts = read_counts(report)
     if not counts.get("input") and not counts.get("output"):
         return None
-    rule = _rule(provider, host, report)
-    fitting = [each for each in _readings(counts, rule, normal) if each.fits(counts.get("total"))]
-    if fitting:
-        return _usage(counts, fitting[0])
-    return _usage(counts, next(_readings(counts, rule, normal)), contradictory=True)
+    total, usual = counts.get("total"), None
+    for reading in _readings(counts, _rule(provider, host, report), normal):
+        if reading.fits(total):
+            return _usage(counts, reading)
+        usual = usual or reading
+    return usual and replace(_usage(counts, usual), contradictory=True)
 
 
 def read_embedding_usage(reported: Any) -> Usage | None:
@@ -105,10 +118,23 @@ def first_usage(
         if id(report) in read:  # integrations put the same report into several places
             continue
         read.append(id(report))
+        if found is not None and _adds_nothing(report, normal):
+            continue
         other = read_usage(report, provider, host)
         if other is not None:
             found = other if found is None else _completed(found, other)
     return found
+
+
+def _adds_nothing(report: Any, normal: Any) -> bool:
+    """Tells whether LangChain's normal form has all of a report: the quick way for most calls."""
+    counts, known = mapping_or_fields(report), mapping_or_fields(normal)
+    return counts.keys() <= _IN_NORMAL_FORM.keys() and all(
+        not (details := mapping_or_fields(counts.get(key)))
+        or (known.get(form) is not None and details.keys() <= _DETAILS_IN_NORMAL_FORM)
+        for key, form in _IN_NORMAL_FORM.items()
+        if form
+    )
 
 
 def _completed(usage: Usage, other: Usage) -> Usage:
@@ -182,20 +208,25 @@ def _written(counts: Counts) -> int:
     return by_lifetime or counts.get("cache_write", 0)
 
 
-def _usage(counts: Counts, reading: _Reading, *, contradictory: bool = False) -> Usage:
+def _usage(counts: Counts, reading: _Reading) -> Usage:
     """Returns the usage. Parts that are larger than their total are left out, and make it contradictory."""
     sent, received = reading.input, reading.output
-    read, written, reasoning = counts.get("cache_read"), _written(counts), counts.get("reasoning")
+    read, written = counts.get("cache_read"), _written(counts)
     for_an_hour = counts.get("cache_write_1h", 0 if "cache_write_5m" in counts else None)
-    thoughts = reasoning or counts.get("thoughts")
+    thoughts = counts.get("reasoning") or counts.get("thoughts")
+    contradictory = False
     if sent is not None and (read or 0) + written > sent:
         contradictory, read, written, for_an_hour = True, None, 0, None
     if received is not None and (thoughts or 0) > received:
         contradictory, thoughts = True, None
-    for side, total in (("input", sent), ("output", received), ("cache_read", read)):
-        if total is not None and sum(counts.get(f"{side}_{kind}", 0) for kind in _MODALITIES) > total:
-            contradictory = True
-            counts = {name: count for name, count in counts.items() if not name.startswith(f"{side}_")}
+    parts: dict[str, Any] = {}
+    if not _BY_MODALITY.isdisjoint(counts):
+        for side, total in (("input", sent), ("output", received), ("cache_read", read)):
+            of_side = {name: counts[name] for name in BY_MODALITY[side] if name in counts}
+            if total is not None and sum(of_side.values()) > total:
+                contradictory = True
+            else:
+                parts |= of_side
     return Usage(
         input_tokens=sent,
         output_tokens=received,
@@ -203,14 +234,6 @@ def _usage(counts: Counts, reading: _Reading, *, contradictory: bool = False) ->
         cache_write_input_tokens=written or None,
         cache_write_1h_input_tokens=for_an_hour,
         reasoning_output_tokens=thoughts or None,
-        text_input_tokens=counts.get("input_text"),
-        audio_input_tokens=counts.get("input_audio"),
-        image_input_tokens=counts.get("input_image"),
-        text_output_tokens=counts.get("output_text"),
-        audio_output_tokens=counts.get("output_audio"),
-        image_output_tokens=counts.get("output_image"),
-        text_cache_read_input_tokens=counts.get("cache_read_text"),
-        audio_cache_read_input_tokens=counts.get("cache_read_audio"),
-        image_cache_read_input_tokens=counts.get("cache_read_image"),
         contradictory=contradictory,
+        **parts,
     )
