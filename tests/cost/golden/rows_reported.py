@@ -1,0 +1,295 @@
+"""Costs that a provider reports, and its fees: Perplexity and OpenRouter."""
+
+from openai_wire import chat, tokens
+from table import KNOWN_OR_SAID, book, calls, used
+
+LISTED_SONAR = {
+    "provider": "perplexity",
+    "model": "sonar",
+    "input_mtok": "1",
+    "output_mtok": "1",
+    "requests_kcount": "12",
+}
+TOLD = {
+    "input_tokens_cost": 0.001,
+    "output_tokens_cost": 0.0002,
+    "request_cost": 0.005,
+    "total_cost": 0.0062,
+}
+BOTH = "lc.perplexity li.perplexity"
+DEEP = "sonar-deep-research"
+SEARCHED = {"citation_tokens": 20016, "num_search_queries": 18, "reasoning_tokens": 73997}
+RESEARCH = "33*2/1e6 + 7163*8/1e6 + 20016*2/1e6 + 73997*3/1e6 + 18*5/1000"
+LISTED_DEEP = {
+    "provider": "perplexity",
+    "model": DEEP,
+    "input_mtok": "2",
+    "output_mtok": "8",
+    "output_reasoning_mtok": "3",
+    "output_citation_mtok": "2",
+    "web_searches_kcount": "5",
+}
+PERPLEXITY = [
+    *calls(
+        "the total that Perplexity reports",
+        "li.perplexity",
+        "invoke ainvoke",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low", cost=TOLD), model="sonar", place="last"),
+        usage=used(1000, 200),
+        status="reported",
+        cost="0.0062",
+        finish="stop",
+    ),
+    *calls(  # the integration passes on only chunks with text, and with these the usage so far
+        "the total that Perplexity reports",
+        "li.perplexity",
+        "stream",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low", cost=TOLD), model="sonar", place="last"),
+        status=("reported", "partial", "unpriced"),
+        cost="0.0062",
+    ),
+    *calls(  # so far, that is; the end, which the integration drops, has the rest and the cost
+        "usage so far in every chunk",
+        "li.perplexity",
+        "stream",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low", cost=TOLD), model="sonar", place="every"),
+        status=("reported", "partial", "unpriced"),
+        cost="0.0062",
+    ),
+    *calls(
+        "usage so far in every chunk",
+        "lc.perplexity",
+        "stream",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low"), model="sonar", place="every"),
+        prices=book("sonar", input="1", output="1", per_request="0.005"),
+        usage=used(1000, 200),
+        cost="1000*1/1e6 + 200*1/1e6 + 0.005",
+    ),
+    *calls(  # the list has the dearest fee only, 12 USD per thousand; a small context costs 5
+        "the fee of a search with a small context",
+        "lc.perplexity",
+        "invoke stream",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low", cost=TOLD), model="sonar", place="last"),
+        usage=used(1000, 200),
+        status=KNOWN_OR_SAID,
+        cost="1000*1/1e6 + 200*1/1e6 + 5/1000",
+        listed=LISTED_SONAR,
+    ),
+    *calls(
+        "the fee of a search with a large context",
+        "lc.perplexity",
+        "invoke stream",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="high"), model="sonar", place="last"),
+        usage=used(1000, 200),
+        status=KNOWN_OR_SAID,
+        cost="1000*1/1e6 + 200*1/1e6 + 12/1000",
+        listed=LISTED_SONAR,
+    ),
+    *calls(
+        "a fee of one's own contract",
+        BOTH,
+        "invoke",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low"), model="sonar", place="last"),
+        prices=book("sonar", input="1", output="1", per_request="0.005"),
+        usage=used(1000, 200),
+        cost="1000*1/1e6 + 200*1/1e6 + 0.005",
+    ),
+    *calls(  # a price that says nothing of the searches
+        "a book without the fee",
+        BOTH,
+        "invoke",
+        model="sonar",
+        answer=chat(tokens(1000, 200, search_context_size="low"), model="sonar", place="last"),
+        prices=book("sonar", input="1", output="1"),
+        usage=used(1000, 200),
+        status="partial",
+        cost="1000*1/1e6 + 200*1/1e6",
+        reason="request|search|fee",
+    ),
+    *calls(  # tokens of citations and of thoughts are billed apart, and each search
+        "deep research at list price",
+        BOTH,
+        "invoke ainvoke",
+        model=DEEP,
+        answer=chat(tokens(33, 7163, **SEARCHED), model=DEEP, place="last"),
+        cost=RESEARCH,
+        listed=LISTED_DEEP,
+    ),
+    *calls(
+        "deep research at list price",
+        "lc.perplexity",
+        "stream",
+        model=DEEP,
+        answer=chat(tokens(33, 7163, **SEARCHED), model=DEEP, place="last"),
+        cost=RESEARCH,
+        listed=LISTED_DEEP,
+    ),
+    *calls(  # without their prices the searches, citations and thoughts are missing from the sum
+        "deep research with a book of two rates",
+        BOTH,
+        "invoke",
+        model=DEEP,
+        answer=chat(tokens(33, 7163, **SEARCHED), model=DEEP, place="last"),
+        prices=book(DEEP, input="2", output="8"),
+        status=("partial", "unpriced"),
+        cost=RESEARCH,
+        reason="search|citation|reasoning|no_rate",
+    ),
+    *calls(
+        "deep research, as Perplexity reports it",
+        "li.perplexity",
+        "invoke",
+        model=DEEP,
+        answer=chat(tokens(33, 7163, **SEARCHED, cost={"total_cost": 0.409393}), model=DEEP, place="last"),
+        status="reported",
+        cost="0.409393",
+    ),
+]
+ROUTED = "openai/gpt-4o"
+DETAILS = {"into": {"cached_tokens": 400, "cache_write_tokens": 0}, "out_of": {"reasoning_tokens": 64}}
+
+
+def upstream(usd: float) -> dict[str, float]:
+    return {
+        "upstream_inference_cost": usd,
+        "upstream_inference_prompt_cost": usd / 2,
+        "upstream_inference_completions_cost": usd / 2,
+    }
+
+
+ROUTERS = "lc.openrouter li.openrouter"
+OPENROUTER = [
+    *calls(
+        "the cost that OpenRouter reports",
+        ROUTERS,
+        "invoke stream ainvoke astream",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, cost=0.0125, is_byok=False, **DETAILS), model=ROUTED, place="after"),
+        usage=used(1000, 200, cache_read=400, reasoning=64),
+        status="reported",
+        cost="0.0125",
+        finish="stop",
+    ),
+    *calls(  # free is a cost too, not a reason to look into the list
+        "a reported cost of zero",
+        ROUTERS,
+        "invoke stream",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, cost=0, is_byok=False, **DETAILS), model=ROUTED, place="after"),
+        usage=used(1000, 200, cache_read=400, reasoning=64),
+        status="reported",
+        cost="0",
+    ),
+    *calls(  # with a key of one's own OpenRouter bills a fee, and the provider the rest
+        "one's own key",
+        "li.openrouter",
+        "invoke stream",
+        model=ROUTED,
+        answer=chat(
+            tokens(1000, 200, cost=0.0125, is_byok=True, cost_details=upstream(0.25), **DETAILS),
+            model=ROUTED,
+            place="after",
+        ),
+        status="reported",
+        cost="0.0125 + 0.25",
+    ),
+    *calls(  # langchain-openrouter drops `is_byok`, but passes on that the provider was paid more than OpenRouter
+        "one's own key",
+        "lc.openrouter",
+        "invoke stream",
+        model=ROUTED,
+        answer=chat(
+            tokens(1000, 200, cost=0.0125, is_byok=True, cost_details=upstream(0.25), **DETAILS),
+            model=ROUTED,
+            place="after",
+        ),
+        status=("reported", "partial", "unpriced"),
+        cost="0.0125 + 0.25",
+    ),
+    *calls(  # the first million calls a month with one's own key are free of OpenRouter's fee, not of the provider's
+        "one's own key without a fee",
+        "li.openrouter",
+        "invoke stream",
+        model=ROUTED,
+        answer=chat(
+            tokens(1000, 200, cost=0, is_byok=True, cost_details=upstream(0.25), **DETAILS),
+            model=ROUTED,
+            place="after",
+        ),
+        status="reported",
+        cost="0 + 0.25",
+    ),
+    *calls(  # what OpenRouter paid itself is in what it bills
+        "OpenRouter's key, with what it paid",
+        ROUTERS,
+        "invoke stream",
+        model=ROUTED,
+        answer=chat(
+            tokens(1000, 200, cost=0.25, is_byok=False, cost_details=upstream(0.25), **DETAILS),
+            model=ROUTED,
+            place="after",
+        ),
+        status="reported",
+        cost="0.25",
+    ),
+    *calls(
+        "OpenRouter through OpenAI's client",
+        "lc.openrouter_as_openai",
+        "invoke",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, cost=0.0125, is_byok=False, **DETAILS), model=ROUTED),
+        usage=used(1000, 200, cache_read=400, reasoning=64),
+        status="reported",
+        cost="0.0125",
+    ),
+    *calls(
+        "zero through OpenAI's client",
+        "lc.openrouter_as_openai",
+        "invoke",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, cost=0, is_byok=False, **DETAILS), model=ROUTED),
+        status="reported",
+        cost="0",
+    ),
+    *calls(
+        "one's own key through OpenAI's client",
+        "lc.openrouter_as_openai",
+        "invoke",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, cost=0.0125, is_byok=True, cost_details=upstream(0.25)), model=ROUTED),
+        status="reported",
+        cost="0.0125 + 0.25",
+    ),
+    *calls(
+        "cache written and read, both inside the prompt",
+        ROUTERS,
+        "invoke stream",
+        model="anthropic/claude-sonnet-4.5",
+        answer=chat(
+            tokens(1700, 200, into={"cached_tokens": 400, "cache_write_tokens": 300}),
+            model="anthropic/claude-sonnet-4.5",
+            place="after",
+        ),
+        prices=book("anthropic/claude*", input="3", output="15", cache_read="0.3", cache_write="3.75"),
+        usage=used(1700, 200, cache_read=400, cache_write=300),
+        cost="1000*3/1e6 + 400*0.3/1e6 + 300*3.75/1e6 + 200*15/1e6",
+    ),
+    *calls(
+        "OpenRouter without a reported cost, at its list price",
+        ROUTERS,
+        "invoke",
+        model=ROUTED,
+        answer=chat(tokens(1000, 200, **DETAILS), model=ROUTED),
+        usage=used(1000, 200, cache_read=400, reasoning=64),
+        cost="600*2.5/1e6 + 400*1.25/1e6 + 200*10/1e6",
+        listed={"provider": "openrouter", "model": ROUTED, "input_mtok": "2.5", "cache_read_mtok": "1.25"},
+    ),
+]
+ROWS = [*PERPLEXITY, *OPENROUTER]
