@@ -1,7 +1,15 @@
+import atexit
+import sys
 from collections.abc import Iterator
 
 import pytest
 from wire import Wire
+
+
+def pytest_unconfigure() -> None:
+    """LlamaIndex's vLLM would import torch on the way out, to free a GPU, and print that there is none."""
+    if (vllm := sys.modules.get("llama_index.llms.vllm.base")) is not None:
+        atexit.unregister(vllm.Vllm.close)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Cohere, embeddings, rerankers."""
 
 from doings import embed, failing_call, rerank
+from llama_index.core.storage.kvstore import SimpleKVStore
 from openai_wire import embeddings
 from other_wire import cohere, cohere_rerank, gemini, gemini_tokens, token_rerank
 from table import KNOWN_OR_SAID, Expect, book, calls, used
@@ -115,6 +116,17 @@ EMBEDDING_ROWS = [
         prices=book(SMALL, per_request="0.001"),
         do=embed("a", query=True),
         cost="0.001",
+    ),
+    *calls(  # the second time LlamaIndex's own store has the vector
+        "the same text twice, with a cache",
+        "li.openai_embeddings",
+        "invoke",
+        model=SMALL,
+        answer=embeddings(EIGHT),
+        prices=EMBEDDINGS,
+        options={"embeddings_cache": SimpleKVStore()},
+        do=embed("a", times=2),
+        expect=(Expect(status=KNOWN_OR_SAID, cost="8*0.02/1e6"), Expect(status=("cached", None), cost="0")),
     ),
     *calls(  # nothing is sent, so nobody asks what it cost
         "no texts",

@@ -72,7 +72,7 @@ class Expect:
             said, so the span must not either.
     """
 
-    status: str | Sequence[str] | None = "priced"
+    status: str | Sequence[str | None] | None = "priced"
     cost: str | None = None
     reason: str | None = None
     usage: Mapping[str, Any] | None = None

@@ -5,6 +5,7 @@
 
 import json
 import re
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def test_no_end_is_made_up(row: Row, wire: Wire) -> None:
         said = [(span.attributes or {}).get("gen_ai.output.messages", "[]") for span in captured.spans]
     ends = [message.get("finish_reason") for messages in said for message in json.loads(str(messages))]
     assert "stop" not in ends
+
+
+def test_a_stream_without_usage_is_said_once(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    """With what to write to get it."""
+    (row,) = (row for row in ROWS if row.id == "a stream that was not asked for usage | li.openai stream")
+    row, wire.answer = replace(row, model="gpt-4o-mini"), row.answer
+    with capture() as captured:
+        handler = handler_of(row, captured)
+        for _ in range(2):
+            call(make(row, handler), row, handler)
+    assert len([each for each in caplog.records if "include_usage" in each.getMessage()]) == 1
 
 
 def test_table() -> None:
