@@ -1,7 +1,7 @@
 """Providers that speak OpenAI's language with accents: Groq, Mistral, DeepSeek, xAI, Moonshot and others."""
 
 from openai_wire import chat, tokens
-from table import book, calls, used
+from table import at_tier, book, calls, used
 
 GROQ = book("openai/gpt-oss-120b", input="0.15", cache_read="0.075", output="0.6")
 TIMES = {"queue_time": 0.01, "prompt_time": 0.02, "completion_time": 0.3, "total_time": 0.32}
@@ -187,6 +187,20 @@ XAI_ROWS = [
         prices=XAI,
         usage=used(1000, 520, reasoning=500),
         cost="1000*3/1e6 + 520*15/1e6",
+    ),
+    *calls(  # langchain-xai adds the thoughts to the output, but not when LangChain writes the tier before their name
+        "reasoning beside the completion at a dearer tier",
+        "lc.xai li.xai",
+        "invoke stream",
+        model=GROK,
+        answer=chat(
+            tokens(1000, 200, total=1264, out_of={"reasoning_tokens": 64}),
+            model=GROK,
+            service_tier="priority",
+        ),
+        prices=book("grok-4*", at_tier("priority", input="6", output="30"), input="3", output="15"),
+        usage=used(1000, 264, reasoning=64),
+        cost="1000*6/1e6 + 264*30/1e6",
     ),
     *calls(
         "without reasoning",
