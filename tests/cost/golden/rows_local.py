@@ -52,7 +52,7 @@ VLLM_ROWS = [
         usage=used(1000, 200),
         cost="1000*0.1/1e6 + 200*0.3/1e6",
     ),
-    *calls(  # LangChain adds the chunks up, so its own usage is three times the prompt
+    *calls(  # LangChain adds the chunks up, so its own usage is four times the prompt
         "usage so far in every chunk",
         "lc.vllm",
         "stream",
