@@ -14,7 +14,7 @@ class Usage:
 
     `contradictory` means that the counts of the report fit no reading, for instance a total that is not the sum of
     its parts: the call has no price. `is_final` is False for counts that a stream reported before its end, which may
-    still have grown.
+    still have grown. `estimated` means that nobody counted: the tokens were estimated from the texts.
     """
 
     input_tokens: int | None = None
@@ -29,8 +29,12 @@ class Usage:
     text_output_tokens: int | None = None
     image_input_tokens: int | None = None
     image_output_tokens: int | None = None
+    text_cache_read_input_tokens: int | None = None
+    audio_cache_read_input_tokens: int | None = None
+    image_cache_read_input_tokens: int | None = None
     contradictory: bool = False
     is_final: bool = True
+    estimated: bool = False
 
 
 TOKEN_COUNTS = tuple(field.name for field in fields(Usage) if field.name.endswith("_tokens"))
@@ -41,11 +45,13 @@ TOKEN_COUNTS = tuple(field.name for field in fields(Usage) if field.name.endswit
 class Billing:
     """What changes the price of a call or is billed beside its tokens, as the provider reports it.
 
+    The names in `conditions`, `units` and `unknown` are listed, each with its meaning, in `providers/billing.py`.
+
     Attributes:
-        service_tier: as the response reports it, else as requested; None or "default" is the standard tier.
+        service_tier: as the response reports it, else as requested; None is the provider's standard tier.
         conditions: what else decides the rate, such as {"speed": "fast", "inference_geo": "us"}.
-        units: what is billed by number, such as {"web_searches": 3, "rerank_searches": 1, "citation_tokens": 120}.
-        unknown: what the provider bills and nobody counted, such as ("web_searches",): the cost is partial.
+        units: what is billed by number, such as {"web_searches": 3, "citation_tokens": 120}.
+        unknown: what the provider bills and nobody counted, such as ("code_interpreter",): the cost is partial.
     """
 
     service_tier: str | None = None

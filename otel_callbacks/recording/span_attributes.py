@@ -79,6 +79,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("name", semconv.RAG_EMBEDDING_MODEL),
             ("dimension_count", semconv.RAG_EMBEDDING_DIM),
             ("count", semconv.RAG_EMBEDDING_COUNT),
+            ("duplicate", semconv.DUPLICATE),
         )
     ),
     operations.AgentInvocation: _reader(
@@ -96,6 +97,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("top_n", semconv.RETRIEVAL_TOP_K),
+            ("duplicate", semconv.DUPLICATE),
         )
     ),
     operations.Retrieval: _reader(
@@ -143,6 +145,7 @@ _USAGE = _reader(
         ("reasoning_output_tokens", semconv.USAGE_REASONING_OUTPUT_TOKENS),
         ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
         ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
+        ("cache_write_1h_input_tokens", semconv.USAGE_CACHE_WRITE_1H),
     )
 )
 
@@ -226,8 +229,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
         case operations.Inference():
             _put_usage(attributes, operation)
         case operations.Embedding() if operation.usage is not None:
-            if operation.usage.input_tokens is not None:
-                attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
+            _put_input_tokens(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
             attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
@@ -235,6 +237,8 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
             )
             _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
         case operations.Rerank():
+            if operation.usage is not None:
+                _put_input_tokens(attributes, operation.usage)
             if operation.candidates is not None:
                 attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
             if operation.documents is not None:
@@ -251,6 +255,11 @@ def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
         attributes[semconv.USAGE_SOURCE] = "provider" if operation.usage is not None else "missing"
     if operation.usage is not None:
         attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
+
+
+def _put_input_tokens(attributes: Attributes, usage: operations.Usage, *, cached: bool = False) -> None:
+    if usage.input_tokens is not None:
+        attributes[semconv.CACHED_INPUT_TOKENS if cached else semconv.USAGE_INPUT_TOKENS] = usage.input_tokens
 
 
 def _put_top_score(

@@ -348,5 +348,7 @@ def test_leaves_root_and_metric_agree(tree: Any) -> None:
             kind = field.removesuffix("_tokens")
             assert added(metrics, "gen_ai.tokens.total", token_type=kind) == used
         unpriced = [span for span in spans if span.get("otel_callbacks.cost.status") == "unpriced"]
-        assert root.get("otel_callbacks.rollup.unpriced_calls", 0) == len(unpriced)
+        partial = [span for span in spans if span.get("otel_callbacks.cost.status") == "partial"]
+        assert root.get("otel_callbacks.rollup.unpriced_calls", 0) == len(unpriced) + len(partial)
+        assert added(metrics, "otel_callbacks.cost.unpriced") == len(unpriced) + len(partial)
         assert not [span for span in unpriced if "gen_ai.usage.cost_usd" in span]
