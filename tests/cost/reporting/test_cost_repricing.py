@@ -149,7 +149,12 @@ def as_span(golden: Golden) -> SpanRecord:
     told |= billing_attributes(Inference(billing=billing))
     moment = golden.call.started_at
     start = moment if isinstance(moment, int) else int((moment or NOW).timestamp()) * 10**9
-    return span("1", start=start, operation="chat", **{name: value for name, value in told.items() if value is not None})
+    return span(
+        "1",
+        start=start,
+        operation="chat",
+        **{name: value for name, value in told.items() if value is not None},
+    )
 
 
 @pytest.mark.parametrize("golden", TELLING, ids=lambda golden: f"{golden.call.provider}-{golden.name}")
