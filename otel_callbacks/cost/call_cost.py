@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Cost, Pricer, Unpriced
-from otel_callbacks.cost.terms import TIER
+from otel_callbacks.cost.terms import TIER, terms_of
 from otel_callbacks.limits import UNPRICED_MODELS_LOGGED
 
 logger = logging.getLogger("otel_callbacks")
@@ -47,7 +47,7 @@ class OperationPricer:
 
     def __init__(self, pricer: Pricer) -> None:
         self._pricer = pricer
-        self._warned: set[tuple[str | None, str | None]] = set()
+        self._warned: set[tuple[object, ...]] = set()
 
     def start_import(self) -> None:
         """Imports the price list, see `PriceList.start_import`."""
@@ -76,26 +76,46 @@ class OperationPricer:
             return _ENDED_EARLY if ended_early else None
         call = _call_to_price(operation, started)
         cost = self._pricer.price(call)
-        if isinstance(cost, Unpriced) and cost.reason in _FIXED_BY_PRICE_BOOK:
-            self._warn(call, cost)
+        if isinstance(cost, Unpriced):
+            if cost.reason in _FIXED_BY_PRICE_BOOK:
+                self._warn(call, cost.reason)
+        elif fees := [unit for unit in cost.missing if unit in UNIT_ATTRIBUTES]:
+            self._warn_of_fees(call, fees)
         return cost
 
-    def _warn(self, call: Call, cost: Unpriced) -> None:
-        """Logs once per model that it has no price, and the price book line that would fix it."""
+    def _warn(self, call: Call, reason: str) -> None:
+        """Logs once per model and terms that they have no price, and the price book line that would fix it."""
         model = call.response_model or call.request_model
-        key = call.provider, model
-        if key in self._warned or len(self._warned) >= UNPRICED_MODELS_LOGGED:
-            return
-        self._warned.add(key)
-        logger.warning(
-            "calls of %s (%s, %s) have no price (%s) and no cost; to price them, add to your PriceBook:"
-            ' {"prices": {"%s": {"input": <USD per million tokens>, "output": <USD per million tokens>}}}',
-            model,
-            call.provider or "unknown provider",
-            call.host or "the provider's own address",
-            cost.reason,
-            model,
-        )
+        terms = terms_of(call.service_tier, (call.conditions or {}).items())
+        if self._is_new(call.provider, model, terms):
+            logger.warning(
+                "calls of %s (%s, %s) have no price (%s) and no cost; to price them, add to your PriceBook:"
+                ' {"prices": {"%s": {%s"input": <USD per million tokens>, "output": <USD per million tokens>}}}',
+                model,
+                call.provider or "unknown provider",
+                call.host or "the provider's own address",
+                reason,
+                model,
+                "".join(f'"{name}": "{value}", ' for name, value in terms),
+            )
+
+    def _warn_of_fees(self, call: Call, fees: Sequence[str]) -> None:
+        """Logs once per model which fees its costs leave out."""
+        model = call.response_model or call.request_model
+        if self._is_new(call.provider, model, fees[0]):
+            logger.warning(
+                "the cost of calls of %s (%s) leaves out %s: no price is known; add `units` or `per_request` to its"
+                " line in your PriceBook",
+                model,
+                call.provider or "unknown provider",
+                ", ".join(fees),
+            )
+
+    def _is_new(self, *what: object) -> bool:
+        if what in self._warned or len(self._warned) >= UNPRICED_MODELS_LOGGED:
+            return False
+        self._warned.add(what)
+        return True
 
 
 def _call_to_price(

@@ -65,7 +65,9 @@ class Totals:
         elif isinstance(operation, operations.Embedding) and operation.cached:
             self.cached_calls += 1
         elif isinstance(operation, operations.Embedding | operations.Rerank):
-            self.input_tokens += (operation.usage and operation.usage.input_tokens) or 0
+            if operation.usage is not None:
+                self.input_tokens += operation.usage.input_tokens or 0
+                self.output_tokens += operation.usage.output_tokens or 0
         elif isinstance(operation, operations.Retrieval):
             self.retrieved = True
 

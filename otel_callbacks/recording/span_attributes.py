@@ -150,6 +150,11 @@ _USAGE = _reader(
 )
 
 
+_TOTALS = _reader(
+    (("input_tokens", semconv.USAGE_INPUT_TOKENS), ("output_tokens", semconv.USAGE_OUTPUT_TOKENS))
+)
+"""For embeddings and rerankers, whose tokens have no parts."""
+
 _CACHED = _reader(
     (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
 )
@@ -229,7 +234,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
         case operations.Inference():
             _put_usage(attributes, operation)
         case operations.Embedding() if operation.usage is not None:
-            _put_input_tokens(attributes, operation.usage, cached=operation.cached)
+            _put_totals(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
             attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
@@ -238,7 +243,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
             _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
         case operations.Rerank():
             if operation.usage is not None:
-                _put_input_tokens(attributes, operation.usage)
+                _put_totals(attributes, operation.usage)
             if operation.candidates is not None:
                 attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
             if operation.documents is not None:
@@ -257,9 +262,8 @@ def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
         attributes.update((_CACHED if operation.cached else _USAGE)(operation.usage))
 
 
-def _put_input_tokens(attributes: Attributes, usage: operations.Usage, *, cached: bool = False) -> None:
-    if usage.input_tokens is not None:
-        attributes[semconv.CACHED_INPUT_TOKENS if cached else semconv.USAGE_INPUT_TOKENS] = usage.input_tokens
+def _put_totals(attributes: Attributes, usage: operations.Usage, *, cached: bool = False) -> None:
+    attributes.update((_CACHED if cached else _TOTALS)(usage))
 
 
 def _put_top_score(

@@ -1,4 +1,4 @@
-"""What changes a price counts, and what has no price is named. The rates are those of the list, or of the books here."""
+"""What changes a price counts, and what has no price is named. The rates are those of the list or of a book."""
 
 from collections.abc import Mapping
 from dataclasses import replace
