@@ -137,7 +137,9 @@ USAGE_SOURCES: Final = "otel_callbacks.usage.sources"
 USAGE_CITATION_TOKENS: Final = "otel_callbacks.usage.citation_tokens"
 USAGE_AUDIO_SECONDS: Final = "otel_callbacks.usage.audio_seconds"
 USAGE_NOT_COUNTED: Final = "otel_callbacks.usage.not_counted"  # names what is billed and nobody counted
-COST_TERMS: Final = "otel_callbacks.cost.terms"  # "name=value": the tier and other conditions of the price
+COST_TERMS: Final = (
+    "otel_callbacks.cost.price_terms"  # "name=value": the tier and other conditions of the price
+)
 TOOL_RESULT_SIZE: Final = "otel_callbacks.tool.result_size"
 CONTENT_CUT: Final = "otel_callbacks.content.cut"  # names the attributes that are not complete
 CONTENT_MESSAGES_LEFT_OUT: Final = "otel_callbacks.content.messages_left_out"

@@ -91,14 +91,16 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
 
 def _parts_fit(counts: TokenCounts, usage: Usage) -> bool:
     """Tells whether no part is larger than its total, where there is a total."""
-    cached = counts.cache_read + counts.cache_write
-    heard, seen = counts.audio_cache_read or 0, counts.image_cache_read or 0
-    if usage.input_tokens is not None and max(cached, counts.audio_input + counts.image_input) > counts.input:
-        return False
-    if usage.output_tokens is not None and (
-        max(counts.reasoning, counts.audio_output + (counts.image_output or 0)) > counts.output
+    if usage.input_tokens is not None and (
+        counts.cache_read + counts.cache_write > counts.input
+        or counts.audio_input + counts.image_input > counts.input
     ):
         return False
+    if usage.output_tokens is not None and (
+        counts.reasoning > counts.output or counts.audio_output + (counts.image_output or 0) > counts.output
+    ):
+        return False
+    heard, seen = counts.audio_cache_read or 0, counts.image_cache_read or 0
     return (
         counts.cache_write_1h <= counts.cache_write
         and heard + seen <= counts.cache_read

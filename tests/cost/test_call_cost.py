@@ -319,7 +319,7 @@ def test_a_partial_cost_says_so_everywhere(captured: Captured) -> None:
         **PRICED,
         "otel_callbacks.cost.status": "partial",
         "otel_callbacks.cost.unpriced_reason": "code_interpreter,web_searches",
-        "otel_callbacks.cost.terms": ("service_tier=default", "speed=standard"),
+        "otel_callbacks.cost.price_terms": ("service_tier=default", "speed=standard"),
     }
     told = captured.spans[1].attributes or {}
     assert told["otel_callbacks.usage.web_searches"] == 2
