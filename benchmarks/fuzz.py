@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests" / "recording"))
 from hostile import Draw, slowest
 from test_hostile_callbacks import POLICIES, SURFACES
 
-from otel_callbacks.cost.pricing import LIST_PRICES
+from otel_callbacks import prices
 from otel_callbacks.runtime.faults import faults
 
 CALLS = 400  # of one sequence
@@ -49,7 +49,7 @@ def main() -> int:
     warnings.simplefilter("ignore")  # the frameworks warn about how the components are made
     lines = Lines()
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
-    LIST_PRICES.ready(60)
+    prices.ready(60)
     began, made, seed, wrong = time.monotonic(), 0, arguments.seed, []
     longest = dict.fromkeys(SURFACES, 0.0)
     ways = [(surface, policy) for policy in POLICIES for surface in SURFACES]

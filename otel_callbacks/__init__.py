@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution, baggage_headers
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.price_book import PriceBook
+    from otel_callbacks.cost.price_list import prices
     from otel_callbacks.cost.rates import Price
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
@@ -42,6 +43,7 @@ __all__ = [
     "embedding",
     "inference",
     "instrument",
+    "prices",
     "record_feedback",
     "record_usage",
     "rerank",
@@ -76,6 +78,7 @@ _HOMES = {
     "content": "otel_callbacks.privacy.content_scope",
     "instrument": "otel_callbacks.handler",
     "load_ipython_extension": "otel_callbacks.extension",
+    "prices": "otel_callbacks.cost.price_list",
     "record_feedback": "otel_callbacks.manual.feedback",
     "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",

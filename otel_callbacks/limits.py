@@ -119,12 +119,10 @@ MODEL_NAMES_REMEMBERED = 1_024
 UNPRICED_MODELS_LOGGED = 1_000
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
-# Once calls have waited this long in total, they are `unpriced` (no_price_source): a starting server must not stall.
-PRICE_LIST_WAIT_SECONDS = 5.0
-# The same for calls on an event loop, which is blocked while they wait.
-PRICE_LIST_WAIT_ON_LOOP_SECONDS = 0.3
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
 RATE_DIGITS = 24
+# The usage of further model calls in the body of one model is not compared with its own: nobody's router calls so many.
+INNER_CALLS_COMPARED = 100
 # With more digits, pricing a call fails and a report's sum is rounded: no real amount has that many.
 DECIMAL_DIGITS = 120
 

@@ -99,20 +99,15 @@ def _check(name: str, value: Any, kind: type) -> None:
 
 
 def _pricer(prices: Prices | None) -> OperationPricer:
-    """Returns what prices calls; a thread of its own imports the price list meanwhile."""
-    if prices is None:
-        return _price_list_only()
-    return _warmed_up(Pricer(as_price_book(prices)))
+    """Returns what prices calls, and imports the price list."""
+    pricer = _with_price_list_only() if prices is None else OperationPricer(Pricer(as_price_book(prices)))
+    pricer.start_import()
+    return pricer
 
 
 @functools.cache
-def _price_list_only() -> OperationPricer:
-    return _warmed_up(Pricer())
-
-
-def _warmed_up(pricer: Pricer) -> OperationPricer:
-    pricer.warm()
-    return OperationPricer(pricer)
+def _with_price_list_only() -> OperationPricer:
+    return OperationPricer(Pricer())
 
 
 _Handler = TypeVar("_Handler")

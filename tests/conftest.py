@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
+from otel_callbacks import prices
 from otel_callbacks.conformance import check_spans
-from otel_callbacks.cost.pricing import LIST_PRICES
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -17,7 +17,7 @@ settings.load_profile("busy machine")
 @pytest.fixture(scope="session", autouse=True)
 def list_prices() -> None:
     """The list prices are there from the first call on, so that no test depends on how long their import takes."""
-    assert LIST_PRICES.ready(60)
+    assert prices.ready(60)
 
 
 @pytest.fixture(autouse=True)

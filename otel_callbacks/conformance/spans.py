@@ -147,11 +147,11 @@ def _check_cost(span: Span) -> Iterator[Finding]:
         )
         yield violation("cost_attribute_conflict", where, message)
     status, priced = attributes.get(_COST_STATUS), _COST in attributes
-    if status in ("priced", "reported") and not priced:
+    if status in ("priced", "reported", "partial") and not priced:
         yield violation("cost_status_inconsistent", where, f"{_COST_STATUS} is {status!r} without {_COST}")
     if status == "unpriced" and priced:
         yield violation("cost_status_inconsistent", where, f"{_COST_STATUS} is 'unpriced' beside {_COST}")
-    if status == "unpriced" and _UNPRICED_REASON not in attributes:
+    if status in ("unpriced", "partial") and _UNPRICED_REASON not in attributes:
         yield violation("cost_status_inconsistent", where, f"{_UNPRICED_REASON} is missing")
 
 

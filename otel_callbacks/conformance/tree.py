@@ -8,6 +8,7 @@ from otel_callbacks.conformance.otlp import Span
 from otel_callbacks.conformance.registry import OPERATION
 
 _TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+_MODEL_CALLS = ("chat", "text_completion", "generate_content", "embeddings", "rerank")
 _Key = tuple[str, str]
 
 
@@ -62,11 +63,16 @@ def _exceptions(span: Span) -> list[tuple[str, str]]:
 
 
 def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
-    """Checks that a plain sum over a trace is right: only an agent may repeat what its model calls used."""
+    """Checks that a plain sum over a trace is right: only an agent may repeat what its model calls used.
+
+    A model that asks another model may have usage of its own, which differs from the other's.
+    """
     if not _has_tokens(span) or span.attributes.get(OPERATION) == "invoke_agent":
         return
     for ancestor in ancestors:
-        if _has_tokens(ancestor) and ancestor.attributes.get(OPERATION) != "invoke_agent":
+        operation = ancestor.attributes.get(OPERATION)
+        has_its_own = operation in _MODEL_CALLS and _tokens(ancestor) != _tokens(span)
+        if _has_tokens(ancestor) and operation != "invoke_agent" and not has_its_own:
             yield violation(
                 "usage_counted_twice", str(ancestor), f"it has token usage, and so has {span} below it"
             )
@@ -74,3 +80,7 @@ def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
 
 def _has_tokens(span: Span) -> bool:
     return any(name in span.attributes for name in _TOKENS)
+
+
+def _tokens(span: Span) -> list[object]:
+    return [span.attributes.get(name) for name in _TOKENS]

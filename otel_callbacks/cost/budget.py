@@ -34,11 +34,11 @@ class BudgetExceeded(DeliberateError):
 
 
 class Crossing(NamedTuple):
-    """Passed to `on_exceeded` when a call exceeds a budget.
+    """Passed to `on_exceeded` when a call spends a budget.
 
     Attributes:
-        budget: the budget that is exceeded.
-        spent: USD spent in the period, including the call that exceeded it.
+        budget: the budget that is spent.
+        spent: USD spent in the period, including this call.
         period: the period in UTC, such as "2026-11-24"; "" if the budget has no periods.
         labels: who pays for that call, by attribute name, redacted as on its span.
     """
@@ -52,14 +52,15 @@ class Crossing(NamedTuple):
 class Budget:
     """Limits what calls with certain labels may cost in a period; pass it to a handler's `budgets`.
 
-    By default a budget only watches. Once per period, the call that exceeds it gets an event on its span, is counted
-    in a metric, and `on_exceeded` is called. With `enforce`, the next model call raises `BudgetExceeded` before
-    anything is sent. Calls in progress always finish, so their cost may exceed the budget.
+    By default a budget only watches. Once per period, the call that spends it (its last cent, or more than there is)
+    gets an event on its span, is counted in a metric, and `on_exceeded` is called. With `enforce`, the next model call
+    raises `BudgetExceeded` before anything is sent. Calls in progress always finish, so their cost may exceed the
+    budget.
 
     LlamaIndex stops a call only through the callback manager of its model, so the handler must be in that manager
     (`Settings` puts it there). With `instrument()` alone the budget only watches.
 
-    Each process counts by itself and starts at 0. Unpriced calls count as 0.
+    Each process counts by itself and starts at 0. Unpriced calls count as 0, partial costs as what is known of them.
 
     Args:
         usd: how much may be spent.
@@ -108,14 +109,14 @@ class Budget:
         return self._spent.get(self._period(at), ZERO)
 
     def spend(self, amount: Decimal, labels: Mapping[str, str], at: int) -> Crossing | None:
-        """Adds the cost of a call that began at `at`; returns a `Crossing` if this call exceeds the budget."""
+        """Adds the cost of a call that began at `at`; returns a `Crossing` if this call spends the budget."""
         period = self._period(at)
         with self._lock:
             before = self._spent.get(period, ZERO)
             after = self._spent[period] = add(before, amount)
             if len(self._spent) > BUDGET_PERIODS_KEPT:
                 self._spent.popitem(last=False)
-        return Crossing(self, after, period, labels) if before <= self.usd < after else None
+        return Crossing(self, after, period, labels) if before < self.usd <= after else None
 
     def _period(self, at: int) -> str:
         pattern = _PERIOD_FORMATS[self.per]
@@ -161,7 +162,7 @@ class Budgets:
         return None
 
     def spend(self, amount: Decimal, labels: Mapping[str, str], at: int) -> list[Crossing]:
-        """Adds the cost of a call to the budgets that cover it; returns a `Crossing` for each it exceeds."""
+        """Adds the cost of a call to the budgets that cover it; returns a `Crossing` for each that it spends."""
         return [
             crossing
             for budget in self._budgets

@@ -6,11 +6,12 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otel_callbacks.cost.price_book import PriceQuery
+from otel_callbacks.cost.price_entry import PriceQuery
 from otel_callbacks.cost.rates import TOKEN_KINDS, ZERO, Price, Tier, UnpricedReason
+from otel_callbacks.cost.terms import TIER, rate_terms
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, Provider
+    from genai_prices.types import ModelInfo, Provider
 
 _TIERS_AT_STANDARD_PRICE = frozenset((("groq", "flex"),))
 """Other service tiers at the price of the standard tier (https://console.groq.com/docs/flex-processing)."""
@@ -24,9 +25,20 @@ _RATE_KEYS = (
     ("reasoning", "output_reasoning_mtok"),
     ("audio_input", "input_audio_mtok"),
     ("audio_output", "output_audio_mtok"),
+    ("audio_cache_read", "cache_audio_read_mtok"),
     ("image_input", "input_image_mtok"),
     ("image_output", "output_image_mtok"),
+    ("image_cache_read", "cache_image_read_mtok"),
 )
+_UNIT_KEYS = (
+    ("web_searches", "web_searches_kcount"),
+    ("file_searches", "storage_searches_kcount"),
+    ("rerank_searches", "rerank_searches_kcount"),
+    ("citation_tokens", "output_citation_mtok"),
+)
+_OLD_SEARCH_TOOL = ("openai", "gpt-4")
+"""Models of OpenAI's that some versions of the search tool bill at 25 USD, others at the 10 USD of the list. The
+response does not say which (https://platform.openai.com/docs/pricing)."""
 
 _ZERO_RATES: dict[str, Any] = dict.fromkeys(TOKEN_KINDS, ZERO)
 _FREE = Price(**_ZERO_RATES)
@@ -40,11 +52,13 @@ class DayPrices(NamedTuple):
         model: the entry that matched; it may be a related model, so spans show it.
         version: the version of the price data.
         prices: times of day (UTC) and the price from then on; the first is midnight.
+        missing: fees of every call that have no price.
     """
 
     model: str
     version: str | None
     prices: tuple[tuple[time_of_day, Price], ...]
+    missing: tuple[str, ...] = ()
 
 
 def prices_on_day(
@@ -59,47 +73,68 @@ def prices_on_day(
         version: the version of the price data.
 
     Returns:
-        The prices, or `no_rate` if genai-prices has none for the service tier or at some time of the day.
+        The prices, or `no_rate` if genai-prices has none at the terms of the call or at some time of the day.
     """
-    context = _pricing_context(query)
-    is_standard = not (query.service_tier or query.batch)
-    if not (
-        is_standard
-        or (provider.id, query.service_tier) in _TIERS_AT_STANDARD_PRICE
-        or _has_price_for(context, model, provider, query)
-    ):
-        return "no_rate"
+    wanted = _variant_conditions(query, provider)
+    is_own = any(model is each for each in provider.models)
+    if wanted and not is_own:
+        return (
+            "no_rate"  # the entry is another provider's (OpenAI's for Azure), whose terms are not this one's
+        )
     prices: list[tuple[time_of_day, Price]] = []
+    missing: tuple[str, ...] = ()
     for start in _price_changes(model):
-        moment = datetime.combine(query.day, start, UTC)
-        price = _price(model.id, model.get_prices(moment, context))
+        stored = _stored_rates(model, datetime.combine(query.day, start, UTC), wanted)
+        if stored is None:
+            return "no_rate"
+        missing = _remove_unsure_fees(stored, model, provider, query, is_own)
+        price = _price(model.id, stored)
         if price is None:
             return "no_rate"
         prices.append((start, price))
-    return DayPrices(model.id, version, tuple(prices))
+    return DayPrices(model.id, version, tuple(prices), missing)
 
 
-def _pricing_context(query: PriceQuery) -> dict[str, str]:
-    context = {"service_tier": query.service_tier} if query.service_tier else {}
-    if query.service_tier == "fast":
-        context["speed"] = "fast"  # Anthropic's name for it
-    if query.batch:
-        context["processing"] = "batch"
-    return context
+def _variant_conditions(query: PriceQuery, provider: "Provider") -> dict[str, str]:
+    """Returns the terms of a call as genai-prices names them; empty for the standard price."""
+    wanted = dict(rate_terms(query.terms))
+    if (provider.id, wanted.get(TIER)) in _TIERS_AT_STANDARD_PRICE:
+        del wanted[TIER]
+    if wanted.get(TIER) == "batch":
+        del wanted[TIER]
+        wanted["processing"] = "batch"
+    return wanted
 
 
-def _has_price_for(
-    context: dict[str, str], model: "ModelInfo", provider: "Provider", query: PriceQuery
-) -> bool:
-    """Tells whether the provider has a price for this service tier; if not, genai-prices returns the standard price."""
-    if not any(model is candidate for candidate in provider.models):
-        return False  # the entry is another provider's (OpenAI's for Azure), whose tiers are not this one's
-    moment = datetime.combine(query.day, _MIDNIGHT, UTC)
-    return any(
-        (variant.constraint is None or variant.constraint.active(moment))
-        and variant.when.items() <= context.items()
-        for variant in model.price_variants or ()
-    )
+def _stored_rates(model: "ModelInfo", moment: datetime, wanted: Mapping[str, str]) -> dict[str, Any] | None:
+    """Returns the rates at exactly these terms; None if genai-prices does not know them.
+
+    Its own look-up returns the standard price for terms that it does not know.
+    """
+    stored = {key: value for key, value in vars(model.get_prices(moment)).items() if value is not None}
+    if not wanted:
+        return stored
+    for variant in model.price_variants or ():
+        if variant.when == wanted and (variant.constraint is None or variant.constraint.active(moment)):
+            changes = {key: value for key, value in vars(variant.prices).items() if value is not None}
+            return stored | changes
+    return None
+
+
+def _remove_unsure_fees(
+    stored: dict[str, Any], model: "ModelInfo", provider: "Provider", query: PriceQuery, is_own: bool
+) -> tuple[str, ...]:
+    """Removes the fees that are not this call's; returns those that every call pays all the same."""
+    unsure_search = (provider.id, model.id[:5]) == _OLD_SEARCH_TOOL
+    for _, key in _UNIT_KEYS:
+        if not is_own or (unsure_search and key == "web_searches_kcount"):
+            stored.pop(key, None)
+    # Perplexity's fee grows with the search context, and the list has the highest one
+    # (https://docs.perplexity.ai/getting-started/pricing)
+    if "requests_kcount" in stored and ("search_context_size", "high") not in query.terms:
+        del stored["requests_kcount"]
+        return ("requests",)
+    return ()
 
 
 def _price_changes(model: "ModelInfo") -> Iterable[time_of_day]:
@@ -117,13 +152,12 @@ def _price_changes(model: "ModelInfo") -> Iterable[time_of_day]:
     return sorted(times)
 
 
-def _price(model: str, rates: "ModelPrice") -> Price | None:
+def _price(model: str, stored: dict[str, Any]) -> Price | None:
     """Converts the rates of genai-prices; returns None if there are none.
 
     An entry without rates means that the price is unknown. Of the 179 such entries in the data, only those that
     OpenRouter marks `:free` are free.
     """
-    stored = {key: value for key, value in vars(rates).items() if value is not None}
     if not stored:
         return _FREE if model.endswith(":free") else None
     if "embed" in model:
@@ -135,6 +169,7 @@ def _price(model: str, rates: "ModelPrice") -> Price | None:
     return Price(
         **_rates_above(stored, None),
         per_request=None if fee is None else _base(fee).scaleb(-3),
+        units={unit: _base(stored[key]) for unit, key in _UNIT_KEYS if key in stored},
         tiers=tuple(Tier(above=start, **_rates_above(stored, start)) for start in starts),
     )
 

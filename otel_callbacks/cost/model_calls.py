@@ -101,20 +101,23 @@ class CallReport(NamedTuple):
     Attributes:
         kind: inference, embeddings or rerank.
         detail: how much the span reports: 2 the cost, 1 the tokens, 0 neither.
+        is_ours: whether we recorded it. Of those no two report the same call, unless one is marked as a duplicate.
     """
 
     kind: str
     detail: int
+    is_ours: bool = False
 
 
 def call_report(attributes: Mapping[str, Any]) -> CallReport | None:
     """Returns what kind of call a span with these attributes reports; None for other spans and marked duplicates."""
     kind = call_kind(attributes)
+    is_ours = semconv.COST_STATUS in attributes
     if kind is None or attributes.get(semconv.DUPLICATE) is True:
         return None
     if any(attributes.get(name) is not None for name in COST_ATTRIBUTES):
-        return CallReport(kind, 2)
-    return CallReport(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1)
+        return CallReport(kind, 2, is_ours)
+    return CallReport(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1, is_ours)
 
 
 def distinct_calls(reports: Mapping[Key, CallReport], parents: Mapping[Key, Key | None]) -> set[Key]:
@@ -126,9 +129,9 @@ def distinct_calls(reports: Mapping[Key, CallReport], parents: Mapping[Key, Key 
     """
     outer_reports = _nearest_of_same_kind(reports, parents)
     most_detail_inside: dict[Key, int] = {}
-    for span, (_, detail) in reports.items():
+    for span, report in reports.items():
         for outer in _outwards(span, outer_reports):
-            most_detail_inside[outer] = max(detail, most_detail_inside.get(outer, 0))
+            most_detail_inside[outer] = max(report.detail, most_detail_inside.get(outer, 0))
 
     def has_most_detail(span: Key) -> bool:
         return reports[span].detail >= most_detail_inside.get(span, 0)
@@ -145,13 +148,13 @@ def _nearest_of_same_kind(
 ) -> dict[Key, Key]:
     """Returns the nearest enclosing report of the same kind for each report; cuts circles, which a file may hold."""
     nearest: dict[Key, Key] = {}
-    for span, (kind, _) in reports.items():
+    for span, report in reports.items():
         seen = {span}
         above = parents.get(span)
         while above is not None and above not in seen:
             outer = reports.get(above)
-            if outer is not None and outer.kind == kind:
-                if span not in _outwards(above, nearest):
+            if outer is not None and outer.kind == report.kind:
+                if not (outer.is_ours and report.is_ours) and span not in _outwards(above, nearest):
                     nearest[span] = above
                 break
             seen.add(above)

@@ -11,16 +11,22 @@ A price book is a mapping, a TOML file or a JSON file::
     provider = "openai"                 # optional: as in gen_ai.provider.name, or as the framework spells it
     aliases = ["chat-prod"]             # optional: other names of the same model
     service_tier = "flex"               # optional: only calls of this tier; "batch" is one, "*" is any
+    speed = "fast"                      # optional, so are inference_geo, latency, traffic_type, search_context_size
     valid_from = 2026-01-01             # optional: the first day (UTC) of this price
     input = 0.10                        # USD per million tokens; 0 is free, a missing rate is unknown
     output = 0.30
     tiers = [{ above = 200_000, input = 0.20, output = 0.60 }]
+    per_request = 0.005                 # USD for each call; includes its searches, unless `units` has a price for them
+    units = { web_searches = 10.00 }    # USD per thousand; for units that are tokens (citation_tokens) per million
 
     [aliases]                           # other names for a model of this book or of the price list
     "my-azure-deployment" = "gpt-4o"
 
     [hosts]                             # gateways, and the provider who bills the calls through them
     "llm.corp.example" = "openai"
+
+A price holds for the terms that it names, and for the usual ones: a call of another tier, speed or place has no price
+here. What a call used and no price covers (`units`) makes its cost partial.
 """
 
 import difflib
@@ -31,104 +37,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from fnmatch import translate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from otel_callbacks.cost.rates import TOKEN_KINDS, Price, Tier, check_rate
+from otel_callbacks.cost.price_entry import Entry, NamePattern, PriceQuery
+from otel_callbacks.cost.rates import TOKEN_KINDS, UNITS, Price, Tier, check_rate
+from otel_callbacks.cost.terms import CONDITIONS, TIER, terms_of
 from otel_callbacks.operations.providers import provider_name
 
 _BOOK_KEYS = ("prices", "aliases", "hosts", "version", "currency")
 _RATE_KEYS = (*TOKEN_KINDS, "per_request")
-_ENTRY_KEYS = (*_RATE_KEYS, "model", "provider", "host", "aliases", "service_tier", "valid_from", "tiers")
+_ENTRY_KEYS = (
+    *_RATE_KEYS,
+    *("model", "provider", "host", "aliases", "valid_from", "tiers", "units"),
+    *(TIER, *CONDITIONS),
+)
 _TIER_KEYS = (*TOKEN_KINDS, "above")
-_WILDCARD = re.compile(r"[*?\[]")
 
 
 class PriceBookError(ValueError):
     """A price book cannot be read; the message names the file, the line or key, and the remedy."""
-
-
-class PriceQuery(NamedTuple):
-    """Everything that decides the price of a call except its tokens; hashable, with all names in lower case.
-
-    Attributes:
-        provider: as in `gen_ai.provider.name`.
-        service_tier: "" for the standard tier.
-        batch: whether the call was part of a batch job, whatever its tier.
-        day: the day (UTC) on which the call began.
-    """
-
-    provider: str | None
-    request_model: str | None
-    response_model: str | None
-    host: str | None
-    service_tier: str
-    batch: bool
-    day: date
-
-
-@dataclass(frozen=True, slots=True)
-class NamePattern:
-    """A name, or a shell-style pattern for names."""
-
-    text: str
-    expression: re.Pattern[str] | None
-
-    @classmethod
-    def of(cls, text: str) -> "NamePattern":
-        """Reads a name or pattern, ignoring case."""
-        text = text.strip().lower()
-        return cls(text, re.compile(translate(text)) if _WILDCARD.search(text) else None)
-
-    def matches(self, name: str | None) -> bool:
-        """Tells whether a lower-case name matches."""
-        if name is None:
-            return False
-        return name == self.text if self.expression is None else bool(self.expression.match(name))
-
-    @property
-    def weight(self) -> int:
-        """How specific it is: an exact name beats any pattern, more literal letters beat fewer."""
-        return 10_000 if self.expression is None else len(_WILDCARD.sub("", self.text))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A price, and the calls it applies to."""
-
-    model: str
-    price: Price
-    names: tuple[NamePattern, ...]
-    provider: str | None = None
-    host: NamePattern | None = None
-    service_tier: str = ""
-
-    def rank(self, query: PriceQuery, names: Sequence[str]) -> tuple[int, bool, bool, bool, int, date] | None:
-        """Returns how specifically the entry matches a call, None if it does not; the newest price breaks a tie."""
-        since = self.price.valid_from or date.min
-        tier = "batch" if query.batch else query.service_tier
-        if since > query.day or (self.provider is not None and self.provider != query.provider):
-            return None
-        if self.service_tier not in (tier, "*") or (self.host and not self.host.matches(query.host)):
-            return None
-        matches = [
-            (pattern.weight, -position)
-            for pattern in self.names
-            for position, name in enumerate(names)
-            if pattern.matches(name)
-        ]
-        if not matches:
-            return None
-        weight, position = max(matches)
-        return (
-            weight,
-            self.host is not None,
-            self.provider is not None,
-            self.service_tier != "*",
-            position,
-            since,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,27 +208,28 @@ class _BookReader:
             raise PriceBookError(f"{key}.aliases: must be a list of names, not {aliases!r}")
         names = [model, *(_text(alias, f"{key}.aliases") for alias in aliases)]
         host, provider = table.get("host"), table.get("provider")
-        tier = _text(table.get("service_tier", "default"), f"{key}.service_tier")
+        terms = {name: _text(table[name], f"{key}.{name}") for name in (TIER, *CONDITIONS) if name in table}
         return Entry(
             model,
             self._price(table, key),
             tuple(map(NamePattern.of, names)),
             None if provider is None else _provider(_text(provider, f"{key}.provider")),
             None if host is None else NamePattern.of(_text(host, f"{key}.host")),
-            normal_tier(tier),
+            dict(terms_of(terms.pop(TIER, None), terms.items())),
         )
 
     def _price(self, table: Mapping[str, Any], key: str) -> Price:
         rates = _rates(table, key, _RATE_KEYS)
+        units = _units(table.get("units", {}), f"{key}.units")
         tiers = table.get("tiers", ())
         if isinstance(tiers, str | Mapping) or not isinstance(tiers, Sequence):
             raise PriceBookError(f"{key}.tiers: must be a list of tables, not {tiers!r}")
-        if not rates:
-            raise PriceBookError(f"{key}: has no rate; give at least one of {', '.join(_RATE_KEYS)}")
+        if not rates and not units:
+            raise PriceBookError(f"{key}: has no rate; give at least one of {', '.join(_RATE_KEYS)}, units")
         steps = [self._tier(tier, f"{key}.tiers[{number}]") for number, tier in enumerate(tiers, 1)]
         try:
             since = _day(table.get("valid_from"), f"{key}.valid_from")
-            return Price(**rates, tiers=tuple(steps), valid_from=since)
+            return Price(**rates, units=units, tiers=tuple(steps), valid_from=since)
         except PriceBookError:
             raise
         except ValueError as error:
@@ -325,20 +254,11 @@ class _BookReader:
         seen: set[object] = set()
         for entry in entries:
             for name in entry.names:
-                conditions = name.text, entry.provider, entry.host, entry.service_tier, entry.price.valid_from
+                terms = frozenset(entry.terms.items())
+                conditions = name.text, entry.provider, entry.host, terms, entry.price.valid_from
                 if conditions in seen:
                     raise PriceBookError(f"prices: {name.text!r} has two prices from the same day")
                 seen.add(conditions)
-
-
-_STANDARD_TIERS = frozenset(("", "auto", "default", "standard", "standard_only", "on_demand"))
-"""How OpenAI, Anthropic, Groq and Bedrock call the standard service tier."""
-
-
-def normal_tier(tier: str | None) -> str:
-    """Returns a service tier in lower case; "" for the standard tier."""
-    tier = (tier or "").strip().lower()
-    return "" if tier in _STANDARD_TIERS else tier
 
 
 def _table(value: object, key: str, known: Iterable[str]) -> Mapping[str, Any]:
@@ -355,13 +275,19 @@ def _rates(table: Mapping[str, Any], key: str, kinds: Iterable[str]) -> dict[str
     return {kind: _rate(table[kind], f"{key}.{kind}") for kind in kinds if kind in table}
 
 
+def _units(value: object, key: str) -> dict[str, Decimal]:
+    if not isinstance(value, Mapping):
+        raise PriceBookError(f"{key}: must be a table such as {{ web_searches = 10 }}, not {value!r}")
+    return _rates(_table(value, key, UNITS), key, UNITS)
+
+
 def _rate(value: object, key: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, Decimal | int | float | str):
-        raise PriceBookError(f"{key}: must be a number of USD per million tokens, not {value!r}")
+        raise PriceBookError(f"{key}: must be a number of USD, not {value!r}")
     try:
         rate = Decimal(str(value))
     except InvalidOperation:
-        raise PriceBookError(f"{key}: must be a number of USD per million tokens, not {value!r}") from None
+        raise PriceBookError(f"{key}: must be a number of USD, not {value!r}") from None
     try:
         check_rate(rate, key)
     except ValueError as error:

@@ -10,17 +10,16 @@ import logging
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.cost.day_prices import DayPrices, prices_on_day
-from otel_callbacks.cost.price_book import PriceQuery
+from otel_callbacks.cost.price_entry import PriceQuery
 from otel_callbacks.cost.rates import UnpricedReason
-from otel_callbacks.limits import PRICE_LIST_WAIT_ON_LOOP_SECONDS, PRICE_LIST_WAIT_SECONDS
 from otel_callbacks.runtime import fork
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class _Data:
 
 
 def _load_genai_prices() -> _Data:
-    # takes 0.2 to 0.8 s, so never when our modules are imported and never on an event loop
+    # takes 0.03 to 0.8 s, so never when our modules are imported, in a callback or on an event loop
     import genai_prices
     from genai_prices.data import providers
 
@@ -86,61 +85,73 @@ def _load_genai_prices() -> _Data:
 
 
 def _import_http_client() -> None:
-    """Imports in the calling thread the HTTP client that genai-prices needs, which takes 0.1 s.
+    """Imports the HTTP client that genai-prices needs, if openai is installed too.
 
-    openai looks it up in `sys.modules` on every response and breaks if another thread has only half imported it.
+    openai looks it up in `sys.modules` on every response, and breaks if another thread has only half imported it. So
+    this happens once, where our own modules are imported, and never while the application's calls are under way.
     """
-    if find_spec("genai_prices") is not None and find_spec("httpx2") is not None:
+    if all(map(find_spec, ("genai_prices", "httpx2", "openai"))):
         import_module("httpx2")
 
 
-class PriceList:
-    """The prices of genai-prices, imported in a background thread.
+_import_http_client()
 
-    A call that ends before the import waits for it, because otherwise the first calls would have no price. All calls
-    together wait at most `patience` seconds on ordinary threads and `loop_patience` seconds on threads with an event
-    loop, so that a server does not stall. Once a framework is loaded the import takes 0.2 s. An application that
-    wants every call priced calls `ready()` before its loop starts.
+
+class PriceList:
+    """The list prices, from genai-prices. `otel_callbacks.prices` is the one that all handlers share.
+
+    Making a handler imports them: at once, or in a thread of its own if an event loop runs here, which must not stall.
+    No callback ever waits. A call that ends before the import is `unpriced` with the reason `prices_loading`; an
+    application that makes its handler on a loop awaits the prices first::
+
+        from otel_callbacks import prices
+
+        await asyncio.to_thread(prices.ready)
 
     Args:
         load: imports the data; tests replace it.
-        patience: seconds that calls may wait in total, off the event loop.
-        loop_patience: seconds that calls may wait in total on an event loop.
     """
 
-    def __init__(
-        self,
-        load: Callable[[], Any] = _load_genai_prices,
-        *,
-        patience: float = PRICE_LIST_WAIT_SECONDS,
-        loop_patience: float = PRICE_LIST_WAIT_ON_LOOP_SECONDS,
-    ) -> None:
+    def __init__(self, load: Callable[[], Any] = _load_genai_prices) -> None:
         self._load = load
-        self._patience = patience
-        self._loop_patience = loop_patience
         self._data: _Data | None = None
         self._import_ended = False
         self._thread: threading.Thread | None = None
         self._lock = fork.safe_lock()
 
-    def warm(self) -> threading.Thread | None:
+    def ready(self, timeout: float | None = None) -> bool:
+        """Waits until the prices are imported, at most `timeout` seconds; tells whether they are available.
+
+        They are not if genai-prices is not installed (the extra `cost`).
+        """
+        thread = self._import_in_thread()
+        if thread is not None:
+            thread.join(timeout)
+        return self._data is not None
+
+    @property
+    def version(self) -> str | None:
+        """The version of the prices, such as "genai-prices 0.2.3"; None if they are not imported."""
+        return None if self._data is None else self._data.version
+
+    def start_import(self) -> None:
+        """Imports the prices: in this thread, unless an event loop runs in it."""
+        thread = self._import_in_thread()
+        if thread is not None and not _on_event_loop():
+            thread.join()
+
+    def _import_in_thread(self) -> threading.Thread | None:
         """Starts the import in a daemon thread, once; returns the thread, or None if the import has ended."""
         if self._import_ended:
             return None
         with self._lock:
             # a thread that died without a result was lost in a fork, so the child process starts its own
             if not self._import_ended and (self._thread is None or not self._thread.is_alive()):
-                _import_http_client()
-                self._thread = threading.Thread(target=self._run, name="otel_callbacks-prices", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="otel_callbacks-prices", daemon=True)
+                with suppress(RuntimeError):  # the process is about to exit
+                    thread.start()
+                    self._thread = thread
             return self._thread
-
-    def ready(self, timeout: float | None = None) -> bool:
-        """Waits for the import, at most `timeout` seconds; tells whether the prices are available."""
-        thread = self.warm()
-        if thread is not None:
-            thread.join(timeout)
-        return self._data is not None
 
     def _run(self) -> None:
         try:
@@ -153,21 +164,6 @@ class PriceList:
         finally:
             self._import_ended = True
 
-    def wait(self) -> bool:
-        """Waits for the import while patience is left; tells whether the import has ended."""
-        thread = self.warm()
-        if thread is None:
-            return True
-        on_loop = _on_event_loop()
-        started = time.monotonic()
-        thread.join(max(0.0, self._loop_patience if on_loop else self._patience))
-        waited = time.monotonic() - started
-        if on_loop:
-            self._loop_patience -= waited
-        else:
-            self._patience -= waited
-        return self._import_ended
-
     def find(self, query: PriceQuery, names: Sequence[str]) -> DayPrices | UnpricedReason:
         """Returns the list prices for a call, or the reason why there are none.
 
@@ -178,7 +174,8 @@ class PriceList:
         Raises:
             NotLoaded: the import has not ended.
         """
-        if self.warm() is not None:
+        if not self._import_ended:
+            self._import_in_thread()  # in a forked process, or without a handler
             raise NotLoaded
         data = self._data
         if data is None:
@@ -192,6 +189,10 @@ class PriceList:
             if model is not None:
                 return prices_on_day(model, provider, query, data.version)
         return "unknown_model"
+
+
+prices = PriceList()
+"""The price list that all handlers of the process share, so that it is imported once."""
 
 
 def _on_event_loop() -> bool:

@@ -4,12 +4,12 @@ A price is never made up. A call without a known price is `Unpriced`, with the r
 exact costs, and nobody could tell them apart afterwards. All money is USD in `Decimal` and never rounded; floats
 appear only where a cost is written to a span or a metric.
 
-Costs leave out what no usage report counts: fees for searches and other provider tools, cache storage, taxes, and
-discounts of a contract (put those into a `PriceBook`).
+What a call used beside its tokens (searches) is priced too. If some of it has no price, or nobody counted it, the cost
+is partial: `missing` names what it leaves out. Costs leave out what no response reports: cache storage, taxes, free
+quotas, and discounts of a contract (put those into a `PriceBook`).
 """
 
 import os
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -18,20 +18,15 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
+from otel_callbacks.cost.arithmetic import CostParts, TokenCounts, checked_counts, cost_of, fees_of
 from otel_callbacks.cost.day_prices import DayPrices
-from otel_callbacks.cost.price_book import PriceBook, PriceQuery, normal_tier
-from otel_callbacks.cost.price_list import NotLoaded, PriceList, is_private_host, is_same_model
-from otel_callbacks.cost.rates import (
-    TOKEN_KINDS,
-    ZERO,
-    CostParts,
-    Price,
-    UnpricedReason,
-    checked_counts,
-    cost_of,
-)
+from otel_callbacks.cost.price_book import PriceBook
+from otel_callbacks.cost.price_entry import PriceQuery
+from otel_callbacks.cost.price_list import NotLoaded, PriceList, is_private_host, is_same_model, prices
+from otel_callbacks.cost.rates import ZERO, Price, UnpricedReason
+from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import PRICES_REMEMBERED
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import provider_name
@@ -44,6 +39,18 @@ _DAY_NS = 86_400_000_000_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MIDNIGHT = time_of_day(0)
 
+_BILL_REASONING_APART = frozenset(("perplexity", "api.perplexity.ai"))
+"""Providers and hosts whose reasoning has a rate of its own, unlike the output (https://docs.perplexity.ai/getting-started/pricing)."""
+
+ENDED_EARLY: Final = "ended_early"
+"""What is missing, or the reason, if a stream ended before the provider had counted everything."""
+
+_UNCOUNTED_TOKENS = "billed_tokens"
+"""In `Call.unknown`: the tokens in the usage are not those that are billed."""
+
+_BILLED_BY_OTHERS = frozenset(("upstream_cost",))
+"""In `Call.unknown`: what is billed by somebody else than who reports the cost."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -55,14 +62,11 @@ class Call:
         response_model: the model that answered, as the provider names it; counts before `request_model`.
         host: the server's address, without the port; None for the provider's own.
         usage: None if the provider reported none.
-        service_tier: from the response, or else from the request.
-        batch: whether the call was part of a batch job.
+        service_tier: from the response, or else from the request; "batch" for a batch job.
+        conditions: what else decides the rates, see `operations.Billing`; so `units` and `unknown`.
         started_at: a datetime with a time zone, or nanoseconds since 1970; None for now.
         cached: whether the framework's own cache answered, so that nothing was sent.
         reported_usd: the cost that the provider or a gateway reports.
-        cache_write_1h_tokens: the part of the cache writes that is kept for an hour.
-        image_input_tokens: the part of the input that was images, if counted.
-        image_output_tokens: the part of the output that was images; None if not counted.
     """
 
     provider: str | None = None
@@ -71,13 +75,12 @@ class Call:
     host: str | None = None
     usage: Usage | None = None
     service_tier: str | None = None
-    batch: bool = False
+    conditions: Mapping[str, str] | None = None
+    units: Mapping[str, int] | None = None
+    unknown: tuple[str, ...] = ()
     started_at: datetime | int | None = None
     cached: bool = False
     reported_usd: Decimal | None = None
-    cache_write_1h_tokens: int | None = None
-    image_input_tokens: int | None = None
-    image_output_tokens: int | None = None
 
 
 Source = Literal["reported", "price_book", "genai_prices", "cache"]
@@ -95,10 +98,11 @@ class Cost(NamedTuple):
         output: the cost of all output, including reasoning.
         cache_read: the cost of input read from the provider's cache.
         cache_write: the cost of input written to it.
-        request: the fee per call, if there is one.
+        fees: the cost of what is not billed by the token: the request, searches.
         model: the price entry that matched, perhaps for a related model; None if the provider reported the cost.
         version: the version of the price data.
         saved: what a cached answer would have cost; None if it has no price.
+        missing: what was used and is not in the total, such as "web_searches": the total is a lower bound.
     """
 
     total: Decimal
@@ -107,10 +111,11 @@ class Cost(NamedTuple):
     output: Decimal | None = None
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
-    request: Decimal | None = None
+    fees: Decimal | None = None
     model: str | None = None
     version: str | None = None
     saved: Decimal | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +129,14 @@ class _FoundPrices(NamedTuple):
     source: Source
     day: DayPrices
     starts: tuple[time_of_day, ...]
+    bills_reasoning_apart: bool
 
 
-def _found_prices(source: Source, day: DayPrices) -> _FoundPrices:
-    return _FoundPrices(source, day, tuple(start for start, _ in day.prices))
+def _found_prices(source: Source, day: DayPrices, query: PriceQuery) -> _FoundPrices:
+    starts = tuple(start for start, _ in day.prices)
+    return _FoundPrices(
+        source, day, starts, not _BILL_REASONING_APART.isdisjoint((query.provider, query.host))
+    )
 
 
 def as_price_book(prices: Prices) -> PriceBook:
@@ -146,10 +155,6 @@ def as_price_book(prices: Prices) -> PriceBook:
     raise TypeError(f"prices must be a PriceBook, a mapping or the path of one, not {prices!r:.100}")
 
 
-LIST_PRICES = PriceList()
-"""The price list that all handlers of the process share, so that it is imported once."""
-
-
 class Pricer:
     """Computes the cost of calls; threads may share it.
 
@@ -160,44 +165,43 @@ class Pricer:
         price_list: the list prices; None to use only the book.
     """
 
-    def __init__(self, book: PriceBook | None = None, price_list: PriceList | None = LIST_PRICES) -> None:
+    def __init__(self, book: PriceBook | None = None, price_list: PriceList | None = prices) -> None:
         self._book = book or PriceBook()
         self._price_list = price_list
         # `_find` raises NotLoaded, and exceptions are not remembered: the next call looks again
         self._lookup = lru_cache(maxsize=PRICES_REMEMBERED)(self._find)
 
-    def warm(self) -> threading.Thread | None:
-        """Starts importing the price list in a daemon thread; called when a handler is made."""
-        return self._price_list.warm() if self._price_list is not None else None
+    def start_import(self) -> None:
+        """Imports the price list, see `PriceList.start_import`; called when a handler is made."""
+        if self._price_list is not None:
+            self._price_list.start_import()
 
     def ready(self, timeout: float | None = None) -> bool:
         """Waits for the price list, at most `timeout` seconds; tells whether it is available."""
         return self._price_list is not None and self._price_list.ready(timeout)
 
     def price(self, call: Call) -> Cost | Unpriced:
-        """Returns the cost of a call, or the reason why it is unknown.
-
-        The first calls may wait for the price list, as long as `PriceList` allows. A call whose cost is reported, or
-        whose price is in the book, never waits.
+        """Returns the cost of a call, or the reason why it is unknown. Never waits for the price list.
 
         Raises:
             ValueError: `started_at` is a datetime without a time zone, or out of the calendar.
         """
         if not call.cached:
-            return self._price(call, wait=True)
-        saved = self._price(call, wait=False)
+            return self._price(call)
+        saved = self._price(call)
         if isinstance(saved, Unpriced):
             return _cost_of_cached_answer(None, None, None)
         return _cost_of_cached_answer(saved.total, saved.model, saved.version)
 
-    def _price(self, call: Call, *, wait: bool) -> Cost | Unpriced:
+    def _price(self, call: Call) -> Cost | Unpriced:
         reported = call.reported_usd
         if isinstance(reported, Decimal) and reported.is_finite() and reported >= 0:
-            return Cost(total=reported, source="reported")
-        counts = checked_counts(
-            call.usage, call.cache_write_1h_tokens, call.image_input_tokens, call.image_output_tokens
-        )
-        if isinstance(counts, str) and (counts != "no_usage" or not self._book.entries):
+            # the reported total has everything in it that the same provider bills
+            return Cost(reported, "reported", missing=tuple(_BILLED_BY_OTHERS.intersection(call.unknown)))
+        if _UNCOUNTED_TOKENS in call.unknown:
+            return _UNPRICED["no_usage"]
+        counts = checked_counts(call.usage)
+        if isinstance(counts, str) and (counts != "no_usage" or not (self._book.entries or call.units)):
             return _UNPRICED[counts]
         day, nanoseconds = divmod(_nanoseconds(call.started_at), _DAY_NS)
         try:
@@ -207,19 +211,14 @@ class Pricer:
                 call.response_model,
                 call.host,
                 call.service_tier,
-                call.batch,
+                tuple(call.conditions.items()) if call.conditions else (),
                 day,
             )
         except NotLoaded:
-            if wait and self._price_list is not None and self._price_list.wait():
-                return self._price(call, wait=False)
-            return _UNPRICED["no_price_source"]
-        if isinstance(counts, str):
-            return _cost_per_request(found) or _UNPRICED[counts]
+            return _UNPRICED["prices_loading" if counts != "no_usage" else counts]
         if isinstance(found, Unpriced):
-            return found
-        parts = cost_of(_price_at(found, nanoseconds), counts)
-        return _UNPRICED[parts] if isinstance(parts, str) else _cost(parts, found)
+            return _UNPRICED[counts] if isinstance(counts, str) else found
+        return _cost(call, counts, _price_at(found, nanoseconds), found)
 
     def _find(
         self,
@@ -228,26 +227,32 @@ class Pricer:
         response_model: str | None,
         host: str | None,
         tier: str | None,
-        batch: bool,
+        conditions: tuple[tuple[str, str], ...],
         day: int,
     ) -> _FoundPrices | Unpriced:
         """Returns a model's prices on a day (counted from 1970), from the price book or else from the price list."""
-        tier = normal_tier(tier)
         query = PriceQuery(
             _lower(provider_name(provider)),
             _lower(request_model),
             _lower(response_model),
             _lower(host),
-            tier,
-            batch or tier == "batch",
+            terms_of(tier, conditions),
             date.fromordinal(_EPOCH_ORDINAL + day),
         )
         entry = self._book.find(query)
         if entry is not None:
             since = entry.price.valid_from
             version = self._book.version or (since.isoformat() if since else None)
-            return _found_prices("price_book", DayPrices(entry.model, version, ((_MIDNIGHT, entry.price),)))
-        return self._find_listed(query)
+            day_prices = DayPrices(entry.model, version, ((_MIDNIGHT, entry.price),))
+            return _found_prices("price_book", day_prices, query)
+        found = self._find_listed(query)
+        if (
+            isinstance(found, Unpriced)
+            and query.terms
+            and self._book.find(query._replace(terms=())) is not None
+        ):
+            return _UNPRICED["no_rate"]  # the book knows the model, at other terms
+        return found
 
     def _find_listed(self, query: PriceQuery) -> _FoundPrices | Unpriced:
         biller = self._book.biller(query.host)
@@ -257,8 +262,10 @@ class Pricer:
             return _UNPRICED["local_endpoint"]
         if self._price_list is None:
             return _UNPRICED["no_price_source"]
-        prices = self._price_list.find(query, self._listed_names(query))
-        return _UNPRICED[prices] if isinstance(prices, str) else _found_prices("genai_prices", prices)
+        listed = self._price_list.find(query, self._listed_names(query))
+        if isinstance(listed, str):
+            return _UNPRICED[listed]
+        return _found_prices("genai_prices", listed, query)
 
     def _listed_names(self, query: PriceQuery) -> list[str]:
         """Returns the names to look up: the model that answered, and the requested one if it is the same model.
@@ -276,18 +283,7 @@ class Pricer:
         return names
 
 
-_UNPRICED: dict[UnpricedReason, Unpriced] = {
-    reason: Unpriced(reason)
-    for reason in (
-        "unknown_model",
-        "unknown_provider",
-        "local_endpoint",
-        "no_usage",
-        "no_rate",
-        "invalid_usage",
-        "no_price_source",
-    )
-}
+_UNPRICED: dict[UnpricedReason, Unpriced] = {reason: Unpriced(reason) for reason in get_args(UnpricedReason)}
 
 
 def _price_at(found: _FoundPrices, nanoseconds: int) -> Price:
@@ -299,28 +295,47 @@ def _price_at(found: _FoundPrices, nanoseconds: int) -> Price:
     return prices[bisect_right(found.starts, moment) - 1][1]
 
 
-def _cost(parts: CostParts, found: _FoundPrices) -> Cost:
+def _cost(
+    call: Call, counts: TokenCounts | UnpricedReason, price: Price, found: _FoundPrices
+) -> Cost | Unpriced:
+    try:
+        fees, missing = fees_of(price, call.units)
+    except ValueError:
+        return _UNPRICED["invalid_usage"]
+    parts: CostParts | UnpricedReason
+    if isinstance(counts, str):
+        parts = counts
+    else:
+        if found.bills_reasoning_apart and counts.reasoning and price.reasoning is None:
+            counts = counts._replace(output=counts.output - counts.reasoning, reasoning=0)
+            missing = (*missing, "reasoning_tokens")
+        parts = cost_of(price, counts, fees)
+    if isinstance(parts, str):
+        if not _bills_only_units(price, call.units):
+            return _UNPRICED[parts]
+        parts = CostParts(fees, ZERO, ZERO, ZERO, ZERO, fees)
+    if call.unknown or found.day.missing:
+        missing = (*missing, *call.unknown, *found.day.missing)
+    if call.usage is not None and not call.usage.is_final:
+        missing = (*missing, ENDED_EARLY)
     return Cost(
         total=parts.total,
         input=parts.input,
         output=parts.output,
         cache_read=parts.cache_read,
         cache_write=parts.cache_write,
-        request=parts.request,
+        fees=parts.fees,
         source=found.source,
         model=found.day.model,
         version=found.day.version,
+        missing=missing and tuple(sorted(set(missing))),
     )
 
 
-def _cost_per_request(found: _FoundPrices | Unpriced) -> Cost | None:
-    """Returns the cost of a call without token counts, if the book prices only the call (a reranker)."""
-    if isinstance(found, Unpriced) or found.source != "price_book":
-        return None
-    price = found.day.prices[0][1]
-    if price.per_request is None or any(getattr(price, kind) is not None for kind in TOKEN_KINDS):
-        return None
-    return _cost(CostParts(price.per_request, ZERO, ZERO, ZERO, ZERO, price.per_request), found)
+def _bills_only_units(price: Price, units: Mapping[str, int] | None) -> bool:
+    """Tells whether a price is by the request or by other units of this call, and tokens do not count (a reranker)."""
+    has_price = price.per_request is not None or any(unit in price.units for unit in units or ())
+    return has_price and not price.bills_tokens
 
 
 def _cost_of_cached_answer(saved: Decimal | None, model: str | None, version: str | None) -> Cost:
@@ -330,7 +345,7 @@ def _cost_of_cached_answer(saved: Decimal | None, model: str | None, version: st
         output=ZERO,
         cache_read=ZERO,
         cache_write=ZERO,
-        request=ZERO,
+        fees=ZERO,
         source="cache",
         model=model,
         version=version,

@@ -29,7 +29,8 @@ class Totals:
     """The tokens, calls and cost of a run and everything below it.
 
     The `own_` counts leave out the agents below: the conventions want only an agent's own model and tool calls on
-    `invoke_agent`. `cost` is in USD; None if nothing had a price.
+    `invoke_agent`. `cost` is in USD; None if nothing had a price. `unpriced_calls` have no cost or only a part of one:
+    unless it is 0, `cost` is a lower bound.
     """
 
     input_tokens: int = 0
@@ -52,6 +53,8 @@ class Totals:
         """Adds an operation without runs below it, and its cost."""
         if isinstance(cost, Cost):
             self.cost = cost.total if self.cost is None else add(self.cost, cost.total)
+            if cost.missing:
+                self.unpriced_calls += 1
         elif cost is not None:
             self.unpriced_calls += 1
         if isinstance(operation, operations.Inference):
@@ -59,8 +62,12 @@ class Totals:
         elif isinstance(operation, operations.ToolExecution):
             self.tool_calls += 1
             self.own_tool_calls += 1
-        elif isinstance(operation, operations.Embedding):
-            self.input_tokens += (operation.usage and operation.usage.input_tokens) or 0
+        elif isinstance(operation, operations.Embedding) and operation.cached:
+            self.cached_calls += 1
+        elif isinstance(operation, operations.Embedding | operations.Rerank):
+            if operation.usage is not None:
+                self.input_tokens += operation.usage.input_tokens or 0
+                self.output_tokens += operation.usage.output_tokens or 0
         elif isinstance(operation, operations.Retrieval):
             self.retrieved = True
 

@@ -265,6 +265,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             inference.finish_inference(
                 run.operation, response, with_content=with_content, streamed=streamed, cut=cut
             )
+            inference.share_usage(run, run.operation, response)
             if run.prompt is not None and run.prompt.trace_documents is not None:
                 run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""
 

@@ -24,6 +24,7 @@ from otel_callbacks.operations.payload import (
 )
 from otel_callbacks.rag import usage_estimate
 from otel_callbacks.rag.prompt import Prompt
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
 
 URL_KEYS = (
@@ -87,6 +88,8 @@ def start_inference(
     )
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
+    if text_completion and (integer(keywords.get("batch_size")) or 1) > 1:
+        operation.request = keywords.get("invocation_params")
     return operation
 
 
@@ -182,6 +185,21 @@ def finish_inference(
     if with_content and (choices or not cut):
         reasons = operation.finish_reasons or (None,) * len(choices)
         operation.output_messages = list(limit_parts(map(messages.answer, choices, reasons)))
+
+
+def share_usage(run: Run, operation: Inference, response: Any) -> None:
+    """Marks the other prompts of the same request, whose one usage this run's operation has.
+
+    LangChain leaves a request's usage at its first prompt, and tells the others that theirs is empty.
+    """
+    if operation.request is None or operation.usage is None:
+        return
+    operation.duplicate = None
+    if mapping(mapping(attribute(response, "llm_output")).get("token_usage")):
+        for other in list(run.open_runs.values()):
+            same = getattr(other.operation, "request", None) is operation.request
+            if same and other is not run:
+                other.operation.duplicate = True
 
 
 def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:

@@ -97,7 +97,8 @@ class Retrieval(Operation):
 class Embedding(Operation):
     """Texts turned into vectors: only their number and length are kept. `name` is the model.
 
-    `cached` marks a call that reached no provider: there were no texts, or all vectors came from a cache.
+    `cached` marks a call that reached no provider: there were no texts, or all vectors came from a cache. `duplicate`
+    marks a call that other model calls did and have the cost of.
     """
 
     provider: str | None = None
@@ -110,11 +111,15 @@ class Embedding(Operation):
     usage: Usage | None = None
     billing: Billing | None = None
     cached: bool = False
+    duplicate: bool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Rerank(Operation):
-    """Documents put in a better order. `name` is the model, `documents` are those that were kept."""
+    """Documents put in a better order. `name` is the model, `documents` are those that were kept.
+
+    `duplicate` marks a call that other model calls did and have the cost of.
+    """
 
     CONTENT = ("query", "candidates", "documents")
     provider: str | None = None
@@ -125,6 +130,7 @@ class Rerank(Operation):
     usage: Usage | None = None
     billing: Billing | None = None
     reported_usd: Decimal | None = None
+    duplicate: bool | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,8 +138,9 @@ class Inference(Operation):
     """One model call; `name` is the requested model.
 
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
-    the call of a model that wraps another: its usage is the inner call's. `reported_usd` is the cost that the
-    provider or a gateway reports. `time_to_first_chunk` is in seconds.
+    the call of a model that wraps another: its usage is the inner call's; and all prompts of one request but the first,
+    which has its usage. `request` is the same object for the prompts of a request with several. `reported_usd`
+    is the cost that the provider or a gateway reports. `time_to_first_chunk` is in seconds.
 
     `estimated_input_tokens` stands in for a count that does not come, if the application asks for estimates.
     """
@@ -171,6 +178,7 @@ class Inference(Operation):
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
+    request: Any = None
 
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None

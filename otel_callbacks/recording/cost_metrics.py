@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
-from otel_callbacks.cost.call_cost import CallCost
+from otel_callbacks.cost.call_cost import CallCost, unpriced_reason
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.recording import span_attributes
 from otel_callbacks.runtime import fork
@@ -100,7 +100,9 @@ class CostMetrics:
     def __init__(self, counter: _MakeCounter) -> None:
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
         self._cost = counter(semconv.METRIC_COST_USD, "USD", "What model calls cost, by who pays")
-        self._unpriced = counter(semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known")
+        self._unpriced = counter(
+            semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known, or only in part"
+        )
         self._tool_tokens = counter(
             semconv.METRIC_TOOL_TOKENS,
             "{token}",
@@ -111,7 +113,7 @@ class CostMetrics:
         )
 
     def count(self, operation: operations.Operation, cost: CallCost, labels: Mapping[str, str]) -> bool:
-        """Counts the tokens and the cost of a call; returns whether the call is unpriced."""
+        """Counts the tokens and the cost of a call; returns whether the call is unpriced, wholly or in part."""
         if not isinstance(operation, operations.Inference | operations.Embedding | operations.Rerank):
             return False
         if isinstance(cost, Cost) and cost.source == "cache":
@@ -124,13 +126,13 @@ class CostMetrics:
         if isinstance(cost, Cost):
             verb = span_attributes.operation_name(operation) or ""
             self._cost.add(cost.total, {**model, semconv.OPERATION_NAME: verb, **labels})
-        else:
-            self._unpriced.add(1, {**model, semconv.COST_UNPRICED_REASON: cost.reason})
-        if not isinstance(operation, operations.Rerank) and operation.usage is not None:
+        if (reason := unpriced_reason(cost)) is not None:
+            self._unpriced.add(1, {**model, semconv.COST_UNPRICED_REASON: reason})
+        if operation.usage is not None:
             for kind, tokens in _by_token_type(operation.usage):
                 if tokens:
                     self._tokens.add(tokens, {**model, semconv.TOKEN_TYPE: kind, **labels})
-        return not isinstance(cost, Cost)
+        return reason is not None
 
     def count_tool_tokens(self, tokens: Mapping[tuple[str, str], int]) -> None:
         """Counts the input tokens of an agent's model call, by tool and kind of part."""

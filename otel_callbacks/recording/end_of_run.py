@@ -3,11 +3,11 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from opentelemetry.trace import Span
 
-from otel_callbacks import operations, semconv
+from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost import call_cost
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
@@ -33,7 +33,7 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
-_WITH_USAGE = (operations.Inference, operations.Embedding)
+_WITH_USAGE = (operations.Inference, operations.Embedding, operations.Rerank)
 _ToolTokens = Mapping[tuple[str, str], int]
 
 _totals_lock = fork.safe_lock()  # runs below one run end in different threads; held for a few additions only
@@ -76,9 +76,9 @@ class EndOfRun:
         operation, policy = run.operation, run.content_policy
         span_attributes.clean_names(operation)
         failed = failure is not None or outcome is not None
-        if isinstance(operation, operations.Inference):
-            self._complete_inference(run, operation, failed)
-        cost = self._cost_of_call(operation, run.started, failed=failed)
+        _complete_call(run, operation, failed)
+        ended_early = outcome is not None or (failed and run.first_chunk is not None)
+        cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost)
         if not isinstance(operation, operations.Step):  # no metric is about steps
             self._metrics.add(
@@ -109,6 +109,7 @@ class EndOfRun:
             content_recording.record_content(run, attributes, self._events, ended)
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
+            attributes.update(call_cost.billing_attributes(operation))
         if rag_attributes := prompt.end_attributes(run):
             redact_attributes(rag_attributes, policy.label)
             attributes.update(rag_attributes)
@@ -147,6 +148,7 @@ class EndOfRun:
         attributes.update(redacted_labels)
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
+            attributes.update(call_cost.billing_attributes(call))
         span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
@@ -161,25 +163,14 @@ class EndOfRun:
             self._add_to_budgets(span, policy, labels, started, cost)
 
     def _cost_of_call(
-        self, operation: operations.Operation, started: int, *, failed: bool
+        self, operation: operations.Operation, started: int, *, failed: bool, ended_early: bool = False
     ) -> CallCost | None:
         """Returns what a call cost; removes token counts that make no sense, so that no total includes them."""
-        cost = self._pricer.price(operation, started, failed=failed)
+        cost = self._pricer.price(operation, started, failed=failed, ended_early=ended_early)
         basis = cost.source if isinstance(cost, Cost) else cost and cost.reason
         if basis in ("reported", "invalid_usage") and isinstance(operation, _WITH_USAGE):
             operation.usage = _valid_usage(operation.usage)
         return cost
-
-    def _complete_inference(self, run: Run, operation: operations.Inference, failed: bool) -> None:
-        """Completes a model call from its run: the first chunk, the failure, and whether it wraps another model."""
-        if run.first_chunk is not None:
-            operation.stream = True
-            operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
-        if failed:  # no reason came
-            operation.finish_reasons = operation.finish_reasons or ("error",)
-        if run.totals is not None and (run.totals.inference_calls or run.totals.cached_calls):
-            operation.duplicate = True  # it wraps another model, whose call counts
-            operation.usage = None
 
     def _add_totals(self, run: Run, cost: CallCost | None) -> tuple[Totals | None, bool, _ToolTokens]:
         """Completes the totals of a run and adds them to the nearest run above whose totals are still open.
@@ -230,6 +221,69 @@ class EndOfRun:
         self._metrics.count_exceeded_budget(budget.per, crossing.labels, self._label_rules)
         if budget.on_exceeded is not None:
             budget.on_exceeded(crossing)
+
+
+def _complete_call(run: Run, operation: operations.Operation, failed: bool) -> None:
+    """Completes a call from its run, and tells whether other calls did it; nothing to do for other operations."""
+    if isinstance(operation, operations.Inference):
+        _complete_inference(run, operation, failed)
+    elif isinstance(operation, operations.Rerank | operations.Embedding):
+        operation.duplicate = _is_done_by_other_calls(run, operation)
+
+
+def _complete_inference(run: Run, operation: operations.Inference, failed: bool) -> None:
+    """Completes a model call from its run: the first chunk, the failure, and whether its usage is another call's."""
+    if run.first_chunk is not None:
+        operation.stream = True
+        operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
+    if failed:
+        if run.first_chunk is not None and operation.usage is not None and not operation.finish_reasons:
+            operation.usage = replace(operation.usage, is_final=False)  # the answer went on after the count
+        operation.finish_reasons = operation.finish_reasons or ("error",)  # no reason came
+    _tell_outer_model(run, operation.usage)
+    if operation.duplicate or _repeats_inner_usage(run, operation.usage):
+        operation.duplicate = True  # the call that counts is on another span
+        operation.usage = None
+
+
+def _is_done_by_other_calls(
+    run: Run, operation: operations.Rerank | operations.Embedding
+) -> Literal[True] | None:
+    """Tells whether a reranker or embedding reports nothing because other calls did its work, and have the cost."""
+    totals = run.totals
+    if totals is None or operation.usage is not None or operation.billing is not None:
+        return None
+    return True if totals.cost is not None or totals.unpriced_calls else None
+
+
+def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
+    """Tells whether a model that called other models reports their usage: of one of them, or the sum.
+
+    Other usage is its own, beside theirs.
+    """
+    if run.totals is None or not (run.totals.inference_calls or run.totals.cached_calls):
+        return False
+    if usage is None:
+        return True
+    reported = usage.input_tokens or 0, usage.output_tokens or 0
+    sums = run.totals.input_tokens, run.totals.output_tokens
+    inner = run.inner_usages or ()
+    return reported == sums or any(
+        reported == (each.input_tokens or 0, each.output_tokens or 0) for each in inner
+    )
+
+
+def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
+    """Notes the usage of a model call at the model call around it, if there is one."""
+    outer = run.parent
+    while outer is not None and not isinstance(outer.operation, operations.Inference):
+        outer = outer.parent
+    if outer is None or usage is None:
+        return
+    if outer.inner_usages is None:
+        outer.inner_usages = []
+    if len(outer.inner_usages) < limits.INNER_CALLS_COMPARED:
+        outer.inner_usages.append(usage)
 
 
 def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:

@@ -79,6 +79,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("name", semconv.RAG_EMBEDDING_MODEL),
             ("dimension_count", semconv.RAG_EMBEDDING_DIM),
             ("count", semconv.RAG_EMBEDDING_COUNT),
+            ("duplicate", semconv.DUPLICATE),
         )
     ),
     operations.AgentInvocation: _reader(
@@ -96,6 +97,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("top_n", semconv.RETRIEVAL_TOP_K),
+            ("duplicate", semconv.DUPLICATE),
         )
     ),
     operations.Retrieval: _reader(
@@ -150,9 +152,15 @@ _USAGE = _reader(
         ("audio_cache_read_input_tokens", semconv.USAGE_AUDIO_CACHE_READ_INPUT_TOKENS),
         ("audio_input_tokens", semconv.USAGE_AUDIO_INPUT_TOKENS),
         ("audio_output_tokens", semconv.USAGE_AUDIO_OUTPUT_TOKENS),
+        ("cache_write_1h_input_tokens", semconv.USAGE_CACHE_WRITE_1H),
     )
 )
 
+
+_TOTALS = _reader(
+    (("input_tokens", semconv.USAGE_INPUT_TOKENS), ("output_tokens", semconv.USAGE_OUTPUT_TOKENS))
+)
+"""For embeddings and rerankers, whose tokens have no parts."""
 
 _CACHED = _reader(
     (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
@@ -233,8 +241,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
         case operations.Inference():
             _put_usage(attributes, operation)
         case operations.Embedding() if operation.usage is not None:
-            if operation.usage.input_tokens is not None:
-                attributes[semconv.USAGE_INPUT_TOKENS] = operation.usage.input_tokens
+            _put_totals(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
             attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
@@ -242,6 +249,8 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
             )
             _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
         case operations.Rerank():
+            if operation.usage is not None:
+                _put_totals(attributes, operation.usage)
             if operation.candidates is not None:
                 attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
             if operation.documents is not None:
@@ -260,6 +269,10 @@ def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
         attributes[semconv.USAGE_SOURCE] = source
     if usage is not None:
         attributes.update((_CACHED if operation.cached else _USAGE)(usage))
+
+
+def _put_totals(attributes: Attributes, usage: operations.Usage, *, cached: bool = False) -> None:
+    attributes.update((_CACHED if cached else _TOTALS)(usage))
 
 
 def _put_top_score(

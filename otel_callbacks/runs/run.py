@@ -44,6 +44,7 @@ class Run:
         prompt: on a model call, what its prompt is made of.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all three.
         recorded_error: the exception that a run below has recorded already.
+        inner_usages: on a model call, the usage of the model calls in its body.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Run:
         "first_chunk",
         "found_by_id",
         "hidden_runs",
+        "inner_usages",
         "inside",
         "interrupted",
         "key",
@@ -107,6 +109,7 @@ class Run:
         self.prompt: Any = None
         self.agent_prompts: Any = None
         self.recorded_error: BaseException | None = None
+        self.inner_usages: list[Any] | None = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
         self.chunk_gaps: array[float] | None = None
@@ -163,7 +166,7 @@ class Run:
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
         self.operation = _ENDED_OPERATION
         self.stand_in = self.inside = self.children = self.totals = self.recorded_error = None
-        self.trace_documents = self.prompt = self.agent_prompts = None
+        self.trace_documents = self.prompt = self.agent_prompts = self.inner_usages = None
         self.execution_context = self.on_task_done = None
 
 

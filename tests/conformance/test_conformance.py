@@ -238,6 +238,9 @@ def test_an_agent_may_repeat_the_usage_of_its_calls_but_a_call_may_not():
     call = child(agent, CHAT_SPAN, "b")
     assert rules(agent, call) == set()
     assert rules(agent, call, child(call, CHAT_SPAN, "c")) == {"usage_counted_twice"}
+    assert (
+        rules(agent, call, child(call, CHAT_SPAN, "c", also={INPUT: 3})) == set()
+    )  # its own, of another call
 
 
 def test_a_circle_of_parents_ends():

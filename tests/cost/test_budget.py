@@ -117,8 +117,8 @@ def test_llama_index_redactors_do_not_lift_it(
 def test_a_period_has_its_own_count() -> None:
     budget = Budget(usd=1, per="day")
     assert budget.spend(Decimal("1.5"), {}, 0) is not None
-    assert budget.spend(Decimal("1"), {}, DAY) is None
-    assert [budget.spent(day * DAY) for day in range(3)] == [Decimal("1.5"), Decimal(1), Decimal(0)]
+    assert budget.spend(Decimal("0.5"), {}, DAY) is None
+    assert [budget.spent(day * DAY) for day in range(3)] == [Decimal("1.5"), Decimal("0.5"), Decimal(0)]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,14 @@ def test_only_the_last_periods_are_remembered() -> None:
     assert (budget.spent(0), budget.spent(19 * DAY)) == (0, 1)
 
 
-def test_a_budget_is_spent_at_its_limit_and_exceeded_above_it() -> None:
+def test_a_budget_is_crossed_by_the_call_that_spends_its_last_cent() -> None:
     budgets = Budgets([Budget(usd=1, enforce=True)])
     assert budgets.exceeded({}, 0) is None
-    assert budgets.spend(Decimal(1), {}, 0) == []
+    assert budgets.spend(Decimal("0.9"), {}, 0) == []
+    assert budgets.exceeded({}, 0) is None
+    assert [crossing.spent for crossing in budgets.spend(Decimal("0.1"), {}, 0)] == [Decimal("1.0")]
     assert isinstance(budgets.exceeded({}, 0), BudgetExceeded)
-    assert [crossing.spent for crossing in budgets.spend(Decimal("0.1"), {}, 0)] == [Decimal("1.1")]
+    assert budgets.spend(Decimal("0.1"), {}, 0) == []  # told once
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
+from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import Generation, LLMResult
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
@@ -22,8 +25,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from payloads import Answer, Payload, ReplayedModel
 
 from otel_callbacks import OTelCallbackHandler, PriceBook, attribution
+from otel_callbacks.cost import recompute, report
 from otel_callbacks.operations import (
     AgentInvocation,
+    Billing,
     Embedding,
     Inference,
     Operation,
@@ -279,14 +284,204 @@ async def test_a_child_that_ends_too_late_is_marked_and_still_counted(captured: 
     assert total(captured, "gen_ai.cost.usd") == exact(0.0004)
 
 
+# --- what a cost leaves out, and whose it is ------------------------------------------------------------------------
+
+
+def record(one: Recorder, operation: Operation, parent: Any = None, **ending: Any) -> None:
+    run = one.start(object(), operation, parent)
+    assert run is not None
+    one.finish(run, **ending)
+
+
+def test_the_log_says_once_what_to_add_to_the_price_book(
+    captured: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    with caplog.at_level(logging.WARNING, "otel_callbacks"):
+        for _ in range(2):
+            flex = Billing("flex", {"speed": "fast"})
+            record(one, Inference(name="scripted-1", usage=Usage(100, 20), billing=flex))
+            searched = Billing(units={"web_searches": 2})
+            record(one, Inference(name="scripted-1", usage=Usage(100, 20), billing=searched))
+    terms, fees = (each.getMessage() for each in caplog.records)
+    assert '"scripted-1": {"service_tier": "flex", "speed": "fast", "input": ' in terms
+    assert "scripted-1 (unknown provider) leaves out web_searches" in fees
+
+
+def test_a_partial_cost_says_so_everywhere(captured: Captured) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    root = one.start(object(), Workflow(name="w"))
+    assert root is not None
+    billing = Billing("default", {"speed": "standard"}, {"web_searches": 2}, ("code_interpreter",))
+    record(one, Inference(name="scripted-1", usage=Usage(100, 20), billing=billing), root)
+    one.finish(root)
+    assert costs(captured.spans[1]) == {
+        **PRICED,
+        "otel_callbacks.cost.status": "partial",
+        "otel_callbacks.cost.unpriced_reason": "code_interpreter,web_searches",
+        "otel_callbacks.cost.price_terms": ("service_tier=default", "speed=standard"),
+    }
+    told = captured.spans[1].attributes or {}
+    assert told["otel_callbacks.usage.web_searches"] == 2
+    assert told["otel_callbacks.usage.not_counted"] == ("code_interpreter",)
+    assert rollup(captured, "invoke_workflow w", "cost_usd") == 0.0004
+    assert rollup(captured, "invoke_workflow w", "unpriced_calls") == 1  # the total is a lower bound
+    reason = {"otel_callbacks.cost.unpriced_reason": "code_interpreter,web_searches"}
+    assert total(captured, "otel_callbacks.cost.unpriced", **reason) == 1
+    assert total(captured, "gen_ai.cost.usd") == exact(0.0004)
+    row = report(captured.spans, by=["status"]).rows[0]
+    assert (row.key, row.cost_usd, dict(row.unpriced)) == (
+        ("partial",),
+        exact(0.0004),
+        {"code_interpreter,web_searches": 1},
+    )
+
+
+BEGUN: list[tuple[Operation, str, bool, str | None]] = [
+    # what is done, how it ends, whether a chunk had come: its status and reason
+    (Inference(name="scripted-1"), "abandoned", True, "unpriced ended_early"),
+    (Inference(name="scripted-1"), "cancelled", False, "unpriced ended_early"),
+    (Inference(name="scripted-1"), "fail", True, "unpriced ended_early"),
+    (Inference(name="scripted-1"), "fail", False, None),  # refused, most likely
+    (Inference(name="scripted-1", usage=Usage(100, 2)), "abandoned", True, "partial ended_early"),
+    (
+        Inference(name="scripted-1", usage=Usage(100, 20), finish_reasons=["stop"]),
+        "abandoned",
+        True,
+        "priced None",
+    ),
+    (Inference(name="scripted-1", usage=Usage(100, 20)), "fail", False, "priced None"),
+    (Embedding(name="embed-1"), "cancelled", False, "unpriced ended_early"),
+    (Embedding(name="embed-1"), "fail", False, None),
+    (Rerank(name=None), "cancelled", False, None),
+]
+
+
+@pytest.mark.parametrize(("operation", "ending", "begun", "expected"), BEGUN)
+def test_a_call_that_is_cut_short_may_have_cost_something(
+    operation: Operation, ending: str, begun: bool, expected: str | None, captured: Captured
+) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    run = one.start(object(), replace(operation))
+    assert run is not None
+    if begun:
+        one.chunk(run)
+    one.fail(run, ValueError("no")) if ending == "fail" else one.finish(run, ending)
+    found = costs(captured.spans[0])
+    status = found.get("otel_callbacks.cost.status")
+    assert (
+        status is None
+        if expected is None
+        else expected == (f"{status} {found.get('otel_callbacks.cost.unpriced_reason')}")
+    )
+
+
+OWN = Usage(100, 20)
+INNER: list[tuple[Usage | None, list[Usage | None], bool]] = [
+    # what a model reports, what the models in its body report, and whether that is the same
+    (OWN, [OWN], True),
+    (None, [OWN], True),
+    (OWN, [Usage(3, 1), OWN], True),  # a router passes on the answer of one of them
+    (OWN, [OWN, Usage(3, 1)], True),
+    (Usage(103, 21), [Usage(3, 1), OWN], True),  # or adds them up
+    (OWN, [Usage(3, 1)], False),  # a guard was asked before
+    (OWN, [None], False),  # the inner call reports nothing
+]
+
+
+@pytest.mark.parametrize(("outer", "inner", "repeats"), INNER)
+def test_a_model_that_calls_models_keeps_what_is_its_own(
+    outer: Usage | None, inner: list[Usage | None], repeats: bool, captured: Captured
+) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    run = one.start(object(), Inference(name="scripted-1", usage=outer))
+    step = one.start(object(), Step(name="in the body"), run)
+    assert run is not None and step is not None
+    for usage in inner:
+        record(one, Inference(name="scripted-1", usage=usage), step)
+    one.finish(step)
+    one.finish(run)
+    told = captured.spans[0].attributes or {}
+    assert told.get("otel_callbacks.duplicate") is (True if repeats else None)
+    counted = [*inner, *([] if repeats else [outer])]
+    assert told.get("otel_callbacks.rollup.inference_calls") == len(counted)
+    assert told["otel_callbacks.rollup.input_tokens"] == sum(u.input_tokens or 0 for u in counted if u)
+    assert exact(told["otel_callbacks.rollup.cost_usd"]) == total(captured, "gen_ai.cost.usd")
+    told_in_report = report(captured.spans, by=["model"]).total
+    assert told_in_report.calls == len(counted)
+    assert told_in_report.cost_usd == exact(told["otel_callbacks.rollup.cost_usd"])
+
+
+def test_a_reranker_that_asks_a_model_is_billed_as_that_model(captured: Captured) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    run = one.start(object(), Rerank(name="scripted-1"))
+    assert run is not None
+    record(one, Inference(name="scripted-1", usage=OWN), run)
+    one.finish(run)
+    rerank, inference = captured.spans
+    assert costs(rerank) == {} and costs(inference) == PRICED
+    assert (rerank.attributes or {})["otel_callbacks.duplicate"] is True
+    found = report(captured.spans, by=["model"]).total
+    assert (found.calls, found.cost_usd, found.unpriced_calls) == (1, exact(0.0004), 0)
+
+
+def test_an_embedding_that_reaches_no_provider_is_free(captured: Captured) -> None:
+    one = recorder(**captured.providers, prices=BOOK)
+    record(one, Embedding(name="embed-1", count=0, cached=True))
+    record(one, Embedding(name="embed-1", usage=Usage(1_000), cached=True))
+    assert [costs(span)["otel_callbacks.cost.status"] for span in captured.spans] == ["cached"] * 2
+    assert [costs(span)["gen_ai.usage.cost_usd"] for span in captured.spans] == [0.0, 0.0]
+    assert costs(captured.spans[1])["otel_callbacks.cost.saved_usd"] == 0.00002
+    assert "gen_ai.usage.input_tokens" not in (captured.spans[1].attributes or {})
+    assert not {"gen_ai.cost.usd", "gen_ai.tokens.total"} & captured.metrics().keys()
+    assert report(captured.spans, by=["model"]).total.cached_calls == 2
+
+
+class Together(FakeListLLM):
+    """A text model that sends all prompts in one request, which has one usage."""
+
+    usage: Any = {"prompt_tokens": 100, "completion_tokens": 20}
+
+    def _generate(self, prompts: list[str], *args: Any, **kwargs: Any) -> LLMResult:
+        output = {"token_usage": self.usage, "model_name": "scripted-1"}
+        return LLMResult(generations=[[Generation(text="a")] for _ in prompts], llm_output=output)
+
+
+@pytest.mark.parametrize(
+    ("usage", "status"), [(Together(responses=[]).usage, ["priced", None]), ({}, ["unpriced", "unpriced"])]
+)
+def test_prompts_of_one_request_have_one_usage(
+    usage: Any, status: list[str | None], captured: Captured
+) -> None:
+    Together(responses=[], usage=usage).generate(["p", "q"], callbacks=[handler(captured)])
+    assert [costs(span).get("otel_callbacks.cost.status") for span in captured.spans] == status
+    assert report(captured.spans, by=["model"]).total.calls == len(list(filter(None, status)))
+
+
+def test_what_was_written_for_an_hour_can_be_priced_again(captured: Captured) -> None:
+    prices = {"prices": {"m": {"input": 3, "output": 15, "cache_write": "3.75", "cache_write_1h": 6}}}
+    one = recorder(**captured.providers, prices=prices)
+    usage = Usage(300, 7, cache_write_input_tokens=300, cache_write_1h_input_tokens=100)
+    record(one, Inference(name="m", usage=usage))
+    again = recompute(captured.spans, prices, by=["model"]).total
+    assert (
+        again.recorded.cost_usd == again.recomputed.cost_usd == exact(200 * 3.75 + 100 * 6 + 7 * 15) / 10**6
+    )
+
+
 # --- the invariant, on random trees -------------------------------------------------------------------------------
 
 LEAVES = st.builds(
     lambda kind, sent, received, ending: (kind, sent, received, ending),
-    st.sampled_from(["inference", "embedding", "cached", "unpriced", "tool", "wrapper"]),
+    st.sampled_from(
+        [
+            *("inference", "embedding", "cached", "unpriced", "partial", "tool", "reranker"),
+            *("wrapper", "wrapper with a call of its own", "reranker that asks a model"),
+        ]
+    ),
     st.integers(0, 10**9),
     st.integers(0, 10**7),
-    st.sampled_from(["finish", "fail", "cancel"]),
+    st.sampled_from(["finish", "fail", "cancel", "nothing came"]),
 )
 TREES = st.recursive(
     LEAVES,
@@ -303,6 +498,14 @@ def leaf(kind: str, usage: Usage) -> Operation:
             return ToolExecution(name="t")
         case "unpriced":
             return Inference(name="other", usage=usage)
+        case "partial":
+            return Inference(name="scripted-1", usage=usage, billing=Billing(units={"web_searches": 1}))
+        case "reranker":
+            return Rerank(name="scripted-1", usage=usage)
+        case "reranker that asks a model":
+            return Rerank(name="scripted-1")
+        case "wrapper with a call of its own":
+            return Inference(name="scripted-1", usage=replace(usage, input_tokens=usage.input_tokens + 1))
         case _:
             return Inference(name="scripted-1", usage=usage, cached=kind == "cached")
 
@@ -319,11 +522,13 @@ def play(one: Recorder, tree: Any, parent: Any) -> None:
     usage = Usage(input_tokens=sent, output_tokens=received)
     run = one.start(object(), leaf(kind, usage), parent)
     assert run is not None
-    if kind == "wrapper":
+    if "wrapper" in kind or kind == "reranker that asks a model":
         play(one, ("inference", sent, received, ending), run)
+    if ending == "nothing came" and hasattr(run.operation, "usage"):
+        run.operation.usage = None
     if ending == "fail":
         one.fail(run, ValueError("no"))
-    elif ending == "cancel":
+    elif ending in ("cancel", "nothing came"):
         one.fail(run, asyncio.CancelledError())
     else:
         one.finish(run)
@@ -341,12 +546,19 @@ def test_leaves_root_and_metric_agree(tree: Any) -> None:
         assert exact(root.get("otel_callbacks.rollup.cost_usd", 0)) == cost
         metrics = captured.metrics()
         assert added(metrics, "gen_ai.cost.usd") == cost
-        leaves = [span for span in spans if span.get("gen_ai.operation.name") in ("chat", "embeddings")]
+        leaves = [
+            span for span in spans if span.get("gen_ai.operation.name") in ("chat", "embeddings", "rerank")
+        ]
         for field in ("input_tokens", "output_tokens"):
             used = sum(span.get(f"gen_ai.usage.{field}", 0) for span in leaves)
             assert root.get(f"otel_callbacks.rollup.{field}", 0) == used
             kind = field.removesuffix("_tokens")
             assert added(metrics, "gen_ai.tokens.total", token_type=kind) == used
         unpriced = [span for span in spans if span.get("otel_callbacks.cost.status") == "unpriced"]
-        assert root.get("otel_callbacks.rollup.unpriced_calls", 0) == len(unpriced)
+        partial = [span for span in spans if span.get("otel_callbacks.cost.status") == "partial"]
+        assert root.get("otel_callbacks.rollup.unpriced_calls", 0) == len(unpriced) + len(partial)
+        assert added(metrics, "otel_callbacks.cost.unpriced") == len(unpriced) + len(partial)
         assert not [span for span in unpriced if "gen_ai.usage.cost_usd" in span]
+        found = report(captured.spans, by=["model"]).total
+        assert found.cost_usd == cost
+        assert found.unpriced_calls == len(unpriced) + len(partial)

@@ -11,6 +11,7 @@ import llama_fakes
 from click.testing import CliRunner
 from fakes import ScriptedModel
 from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core import Settings
@@ -29,6 +30,17 @@ RUNS, TENANTS = 10_000, 20
 BOOK = {"prices": {"scripted-1*": {"input": "0.1357", "output": "2.46913"}, "embed-1": {"input": "0.0199"}}}
 
 
+class GuardedModel(ScriptedModel):
+    """Asks another model before it answers, and has used tokens of its own."""
+
+    config: Any = None
+
+    def _next(self) -> AIMessage:
+        ScriptedModel().invoke("may I?", self.config)
+        usage = {"input_tokens": 33, "output_tokens": 3, "total_tokens": 36}
+        return super()._next().model_copy(update={"usage_metadata": usage})
+
+
 class Application:
     """Calls models in every supported way, in turn."""
 
@@ -41,6 +53,7 @@ class Application:
         self.fallback = ScriptedModel(script=[ConnectionError("no")]).with_fallbacks([self.chat])
         self.unknown = ScriptedModel(model="nobody-knows-1")
         self.chain = self.chat | StrOutputParser()
+        self.guarded = GuardedModel(config=self.config)
         self.ways = (
             lambda: self.chat.invoke("q", self.config),
             lambda: list(self.chat.stream("q", self.config)),
@@ -48,6 +61,7 @@ class Application:
             lambda: self.cached.invoke("q", self.config),
             lambda: self.unknown.invoke("q", self.config),
             lambda: self.fallback.invoke("q", self.config),
+            lambda: self.guarded.invoke("q", self.config),
             lambda: self.llm.complete("q"),
             lambda: next(self.llm.stream_complete("q")),
             self.by_hand,
@@ -96,3 +110,7 @@ def test_spans_metrics_and_the_report_agree(
     assert len(spans) == TENANTS
     assert report == spans
     assert metrics == spans
+    statuses = Counter((span.attributes or {}).get("otel_callbacks.cost.status") for span in captured.spans)
+    unpriced = sum(point.value for point in captured.metrics()["otel_callbacks.cost.unpriced"])
+    assert unpriced == statuses["unpriced"] + statuses["partial"]
+    assert json.loads(told.output)["total"]["unpriced_calls"] == unpriced

@@ -41,12 +41,13 @@ def suffixes(golden: Golden, rates: dict[str, str]) -> tuple[str, str]:
     for above in ("100", "200", "272"):
         if f"input_above_{above}k" in rates and golden.call.usage.input_tokens > int(above) * 1_000:
             long = f"_above_{above}k"
-    tier = "batch" if golden.call.batch else (golden.call.service_tier or "").lower()
+    tier = (golden.call.service_tier or "").lower()
     return long, f"_{tier}" if f"input_{tier}" in rates else ""
 
 
 def total(golden: Golden, rates: dict[str, str]) -> Fraction:
-    usage, hour = golden.call.usage or Usage(), golden.call.cache_write_1h_tokens or 0
+    usage = golden.call.usage or Usage()
+    hour = usage.cache_write_1h_input_tokens or 0
     long, tier = suffixes(golden, rates)
 
     def rate(kind: str, instead: str) -> Fraction:
@@ -56,7 +57,7 @@ def total(golden: Golden, rates: dict[str, str]) -> Fraction:
 
     read, written = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
     heard, spoken = usage.audio_input_tokens or 0, usage.audio_output_tokens or 0
-    thought, drawn = usage.reasoning_output_tokens or 0, golden.call.image_output_tokens or 0
+    thought, drawn = usage.reasoning_output_tokens or 0, usage.image_output_tokens or 0
     fresh = (usage.input_tokens or 0) - read - written - heard
     said = (usage.output_tokens or 0) - thought - spoken - drawn
     parts = (

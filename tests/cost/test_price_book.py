@@ -118,7 +118,7 @@ def test_a_missing_file_is_an_os_error(tmp_path) -> None:
         ({"input": -0.1}, r"prices\[1\]\.input must not be negative, and is -0\.1"),
         ({"output": float("nan")}, r"prices\[1\]\.output must be a finite number, not NaN"),
         ({"output": "Infinity"}, r"finite"),
-        ({"input": True}, r"prices\[1\]\.input: must be a number of USD per million tokens, not True"),
+        ({"input": True}, r"prices\[1\]\.input: must be a number of USD, not True"),
         ({"input": "cheap"}, r"not 'cheap'"),
         ({"input": None}, r"not None"),
         ({"input": "0." + "1" * 40}, r"more digits than a price"),

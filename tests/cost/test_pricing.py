@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -43,7 +43,7 @@ def check(cost: Cost | Unpriced, golden: Golden) -> None:
     assert (cost.source, (cost.model or "").lower()) == (golden.source, golden.model.lower())
     parts = {side: Fraction(getattr(cost, side)) for side in ("input", "output", "cache_read", "cache_write")}
     assert parts == {side: owed(getattr(golden, side)) for side in parts}
-    assert Fraction(cost.request or 0) == Fraction(golden.request)
+    assert Fraction(cost.fees or 0) == Fraction(golden.request)
     assert Fraction(cost.total) == sum(parts.values()) + Fraction(golden.request)
 
 
@@ -88,7 +88,7 @@ def test_without_list_prices(fault: str | None, caplog: pytest.LogCaptureFixture
     source = None if fault is None else PriceList(absent if fault == "absent" else broken)
     with caplog.at_level(logging.WARNING, "otel_callbacks"):
         pricer = Pricer(BOOK, source)
-        pricer.warm()
+        pricer.start_import()
         assert pricer.ready() is False
         assert pricer.price(GPT) == Unpriced("no_price_source")
         assert pricer.price(replace(GPT, request_model="gpt-99")) == Unpriced("no_price_source")
@@ -161,7 +161,13 @@ def test_our_arithmetic_agrees_with_theirs(pricer: Pricer) -> None:
     for provider in providers:
         for model in provider.models:
             usage = Usage(250_123, 4_567, 2_345)
-            call = Call(provider=provider.id, request_model=model.id, usage=usage, started_at=NOW)
+            call = Call(
+                provider=provider.id,
+                request_model=model.id,
+                usage=usage,
+                conditions={"search_context_size": "high"} if provider.id == "perplexity" else None,
+                started_at=NOW,
+            )
             cost = pricer.price(call)
             found = provider.find_model(model.id, all_providers=providers)
             if isinstance(cost, Unpriced) or found is None or "embed" in found.id:
@@ -195,40 +201,58 @@ def test_lookups_are_remembered_and_bounded(pricer: Pricer, monkeypatch: pytest.
     assert fresh._lookup.cache_info().currsize == PRICES_REMEMBERED
 
 
-def slow_price_list(**patience: float) -> tuple[PriceList, threading.Event]:
-    """A price list that is loaded when the event is set."""
+@pytest.fixture
+def slow() -> Iterator[tuple[PriceList, threading.Event]]:
+    """A price list that is imported when the event is set."""
     release = threading.Event()
 
     def load() -> object:
         release.wait(60)
         return price_list._load_genai_prices()
 
-    return PriceList(load, **patience), release
-
-
-def test_off_the_event_loop_the_first_call_waits_and_has_its_price() -> None:
-    slow, release = slow_price_list(patience=60)
-    pricer = Pricer(BOOK, slow)
-    assert isinstance(pricer.price(replace(GPT, request_model="dated")), Cost)
-    cached = pricer.price(replace(GPT, cached=True))  # nobody waits for what was saved
-    assert isinstance(cached, Cost) and cached.saved is None
-    timer = threading.Timer(0.05, release.set)
-    timer.start()
-    assert isinstance(pricer.price(GPT), Cost)
-    timer.join()
-
-
-async def test_on_an_event_loop_waits_are_short_and_then_over() -> None:
-    slow, release = slow_price_list(loop_patience=0.05)
-    pricer = Pricer(BOOK, slow)
-    pricer.warm()
-    began = time.monotonic()
-    for _ in range(100):
-        assert pricer.price(GPT) == Unpriced("no_price_source")
-    assert time.monotonic() - began < 2  # and not 100 times 0.05
+    yield PriceList(load), release
     release.set()
-    assert await asyncio.to_thread(pricer.ready, 60)
-    assert isinstance(pricer.price(GPT), Cost)  # what was not loaded was not remembered
+
+
+def test_no_call_waits_for_the_list(slow: tuple[PriceList, threading.Event]) -> None:
+    prices, release = slow
+    pricer = Pricer(BOOK, prices)
+    assert pricer.price(GPT) == Unpriced("prices_loading")  # and the import has begun
+    assert isinstance(pricer.price(replace(GPT, request_model="dated")), Cost)
+    cached = pricer.price(replace(GPT, cached=True))
+    assert isinstance(cached, Cost) and cached.saved is None
+    assert not prices.ready(0.001)
+    assert prices.version is None
+    release.set()
+    assert prices.ready(60)
+    assert (prices.version or "").startswith("genai-prices 0.2")
+    assert isinstance(pricer.price(GPT), Cost)  # what was not there yet was not remembered
+
+
+def test_making_a_pricer_imports_the_list_at_once(slow: tuple[PriceList, threading.Event]) -> None:
+    prices, release = slow
+    release.set()
+    Pricer(None, prices).start_import()
+    assert prices.version
+
+
+async def test_but_not_on_an_event_loop(slow: tuple[PriceList, threading.Event]) -> None:
+    prices, release = slow
+    pricer = Pricer(None, prices)
+    pricer.start_import()  # returns although the list is not there
+    assert pricer.price(GPT) == Unpriced("prices_loading")
+    release.set()
+    assert await asyncio.to_thread(prices.ready, 60)
+    assert isinstance(pricer.price(GPT), Cost)
+
+
+def test_start_up_code_waits_for_the_list_that_all_handlers_share() -> None:
+    code = (
+        "import otel_callbacks; assert otel_callbacks.prices.ready(); print(otel_callbacks.prices.version);"
+        "from otel_callbacks.cost.pricing import Pricer; assert Pricer()._price_list is otel_callbacks.prices"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.startswith("genai-prices 0.2")
 
 
 def test_a_thread_lost_in_a_fork_is_replaced() -> None:
@@ -237,7 +261,8 @@ def test_a_thread_lost_in_a_fork_is_replaced() -> None:
     lost.start()
     lost.join()
     forked._thread = lost
-    assert isinstance(Pricer(None, forked).price(GPT), Cost)
+    assert Pricer(None, forked).price(GPT) == Unpriced("prices_loading")
+    assert forked.ready(60)
 
 
 # Properties of every price and every usage.
@@ -274,7 +299,7 @@ def priced(price: Price, usage: Usage) -> Cost:
 
 
 def parts(cost: Cost) -> list[Fraction]:
-    found = (cost.input, cost.output, cost.cache_read, cost.cache_write, cost.request)
+    found = (cost.input, cost.output, cost.cache_read, cost.cache_write, cost.fees)
     return [Fraction(part) for part in found if part is not None]
 
 
@@ -311,8 +336,7 @@ def test_a_dearer_step_never_makes_a_longer_call_cheaper(usage: Usage) -> None:
 def test_no_http_client_is_half_imported_beside_the_application() -> None:
     """openai breaks on a response when another thread is in the middle of importing httpx2."""
     code = (
-        "import sys; from otel_callbacks.cost.price_list import PriceList;"
-        "loaded = []; prices = PriceList(lambda: loaded.append('httpx2' in sys.modules));"
-        "prices.warm().join(); assert loaded == [True], loaded"
+        "import sys, otel_callbacks.langchain; assert 'httpx2' in sys.modules;"
+        "assert 'genai_prices' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -105,7 +105,9 @@ def test_prompts_sent_together_are_counted_once(captured: Captured, config: Any)
         ["p", "q", "r"], callbacks=config["callbacks"]
     )
     assert [recorded(span).get("input") for span in captured.spans] == [7, None, None]
-    assert [recorded(span)["source"] for span in captured.spans] == ["provider", "missing", "missing"]
+    assert [recorded(span).get("source") for span in captured.spans] == ["provider", None, None]
+    duplicates = [(span.attributes or {}).get("otel_callbacks.duplicate") for span in captured.spans]
+    assert duplicates == [None, True, True]
 
 
 def test_a_class_that_langchain_knows_nothing_about(captured: Captured, config: Any) -> None:

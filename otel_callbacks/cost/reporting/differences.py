@@ -92,7 +92,7 @@ def _cause_in_money(traced: TracedSums, charged: ChargedSums) -> str:
     if agree(traced.usd, usd, USD_TOLERANCE) or usd is None:
         return ""
     if traced.unpriced_calls:
-        return f"{traced.unpriced_calls:,} calls have no price"
+        return f"{traced.unpriced_calls:,} calls have no price, or only for a part"
     if charged.cents and abs(usd - traced.usd) <= CENT / 2 * charged.lines:
         return "rounded to the cent"
     if usd == 0:

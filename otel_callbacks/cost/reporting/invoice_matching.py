@@ -169,7 +169,7 @@ def _covers_all_models(line: Line) -> bool:
 def _traced_sums(calls: Sequence[TracedCall]) -> TracedSums:
     return TracedSums(
         len(calls),
-        sum(call.cost.status == "unpriced" for call in calls),
+        sum(call.cost.reason is not None for call in calls),
         sum(call.usage.input_tokens or 0 for call in calls),
         sum(call.usage.output_tokens or 0 for call in calls),
         sum((call.cost.usd or ZERO for call in calls), ZERO),

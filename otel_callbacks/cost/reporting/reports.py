@@ -58,9 +58,9 @@ class Row:
         output_tokens: including reasoning.
         cached_tokens: the part of the input that came from the provider's cache.
         reasoning_tokens: the part of the output that was reasoning.
-        cost_usd: the exact cost of the calls that have one.
+        cost_usd: the exact cost of the calls that have one; a lower bound if there are unpriced calls.
         share: the share of the report's cost, from 0 to 1; None if the report's cost is 0.
-        unpriced: the number of calls without a cost, by reason.
+        unpriced: the number of calls whose cost is not known, or only in part, by reason.
         cached_calls: answers from the framework's own cache.
         saved_usd: what those would have cost, as far as known.
         p50: the median time of a call in seconds; None without calls.
@@ -83,7 +83,7 @@ class Row:
 
     @property
     def unpriced_calls(self) -> int:
-        """The number of calls without a cost, which `cost_usd` leaves out."""
+        """The number of calls whose cost `cost_usd` leaves out, wholly or in part."""
         return sum(self.unpriced.values())
 
 
@@ -313,7 +313,7 @@ def _cells(row: Row) -> list[str]:
     tokens = (row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens)
     times = ("" if seconds is None else f"{seconds:.2f}" for seconds in (row.p50, row.p95))
     others = (row.unpriced_calls, row.cached_calls)
-    has_cost = row.unpriced_calls < row.calls or not row.calls
+    has_cost = row.unpriced_calls < row.calls or bool(row.cost_usd) or not row.calls
     cost = (dollars(row.cost_usd), percent(row.share)) if has_cost else ("", "")
     return [f"{row.calls:,}", *map(_count, tokens), *cost, *times, *map(_count, others)]
 
@@ -328,7 +328,7 @@ def _notes(total: Row) -> Iterable[str]:
         reasons = ", ".join(
             f"{number:,} {reason}" for reason, number in Counter(total.unpriced).most_common()
         )
-        yield f"Without a price, and so not in the costs: {total.unpriced_calls:,} calls ({reasons})."
+        yield f"Not in the costs, or only in part: {total.unpriced_calls:,} calls ({reasons})."
     if total.cached_calls:
         saved = dollars(total.saved_usd)
         yield f"From the application's own cache: {total.cached_calls:,} answers, which saved {saved} USD."

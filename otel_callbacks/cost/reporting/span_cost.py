@@ -7,9 +7,11 @@ from decimal import Context, Decimal
 from typing import Any, Literal
 
 from otel_callbacks import semconv
+from otel_callbacks.cost.call_cost import UNIT_ATTRIBUTES
 from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, FinishedSpan
-from otel_callbacks.cost.pricing import Call, Pricer, Unpriced
+from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Pricer, Unpriced
 from otel_callbacks.cost.rates import ZERO
+from otel_callbacks.cost.terms import TIER
 from otel_callbacks.limits import DECIMAL_DIGITS
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import token_count
@@ -23,7 +25,7 @@ NOT_RECORDED = "no cost recorded"
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_NS = 86_400_000_000_000
 
-Status = Literal["priced", "reported", "cached", "unpriced", "failed"]
+Status = Literal["priced", "reported", "cached", "partial", "unpriced", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class SpanCost:
     Attributes:
         status: as in `otel_callbacks.cost.status`; `failed` for a call that ended in an error before the provider
             counted any tokens, and so is neither priced nor unpriced.
-        usd: the cost; None unless the call is `priced`, `reported` or `cached`.
+        usd: the cost; None if the call is `unpriced` or `failed`, a lower bound if it is `partial`.
         saved_usd: what the framework's own cache saved.
-        reason: why the call is `unpriced`.
+        reason: why the call is `unpriced`, or what a `partial` cost leaves out.
     """
 
     status: Status
@@ -55,19 +57,21 @@ def recorded_cost(span: FinishedSpan) -> SpanCost:
     if status == "cached":
         return SpanCost("cached", ZERO, _usd(attributes.get(semconv.COST_SAVED_USD)))
     usd = next((usd for name in COST_ATTRIBUTES if (usd := _usd(attributes.get(name))) is not None), None)
+    reason = text(attributes, semconv.COST_UNPRICED_REASON) or NOT_RECORDED
     if usd is not None:
+        if status == "partial":
+            return SpanCost("partial", usd, reason=reason)
         return SpanCost("reported" if status == "reported" else "priced", usd)
     if status is None and _failed(span):
         return SpanCost("failed")
-    reason = attributes.get(semconv.COST_UNPRICED_REASON)
-    return SpanCost("unpriced", reason=reason if isinstance(reason, str) else NOT_RECORDED)
+    return SpanCost("unpriced", reason=reason)
 
 
 def repriced_cost(pricer: Pricer) -> CostReader:
     """Returns a reader that prices calls again, from their tokens at the prices of the day on which they began.
 
-    Waits for the price list. Ignores costs that the provider reported. It cannot price what spans do not carry: batch
-    jobs, one-hour cache writes, image tokens.
+    Waits for the price list. Ignores costs that the provider reported. It cannot price what spans do not carry: image
+    tokens, and what other instrumentations leave out.
     """
     pricer.ready()
 
@@ -79,6 +83,8 @@ def repriced_cost(pricer: Pricer) -> CostReader:
         cost = pricer.price(call)
         if isinstance(cost, Unpriced):
             return SpanCost("unpriced", reason=cost.reason)
+        if cost.missing:
+            return SpanCost("partial", cost.total, reason=",".join(cost.missing))
         return SpanCost("cached" if call.cached else "priced", cost.total, cost.saved)
 
     return reprice
@@ -88,21 +94,29 @@ def call_of(span: FinishedSpan) -> Call:
     """Returns the call that a span recorded."""
     attributes = span.attributes
     cached = attributes.get(semconv.COST_STATUS) == "cached"
+    terms = dict(term.split("=", 1) for term in _texts(attributes, semconv.COST_TERMS) if "=" in term)
+    tier = terms.pop(TIER, None)
+    uncounted = [name for name in _texts(attributes, semconv.USAGE_NOT_COUNTED) if name != ENDED_EARLY]
+    units = {unit: token_count(attributes.get(name)) for unit, name in UNIT_ATTRIBUTES.items()}
     return Call(
         provider=text(attributes, semconv.PROVIDER_NAME),
         request_model=text(attributes, semconv.REQUEST_MODEL),
         response_model=text(attributes, semconv.RESPONSE_MODEL),
         host=text(attributes, semconv.SERVER_ADDRESS),
         usage=_usage_of_cached(attributes) if cached else usage_of(attributes),
-        service_tier=text(attributes, semconv.OPENAI_RESPONSE_SERVICE_TIER)
+        service_tier=tier
+        or text(attributes, semconv.OPENAI_RESPONSE_SERVICE_TIER)
         or text(attributes, semconv.OPENAI_REQUEST_SERVICE_TIER),
+        conditions=terms,
+        units={unit: number for unit, number in units.items() if number is not None},
+        unknown=tuple(uncounted),
         started_at=span.start_ns,
         cached=cached,
     )
 
 
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
-    """Returns the token counts in a span's attributes."""
+    """Returns the token counts in a span's attributes. Those that were invalid when the call ended still are."""
     return Usage(
         token_count(attributes.get(semconv.USAGE_INPUT_TOKENS)),
         token_count(attributes.get(semconv.USAGE_OUTPUT_TOKENS)),
@@ -111,6 +125,10 @@ def usage_of(attributes: Mapping[str, Any]) -> Usage:
         token_count(attributes.get(semconv.USAGE_REASONING_OUTPUT_TOKENS)),
         token_count(attributes.get(semconv.USAGE_AUDIO_INPUT_TOKENS)),
         token_count(attributes.get(semconv.USAGE_AUDIO_OUTPUT_TOKENS)),
+        token_count(attributes.get(semconv.USAGE_CACHE_WRITE_1H)),
+        contradictory=attributes.get(semconv.COST_UNPRICED_REASON) == "invalid_usage",
+        is_final=ENDED_EARLY not in _texts(attributes, semconv.USAGE_NOT_COUNTED),
+        estimated=attributes.get(semconv.USAGE_SOURCE) == "estimated",
     )
 
 
@@ -119,6 +137,11 @@ def _usage_of_cached(attributes: Mapping[str, Any]) -> Usage:
         token_count(attributes.get(semconv.CACHED_INPUT_TOKENS)),
         token_count(attributes.get(semconv.CACHED_OUTPUT_TOKENS)),
     )
+
+
+def _texts(attributes: Mapping[str, Any], name: str) -> list[str]:
+    values = attributes.get(name)
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else []
 
 
 def text(attributes: Mapping[str, Any], name: str) -> str | None:

@@ -25,7 +25,7 @@ FROM traces ORDER BY {sort} DESC NULLS LAST LIMIT {count}
 _SPANS = """
 SELECT {by}, count(*) AS spans, sum(duration) AS time, avg(duration) AS mean, max(duration) AS most,
     sum(tokens) FILTER (WHERE counted) AS tokens, sum(cost) FILTER (WHERE counted) AS cost,
-    sum(cost_status = 'unpriced') FILTER (WHERE counted) AS unpriced, sum(failed) AS errors
+    sum(cost_status IN ('unpriced', 'partial')) FILTER (WHERE counted) AS unpriced, sum(failed) AS errors
 FROM spans WHERE {by} IS NOT NULL GROUP BY {by} ORDER BY {sort} DESC NULLS LAST LIMIT {count}
 """
 

@@ -15,7 +15,7 @@ from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRe
 from otel_callbacks.explore.spans.tree import SpanTree
 from otel_callbacks.limits import RESOURCES_CACHED
 
-VERSION = 1  # raise it with every change of what is stored, so that older indexes are rebuilt
+VERSION = 2  # raise it with every change of what is stored, so that older indexes are rebuilt
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS spans;

@@ -85,8 +85,11 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
 
 
 def is_unpriced_inference(span: SpanRecord) -> bool:
-    """Tells whether a span is an unpriced inference. Embeddings and reranks cost little and do not stand out."""
-    return span.cost_status == "unpriced" and call_kind(span.attributes) == "inference"
+    """Tells whether a span is an inference that is unpriced, wholly or in part.
+
+    Embeddings and reranks cost little and do not stand out.
+    """
+    return span.is_unpriced and call_kind(span.attributes) == "inference"
 
 
 def note(trace: SpanTree, span: SpanRecord) -> str:
@@ -100,6 +103,8 @@ def note(trace: SpanTree, span: SpanRecord) -> str:
         parts.append(printable(span.outcome))
     if span.cost_status == "cached":
         parts.append("from cache")
+    if span.cost_status == "partial":
+        parts.append(f"cost without {printable(span.unpriced_reason or 'a part')}")
     if reasons := [reason for reason in span.finish_reasons if reason.lower() not in _ORDINARY_ENDS]:
         parts.append(printable(", ".join(reasons)))
     if span.cache_read_tokens:

@@ -201,12 +201,17 @@ class SpanRecord:
 
     @property
     def cost_status(self) -> str | None:
-        """`priced`, `reported`, `cached` or `unpriced`."""
+        """`priced`, `reported`, `cached`, `partial` or `unpriced`."""
         return self._text(semconv.COST_STATUS)
 
     @property
+    def is_unpriced(self) -> bool:
+        """Whether the call has no cost (`unpriced`), or lacks a part of it (`partial`)."""
+        return self.cost_status in ("unpriced", "partial")
+
+    @property
     def unpriced_reason(self) -> str | None:
-        """Why the call has no price."""
+        """Why the call has no cost, or what a partial one leaves out."""
         return self._text(semconv.COST_UNPRICED_REASON)
 
     @property

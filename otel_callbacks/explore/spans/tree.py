@@ -81,8 +81,8 @@ class SpanTree:
 
     @property
     def unpriced(self) -> tuple[SpanRecord, ...]:
-        """Model calls that are recorded as unpriced. `cost` does not include them, so it is too low."""
-        return tuple(span for span in self.model_calls if span.cost_status == "unpriced")
+        """Model calls recorded as unpriced, wholly or in part. Where there are any, `cost` is too low."""
+        return tuple(span for span in self.model_calls if span.is_unpriced)
 
     @property
     def errors(self) -> tuple[SpanRecord, ...]:

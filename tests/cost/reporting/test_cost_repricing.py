@@ -22,12 +22,14 @@ from llama_index.core.callbacks import CallbackManager
 from payloads import RECORDED, ReplayedModel
 
 from otel_callbacks.cost import recompute, report
+from otel_callbacks.cost.call_cost import billing_attributes
 from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.cost.pricing import Pricer
 from otel_callbacks.cost.reporting.span_cost import repriced_cost
 from otel_callbacks.explore import SpanRecord, Traces
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaIndexHandler
+from otel_callbacks.operations import Billing, Inference
 from otel_callbacks.testing import Captured
 
 BOOK = PriceBook.of({"prices": {"gpt-4o": {"input": 1, "output": 1}, "new": {"input": 2, "output": 2}}})
@@ -126,7 +128,6 @@ SPOKEN = {
     "request_model": "gen_ai.request.model",
     "response_model": "gen_ai.response.model",
     "host": "server.address",
-    "service_tier": "openai.response.service_tier",
 }
 USAGE = {
     "input_tokens": "gen_ai.usage.input_tokens",
@@ -136,20 +137,24 @@ USAGE = {
     "reasoning_output_tokens": "gen_ai.usage.reasoning.output_tokens",
     "audio_input_tokens": "gen_ai.usage.audio.input_tokens",
     "audio_output_tokens": "gen_ai.usage.audio.output_tokens",
+    "cache_write_1h_input_tokens": "otel_callbacks.usage.cache_write_1h.input_tokens",
 }
-TELLING = [
-    golden
-    for golden in LIST_ROWS
-    if not golden.call.batch and not golden.call.cache_write_1h_tokens and not golden.call.image_output_tokens
-]
+TELLING = [golden for golden in LIST_ROWS if not golden.call.usage.image_output_tokens]
 
 
 def as_span(golden: Golden) -> SpanRecord:
     told = {name: getattr(golden.call, field) for field, name in SPOKEN.items()}
     told |= {name: getattr(golden.call.usage, field) for field, name in USAGE.items()}
+    billing = Billing(golden.call.service_tier, golden.call.conditions, golden.call.units)
+    told |= billing_attributes(Inference(billing=billing))
     moment = golden.call.started_at
     start = moment if isinstance(moment, int) else int((moment or NOW).timestamp()) * 10**9
-    return span("1", start=start, operation="chat", **{name: value for name, value in told.items() if value})
+    return span(
+        "1",
+        start=start,
+        operation="chat",
+        **{name: value for name, value in told.items() if value is not None},
+    )
 
 
 @pytest.mark.parametrize("golden", TELLING, ids=lambda golden: f"{golden.call.provider}-{golden.name}")
