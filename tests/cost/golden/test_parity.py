@@ -37,6 +37,7 @@ CLAUDE_ON_BEDROCK = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 # what one of the two integrations keeps to itself cannot be compared: why that is so is in the rows of the table
 FINISH = "gen_ai.response.finish_reasons"
+PRICE = ("gen_ai.usage.cost_usd", "otel_callbacks.cost.status", "otel_callbacks.cost.unpriced_reason")
 PROVIDERS: dict[str, tuple[str, Answer, Mapping[str, tuple[str, ...]]]] = {
     "openai": ("gpt-4o", chat(DETAILS, service_tier="default"), {}),
     "responses": ("gpt-4o", responses(ANSWERED, incomplete="max_output_tokens"), {}),
@@ -74,9 +75,9 @@ PROVIDERS: dict[str, tuple[str, Answer, Mapping[str, tuple[str, ...]]]] = {
     "moonshot": (
         "kimi-k2-0905-preview",
         chat(tokens(1000, 200, cached_tokens=400), model="kimi-k2-0905-preview"),
-        {},
+        {"stream": ("gen_ai.usage.cache_read.input_tokens", *PRICE)},
     ),
-    "cohere": ("command-r-plus", cohere((1000, 200), (1000, 200)), {}),
+    "cohere": ("command-r-plus", cohere((1000, 200), (1000, 200)), {"invoke": PRICE}),
     "ollama": ("llama3.2", ollama(1000, 200), {}),
     "vllm": (
         "meta-llama/Llama-3.3-70B-Instruct",
