@@ -55,7 +55,7 @@ SILENCED: dict[str, Callable[[Callable[[], None]], tuple[Any, Any]]] = {
         "q",
     ),
 }
-"""What is silenced, and its input; `body` runs in it. LangGraph takes an empty list for none given: it is no silence."""
+"""What is silenced, and its input; `body` runs in it. Not LangGraph, which takes an empty list for none given."""
 
 
 class Around:
