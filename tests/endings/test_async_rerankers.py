@@ -6,7 +6,6 @@ unless it sends rerank events, or is traced by `trace_reranker`.
 
 import asyncio
 import copy
-import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,7 +113,6 @@ def handler(captured: Captured) -> Iterator[OTelCallbackHandler]:
     made = OTelCallbackHandler(**captured.providers)
     Settings.callback_manager = CallbackManager([made])
     yield made
-    gc.collect()
     assert_all_ended(captured)
     assert not trace.get_current_span().get_span_context().is_valid
 
