@@ -65,7 +65,7 @@ def ends(captured: Captured) -> dict[str, list[Any]]:
     return found
 
 
-# --- steps that end ----------------------------------------------------------------------------------------------------
+# --- steps that end ----------------------------------------------------------------------------------------------
 
 
 class FanOut(Workflow):
@@ -249,7 +249,7 @@ async def test_steps_that_are_functions(captured: Captured) -> None:
     assert {each for found in ends(captured).values() for each in found} == {None}
 
 
-# --- steps that wait ---------------------------------------------------------------------------------------------------
+# --- steps that wait ---------------------------------------------------------------------------------------------
 
 
 class Asks(Workflow):
@@ -339,7 +339,7 @@ async def test_nobody_answers_in_time(captured: Captured) -> None:
         async def ask(self, ctx: Context, ev: StartEvent) -> StopEvent | None:
             try:
                 await ctx.wait_for_event(HumanResponseEvent, waiter_id="answer", timeout=0.01)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return StopEvent(result="nobody")
             return None
 
