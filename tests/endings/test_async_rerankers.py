@@ -196,7 +196,7 @@ async def test_the_applications_span_in_it(captured: Captured, handler: OTelCall
     assert captured.tree() == "rerank own-1\n  mine"
 
 
-# --- how it ends -----------------------------------------------------------------------------------------------------
+# --- how it ends -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
@@ -253,7 +253,7 @@ async def test_one_that_is_cancelled(mode: str, captured: Captured, handler: OTe
     assert errors(captured) == {}
 
 
-# --- the object ------------------------------------------------------------------------------------------------------
+# --- the object --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", SILENT)

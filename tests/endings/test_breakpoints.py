@@ -198,7 +198,7 @@ def test_a_graph_that_runs_to_its_end_is_not_interrupted(
     assert outcomes(captured) == {}
 
 
-# --- agents ------------------------------------------------------------------------------------------------------------
+# --- agents ------------------------------------------------------------------------------------------------------
 
 
 @tool
@@ -234,7 +234,7 @@ async def test_an_agent(kind: str, mode: str, captured: Captured, handler: OTelC
     assert_resumed(captured, "invoke_agent asker")
 
 
-# --- in other runs -------------------------------------------------------------------------------------------------------
+# --- in other runs -----------------------------------------------------------------------------------------------
 
 
 def outer(inner: Any) -> Any:
@@ -289,7 +289,7 @@ def test_below_something_else(
     assert links == [(second.context.trace_id, first.context.trace_id)]
 
 
-# --- a graph that is asked to stop ----------------------------------------------------------------------------------------
+# --- a graph that is asked to stop -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke"])

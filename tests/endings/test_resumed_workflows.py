@@ -1,4 +1,4 @@
-"""A LlamaIndex workflow that is put away while it waits for somebody is interrupted; the run that goes on links back."""
+"""A LlamaIndex workflow that is put away while it waits for somebody is interrupted; what goes on links back to it."""
 
 import json
 from typing import Any
@@ -198,7 +198,7 @@ async def test_a_conversation_keeps_its_id(captured: Captured) -> None:
     assert linked(second) == [first.context.span_id]
 
 
-# --- what is none ------------------------------------------------------------------------------------------------------
+# --- what is none ------------------------------------------------------------------------------------------------
 
 
 async def test_a_run_that_is_answered_is_one_run(captured: Captured) -> None:

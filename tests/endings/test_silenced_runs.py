@@ -104,7 +104,7 @@ class Around:
 AROUND = [name for name in vars(Around) if not name.startswith("_")]
 
 
-# --- the application's spans -----------------------------------------------------------------------------------------
+# --- the application's spans -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -152,7 +152,7 @@ async def test_however_the_silenced_one_is_run(
     assert_all_ended(captured)
 
 
-# --- calls that are traced, in what is not ----------------------------------------------------------------------------
+# --- calls that are traced, in what is not -----------------------------------------------------------------------
 
 
 def _decorated(config: Any) -> None:
@@ -228,7 +228,7 @@ async def _in_task(body: Callable[[], None]) -> None:
     body()
 
 
-# --- but a reader stays outside ---------------------------------------------------------------------------------------
+# --- but a reader stays outside ----------------------------------------------------------------------------------
 
 
 STREAMS: dict[str, Callable[[], tuple[Any, Any]]] = {

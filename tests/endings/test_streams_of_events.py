@@ -96,7 +96,7 @@ def assert_whole(captured: Captured) -> None:
     assert_all_ended(captured)
 
 
-# --- calls between two events --------------------------------------------------------------------------------------
+# --- calls between two events ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -138,7 +138,7 @@ async def test_two_streams_read_in_turns(captured: Captured, config: Any) -> Non
     assert [told(span)["gen_ai.response.finish_reasons"] for span in captured.spans] == [("stop",)] * 2
 
 
-# --- where spans of the application are ----------------------------------------------------------------------------
+# --- where spans of the application are --------------------------------------------------------------------------
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
@@ -212,7 +212,7 @@ async def test_spans_between_two_asynchronous_events_are_the_readers(
     assert_whole(captured)
 
 
-# --- in other places -------------------------------------------------------------------------------------------------
+# --- in other places ---------------------------------------------------------------------------------------------
 
 
 def test_read_on_in_another_thread(captured: Captured, config: Any, spans: UserSpans) -> None:
@@ -293,7 +293,7 @@ async def test_below_another_run(
     assert told(captured.span(above))["otel_callbacks.rollup.total_tokens"] == 120
 
 
-# --- left early, or later than the run above -----------------------------------------------------------------------
+# --- left early, or later than the run above ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("between", [False, True])
