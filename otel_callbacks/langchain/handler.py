@@ -7,13 +7,24 @@ reach the context of the body. So nothing here may block.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Unpack
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
 from otel_callbacks import semconv
-from otel_callbacks.langchain import inference, langgraph, messages, parent_run, retrieval, tools, workflows
+from otel_callbacks.langchain import (
+    bodies,
+    inference,
+    langgraph,
+    messages,
+    parent_run,
+    retrieval,
+    tools,
+    workflows,
+)
+from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.limits import EVENT_NAME_CHARACTERS
@@ -101,7 +112,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         parent = parent_run.parent_run(runs, parent_run_id)
         is_node = langgraph.is_node(known, tags)
         frame = parent_run.calling_frame()
-        inside = parent_run.inside_chain(runs, run_id, frame)
+        inside = bodies.inside_chain(runs, run_id, frame)
         graph = None if is_node else langgraph.graph_of(frame)
         if graph is None and recorder.detail != "everything":
             plumbing = not is_node and workflows.is_plumbing(name, run_type)
@@ -120,7 +131,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             operation,
             parent,
             inside=inside,
-            found_by_id=True,
+            begun=bodies.body_begun(),
             resumes=graph is not None and langgraph.is_resumed(inputs),
             tags=metadata,
         )
@@ -161,6 +172,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     ) -> None:
         """Starts a chat model call."""
         frame = parent_run.calling_frame()
+        body = bodies.body_of(run_id, frame)
         sent = next(iter(items(batches)), ())
         self._start_model(
             run_id,
@@ -170,9 +182,10 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             sent,
             kwargs,
             metadata,
-            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
-            may_vanish=frame is None or not parent_run.is_generator(frame),
+            body,
         )
+        if frame is not None and isinstance(body.inside, InEventStream):
+            when_collected(frame, partial(self._abandon, run_id))
 
     @guarded
     def on_llm_start(
@@ -205,17 +218,15 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
-        *,
-        inside: Callable[[], bool] | None = None,
-        may_vanish: bool = False,
+        body: bodies.Body = bodies.ANYWHERE,
     ) -> None:
         recorder = self._recorder
         run = recorder.start(
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=inside,
-            may_vanish=may_vanish,
+            inside=body.inside,
+            may_vanish=body.may_vanish,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )
@@ -244,6 +255,8 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         Later events are ignored: most integrations also report each chunk as a token, which must not count twice.
         """
         run = self._recorder.runs.get(run_id)
+        if run is not None and isinstance(run.inside, InEventStream):
+            run.inside.note_event()
         if run is not None and run.first_chunk is None and inference.is_content(event):
             self._recorder.chunk(run)
 
@@ -291,12 +304,13 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         operation = tools.start_tool(
             serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata), parent
         )
+        body = bodies.body_of(run_id, parent_run.calling_frame())
         run = recorder.start(
             run_id,
             operation,
             parent,
-            inside=parent_run.inside_by_config(recorder.runs, run_id),
-            may_vanish=True,
+            inside=body.inside,
+            may_vanish=body.may_vanish,
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -334,12 +348,13 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         recorder = self._recorder
         frame = parent_run.calling_frame()
         operation = retrieval.start_retrieval(mapping(metadata), parent_run.component_of(frame))
+        body = bodies.body_of(run_id, frame)
         run = recorder.start(
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
-            may_vanish=True,
+            inside=body.inside,
+            may_vanish=body.may_vanish,
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -384,6 +399,10 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             return run
         run.end_hidden_run(run_id)
         return None
+
+    @guarded
+    def _abandon(self, run_id: UUID) -> None:
+        self._fail(run_id, GeneratorExit())
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
         run = self._run_to_end(run_id)

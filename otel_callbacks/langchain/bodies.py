@@ -1,0 +1,115 @@
+"""Tells whether code is in the body of a run, or only beside it, like the consumer of a stream.
+
+For chains the child config tells it, which LangChain sets around every body. For models, tools and retrievers the
+frame that runs their body tells it, while it is on the stack.
+"""
+
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from otel_callbacks.langchain import event_streams
+from otel_callbacks.langchain.parent_run import child_config_run_id, is_generator
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.execution_context import current_execution_context, is_called_from
+
+_RUN_BODIES = {"generate", "agenerate", "stream", "astream", "run", "arun", "invoke", "ainvoke"}
+"""The methods of LangChain's models, tools and retrievers that start a run and then run its body."""
+
+
+class Body(NamedTuple):
+    """How to tell whether code is in the body of a run.
+
+    Attributes:
+        inside: see `Run`.
+        may_vanish: see `Run`.
+    """
+
+    inside: Callable[[], bool] | None = None
+    may_vanish: bool = False
+
+
+ANYWHERE = Body()
+"""As long as the run is open, all code that has it in its context is in its body."""
+
+
+def body_of(key: UUID, frame: FrameType | None) -> Body:
+    """Returns the body of the model call, tool or retrieval `key`, which started in `frame`.
+
+    Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
+    may start it in a function that returns first; then the run goes on until its end is reported.
+    """
+    if frame is None or not frame.f_globals.get("__name__", "").startswith("langchain_core."):
+        return ANYWHERE
+    if event_streams.starts_stream(frame):
+        return Body(event_streams.InEventStream(key, frame))
+    if frame.f_code.co_name in _RUN_BODIES:
+        return Body(InFrame(frame), may_vanish=not is_generator(frame))
+    return ANYWHERE
+
+
+class InFrame:
+    """Tells whether `frame`, in which a run started, is on the call stack.
+
+    In another thread or task it says yes. It holds the frame, and LangChain's local variables, until the run is
+    closed, because a later frame may get the same id.
+    """
+
+    __slots__ = ("_started_in", "frame")
+
+    def __init__(self, frame: FrameType) -> None:
+        self.frame = frame
+        self._started_in = current_execution_context()
+
+    def __call__(self) -> bool:
+        """Tells whether the caller is in the body."""
+        return current_execution_context() != self._started_in or is_called_from(self.frame)
+
+
+class InStreamingChain:
+    """Tells whether the caller is inside a chain that streams, whose body pauses between chunks.
+
+    The child config tells it, unless it belongs to a run that nobody reported; then the frame does.
+    """
+
+    __slots__ = ("_in_frame", "_key", "_runs", "_started_under")
+
+    def __init__(self, runs: dict[Any, Run], key: UUID, frame: FrameType) -> None:
+        self._runs = runs
+        self._key = key
+        self._started_under = child_config_run_id()
+        self._in_frame = InFrame(frame)
+
+    @property
+    def frame(self) -> FrameType:
+        """The frame in which the chain started."""
+        return self._in_frame.frame
+
+    def __call__(self) -> bool:
+        """Tells whether the caller is in the body."""
+        config_id = child_config_run_id()
+        if config_id is None or config_id == self._started_under:
+            return False
+        configured = self._runs.get(config_id)
+        if configured is None:
+            return self._in_frame()
+        run = self._runs.get(self._key)
+        return config_id == self._key or (run is not None and configured.is_within(run))
+
+
+def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None) -> InStreamingChain | None:
+    """Returns what tells whether the caller is inside the chain `key`, which started in `frame`.
+
+    None means: as long as the chain is open.
+    """
+    return InStreamingChain(runs, key, frame) if frame is not None and is_generator(frame) else None
+
+
+def body_begun() -> Callable[[], bool]:
+    """Returns a function that tells whether the body of the chain that starts now has begun.
+
+    LangChain sets a child config around every body, so the config is another one than at the start.
+    """
+    started_under = child_config_run_id()
+    return lambda: child_config_run_id() != started_under
