@@ -150,7 +150,10 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
                 kwargs.get("inputs"), "user"
             )
             operation.output_messages = messages.result_messages(outputs)
-        self._recorder.finish(run)
+        if langgraph.is_at_breakpoint(run.inside):
+            self._recorder.interrupt(run)
+        else:
+            self._recorder.finish(run)
 
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

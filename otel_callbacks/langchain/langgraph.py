@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
+from otel_callbacks.langchain.bodies import InStreamingChain
 from otel_callbacks.langchain.parent_run import component_of
 from otel_callbacks.limits import GRAPH_PATH_PARTS, first
 from otel_callbacks.operations import Step
@@ -57,12 +58,26 @@ def is_resumed(inputs: Any) -> bool:
     return inputs is None or (is_command and attribute(inputs, "resume") is not None)
 
 
+def is_at_breakpoint(inside: Any) -> bool:
+    """Tells whether a graph whose run ends has stopped at one of its breakpoints (`interrupt_before`, `…_after`).
+
+    LangGraph reports a normal end; only the loop in its frame knows.
+
+    Args:
+        inside: the `Run.inside` of the run, perhaps not a graph's.
+    """
+    if not isinstance(inside, InStreamingChain) or graph_of(inside.frame) is None:
+        return False
+    return attribute(inside.frame.f_locals.get("loop"), "status") in ("interrupt_before", "interrupt_after")
+
+
 def control_flow(error: BaseException) -> str | None:
     """Returns "GraphInterrupt" or "GraphBubbleUp" if LangGraph raised `error` as control flow; None for a failure.
 
-    The module of the class decides: an application may name its own exception GraphInterrupt.
+    A graph that was drained before a shutdown waits to be resumed, like an interrupted one. The module of the class
+    decides: an application may name its own exception GraphInterrupt.
     """
     signals = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}
     if "GraphBubbleUp" not in signals:
         return None
-    return "GraphInterrupt" if "GraphInterrupt" in signals else "GraphBubbleUp"
+    return "GraphInterrupt" if signals & {"GraphInterrupt", "GraphDrained"} else "GraphBubbleUp"
