@@ -15,10 +15,6 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
         """Traces LangChain, LangGraph and LlamaIndex. Takes the arguments of either framework's handler."""
 
-        def __init__(self, **options: Any) -> None:
-            langchain.OTelCallbackHandler.__init__(self, **options)
-            self._join(self._recorder)
-
     def instrument(
         handler: OTelCallbackHandler | None = None,
         *,

@@ -200,6 +200,8 @@ TOOL_RESULT_BLOCKS_COUNTED = 1_000
 GRAPH_PATH_PARTS = 100
 # A custom event with a longer name is recorded under a fixed name; a name that long is content.
 EVENT_NAME_CHARACTERS = 64
+# The handler unpickled least recently is made again, as a second object for the same recorder; a process has few.
+UNPICKLED_HANDLERS = 16
 # Facts about the class used least recently are worked out again; applications define classes at run time.
 COMPONENT_CLASSES_CACHED = 256
 # The same for facts about one method of a class.

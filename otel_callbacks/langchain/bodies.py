@@ -6,7 +6,7 @@ frame that runs their body tells it, while it is on the stack.
 
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from otel_callbacks.langchain import event_streams
@@ -18,35 +18,21 @@ _RUN_BODIES = {"generate", "agenerate", "stream", "astream", "run", "arun", "inv
 """The methods of LangChain's models, tools and retrievers that start a run and then run its body."""
 
 
-class Body(NamedTuple):
-    """How to tell whether code is in the body of a run.
-
-    Attributes:
-        inside: see `Run`.
-        may_vanish: see `Run`.
-    """
-
-    inside: Callable[[], bool] | None = None
-    may_vanish: bool = False
-
-
-ANYWHERE = Body()
-"""As long as the run is open, all code that has it in its context is in its body."""
-
-
-def body_of(key: UUID, frame: FrameType | None) -> Body:
-    """Returns the body of the model call, tool or retrieval `key`, which started in `frame`.
+def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
+    """Returns what tells whether the caller is in the body of the model call, tool or retrieval `key`.
 
     Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
-    may start it in a function that returns first; then the run goes on until its end is reported.
+    may start it in a function that returns first; None means that the run goes on until its end is reported.
+
+    Args:
+        key: LangChain's id of the run.
+        frame: the frame in which it starts.
     """
     if frame is None or not frame.f_globals.get("__name__", "").startswith("langchain_core."):
-        return ANYWHERE
+        return None
     if event_streams.starts_stream(frame):
-        return Body(event_streams.InEventStream(key, frame))
-    if frame.f_code.co_name in _RUN_BODIES:
-        return Body(InFrame(frame), may_vanish=not is_generator(frame))
-    return ANYWHERE
+        return event_streams.InEventStream(key, frame)
+    return InFrame(frame) if frame.f_code.co_name in _RUN_BODIES else None
 
 
 class InFrame:
@@ -56,10 +42,11 @@ class InFrame:
     closed, because a later frame may get the same id.
     """
 
-    __slots__ = ("_started_in", "frame")
+    __slots__ = ("_started_in", "frame", "may_vanish")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame = frame
+        self.may_vanish = not is_generator(frame)  # a generator that is not read up is told when it is closed
         self._started_in = current_execution_context()
 
     def __call__(self) -> bool:

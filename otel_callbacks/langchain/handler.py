@@ -16,6 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from otel_callbacks import semconv
 from otel_callbacks.langchain import (
     bodies,
+    framework_chains,
     inference,
     langgraph,
     messages,
@@ -26,7 +27,6 @@ from otel_callbacks.langchain import (
 )
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
-from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.limits import EVENT_NAME_CHARACTERS
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -42,11 +42,12 @@ from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
+from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 _EVENT_NAME = re.compile(rf"[\w.:/-]{{1,{EVENT_NAME_CHARACTERS}}}")
 
 
-class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
+class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}` or to a constructor, or call `instrument()` for the
@@ -60,7 +61,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        self._recorder = recorder(**options)
+        self._join(recorder(**options))
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]
@@ -115,17 +116,16 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         inside = bodies.inside_chain(runs, run_id, frame)
         graph = None if is_node else langgraph.graph_of(frame)
         if graph is None and recorder.detail != "everything":
-            plumbing = not is_node and workflows.is_plumbing(name, run_type)
+            plumbing = workflows.is_plumbing(name, run_type, is_node)
+            if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
+                plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
                 add_hidden_run(parent, run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
-        operation = (
-            langgraph.start_node(known)
-            if is_node
-            else workflows.start_chain(name, known, graph, outermost=parent is None and run_type is None)
-        )
+        outermost = parent is None and run_type is None
+        operation = workflows.start_chain(name, known, graph, is_node=is_node, outermost=outermost)
         run = recorder.start(
             run_id,
             operation,
@@ -150,10 +150,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
                 kwargs.get("inputs"), "user"
             )
             operation.output_messages = messages.result_messages(outputs)
-        if langgraph.is_at_breakpoint(run.inside):
-            self._recorder.interrupt(run)
-        else:
-            self._recorder.finish(run)
+        langgraph.finish(self._recorder, run)
 
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -175,7 +172,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
     ) -> None:
         """Starts a chat model call."""
         frame = parent_run.calling_frame()
-        body = bodies.body_of(run_id, frame)
+        inside = bodies.inside_of(run_id, frame)
         sent = next(iter(items(batches)), ())
         self._start_model(
             run_id,
@@ -185,10 +182,10 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             sent,
             kwargs,
             metadata,
-            body,
+            inside,
         )
-        if frame is not None and isinstance(body.inside, InEventStream):
-            when_collected(frame, partial(self._abandon, run_id))
+        if frame is not None and isinstance(inside, InEventStream):
+            when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
 
     @guarded
     def on_llm_start(
@@ -221,15 +218,14 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
-        body: bodies.Body = bodies.ANYWHERE,
+        inside: Callable[[], bool] | None = None,
     ) -> None:
         recorder = self._recorder
         run = recorder.start(
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=body.inside,
-            may_vanish=body.may_vanish,
+            inside=inside,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )
@@ -280,10 +276,9 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             self._fail(run_id, error)
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
+        with_content = self._recorder.wants_content(run)
         if isinstance(run.operation, Inference):
-            inference.finish_inference(
-                run.operation, response, with_content=self._recorder.wants_content(run), cut=cut
-            )
+            inference.finish_inference(run.operation, response, with_content=with_content, cut=cut)
             if run.prompt is not None and run.prompt.trace_documents is not None:
                 run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""
 
@@ -307,13 +302,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         operation = tools.start_tool(
             serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata), parent
         )
-        body = bodies.body_of(run_id, parent_run.calling_frame())
         run = recorder.start(
             run_id,
             operation,
             parent,
-            inside=body.inside,
-            may_vanish=body.may_vanish,
+            inside=bodies.inside_of(run_id, parent_run.calling_frame()),
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -351,13 +344,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         recorder = self._recorder
         frame = parent_run.calling_frame()
         operation = retrieval.start_retrieval(mapping(metadata), parent_run.component_of(frame))
-        body = bodies.body_of(run_id, frame)
         run = recorder.start(
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=body.inside,
-            may_vanish=body.may_vanish,
+            inside=bodies.inside_of(run_id, frame),
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -403,18 +394,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         run.end_hidden_run(run_id)
         return None
 
-    @guarded
-    def _abandon(self, run_id: UUID) -> None:
-        self._fail(run_id, GeneratorExit())
-
     def _fail(self, run_id: UUID, error: BaseException) -> None:
         run = self._run_to_end(run_id)
-        if run is None:
-            return
-        signal = langgraph.control_flow(error)
-        if signal is None:
-            self._recorder.fail(run, error)
-        elif signal == "GraphInterrupt":
-            self._recorder.interrupt(run)
-        else:
-            self._recorder.finish(run)
+        if run is not None:
+            langgraph.fail(self._recorder, run, error)

@@ -17,7 +17,6 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Legac
 from llama_index.core.callbacks.schema import CBEventType
 from opentelemetry.context import get_current
 
-from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
 from otel_callbacks.llama_index.dispatcher_hooks import register
 from otel_callbacks.operations import Inference
@@ -25,9 +24,10 @@ from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
+from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 
-class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
+class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     """Traces LlamaIndex with OpenTelemetry.
 
     To trace everything, set `Settings.callback_manager = CallbackManager([OTelCallbackHandler()])` or
@@ -45,9 +45,8 @@ class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
         self._join(recorder(**options))
 
     def _join(self, recorder: Recorder) -> None:
-        """Initialises the handler with `recorder`. The handler for both frameworks shares one recorder."""
         LegacyBaseCallbackHandler.__init__(self, [], [])
-        self._recorder = recorder
+        super()._join(recorder)
         register(active_handlers.recorder_for)
 
     def trace_id(self, run_id: str) -> str | None:

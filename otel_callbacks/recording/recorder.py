@@ -112,7 +112,6 @@ class Recorder:
         *,
         inside: Callable[[], bool] | None = None,
         begun: Callable[[], bool] | None = None,
-        may_vanish: bool = False,
         attach: bool = True,
         resumes: bool = False,
         tags: Mapping[str, Any] | None = None,
@@ -126,7 +125,6 @@ class Recorder:
                 framework's) becomes the parent instead.
             inside: see `Run`.
             begun: see `Run`.
-            may_vanish: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues an interrupted conversation; its span links to the interrupted root.
             tags: the metadata or tags of the framework's call, which may name who pays.
@@ -147,7 +145,7 @@ class Recorder:
             parent_span, parent = base.span, base
         run = Run(key, operation, parent, runs)
         run.recorder = self
-        run.inside, run.begun, run.may_vanish = inside, begun, may_vanish
+        run.inside, run.begun, run.may_vanish = inside, begun, getattr(inside, "may_vanish", False)
         run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
         run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         span_attributes.clean_names(operation)

@@ -33,8 +33,9 @@ class Run:
             some runs is never reported.
         begun: tells whether the body has begun; None if it has from the start. In `batch` the siblings of a run start
             while it is current, but before its body.
-        may_vanish: the framework may never report the end of this run (cancellation). Its body is over for certain
-            when `inside` says so in the thread and task where it started, and when that task is over.
+        may_vanish: the framework may never report the end of this run (cancellation), but its body is over for certain
+            when `inside` says no in the thread and task where it started, and when that task is over. It is the
+            attribute `may_vanish` of `inside`.
         labels: who pays, by attribute, as given; `own_labels` are those that this run's own call named.
         of_parent_process: the run was open when this process was forked; the parent process ends it.
         execution_context: the thread and task in which the run started.
