@@ -65,13 +65,13 @@ class SharedByHandlers:
 _pickled: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary()
 
 
-def _unpickle(kind: type[SharedByHandlers], pickled_as: str) -> SharedByHandlers:
-    same: SharedByHandlers | None = _pickled.get(pickled_as)
+def _unpickle(kind: Any, pickled_as: str) -> Any:
+    same = _pickled.get(pickled_as)
     return same if same is not None else _handler_with(kind, process_recorder() or _default_recorder())
 
 
 @functools.lru_cache(maxsize=UNPICKLED_HANDLERS)
-def _handler_with(kind: type[SharedByHandlers], recorder: Recorder) -> SharedByHandlers:
+def _handler_with(kind: Any, recorder: Recorder) -> Any:
     handler = kind.__new__(kind)
     handler._join(recorder)
     return handler

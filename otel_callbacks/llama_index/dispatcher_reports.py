@@ -18,6 +18,7 @@ from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
 from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
+from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
 from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
 from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
@@ -38,7 +39,7 @@ class ReportedRun:
         instance: the component; None for a workflow step.
         run: the run.
         agent: for an AgentWorkflow, the run of the agent whose turn it is.
-        workflow: for a step, its workflow.
+        workflow: for a step, the report of its workflow.
         received: for a model call, the answer so far.
         outcome: the outcome, such as "cancelled"; None for a run that just ends.
         chunk_source: for a stream, the id under which its chunks are reported. A repeated report may be the first to
@@ -58,11 +59,11 @@ class ReportedRun:
         "workflow",
     )
 
-    def __init__(self, id_: str, instance: Any, run: Run, workflow: Any) -> None:
+    def __init__(self, id_: str, instance: Any, run: Run) -> None:
         self.id = id_
         self.instance = instance
         self.run = run
-        self.workflow = workflow
+        self.workflow: ReportedRun | None = None
         self.agent: Run | None = None
         self.received = inference.ReceivedAnswer() if isinstance(run.operation, Inference) else None
         self.outcome: str | None = None
@@ -92,7 +93,10 @@ class DispatcherReports:
         if recorder is None:
             return
         method = id_[:-_ID_SUFFIX].rpartition(".")[2]
-        workflow = _workflow_of(above, parent_id) if instance is None else None
+        of_workflow = _workflow_of(above, parent_id) if instance is None else None
+        if of_workflow is not None:
+            waiting_runs.step_starts(of_workflow.run)
+        workflow = of_workflow.instance if of_workflow is not None else None
         operation = None
         if (start := _start_function(method, instance, workflow)) is not None:
             with_content = recorder.may_record_content(above.run if above is not None else None)
@@ -109,12 +113,39 @@ class DispatcherReports:
             return
         parent = self._parent_run(above, workflow, arguments, recorder, parent_id)
         inherit(operation, parent)
-        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
-        if run is not None:
-            self._had_runs = True
-            self.open[id_] = ReportedRun(id_, instance, run, workflow)
-            if isinstance(operation, Inference) and (prompt := recorder.start_prompt(run)) is not None:
+        reported = self._start(id_, operation, instance, arguments, recorder, parent)
+        if reported is not None:
+            reported.workflow = of_workflow
+            if (
+                isinstance(operation, Inference)
+                and (prompt := recorder.start_prompt(reported.run)) is not None
+            ):
                 inference.read_prompt(prompt, arguments)
+
+    def _start(
+        self,
+        id_: str,
+        operation: Operation,
+        instance: Any,
+        arguments: BoundArguments,
+        recorder: Recorder,
+        parent: Run | None,
+    ) -> ReportedRun | None:
+        """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
+        waiting = steps_that_wait(instance, arguments) if workflows.is_workflow(instance) else set()
+        interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
+        if interrupted is not None:
+            operation.conversation_id = operation.conversation_id or interrupted.conversation_id
+        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
+        if run is None:
+            return None
+        if interrupted is not None:
+            run.span.add_link(interrupted.span_context)
+        for step in waiting:
+            waiting_runs.add(step, run)
+        self._had_runs = True
+        reported = self.open[id_] = ReportedRun(id_, instance, run)
+        return reported
 
     def _recorder(self, above: ReportedRun | None, instance: Any, parent_id: str | None) -> Recorder | None:
         """Returns the recorder of the run above, else of the handler that is active for the component."""
@@ -180,6 +211,8 @@ class DispatcherReports:
         reported = self.open.get(id_)
         if reported is None:
             return
+        if instance is None and result is None:
+            self._end_waiting(reported, id_)
         if reported.id != id_:
             if reported.received is not None and streams.is_stream(result):
                 reported.repeats.append(id_)
@@ -193,11 +226,20 @@ class DispatcherReports:
             return
         if reported.received is not None:
             reported.received.add(result, with_content=with_content)
-        elif reported.workflow is not None and reported.outcome is None:
-            name = id_[:-_ID_SUFFIX].rpartition(".")[2]
-            if workflows.is_waiting(reported.workflow, name, result):
-                reported.outcome = semconv.INTERRUPTED
         self._end(reported, None, result)
+
+    def _end_waiting(self, reported: ReportedRun, id_: str) -> None:
+        """Notes that a step has ended because it waits, if it does. A step without a run belongs to its workflow's."""
+        step = step_that_waits()
+        if step is None:
+            return
+        workflow = reported.workflow
+        if reported.id == id_:
+            reported.outcome = semconv.INTERRUPTED
+        else:
+            workflow = reported
+        if workflow is not None:
+            waiting_runs.add(step, workflow.run)
 
     def _keep_open(self, reported: ReportedRun, result: Any) -> None:
         reported.run.execution_context = (
@@ -246,6 +288,9 @@ class DispatcherReports:
         if isinstance(error, asyncio.CancelledError) and workflows.is_workflow(reported.instance):
             self._cancel_within(reported)
         run, recorder = reported.run, reported.run.recorder
+        cancelled = reported.outcome == semconv.CANCELLED or isinstance(error, WorkflowCancelledByUser)
+        if waiting_runs.run_ends(run, cancelled=cancelled):
+            error, reported.outcome = None, semconv.INTERRUPTED
         self._streaming.discard(reported.id)
         failure = _finish_operation(reported, result, error)
         for each in (reported.agent, run):
@@ -273,11 +318,11 @@ class DispatcherReports:
         self.open.clear()
 
 
-def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> Any:
-    """Returns the workflow if a report without a component is one of its steps."""
+def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:
+    """Returns the report of the workflow if a report without a component is one of its steps."""
     if above is None or above.id != parent_id or not workflows.is_workflow(above.instance):
         return None
-    return above.instance
+    return above
 
 
 def _start_function(
