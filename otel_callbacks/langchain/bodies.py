@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from otel_callbacks.langchain import event_streams
-from otel_callbacks.langchain.parent_run import child_config_run_id, is_generator
+from otel_callbacks.langchain.parent_run import child_config_run_id
 from otel_callbacks.runs.run import Run
-from otel_callbacks.runtime.execution_context import current_execution_context, is_called_from
+from otel_callbacks.runtime.execution_context import InFrame, is_generator
 
 _RUN_BODIES = {"generate", "agenerate", "stream", "astream", "run", "arun", "invoke", "ainvoke"}
 """The methods of LangChain's models, tools and retrievers that start a run and then run its body."""
@@ -33,25 +33,6 @@ def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
     if event_streams.starts_stream(frame):
         return event_streams.InEventStream(key, frame)
     return InFrame(frame) if frame.f_code.co_name in _RUN_BODIES else None
-
-
-class InFrame:
-    """Tells whether `frame`, in which a run started, is on the call stack.
-
-    In another thread or task it says yes. It holds the frame, and LangChain's local variables, until the run is
-    closed, because a later frame may get the same id.
-    """
-
-    __slots__ = ("_started_in", "frame", "may_vanish")
-
-    def __init__(self, frame: FrameType) -> None:
-        self.frame = frame
-        self.may_vanish = not is_generator(frame)  # a generator that is not read up is told when it is closed
-        self._started_in = current_execution_context()
-
-    def __call__(self) -> bool:
-        """Tells whether the caller is in the body."""
-        return current_execution_context() != self._started_in or is_called_from(self.frame)
 
 
 class InStreamingChain:

@@ -6,7 +6,6 @@ body, in a context variable, and that one is right, except that a run silenced w
 reported.
 """
 
-import inspect
 import sys
 from types import FrameType
 from typing import Any
@@ -52,11 +51,6 @@ def calling_frame() -> FrameType | None:
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_BETWEEN):
         frame = frame.f_back
     return frame
-
-
-def is_generator(frame: FrameType) -> bool:
-    """Tells whether the frame is a generator's, which can pause together with its run."""
-    return bool(frame.f_code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
 
 
 def component_of(frame: FrameType | None) -> Any:

@@ -18,8 +18,9 @@ from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
 from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
+from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks
 from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
-from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
+from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
 from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
@@ -84,10 +85,13 @@ class DispatcherReports:
         self.recorder_for: RecorderFor = lambda instance: None
         self._streaming: set[str] = set()  # the ids of model calls whose stream is open
         self._had_runs = False
+        self._reranks = AnnouncedReranks()
 
     @guarded
     def enter(self, id_: str, arguments: BoundArguments, instance: Any, parent_id: str | None) -> None:
         """Starts the run of a report, if its method gets one."""
+        if self._reranks:
+            self._reranks.end_silent(semconv.UNFINISHED)
         above = self.open.get(parent_id)
         recorder = self._recorder(above, instance, parent_id)
         if recorder is None:
@@ -162,7 +166,7 @@ class DispatcherReports:
         self,
         above: ReportedRun | None,
         workflow: Any,
-        arguments: BoundArguments,
+        arguments: BoundArguments | None,
         recorder: Recorder,
         parent_id: str | None,
     ) -> Run | None:
@@ -175,9 +179,9 @@ class DispatcherReports:
             return ended if ended is not None and ended.open_runs is recorder.runs else None
         return around
 
-    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments) -> Run | None:
+    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments | None) -> Run | None:
         """Returns the run of the agent that a step of an AgentWorkflow works for. A hand-off starts a new run."""
-        agent = workflows.agent_of(workflow, arguments) if workflow is not None else None
+        agent = workflows.agent_of(workflow, arguments) if arguments is not None else None
         if agent is not None:
             operation = workflows.start_agent(agent)
             if above.agent is None or above.agent.operation.name != operation.name:
@@ -270,6 +274,29 @@ class DispatcherReports:
             reported.outcome = semconv.INTERRUPTED  # an agent's tool waits; its step catches the exception
         streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], error)
 
+    @guarded
+    def rerank_starts(self, event: Any, parent_id: str | None) -> None:
+        """Starts the run of a rerank that is announced by an event, unless the report around it is the rerank's."""
+        around = self.open.get(parent_id)
+        recorder = self._recorder(around, None, parent_id)
+        if recorder is None or (around is not None and isinstance(around.run.operation, Rerank)):
+            return
+        with_content = recorder.may_record_content(around.run if around is not None else None)
+        found = self._reranks.starting(event, with_content)
+        if found is None:
+            return
+        operation, inside = found
+        parent = self._parent_run(around, None, None, recorder, parent_id)
+        inherit(operation, parent)
+        run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
+        if run is not None:
+            self._reranks.add(run, inside, around)
+
+    @guarded
+    def rerank_ends(self, event: Any) -> None:
+        """Finishes the run of a rerank whose end is announced by an event."""
+        self._reranks.end_announced(event)
+
     def cancelled(self, reported: ReportedRun) -> None:
         """Notes that a run was cancelled; its report will end without an error."""
         reported.outcome = semconv.CANCELLED
@@ -291,6 +318,8 @@ class DispatcherReports:
         cancelled = reported.outcome == semconv.CANCELLED or isinstance(error, WorkflowCancelledByUser)
         if waiting_runs.run_ends(run, cancelled=cancelled):
             error, reported.outcome = None, semconv.INTERRUPTED
+        if self._reranks:
+            self._reranks.end_with(reported, error)
         self._streaming.discard(reported.id)
         failure = _finish_operation(reported, result, error)
         for each in (reported.agent, run):

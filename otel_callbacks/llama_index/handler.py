@@ -19,6 +19,7 @@ from opentelemetry.context import get_current
 
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
 from otel_callbacks.llama_index.dispatcher_hooks import register
+from otel_callbacks.llama_index.retrieval import traced_rerankers
 from otel_callbacks.operations import Inference
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
@@ -146,7 +147,13 @@ class ActiveHandlers:
         return handler if known[1]() is manager else None
 
     def _of_component(self, instance: Any) -> OTelCallbackHandler | None:
-        """Returns the handler in the callback manager of a component, else of its model. Agents only have a model's."""
+        """Returns the handler given to `trace_reranker`, else that of a component's callback manager, else its model's.
+
+        Agents only have a model's.
+        """
+        if (given := traced_rerankers.get(type(instance))) is not None:
+            handler: OTelCallbackHandler = given
+            return handler
         fields = getattr(instance, "__dict__", None)
         if not fields:
             return None
