@@ -1,12 +1,13 @@
-"""What the handlers of both frameworks share: `last_trace`, and how they are copied and pickled."""
+"""What the handlers of both frameworks share: how their traces are found, and how they are copied and pickled."""
 
 import functools
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from otel_callbacks.limits import UNPICKLED_HANDLERS
-from otel_callbacks.options import recorder
 from otel_callbacks.recording.process_recorder import process_recorder
 from otel_callbacks.recording.recorder import Recorder
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class SharedByHandlers:
-    """A handler that returns its last trace, and that may be copied and pickled with what holds it.
+    """A handler that knows its traces, and that may be copied and pickled with what holds it.
 
     A copy is the same handler. A pickle holds nothing of the handler, no policy, price or key: unpickled in the same
     process it is the same handler, and in another process a handler with the process-wide recorder there.
     """
 
+    _make_recorder: ClassVar[Callable[..., Recorder]]
     _recorder: Recorder
     _pickled_as: str | None = None
 
@@ -39,6 +41,20 @@ class SharedByHandlers:
             self._pickled_as = uuid.uuid4().hex
         _pickled[self._pickled_as] = self
         return _unpickle, (type(self), self._pickled_as)
+
+    def trace_id(self, run_id: uuid.UUID | str) -> str | None:
+        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
+
+        The last 4,096 calls are remembered.
+
+        Args:
+            run_id: for LangChain the id from `config={"run_id": ...}`, from `astream_events` or from a callback. For
+                LlamaIndex the dispatcher's id of the operation, its `active_span_id`.
+        """
+        if isinstance(run_id, str):
+            with suppress(ValueError):  # an id of LlamaIndex's
+                run_id = uuid.UUID(run_id)
+        return self._recorder.trace_id(run_id)
 
     @property
     def last_trace(self) -> "Trace":
@@ -67,7 +83,9 @@ _pickled: "weakref.WeakValueDictionary[str, Any]" = weakref.WeakValueDictionary(
 
 def _unpickle(kind: Any, pickled_as: str) -> Any:
     same = _pickled.get(pickled_as)
-    return same if same is not None else _handler_with(kind, process_recorder() or _default_recorder())
+    if same is not None:
+        return same
+    return _handler_with(kind, process_recorder() or _default_recorder(kind._make_recorder))
 
 
 @functools.lru_cache(maxsize=UNPICKLED_HANDLERS)
@@ -78,5 +96,5 @@ def _handler_with(kind: Any, recorder: Recorder) -> Any:
 
 
 @functools.cache
-def _default_recorder() -> Recorder:
-    return recorder()
+def _default_recorder(make: Callable[[], Recorder]) -> Recorder:
+    return make()

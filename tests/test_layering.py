@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "recording": "limits semconv runtime operations runs privacy cost rag",
     "explore": "limits semconv runtime cost",
     "options": "runtime privacy cost recording",
-    "shared_by_handlers": "limits options recording explore",
+    "shared_by_handlers": "limits recording explore",
     "langchain": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers",
     "llama_index": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers",
     "manual": "limits semconv runtime operations runs privacy rag recording options",

@@ -6,9 +6,8 @@ reach the context of the body. So nothing here may block.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -39,6 +38,7 @@ from otel_callbacks.operations import (
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.privacy.redactor import redact_name
+from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
@@ -60,6 +60,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
 
+    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
+
     def __init__(self, **options: Unpack[Options]) -> None:
         self._join(recorder(**options))
 
@@ -75,19 +77,6 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         It raises only in tests, and to refuse a model call whose budget is spent.
         """
         return faults.strict or self._recorder.enforces_budgets
-
-    def trace_id(self, run_id: UUID | str) -> str | None:
-        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
-
-        The last 4,096 calls are remembered.
-
-        Args:
-            run_id: the id from `config={"run_id": ...}`, from `astream_events` or from a callback.
-        """
-        if isinstance(run_id, str):
-            with suppress(ValueError):  # a LlamaIndex id, which only the handler for both frameworks knows
-                run_id = UUID(run_id)
-        return self._recorder.trace_id(run_id)
 
     # --- chains, graphs, agents ----------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any, Unpack
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Unpack
 
 from llama_index import core
 from llama_index.core import Settings
@@ -42,6 +42,8 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
 
+    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
+
     def __init__(self, **options: Unpack[Options]) -> None:
         self._join(recorder(**options))
 
@@ -49,16 +51,6 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
         LegacyBaseCallbackHandler.__init__(self, [], [])
         super()._join(recorder)
         register(active_handlers.recorder_for)
-
-    def trace_id(self, run_id: str) -> str | None:
-        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
-
-        The last 4,096 calls are remembered.
-
-        Args:
-            run_id: the dispatcher's id of the operation, its `active_span_id`.
-        """
-        return self._recorder.trace_id(run_id)
 
     def on_event_start(
         self,
