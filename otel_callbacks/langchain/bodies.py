@@ -35,6 +35,14 @@ def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
     return InFrame(frame) if frame.f_code.co_name in _RUN_BODIES else None
 
 
+def never() -> bool:
+    """Tells of a model call whose body may be anywhere that no other run is in it just because it is current.
+
+    The tokens of a model within a model would not count twice.
+    """
+    return False
+
+
 class InStreamingChain:
     """Tells whether the caller is inside a chain that streams, whose body pauses between chunks.
 

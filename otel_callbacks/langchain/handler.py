@@ -172,6 +172,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             kwargs,
             metadata,
             inside,
+            bodies.never if inside is None else None,
         )
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
@@ -208,6 +209,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
         inside: Callable[[], bool] | None = None,
+        begun: Callable[[], bool] | None = None,
     ) -> None:
         recorder = self._recorder
         run = recorder.start(
@@ -215,6 +217,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
             inside=inside,
+            begun=begun,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )

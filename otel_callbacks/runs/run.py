@@ -32,7 +32,7 @@ class Run:
             open. Some bodies share their context with code around them (the consumer of a stream), and the end of
             some runs is never reported.
         begun: tells whether the body has begun; None if it has from the start. In `batch` the siblings of a run start
-            while it is current, but before its body.
+            while it is current, but before its body. Until it has, only what the framework says is below is below.
         may_vanish: the framework may never report the end of this run (cancellation), but its body is over for certain
             when `inside` says no in the thread and task where it started, and when that task is over. It is the
             attribute `may_vanish` of `inside`.

@@ -9,18 +9,33 @@ from typing import Any, NamedTuple
 
 
 class ExecutionContext(NamedTuple):
-    """A thread and the asyncio task in it (None outside a task)."""
+    """What has a call stack of its own.
+
+    Attributes:
+        thread: the thread.
+        task: the asyncio task in it; None outside a task.
+        greenlet: the greenlet in it; None in the main one. SQLAlchemy's asynchronous drivers switch to others.
+    """
 
     thread: int
     task: "asyncio.Task[Any] | None"
+    greenlet: Any
 
 
 def current_execution_context() -> ExecutionContext:
-    """Returns the thread and task that call this function."""
+    """Returns the thread, task and greenlet that call this function."""
     # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
     # and one exception per run is too slow.
     loop = asyncio._get_running_loop()
-    return ExecutionContext(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
+    return ExecutionContext(
+        threading.get_ident(), asyncio.current_task(loop) if loop is not None else None, _current_greenlet()
+    )
+
+
+def _current_greenlet() -> Any:
+    module = sys.modules.get("greenlet")
+    current = module.getcurrent() if module is not None else None
+    return None if current is None or current.parent is None else current
 
 
 def is_called_from(wanted: FrameType) -> bool:
