@@ -30,12 +30,12 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
         Args:
             handler: the handler to use; by default a new one.
             embeddings: also trace LangChain's embedding models, which have no callbacks. LlamaIndex's always are.
-            rerankers: also trace LangChain's document compressors. LlamaIndex's rerankers always are.
+            rerankers: also trace every reranker. LlamaIndex's always are, except in asynchronous calls.
             options: the arguments of the new handler.
         """
         handler = handler_for(handler, OTelCallbackHandler, options)
         langchain.instrument(handler, embeddings=embeddings, rerankers=rerankers)
-        llama_index.instrument(handler)
+        llama_index.instrument(handler, rerankers=rerankers)
         return handler
 
     def trace_reranker(reranker: _R, *, handler: OTelCallbackHandler | None = None) -> _R:
@@ -66,8 +66,8 @@ elif _LLAMA_INDEX:
         rerankers: bool = False,
         **options: Any,
     ) -> OTelCallbackHandler:
-        """Traces every call of the process. Embedding models and rerankers always are traced."""
-        return llama_index.instrument(handler, **options)
+        """Traces every call of the process. Embedding models always are traced."""
+        return llama_index.instrument(handler, rerankers=rerankers, **options)
 
 else:
     raise ImportError(

@@ -9,6 +9,7 @@ from llama_index_instrumentation import get_dispatcher
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED
 from otel_callbacks.llama_index.handler import OTelCallbackHandler
 from otel_callbacks.llama_index.retrieval import traced_rerankers
+from otel_callbacks.runtime.faults import guarded
 from otel_callbacks.runtime.own_class import derive, has_own_class, original_class, set_class
 
 _P = TypeVar("_P", bound=BaseNodePostprocessor)
@@ -48,6 +49,25 @@ def trace_reranker(reranker: _P, *, handler: OTelCallbackHandler | None = None) 
 def is_node_postprocessor(component: Any) -> bool:
     """Tells whether `component` is a node postprocessor of LlamaIndex's."""
     return isinstance(component, BaseNodePostprocessor)
+
+
+def trace_all_rerankers() -> None:
+    """Traces every reranker of the process from its next asynchronous call on."""
+    BaseNodePostprocessor.apostprocess_nodes = _traced  # type: ignore[method-assign]
+
+
+def untrace_all_rerankers() -> None:
+    """Restores the method that `trace_all_rerankers` has changed. Rerankers that were called stay traced."""
+    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[method-assign]
+
+
+_untraced = BaseNodePostprocessor.apostprocess_nodes
+
+
+@functools.wraps(_untraced)
+async def _traced(reranker: BaseNodePostprocessor, *arguments: Any, **keywords: Any) -> Any:
+    guarded(trace_reranker)(reranker)
+    return await _untraced(reranker, *arguments, **keywords)
 
 
 @functools.lru_cache(maxsize=COMPONENT_CLASSES_CACHED)

@@ -291,6 +291,20 @@ async def test_with_the_handler_of_the_process(captured: Captured) -> None:
     assert captured.tree() == "rerank own-1\nrerank scripted-1\n  chat scripted-1"
 
 
+async def test_every_one_of_the_process(captured: Captured) -> None:
+    before = BaseNodePostprocessor.apostprocess_nodes
+    instrument(**captured.providers, rerankers=True)
+    try:
+        for make in SILENT.values():
+            await make().apostprocess_nodes(nodes(), query_str="q")
+    finally:
+        uninstrument()
+    assert BaseNodePostprocessor.apostprocess_nodes is before
+    await own().apostprocess_nodes(nodes(), query_str="q")
+    one = "rerank scripted-1\n  chat scripted-1"
+    assert captured.tree() == f"{one}\n{one}\nrerank own-1\n  chat scripted-1"
+
+
 async def test_without_a_handler_nothing_is_traced(captured: Captured) -> None:
     found = await trace_reranker(Own()).apostprocess_nodes(nodes(), query_str="q")
     assert [each.node.node_id for each in found] == ["d2"]
