@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
     from otel_callbacks.export.telemetry import Telemetry
-    from otel_callbacks.handler import OTelCallbackHandler, instrument, uninstrument
-    from otel_callbacks.langchain import trace_embeddings, trace_reranker, trace_retriever
+    from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
+    from otel_callbacks.langchain import trace_embeddings, trace_retriever
     from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
     from otel_callbacks.manual.feedback import current_trace_id, record_feedback
     from otel_callbacks.manual.usage import record_usage
@@ -87,7 +87,7 @@ _HOMES = {
     "tool": "otel_callbacks.manual",
     "traces": "otel_callbacks.explore.collection",
     "trace_embeddings": "otel_callbacks.langchain",
-    "trace_reranker": "otel_callbacks.langchain",
+    "trace_reranker": "otel_callbacks.handler",
     "trace_retriever": "otel_callbacks.langchain",
     "uninstrument": "otel_callbacks.handler",
     "unload_ipython_extension": "otel_callbacks.extension",

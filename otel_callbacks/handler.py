@@ -1,23 +1,22 @@
 """The handler for the installed framework, or for both, and its process-wide switch."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["OTelCallbackHandler", "instrument", "uninstrument"]
+__all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]
 
 _LANGCHAIN = find_spec("langchain_core") is not None
 _LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.core") is not None
 
 if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     from otel_callbacks import langchain, llama_index
+    from otel_callbacks.llama_index.rerankers import is_node_postprocessor
     from otel_callbacks.options import handler_for
+
+    _R = TypeVar("_R")
 
     class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
         """Traces LangChain, LangGraph and LlamaIndex. Takes the arguments of either framework's handler."""
-
-        def __init__(self, **options: Any) -> None:
-            langchain.OTelCallbackHandler.__init__(self, **options)
-            self._join(self._recorder)
 
     def instrument(
         handler: OTelCallbackHandler | None = None,
@@ -31,13 +30,23 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
         Args:
             handler: the handler to use; by default a new one.
             embeddings: also trace LangChain's embedding models, which have no callbacks. LlamaIndex's always are.
-            rerankers: also trace LangChain's document compressors. LlamaIndex's rerankers always are.
+            rerankers: also trace every reranker. LlamaIndex's always are, except in asynchronous calls.
             options: the arguments of the new handler.
         """
         handler = handler_for(handler, OTelCallbackHandler, options)
         langchain.instrument(handler, embeddings=embeddings, rerankers=rerankers)
-        llama_index.instrument(handler)
+        llama_index.instrument(handler, rerankers=rerankers)
         return handler
+
+    def trace_reranker(reranker: _R, *, handler: OTelCallbackHandler | None = None) -> _R:
+        """Traces a reranker: a document compressor of LangChain, or a node postprocessor of LlamaIndex.
+
+        See `otel_callbacks.langchain.trace_reranker` and `otel_callbacks.llama_index.trace_reranker`.
+        """
+        trace: Any = (
+            llama_index.trace_reranker if is_node_postprocessor(reranker) else langchain.trace_reranker
+        )
+        return trace(reranker, handler=handler)  # type: ignore[no-any-return]
 
     def uninstrument() -> None:
         """Switches the process-wide handler off. Open runs end as usual."""
@@ -45,10 +54,10 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
         llama_index.uninstrument()
 
 elif _LANGCHAIN:
-    from otel_callbacks.langchain import OTelCallbackHandler, instrument, uninstrument
+    from otel_callbacks.langchain import OTelCallbackHandler, instrument, trace_reranker, uninstrument
 elif _LLAMA_INDEX:
     from otel_callbacks import llama_index
-    from otel_callbacks.llama_index import OTelCallbackHandler, uninstrument
+    from otel_callbacks.llama_index import OTelCallbackHandler, trace_reranker, uninstrument
 
     def instrument(
         handler: OTelCallbackHandler | None = None,
@@ -57,8 +66,8 @@ elif _LLAMA_INDEX:
         rerankers: bool = False,
         **options: Any,
     ) -> OTelCallbackHandler:
-        """Traces every call of the process. Embedding models and rerankers always are traced."""
-        return llama_index.instrument(handler, **options)
+        """Traces every call of the process. Embedding models always are traced."""
+        return llama_index.instrument(handler, rerankers=rerankers, **options)
 
 else:
     raise ImportError(

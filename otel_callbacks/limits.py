@@ -62,8 +62,9 @@ STREAMS_WITHOUT_USAGE_LOGGED = 1_000
 
 # runs: what is remembered of runs
 
-# The oldest hidden run below one span is forgotten, and its children attach higher up; keeps a long loop's memory flat.
-HIDDEN_RUNS = 1_000
+# The hidden run below one span that ended first is forgotten, and a child that starts after that many others attaches
+# higher up (logged once); keeps a long loop's memory flat. Hidden runs that go on are never forgotten.
+ENDED_HIDDEN_RUNS = 1_000
 # `trace_id()` returns None for older calls; an id is kept in case feedback arrives after the call.
 ROOT_TRACE_IDS = 4_096
 # A conversation resumed later than that has no link to its interrupted root (logged once); many are never resumed.
@@ -165,8 +166,6 @@ TOOL_RESULTS = 10_000
 
 # recording: what a span and the metrics carry
 
-# The oldest open run ends with the outcome `unfinished` and is counted as swept: its end was most likely lost.
-OPEN_RUNS = 100_000
 # Later gaps between the chunks of one stream are not in the metric (logged once); a stream may never end.
 CHUNK_GAPS = 100_000
 # The oldest ended operations go into the metrics at once, not at the next collection; nobody may collect.
@@ -201,6 +200,8 @@ TOOL_RESULT_BLOCKS_COUNTED = 1_000
 GRAPH_PATH_PARTS = 100
 # A custom event with a longer name is recorded under a fixed name; a name that long is content.
 EVENT_NAME_CHARACTERS = 64
+# The handler unpickled least recently is made again, as a second object for the same recorder; a process has few.
+UNPICKLED_HANDLERS = 16
 # Facts about the class used least recently are worked out again; applications define classes at run time.
 COMPONENT_CLASSES_CACHED = 256
 # The same for facts about one method of a class.

@@ -6,16 +6,26 @@ reach the context of the body. So nothing here may block.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Unpack
+from functools import partial
+from typing import Any, ClassVar, Unpack
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
 from otel_callbacks import semconv
-from otel_callbacks.langchain import inference, langgraph, messages, parent_run, retrieval, tools, workflows
+from otel_callbacks.langchain import (
+    bodies,
+    framework_chains,
+    inference,
+    langgraph,
+    messages,
+    parent_run,
+    retrieval,
+    tools,
+    workflows,
+)
+from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
-from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.limits import EVENT_NAME_CHARACTERS
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -28,14 +38,16 @@ from otel_callbacks.operations import (
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.privacy.redactor import redact_name
+from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
+from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 _EVENT_NAME = re.compile(rf"[\w.:/-]{{1,{EVENT_NAME_CHARACTERS}}}")
 
 
-class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
+class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     """Traces LangChain and LangGraph with OpenTelemetry.
 
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}` or to a constructor, or call `instrument()` for the
@@ -48,8 +60,10 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
 
+    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
+
     def __init__(self, **options: Unpack[Options]) -> None:
-        self._recorder = recorder(**options)
+        self._join(recorder(**options))
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]
@@ -63,19 +77,6 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         It raises only in tests, and to refuse a model call whose budget is spent.
         """
         return faults.strict or self._recorder.enforces_budgets
-
-    def trace_id(self, run_id: UUID | str) -> str | None:
-        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
-
-        The last 4,096 calls are remembered.
-
-        Args:
-            run_id: the id from `config={"run_id": ...}`, from `astream_events` or from a callback.
-        """
-        if isinstance(run_id, str):
-            with suppress(ValueError):  # a LlamaIndex id, which only the handler for both frameworks knows
-                run_id = UUID(run_id)
-        return self._recorder.trace_id(run_id)
 
     # --- chains, graphs, agents ----------------------------------------------------------------------------------
 
@@ -101,26 +102,25 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         parent = parent_run.parent_run(runs, parent_run_id)
         is_node = langgraph.is_node(known, tags)
         frame = parent_run.calling_frame()
-        inside = parent_run.inside_chain(runs, run_id, frame)
+        inside = bodies.inside_chain(runs, run_id, frame)
         graph = None if is_node else langgraph.graph_of(frame)
         if graph is None and recorder.detail != "everything":
-            plumbing = not is_node and workflows.is_plumbing(name, run_type)
+            plumbing = workflows.is_plumbing(name, run_type, is_node)
+            if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
+                plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
                 add_hidden_run(parent, run_id, inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
-        operation = (
-            langgraph.start_node(known)
-            if is_node
-            else workflows.start_chain(name, known, graph, outermost=parent is None and run_type is None)
-        )
+        outermost = parent is None and run_type is None
+        operation = workflows.start_chain(name, known, graph, is_node=is_node, outermost=outermost)
         run = recorder.start(
             run_id,
             operation,
             parent,
             inside=inside,
-            found_by_id=True,
+            begun=bodies.body_begun(),
             resumes=graph is not None and langgraph.is_resumed(inputs),
             tags=metadata,
         )
@@ -139,7 +139,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
                 kwargs.get("inputs"), "user"
             )
             operation.output_messages = messages.result_messages(outputs)
-        self._recorder.finish(run)
+        langgraph.finish(self._recorder, run)
 
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -160,7 +160,9 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
-        frame, sent = parent_run.calling_frame(), next(iter(items(batches)), ())
+        frame = parent_run.calling_frame()
+        inside = bodies.inside_of(run_id, frame)
+        sent = next(iter(items(batches)), ())
         operation = inference.start_inference(serialized, metadata, kwargs, sent, text_completion=False)
         self._start_model(
             run_id,
@@ -169,9 +171,11 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             sent,
             kwargs,
             metadata,
-            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
-            may_vanish=frame is None or not parent_run.is_generator(frame),
+            inside,
+            bodies.never if inside is None else None,
         )
+        if frame is not None and isinstance(inside, InEventStream):
+            when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
 
     @guarded
     def on_llm_start(
@@ -196,9 +200,8 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         sent: Sequence[Any],
         kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
-        *,
         inside: Callable[[], bool] | None = None,
-        may_vanish: bool = False,
+        begun: Callable[[], bool] | None = None,
     ) -> None:
         recorder = self._recorder
         run = recorder.start(
@@ -206,7 +209,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
             inside=inside,
-            may_vanish=may_vanish,
+            begun=begun,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
             tags=metadata,
         )
@@ -240,6 +243,8 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
         Later events are ignored: most integrations also report each chunk as a token, which must not count twice.
         """
         run = self._recorder.runs.get(run_id)
+        if run is not None and isinstance(run.inside, InEventStream):
+            run.inside.note_event()
         if run is not None and run.first_chunk is None and inference.is_content(event):
             self._recorder.chunk(run)
 
@@ -260,6 +265,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             self._fail(run_id, error)
 
     def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
+        with_content = self._recorder.wants_content(run)
         if isinstance(run.operation, Inference):
             with_content, streamed = self._recorder.wants_content(run), run.first_chunk is not None
             inference.finish_inference(
@@ -293,8 +299,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             run_id,
             operation,
             parent,
-            inside=parent_run.inside_by_config(recorder.runs, run_id),
-            may_vanish=True,
+            inside=bodies.inside_of(run_id, parent_run.calling_frame()),
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -336,8 +341,7 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=parent_run.inside_by_frame(frame) if frame is not None else None,
-            may_vanish=True,
+            inside=bodies.inside_of(run_id, frame),
             tags=metadata,
         )
         if recorder.wants_content(run):
@@ -385,12 +389,5 @@ class OTelCallbackHandler(HasLastTrace, BaseCallbackHandler):
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
         run = self._run_to_end(run_id)
-        if run is None:
-            return
-        signal = langgraph.control_flow(error)
-        if signal is None:
-            self._recorder.fail(run, error)
-        elif signal == "GraphInterrupt":
-            self._recorder.interrupt(run)
-        else:
-            self._recorder.finish(run)
+        if run is not None:
+            langgraph.fail(self._recorder, run, error)

@@ -1,13 +1,16 @@
-"""Recognises LangGraph's graphs, agents, nodes and control flow, without importing LangGraph."""
+"""Recognises LangGraph's graphs, agents, nodes, breakpoints and control flow, without importing LangGraph."""
 
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
+from otel_callbacks.langchain.bodies import InStreamingChain
 from otel_callbacks.langchain.parent_run import component_of
 from otel_callbacks.limits import GRAPH_PATH_PARTS, first
 from otel_callbacks.operations import Step
 from otel_callbacks.operations.payload import attribute, integer, items, name, word, words
+from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.run import Run
 
 _AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
 
@@ -31,6 +34,17 @@ def is_agent(graph: Any) -> bool:
     bound = getattr(nodes.get("model") or nodes.get("agent"), "bound", None)
     function = getattr(getattr(bound, "first", bound), "func", None)
     return getattr(function, "__module__", None) in _AGENT_MODULES
+
+
+def entrypoint_name(graph: Any) -> str | None:
+    """Returns the name of the function that `@entrypoint` made into a graph; None for any other graph, or for None.
+
+    Such a graph has no name, and one node with the name of the function.
+    """
+    nodes = getattr(graph, "nodes", None)
+    if type(graph).__name__ != "Pregel" or not isinstance(nodes, dict) or len(nodes) != 1:
+        return None
+    return word(next(iter(nodes)))
 
 
 def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:
@@ -57,12 +71,34 @@ def is_resumed(inputs: Any) -> bool:
     return inputs is None or (is_command and attribute(inputs, "resume") is not None)
 
 
-def control_flow(error: BaseException) -> str | None:
-    """Returns "GraphInterrupt" or "GraphBubbleUp" if LangGraph raised `error` as control flow; None for a failure.
+def finish(recorder: Recorder, run: Run) -> None:
+    """Ends a chain or graph that LangGraph or LangChain reports as finished."""
+    if _is_at_breakpoint(run.inside):
+        recorder.interrupt(run)
+    else:
+        recorder.finish(run)
 
-    The module of the class decides: an application may name its own exception GraphInterrupt.
+
+def _is_at_breakpoint(inside: Any) -> bool:
+    """Tells whether a graph has stopped at one of its breakpoints (`interrupt_before`, `interrupt_after`).
+
+    LangGraph reports a normal end; only the loop in its frame knows.
+    """
+    if not isinstance(inside, InStreamingChain) or graph_of(inside.frame) is None:
+        return False
+    return attribute(inside.frame.f_locals.get("loop"), "status") in ("interrupt_before", "interrupt_after")
+
+
+def fail(recorder: Recorder, run: Run, error: BaseException) -> None:
+    """Ends a run that raised `error`, which LangGraph may have raised as control flow.
+
+    A graph that was drained before a shutdown waits to be resumed, like an interrupted one. The module of the class
+    decides: an application may name its own exception GraphInterrupt.
     """
     signals = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}
     if "GraphBubbleUp" not in signals:
-        return None
-    return "GraphInterrupt" if "GraphInterrupt" in signals else "GraphBubbleUp"
+        recorder.fail(run, error)
+    elif signals & {"GraphInterrupt", "GraphDrained"}:
+        recorder.interrupt(run)
+    else:
+        recorder.finish(run)

@@ -1,12 +1,10 @@
 """Wraps methods that LangChain fires no callback for: those of one object, or of every object of a class.
 
-A wrapped object gets a class of its own, derived from its old one. It stays the same object with the same name,
-fields, identity and serialisation, so code that already holds it is traced, too.
+A wrapped object gets a class of its own, see `runtime.own_class`.
 """
 
 import functools
 import inspect
-import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from otel_callbacks.recording.process_recorder import process_recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
+from otel_callbacks.runtime.own_class import derive, has_own_class, original_class, set_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +152,6 @@ def _wrap_coroutine(method: WrappedMethod, start: StartCall) -> Callable[..., An
 
 # --- the methods of one object -----------------------------------------------------------------------------------
 
-_original_classes: "weakref.WeakKeyDictionary[type, type]" = weakref.WeakKeyDictionary()
-
 
 def wrap_object(component: Any, methods: MethodTable, options: WrapOptions) -> None:
     """Wraps the methods of one object. A second call only changes the options, if it has any.
@@ -162,50 +159,23 @@ def wrap_object(component: Any, methods: MethodTable, options: WrapOptions) -> N
     Raises:
         TypeError: Python does not allow the object another class.
     """
-    kind = type(component)
-    if kind not in _original_classes or options != WrapOptions():
-        wrapped = _wrapped_class(_original_classes.get(kind, kind), methods, options)
-        object.__setattr__(component, "__class__", wrapped)
+    if not has_own_class(component) or options != WrapOptions():
+        set_class(component, _wrapped_class(original_class(type(component)), methods, options))
 
 
 def unwrap_object(component: Any) -> None:
     """Gives an object its original class back."""
-    kind = type(component)
-    object.__setattr__(component, "__class__", _original_classes.get(kind, kind))
+    set_class(component, original_class(type(component)))
 
 
 @functools.lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
 def _wrapped_class(kind: type, methods: MethodTable, options: WrapOptions) -> type:
-    def reduce(component: Any, protocol: Any) -> Any:
-        reduced = super(wrapped, component).__reduce_ex__(protocol)  # type: ignore[arg-type]
-        if not isinstance(reduced, tuple):
-            return reduced
-        make, arguments, *state = reduced
-        plain = tuple(kind if argument is wrapped else argument for argument in arguments)
-        return (_rebuild, (make, plain, methods, options), *state)
-
-    body = {
-        "__slots__": (),  # Python only allows a class of the same layout
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-        "__doc__": kind.__doc__,
-        "__reduce_ex__": reduce,
+    wrapped = {
+        name: _wrap(function, start, options)
+        for name, start in methods
+        if inspect.isfunction(function := getattr(kind, name, None))
     }
-    for name, start in methods:
-        if inspect.isfunction(function := getattr(kind, name, None)):
-            body[name] = _wrap(function, start, options)
-    wrapped = types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(body))
-    _original_classes[wrapped] = kind
-    return wrapped
-
-
-def _rebuild(
-    make: Callable[..., Any], arguments: Sequence[Any], methods: MethodTable, options: WrapOptions
-) -> Any:
-    """Makes a copy of a wrapped object: built by its original class, then wrapped."""
-    component = make(*arguments)
-    wrap_object(component, methods, options)
-    return component
+    return derive(kind, wrapped, functools.partial(wrap_object, methods=methods, options=options))
 
 
 # --- the methods of all subclasses -------------------------------------------------------------------------------
@@ -242,7 +212,7 @@ def unwrap_classes(base: type, methods: MethodTable) -> None:
     else:
         delattr(base, "__init_subclass__")
     for kind in _subclasses(base):
-        for name, _ in methods if kind not in _original_classes else ():
+        for name, _ in methods if original_class(kind) is kind else ():
             own = vars(kind).get(name)
             if inspect.isfunction(own) and own in _wrappers:
                 setattr(kind, name, own.__wrapped__)  # type: ignore[attr-defined]

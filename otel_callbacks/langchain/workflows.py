@@ -9,29 +9,37 @@ from otel_callbacks.operations.payload import word
 
 Metadata = Mapping[str, Any]
 
+_START_NODE = "__start__"
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
 _CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 
 
-def is_plumbing(name: str | None, run_type: str | None) -> bool:
-    """Tells whether a chain is a prompt, a parser, or a runnable or graph that the application did not name."""
+def is_plumbing(name: str | None, run_type: str | None = None, is_node: bool = False) -> bool:
+    """Tells whether a chain is a prompt, a parser, or a runnable, graph or node that the application did not name."""
+    if is_node:
+        return name == _START_NODE
     return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
 
 
-def start_chain(name: str | None, metadata: Metadata, graph: Any, *, outermost: bool) -> Operation:
+def start_chain(
+    name: str | None, metadata: Metadata, graph: Any, *, is_node: bool, outermost: bool
+) -> Operation:
     """Returns the operation of a chain that starts: an agent, a workflow or a step.
 
     Args:
         name: LangChain's name of the run.
         metadata: the run's metadata.
         graph: the compiled graph, if the run is a graph's.
+        is_node: the run is a graph node's.
         outermost: no other run encloses this one.
     """
-    own_name = None if is_plumbing(name, None) else name
+    if is_node:
+        return langgraph.start_node(metadata)
+    own_name = langgraph.entrypoint_name(graph) if is_plumbing(name) else name
     if graph is not None and langgraph.is_agent(graph):
         graph_name = word(getattr(graph, "name", None))
         return AgentInvocation(
-            name=own_name if is_plumbing(graph_name, None) else graph_name,
+            name=own_name if is_plumbing(graph_name) else graph_name,
             conversation_id=conversation_id(metadata),
         )
     if graph is not None or outermost:

@@ -7,5 +7,6 @@ The room turns the reports of LlamaIndex's dispatcher into operations and hands 
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler
 from otel_callbacks.llama_index.instrumentor import instrument, uninstrument
+from otel_callbacks.llama_index.rerankers import trace_reranker
 
-__all__ = ["OTelCallbackHandler", "instrument", "uninstrument"]
+__all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]

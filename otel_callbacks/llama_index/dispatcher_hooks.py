@@ -16,6 +16,7 @@ from llama_index.core.instrumentation.events.llm import (
     LLMCompletionEndEvent,
     LLMCompletionInProgressEvent,
 )
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
@@ -116,6 +117,10 @@ class _EventHandler(BaseEventHandler):
 
     def handle(self, event: Any, **kwargs: Any) -> None:
         span_id = text(attribute(event, "span_id"))
+        if isinstance(event, ReRankStartEvent):
+            reports.rerank_starts(event, span_id)
+        elif isinstance(event, ReRankEndEvent):
+            reports.rerank_ends(event)
         reported = reports.open.get(span_id)
         # events after the end are ignored, and events of methods without a run of their own
         if reported is not None and (reported.id == span_id or span_id in reported.repeats):

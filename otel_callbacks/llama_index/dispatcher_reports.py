@@ -18,7 +18,9 @@ from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
 from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
-from otel_callbacks.operations import Failure, Inference, Operation, Step, ToolExecution
+from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks
+from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
+from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
 from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
@@ -38,7 +40,7 @@ class ReportedRun:
         instance: the component; None for a workflow step.
         run: the run.
         agent: for an AgentWorkflow, the run of the agent whose turn it is.
-        workflow: for a step, its workflow.
+        workflow: for a step, the report of its workflow.
         received: for a model call, the answer so far.
         outcome: the outcome, such as "cancelled"; None for a run that just ends.
         chunk_source: for a stream, the id under which its chunks are reported. A repeated report may be the first to
@@ -58,11 +60,11 @@ class ReportedRun:
         "workflow",
     )
 
-    def __init__(self, id_: str, instance: Any, run: Run, workflow: Any) -> None:
+    def __init__(self, id_: str, instance: Any, run: Run) -> None:
         self.id = id_
         self.instance = instance
         self.run = run
-        self.workflow = workflow
+        self.workflow: ReportedRun | None = None
         self.agent: Run | None = None
         operation = run.operation
         self.received = (
@@ -86,16 +88,22 @@ class DispatcherReports:
         self.recorder_for: RecorderFor = lambda instance: None
         self._streaming: set[str] = set()  # the ids of model calls whose stream is open
         self._had_runs = False
+        self._reranks = AnnouncedReranks()
 
     @guarded
     def enter(self, id_: str, arguments: BoundArguments, instance: Any, parent_id: str | None) -> None:
         """Starts the run of a report, if its method gets one."""
+        if self._reranks:
+            self._reranks.end_silent(semconv.UNFINISHED)
         above = self.open.get(parent_id)
         recorder = self._recorder(above, instance, parent_id)
         if recorder is None:
             return
         method = id_[:-_ID_SUFFIX].rpartition(".")[2]
-        workflow = _workflow_of(above, parent_id) if instance is None else None
+        of_workflow = _workflow_of(above, parent_id) if instance is None else None
+        if of_workflow is not None:
+            waiting_runs.step_starts(of_workflow.run)
+        workflow = of_workflow.instance if of_workflow is not None else None
         operation = None
         if (start := _start_function(method, instance, workflow)) is not None:
             with_content = recorder.may_record_content(above.run if above is not None else None)
@@ -112,14 +120,40 @@ class DispatcherReports:
             return
         parent = self._parent_run(above, workflow, arguments, recorder, parent_id)
         inherit(operation, parent)
-        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
-        if run is not None:
-            self._had_runs = True
-            self.open[id_] = ReportedRun(id_, instance, run, workflow)
-            if recorder.estimates_usage and isinstance(operation, Inference):
+        reported = self._start(id_, operation, instance, arguments, recorder, parent)
+        if reported is None:
+            return
+        reported.workflow = of_workflow
+        if isinstance(operation, Inference):
+            if recorder.estimates_usage:
                 inference.estimate_prompt(operation, arguments)
-            if isinstance(operation, Inference) and (prompt := recorder.start_prompt(run)) is not None:
+            if (prompt := recorder.start_prompt(reported.run)) is not None:
                 inference.read_prompt(prompt, arguments)
+
+    def _start(
+        self,
+        id_: str,
+        operation: Operation,
+        instance: Any,
+        arguments: BoundArguments,
+        recorder: Recorder,
+        parent: Run | None,
+    ) -> ReportedRun | None:
+        """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
+        waiting = steps_that_wait(instance, arguments) if workflows.is_workflow(instance) else set()
+        interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
+        if interrupted is not None:
+            operation.conversation_id = operation.conversation_id or interrupted.conversation_id
+        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
+        if run is None:
+            return None
+        if interrupted is not None:
+            run.span.add_link(interrupted.span_context)
+        for step in waiting:
+            waiting_runs.add(step, run)
+        self._had_runs = True
+        reported = self.open[id_] = ReportedRun(id_, instance, run)
+        return reported
 
     def _recorder(self, above: ReportedRun | None, instance: Any, parent_id: str | None) -> Recorder | None:
         """Returns the recorder of the run above, else of the handler that is active for the component."""
@@ -136,7 +170,7 @@ class DispatcherReports:
         self,
         above: ReportedRun | None,
         workflow: Any,
-        arguments: BoundArguments,
+        arguments: BoundArguments | None,
         recorder: Recorder,
         parent_id: str | None,
     ) -> Run | None:
@@ -149,9 +183,9 @@ class DispatcherReports:
             return ended if ended is not None and ended.open_runs is recorder.runs else None
         return around
 
-    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments) -> Run | None:
+    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments | None) -> Run | None:
         """Returns the run of the agent that a step of an AgentWorkflow works for. A hand-off starts a new run."""
-        agent = workflows.agent_of(workflow, arguments) if workflow is not None else None
+        agent = workflows.agent_of(workflow, arguments) if arguments is not None else None
         if agent is not None:
             operation = workflows.start_agent(agent)
             if above.agent is None or above.agent.operation.name != operation.name:
@@ -185,6 +219,8 @@ class DispatcherReports:
         reported = self.open.get(id_)
         if reported is None:
             return
+        if instance is None and result is None:
+            self._end_waiting(reported, id_)
         if reported.id != id_:
             if reported.received is not None and streams.is_stream(result):
                 reported.repeats.append(id_)
@@ -198,11 +234,20 @@ class DispatcherReports:
             return
         if reported.received is not None:
             reported.received.add(result, with_content=with_content)
-        elif reported.workflow is not None and reported.outcome is None:
-            name = id_[:-_ID_SUFFIX].rpartition(".")[2]
-            if workflows.is_waiting(reported.workflow, name, result):
-                reported.outcome = semconv.INTERRUPTED
         self._end(reported, None, result)
+
+    def _end_waiting(self, reported: ReportedRun, id_: str) -> None:
+        """Notes that a step has ended because it waits, if it does. A step without a run belongs to its workflow's."""
+        step = step_that_waits()
+        if step is None:
+            return
+        workflow = reported.workflow
+        if reported.id == id_:
+            reported.outcome = semconv.INTERRUPTED
+        else:
+            workflow = reported
+        if workflow is not None:
+            waiting_runs.add(step, workflow.run)
 
     def _keep_open(self, reported: ReportedRun, result: Any) -> None:
         reported.run.execution_context = (
@@ -233,6 +278,29 @@ class DispatcherReports:
             reported.outcome = semconv.INTERRUPTED  # an agent's tool waits; its step catches the exception
         streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], error)
 
+    @guarded
+    def rerank_starts(self, event: Any, parent_id: str | None) -> None:
+        """Starts the run of a rerank that is announced by an event, unless the report around it is the rerank's."""
+        around = self.open.get(parent_id)
+        recorder = self._recorder(around, None, parent_id)
+        if recorder is None or (around is not None and isinstance(around.run.operation, Rerank)):
+            return
+        with_content = recorder.may_record_content(around.run if around is not None else None)
+        found = self._reranks.starting(event, with_content)
+        if found is None:
+            return
+        operation, inside = found
+        parent = self._parent_run(around, None, None, recorder, parent_id)
+        inherit(operation, parent)
+        run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
+        if run is not None:
+            self._reranks.add(run, inside, around)
+
+    @guarded
+    def rerank_ends(self, event: Any) -> None:
+        """Finishes the run of a rerank whose end is announced by an event."""
+        self._reranks.end_announced(event)
+
     def cancelled(self, reported: ReportedRun) -> None:
         """Notes that a run was cancelled; its report will end without an error."""
         reported.outcome = semconv.CANCELLED
@@ -251,6 +319,11 @@ class DispatcherReports:
         if isinstance(error, asyncio.CancelledError) and workflows.is_workflow(reported.instance):
             self._cancel_within(reported)
         run, recorder = reported.run, reported.run.recorder
+        cancelled = reported.outcome == semconv.CANCELLED or isinstance(error, WorkflowCancelledByUser)
+        if waiting_runs.run_ends(run, cancelled=cancelled):
+            error, reported.outcome = None, semconv.INTERRUPTED
+        if self._reranks:
+            self._reranks.end_with(reported, error)
         self._streaming.discard(reported.id)
         failure = _finish_operation(reported, result, error)
         for each in (reported.agent, run):
@@ -278,11 +351,11 @@ class DispatcherReports:
         self.open.clear()
 
 
-def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> Any:
-    """Returns the workflow if a report without a component is one of its steps."""
+def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:
+    """Returns the report of the workflow if a report without a component is one of its steps."""
     if above is None or above.id != parent_id or not workflows.is_workflow(above.instance):
         return None
-    return above.instance
+    return above
 
 
 def _start_function(

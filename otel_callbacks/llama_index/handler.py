@@ -7,8 +7,8 @@ traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any, Unpack
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Unpack
 
 from llama_index import core
 from llama_index.core import Settings
@@ -17,17 +17,18 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Legac
 from llama_index.core.callbacks.schema import CBEventType
 from opentelemetry.context import get_current
 
-from otel_callbacks.last_trace import HasLastTrace
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
 from otel_callbacks.llama_index.dispatcher_hooks import register
+from otel_callbacks.llama_index.retrieval import traced_rerankers
 from otel_callbacks.operations import Inference
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
+from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 
-class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
+class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     """Traces LlamaIndex with OpenTelemetry.
 
     To trace everything, set `Settings.callback_manager = CallbackManager([OTelCallbackHandler()])` or
@@ -41,24 +42,15 @@ class OTelCallbackHandler(HasLastTrace, LegacyBaseCallbackHandler):
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
     """
 
+    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
+
     def __init__(self, **options: Unpack[Options]) -> None:
         self._join(recorder(**options))
 
     def _join(self, recorder: Recorder) -> None:
-        """Initialises the handler with `recorder`. The handler for both frameworks shares one recorder."""
         LegacyBaseCallbackHandler.__init__(self, [], [])
-        self._recorder = recorder
+        super()._join(recorder)
         register(active_handlers.recorder_for)
-
-    def trace_id(self, run_id: str) -> str | None:
-        """Returns the trace id, in hex, of an open run or of the outermost run of an ended call; None if unknown.
-
-        The last 4,096 calls are remembered.
-
-        Args:
-            run_id: the dispatcher's id of the operation, its `active_span_id`.
-        """
-        return self._recorder.trace_id(run_id)
 
     def on_event_start(
         self,
@@ -147,7 +139,13 @@ class ActiveHandlers:
         return handler if known[1]() is manager else None
 
     def _of_component(self, instance: Any) -> OTelCallbackHandler | None:
-        """Returns the handler in the callback manager of a component, else of its model. Agents only have a model's."""
+        """Returns the handler given to `trace_reranker`, else that of a component's callback manager, else its model's.
+
+        Agents only have a model's.
+        """
+        if (given := traced_rerankers.get(type(instance))) is not None:
+            handler: OTelCallbackHandler = given
+            return handler
         fields = getattr(instance, "__dict__", None)
         if not fields:
             return None

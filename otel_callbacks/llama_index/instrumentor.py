@@ -1,13 +1,19 @@
-"""Switches the handler on for the whole process. Nothing is patched: the dispatcher reports every operation anyway."""
+"""Switches the handler on for the whole process.
+
+Nothing is patched, except rerankers on request: the dispatcher reports every other operation anyway.
+"""
 
 from typing import Any
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
+from otel_callbacks.llama_index.rerankers import trace_all_rerankers, untrace_all_rerankers
 from otel_callbacks.options import handler_for
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
 
-def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OTelCallbackHandler:
+def instrument(
+    handler: OTelCallbackHandler | None = None, *, rerankers: bool = False, **options: Any
+) -> OTelCallbackHandler:
     """Traces every LlamaIndex operation of the process, and manual operations around them.
 
     An operation that has an `OTelCallbackHandler` in a callback manager uses that one instead. A second
@@ -15,6 +21,7 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
 
     Args:
         handler: the handler to use; by default a new one.
+        rerankers: also trace every reranker in asynchronous calls, see `trace_reranker`.
         options: the arguments of the new handler, see `OTelCallbackHandler`.
 
     Returns:
@@ -25,11 +32,13 @@ def instrument(handler: OTelCallbackHandler | None = None, **options: Any) -> OT
     """
     handler = handler_for(handler, OTelCallbackHandler, options)
     active_handlers.instrumented = handler
+    (trace_all_rerankers if rerankers else untrace_all_rerankers)()
     set_process_recorder(active_handlers, lambda: handler._recorder)
     return handler
 
 
 def uninstrument() -> None:
-    """Switches the process-wide handler off. Open runs end as usual."""
+    """Switches the process-wide handler off and restores what was patched. Open runs end as usual."""
+    untrace_all_rerankers()
     active_handlers.instrumented = None
     set_process_recorder(active_handlers, None)

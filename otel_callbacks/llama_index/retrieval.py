@@ -1,5 +1,6 @@
 """Translates calls of LlamaIndex's retrievers, embedding models and rerankers into operations."""
 
+import weakref
 from inspect import BoundArguments
 from typing import Any
 
@@ -14,6 +15,9 @@ from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval, wi
 from otel_callbacks.operations.payload import attribute, integer, is_a, is_list, items, mapping, name, number
 
 _CACHE_COLLECTION = "embeddings"
+traced_rerankers: "weakref.WeakKeyDictionary[type, Any]" = weakref.WeakKeyDictionary()
+"""The classes of the rerankers that `trace_reranker` traces, with the handler that it was given; None without one."""
+
 _TOP_K_FIELDS = ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
 
 
@@ -75,19 +79,24 @@ def finish_embedding(operation: Embedding, vectors: Any) -> None:
 
 def start_rerank(postprocessor: Any, arguments: BoundArguments, with_content: bool) -> Rerank | None:
     """Returns the operation of a reranker that starts; None for a postprocessor that gives no new scores."""
-    fields = mapping(attribute(postprocessor, "__dict__"))
-    if "top_n" not in fields and not any(
-        "rerank" in kind.__name__.lower() for kind in type(postprocessor).__mro__
-    ):
+    kind = type(postprocessor)
+    is_reranker = kind in traced_rerankers or "top_n" in mapping(attribute(postprocessor, "__dict__"))
+    if not is_reranker and not any("rerank" in each.__name__.lower() for each in kind.__mro__):
         return None
-    model = inference.model_of(postprocessor)
+    nodes, query = (*arguments.args, None, None)[:2]
+    return start_rerank_of(postprocessor, nodes, query if with_content else None)
+
+
+def start_rerank_of(reranker: Any, nodes: Any, query: Any) -> Rerank:
+    """Returns the operation of a reranker that starts. `query` is None if it must not be recorded."""
+    fields = mapping(attribute(reranker, "__dict__"))
+    model = inference.model_of(reranker)
     if model is None and "llm" in fields:
         model = inference.model_of(fields["llm"])
     operation = Rerank(name=model, top_n=integer(fields.get("top_n")))
-    if arguments.args:
-        operation.candidates = _documents(arguments.args[0])
-    if with_content and len(arguments.args) > 1:
-        operation.query = query_text(arguments.args[1])
+    operation.candidates = _documents(nodes)
+    if query is not None:
+        operation.query = query_text(query)
     return operation
 
 

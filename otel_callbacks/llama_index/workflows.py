@@ -1,8 +1,7 @@
 """Translates LlamaIndex's engines, workflows, agents and their steps into operations."""
 
-from functools import lru_cache
 from inspect import BoundArguments
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from llama_index.core.agent.workflow import AgentWorkflow
 from llama_index.core.agent.workflow.base_agent import (
@@ -19,7 +18,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.workflow import Event
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
-from otel_callbacks.limits import COMPONENT_METHODS_CACHED, DESCRIPTION_CHARACTERS
+from otel_callbacks.limits import DESCRIPTION_CHARACTERS
 from otel_callbacks.llama_index import messages
 from otel_callbacks.operations import AgentInvocation, Step, ToolExecution, Workflow
 from otel_callbacks.operations.payload import attribute, is_a, mapping, mapping_or_fields, text, word
@@ -149,21 +148,6 @@ def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
     if not isinstance(workflow, AgentWorkflow):
         return None
     return mapping(workflow.agents).get(word(attribute(event_of(arguments), "current_agent_name")) or "")
-
-
-def is_waiting(workflow: Any, name: str, result: Any) -> bool:
-    """Tells whether a step stopped to wait for an event: it returned None against its own type annotation."""
-    step = attribute(workflow, name)
-    return result is None and step is not None and _never_returns_none(getattr(step, "__func__", step))
-
-
-@lru_cache(maxsize=COMPONENT_METHODS_CACHED)
-def _never_returns_none(step: Any) -> bool:
-    try:
-        annotated = get_type_hints(step).get("return")
-    except Exception:  # an annotation that cannot be resolved from here
-        return False
-    return annotated not in (None, type(None), Any) and type(None) not in get_args(annotated)
 
 
 def is_workflow(instance: Any) -> bool:

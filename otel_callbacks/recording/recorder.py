@@ -111,8 +111,7 @@ class Recorder:
         base: Run | None = None,
         *,
         inside: Callable[[], bool] | None = None,
-        found_by_id: bool = False,
-        may_vanish: bool = False,
+        begun: Callable[[], bool] | None = None,
         attach: bool = True,
         resumes: bool = False,
         tags: Mapping[str, Any] | None = None,
@@ -125,8 +124,7 @@ class Recorder:
             base: the run that the framework names as the parent. A live span within it (a user's, another
                 framework's) becomes the parent instead.
             inside: see `Run`.
-            found_by_id: see `Run`.
-            may_vanish: see `Run`.
+            begun: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues an interrupted conversation; its span links to the interrupted root.
             tags: the metadata or tags of the framework's call, which may name who pays.
@@ -147,7 +145,7 @@ class Recorder:
             parent_span, parent = base.span, base
         run = Run(key, operation, parent, runs)
         run.recorder = self
-        run.inside, run.found_by_id, run.may_vanish = inside, found_by_id, may_vanish
+        run.inside, run.begun, run.may_vanish = inside, begun, getattr(inside, "may_vanish", False)
         run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
         run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         span_attributes.clean_names(operation)
@@ -191,8 +189,6 @@ class Recorder:
         if run.may_vanish and started_in.task is not None:
             run.on_task_done = functools.partial(self._end_with_task, run)
             started_in.task.add_done_callback(run.on_task_done)
-        if len(run.open_runs) > limits.OPEN_RUNS:
-            self._sweep(next(iter(run.open_runs.values())), semconv.UNFINISHED)
 
     # --- what a handler asks before it reads a payload ----------------------------------------------------------
 
@@ -323,9 +319,7 @@ class Recorder:
             run.recorder._remember_outermost(run)
 
     def _end_dependents(self, run: Run) -> None:
-        """Ends what depends on the run: the ids of hidden runs, the watch on its task, and runs that vanished in it."""
-        for key in list(run.hidden_runs or ()):
-            run.open_runs.pop(key, None)
+        """Ends what depends on the run: the watch on its task, and runs that vanished in it."""
         started_in = run.execution_context
         if run.on_task_done is not None and started_in is not None and started_in.task is not None:
             started_in.task.remove_done_callback(run.on_task_done)

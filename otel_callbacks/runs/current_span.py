@@ -7,7 +7,7 @@ run is open, and afterwards with whatever was current outside.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -19,6 +19,21 @@ from otel_callbacks.runs.run import Run
 
 STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 """Where a context has the stand-in that was attached last."""
+
+
+class _Below(NamedTuple):
+    """What a stand-in was attached on top of.
+
+    Attributes:
+        context: the context.
+        sibling: the stand-in that the context was made for, if it does not enclose the new one: an item of the same
+            batch, or a stream that is read meanwhile. It may end first, or go on.
+        under_sibling: what the sibling was attached on top of.
+    """
+
+    context: Context
+    sibling: "CurrentSpan | None"
+    under_sibling: "_Below | None"
 
 
 class CurrentSpan(Span):
@@ -44,14 +59,15 @@ class CurrentSpan(Span):
         self._inside = inside
         self._open = True
         self._attached: Context | None = None
-        self._outside: Context | None = None
+        self._below: _Below | None = None
 
     def attach(self, context: Context) -> None:
         """Makes this the current span, on top of `context`."""
-        self._outside = context
         beside: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
         if beside is not None and beside is not self.enclosing and beside._attached is context:
-            self._outside = beside._outside  # a sibling in a batch, which may end before us
+            self._below = _Below(context, beside, beside._below)
+        else:
+            self._below = _Below(context, None, None)
         self._attached = trace.set_span_in_context(self, Context({**context, STAND_IN_KEY: self}))
         context_api.attach(self._attached)
 
@@ -59,9 +75,12 @@ class CurrentSpan(Span):
         """Answers with the span outside from now on, and puts the context back if nothing was attached since."""
         self._open = False
         if self._attached is not None and context_api.get_current() is self._attached:
-            assert self._outside is not None
-            context_api.attach(self._outside)
-        self._attached = self._outside = self._inside = None
+            below = self._below
+            while below is not None and below.sibling is not None and not below.sibling._open:
+                below = below.under_sibling
+            if below is not None:
+                context_api.attach(below.context)
+        self._attached = self._below = self._inside = None
 
     def is_current(self) -> bool:
         """Tells whether the caller is in the body of the run, or of the hidden run."""

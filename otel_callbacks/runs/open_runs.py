@@ -20,7 +20,7 @@ class OpenRuns:
     Attributes:
         by_id: the open runs by the framework's id. The id of a hidden run leads to the nearest run above it that has
             a span.
-        interrupted: the root spans of conversations that wait for somebody, by conversation, the newest last.
+        interrupted: the outermost spans of conversations that wait for somebody, by conversation, the newest last.
         root_trace_ids: the trace ids of runs that started without a run above, open or ended, the newest last.
         drops_children: the provider's sampler is sure to drop every span below a dropped one.
     """
@@ -38,8 +38,11 @@ class OpenRuns:
             self.root_trace_ids.popitem(last=False)
 
     def remember_interrupted(self, run: Run) -> None:
-        """Keeps the root span of a conversation that waits for somebody; the run that resumes it links to it."""
-        if run.parent is None and run.operation.conversation_id:
+        """Keeps the span of a conversation that waits for somebody; the run that resumes it links to it.
+
+        The outermost run of the conversation ends last, and counts.
+        """
+        if run.operation.conversation_id:
             self.interrupted[run.operation.conversation_id] = run.span.get_span_context()
             if len(self.interrupted) > limits.INTERRUPTED_CONVERSATIONS:
                 self.interrupted.popitem(last=False)
@@ -48,7 +51,7 @@ class OpenRuns:
                 )
 
     def links_to_interrupted(self, conversation_id: str | None) -> Sequence[Link]:
-        """Returns the link of a run that resumes a conversation to the interrupted root span, and forgets that."""
+        """Returns the link of a run that resumes a conversation to its interrupted span, and forgets that."""
         interrupted = self.interrupted.pop(conversation_id or "", None)
         return (Link(interrupted),) if interrupted is not None else ()
 

@@ -8,9 +8,12 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
+from otel_callbacks import limits
+from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.execution_context import ExecutionContext
 
 _NO_LABELS: Mapping[str, str] = {}
+_room_lock = fork.safe_lock()  # the first hidden runs below a run may start in several threads at once
 
 
 class Run:
@@ -28,9 +31,11 @@ class Run:
         inside: tells whether the calling code is really in the body of the run; None if it always is while the run is
             open. Some bodies share their context with code around them (the consumer of a stream), and the end of
             some runs is never reported.
-        found_by_id: children of this run name it by id, so a run is not its child only because this one is current.
-            In `batch` the siblings of a run start while it is current.
-        may_vanish: the framework may never report the end of this run (cancellation).
+        begun: tells whether the body has begun; None if it has from the start. In `batch` the siblings of a run start
+            while it is current, but before its body. Until it has, only what the framework says is below is below.
+        may_vanish: the framework may never report the end of this run (cancellation), but its body is over for certain
+            when `inside` says no in the thread and task where it started, and when that task is over. It is the
+            attribute `may_vanish` of `inside`.
         labels: who pays, by attribute, as given; `own_labels` are those that this run's own call named.
         of_parent_process: the run was open when this process was forked; the parent process ends it.
         execution_context: the thread and task in which the run started.
@@ -38,8 +43,9 @@ class Run:
         totals: what the run and the runs below it used so far. After `totals_final`, further use goes to a run above.
         chunk_gaps: seconds between the chunks of a stream.
         stand_in: stands for the span in the context, see `current_span.CurrentSpan`.
-        hidden_runs: ids of the runs below that have no span of their own and are found as this run; with what stands
-            in the context for those that run where this one was not current.
+        hidden_runs: ids of the open runs below that have no span of their own and are found as this run; with what
+            stands in the context for those that run where this one was not current.
+        ended_hidden_runs: ids of those that have ended; they stay for children that start late.
         trace_documents: on an outermost run, the documents of its trace.
         prompt: on a model call, what its prompt is made of.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all three.
@@ -49,13 +55,14 @@ class Run:
 
     __slots__ = (
         "agent_prompts",
+        "begun",
         "children",
         "chunk_gaps",
         "content_policy",
         "content_scope",
+        "ended_hidden_runs",
         "execution_context",
         "first_chunk",
-        "found_by_id",
         "hidden_runs",
         "inner_usages",
         "inside",
@@ -97,11 +104,12 @@ class Run:
         self.own_labels: Mapping[str, str] = _NO_LABELS
         self.execution_context: ExecutionContext | None = None
         self.inside: Callable[[], bool] | None = None
-        self.found_by_id = False
+        self.begun: Callable[[], bool] | None = None
         self.may_vanish = False
         self.interrupted = False
         self.children: set[Run] | None = None
-        self.hidden_runs: OrderedDict[Any, Any] | None = None
+        self.hidden_runs: dict[Any, Any] | None = None
+        self.ended_hidden_runs: OrderedDict[Any, None] | None = None
         self.of_parent_process = False
         self.totals: Any = None
         self.totals_final = False
@@ -145,13 +153,29 @@ class Run:
 
     def has_id(self, key: Any) -> bool:
         """Tells whether `key` is the id of this run or of a hidden one below it."""
-        return self.key == key or (self.hidden_runs is not None and key in self.hidden_runs)
+        return self.key == key or key in (self.hidden_runs or ()) or key in (self.ended_hidden_runs or ())
+
+    def hold_hidden_runs(self) -> dict[Any, Any]:
+        """Makes room for hidden runs, and returns it."""
+        with _room_lock:
+            if self.hidden_runs is None:
+                self.ended_hidden_runs = OrderedDict()
+                self.hidden_runs = {}
+            return self.hidden_runs
 
     def end_hidden_run(self, key: Any) -> None:
         """Ends a hidden run below; its id stays, for children that start late."""
-        if self.hidden_runs is not None and (stand_in := self.hidden_runs.get(key)) is not None:
-            self.hidden_runs[key] = None
+        hidden, ended = self.hidden_runs, self.ended_hidden_runs
+        if hidden is None or ended is None or key not in hidden:
+            return
+        if (stand_in := hidden.pop(key)) is not None:
             stand_in.close()
+        ended[key] = None
+        if len(ended) > limits.ENDED_HIDDEN_RUNS:
+            self.open_runs.pop(ended.popitem(last=False)[0], None)
+            limits.log_reached(
+                "ENDED_HIDDEN_RUNS", "what starts late below the oldest may attach to another parent"
+            )
 
     def close(self) -> None:
         """Ends the run and gives the context back to what is outside.
@@ -161,11 +185,13 @@ class Run:
         self.open = False
         for key in list(self.hidden_runs or ()):
             self.end_hidden_run(key)
+        for key in self.ended_hidden_runs or ():
+            self.open_runs.pop(key, None)
         if self.stand_in is not None:
             self.stand_in.close()
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
         self.operation = _ENDED_OPERATION
-        self.stand_in = self.inside = self.children = self.totals = self.recorded_error = None
+        self.stand_in = self.inside = self.begun = self.children = self.totals = self.recorded_error = None
         self.trace_documents = self.prompt = self.agent_prompts = self.inner_usages = None
         self.execution_context = self.on_task_done = None
 

@@ -1,6 +1,5 @@
 """What a new run finds around it: the run that it is in, and the span that becomes its parent."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
-from otel_callbacks import limits
 from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.execution_context import current_execution_context
@@ -48,9 +46,9 @@ class Surroundings(NamedTuple):
 def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundings:
     """Finds the innermost live span in the current context, and the run that it is in.
 
-    Passes over runs that have ended, runs whose body the caller is not in, runs of another tracer provider, and runs
-    that are found by id, except `base`, the parent that the framework names. A user's span belongs to the innermost of
-    the remaining runs, or to the base even if that has ended: work that outlives its parent.
+    Passes over runs that have ended, runs whose body the caller is not in or has not begun, and runs of another tracer
+    provider, but not over `base`, the parent that the framework names. A user's span belongs to the innermost of the
+    remaining runs, or to the base even if that has ended: work that outlives its parent.
     """
     context = context_api.get_current()
     span = trace.get_current_span(context)
@@ -58,7 +56,7 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
     vanished: list[Run] = []
     while type(span) is CurrentSpan:
         run = span.run
-        if run.open_runs is open_runs and (not run.found_by_id or run is base):
+        if run.open_runs is open_runs and (run is base or run.begun is None or run.begun()):
             if span.is_current():
                 return Surroundings(context, run.span, span, span, vanished)
             if (
@@ -114,14 +112,14 @@ def add_hidden_run(run: Run, key: Any, inside: Callable[[], bool] | None) -> Non
     """
     if key == run.key:
         return  # the same id again, after the end, and as its own parent
-    hidden = run.hidden_runs = OrderedDict() if run.hidden_runs is None else run.hidden_runs
+    hidden = run.hidden_runs
+    if hidden is None:
+        hidden = run.hold_hidden_runs()
     hidden[key] = None
-    if len(hidden) > limits.HIDDEN_RUNS:
-        run.open_runs.pop(hidden.popitem(last=False)[0], None)
-        limits.log_reached("HIDDEN_RUNS", "children of the oldest hidden runs may attach to another parent")
     run.open_runs[key] = run
     if run.open_runs.get(run.key) is not run:  # perhaps it ended in another thread just now
         run.open_runs.pop(key, None)
+        run.end_hidden_run(key)
         return
     around = find_surroundings(run, run.open_runs)
     if not around.are_within(run):

@@ -1,6 +1,7 @@
 """What stands between the package and the Python process it runs in.
 
 Catches our own faults (`faults.py`), keeps locks and tables right after a fork (`fork.py`), identifies the thread and
-task that code runs in (`execution_context.py`), runs functions inside a scope (`scopes.py`) and makes values that
-exporters can encode (`encodable.py`). Imports nothing else of the package. Open `faults.py` first.
+task that code runs in (`execution_context.py`), runs functions inside a scope (`scopes.py`), changes the methods of one
+object (`own_class.py`) and makes values that exporters can encode (`encodable.py`). Imports nothing else of the
+package. Open `faults.py` first.
 """

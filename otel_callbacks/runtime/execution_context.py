@@ -1,6 +1,7 @@
 """Where code runs: in which thread and task, and below which frame."""
 
 import asyncio
+import inspect
 import sys
 import threading
 from types import FrameType
@@ -8,18 +9,33 @@ from typing import Any, NamedTuple
 
 
 class ExecutionContext(NamedTuple):
-    """A thread and the asyncio task in it (None outside a task)."""
+    """What has a call stack of its own.
+
+    Attributes:
+        thread: the thread.
+        task: the asyncio task in it; None outside a task.
+        greenlet: the greenlet in it; None in the main one. SQLAlchemy's asynchronous drivers switch to others.
+    """
 
     thread: int
     task: "asyncio.Task[Any] | None"
+    greenlet: Any
 
 
 def current_execution_context() -> ExecutionContext:
-    """Returns the thread and task that call this function."""
+    """Returns the thread, task and greenlet that call this function."""
     # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
     # and one exception per run is too slow.
     loop = asyncio._get_running_loop()
-    return ExecutionContext(threading.get_ident(), asyncio.current_task(loop) if loop is not None else None)
+    return ExecutionContext(
+        threading.get_ident(), asyncio.current_task(loop) if loop is not None else None, _current_greenlet()
+    )
+
+
+def _current_greenlet() -> Any:
+    module = sys.modules.get("greenlet")
+    current = module.getcurrent() if module is not None else None
+    return None if current is None or current.parent is None else current
 
 
 def is_called_from(wanted: FrameType) -> bool:
@@ -30,3 +46,30 @@ def is_called_from(wanted: FrameType) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def is_generator(frame: FrameType) -> bool:
+    """Tells whether the frame is a generator's, which can pause."""
+    return bool(frame.f_code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
+
+
+class InFrame:
+    """Tells whether `frame`, in which a run started and its body runs, is on the call stack.
+
+    In another thread or task it says yes. It holds the frame and its local variables until the run is closed, because
+    a later frame may get the same id.
+
+    Attributes:
+        may_vanish: the frame may be left without a report. A generator's is told when it is closed.
+    """
+
+    __slots__ = ("_started_in", "frame", "may_vanish")
+
+    def __init__(self, frame: FrameType) -> None:
+        self.frame = frame
+        self.may_vanish = not is_generator(frame)
+        self._started_in = current_execution_context()
+
+    def __call__(self) -> bool:
+        """Tells whether the caller is in the body."""
+        return current_execution_context() != self._started_in or is_called_from(self.frame)

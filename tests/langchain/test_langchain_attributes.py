@@ -134,15 +134,11 @@ TREES: dict[str, tuple[Any, Any, str]] = {
         """\
 invoke_agent reactor
   agent
-    call_model
-      chat scripted-1
-    should_continue
+    chat scripted-1
   tools
     execute_tool look_up
   agent
-    call_model
-      chat scripted-1
-    should_continue""",
+    chat scripted-1""",
     ),
     "supervisor": (
         supervisor,

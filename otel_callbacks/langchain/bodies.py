@@ -1,0 +1,91 @@
+"""Tells whether code is in the body of a run, or only beside it, like the consumer of a stream.
+
+For chains the child config tells it, which LangChain sets around every body. For models, tools and retrievers the
+frame that runs their body tells it, while it is on the stack.
+"""
+
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+from otel_callbacks.langchain import event_streams
+from otel_callbacks.langchain.parent_run import child_config_run_id
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.execution_context import InFrame, is_generator
+
+_RUN_BODIES = {"generate", "agenerate", "stream", "astream", "run", "arun", "invoke", "ainvoke"}
+"""The methods of LangChain's models, tools and retrievers that start a run and then run its body."""
+
+
+def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
+    """Returns what tells whether the caller is in the body of the model call, tool or retrieval `key`.
+
+    Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
+    may start it in a function that returns first; None means that the run goes on until its end is reported.
+
+    Args:
+        key: LangChain's id of the run.
+        frame: the frame in which it starts.
+    """
+    if frame is None or not frame.f_globals.get("__name__", "").startswith("langchain_core."):
+        return None
+    if event_streams.starts_stream(frame):
+        return event_streams.InEventStream(key, frame)
+    return InFrame(frame) if frame.f_code.co_name in _RUN_BODIES else None
+
+
+def never() -> bool:
+    """Tells of a model call whose body may be anywhere that no other run is in it just because it is current.
+
+    The tokens of a model within a model would not count twice.
+    """
+    return False
+
+
+class InStreamingChain:
+    """Tells whether the caller is inside a chain that streams, whose body pauses between chunks.
+
+    The child config tells it, unless it belongs to a run that nobody reported; then the frame does.
+    """
+
+    __slots__ = ("_in_frame", "_key", "_runs", "_started_under")
+
+    def __init__(self, runs: dict[Any, Run], key: UUID, frame: FrameType) -> None:
+        self._runs = runs
+        self._key = key
+        self._started_under = child_config_run_id()
+        self._in_frame = InFrame(frame)
+
+    @property
+    def frame(self) -> FrameType:
+        """The frame in which the chain started."""
+        return self._in_frame.frame
+
+    def __call__(self) -> bool:
+        """Tells whether the caller is in the body."""
+        config_id = child_config_run_id()
+        if config_id is None or config_id == self._started_under:
+            return False
+        configured = self._runs.get(config_id)
+        if configured is None:
+            return self._in_frame()
+        run = self._runs.get(self._key)
+        return config_id == self._key or (run is not None and configured.is_within(run))
+
+
+def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None) -> InStreamingChain | None:
+    """Returns what tells whether the caller is inside the chain `key`, which started in `frame`.
+
+    None means: as long as the chain is open.
+    """
+    return InStreamingChain(runs, key, frame) if frame is not None and is_generator(frame) else None
+
+
+def body_begun() -> Callable[[], bool]:
+    """Returns a function that tells whether the body of the chain that starts now has begun.
+
+    LangChain sets a child config around every body, so the config is another one than at the start.
+    """
+    started_under = child_config_run_id()
+    return lambda: child_config_run_id() != started_under

@@ -1,0 +1,81 @@
+"""Asynchronous rerankers that send events: LlamaIndex does not report their method, so the events start and end a run.
+
+An end is announced only of a rerank that succeeded, and had something to do. Any other ends with the report around it,
+or when the method is found to be over.
+"""
+
+import sys
+from types import FrameType
+from typing import Any, NamedTuple
+
+from otel_callbacks.llama_index import retrieval
+from otel_callbacks.operations import Rerank
+from otel_callbacks.operations.payload import attribute
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.execution_context import InFrame, is_called_from
+
+_METHODS = ("_postprocess_nodes", "_apostprocess_nodes")
+
+
+class _Announced(NamedTuple):
+    run: Run
+    inside: InFrame
+    around: Any
+
+
+class AnnouncedReranks:
+    """The reranks in progress that were announced by an event."""
+
+    def __init__(self) -> None:
+        self._open: list[_Announced] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def starting(self, event: Any, with_content: bool) -> tuple[Rerank, InFrame] | None:
+        """Returns the operation that an event announces, and its body; None if no reranker's method sent the event."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name not in _METHODS:
+            frame = frame.f_back
+        reranker = frame.f_locals.get("self") if frame is not None else None
+        if frame is None or reranker is None:
+            return None
+        nodes, query = attribute(event, "nodes"), attribute(event, "query")
+        operation = retrieval.start_rerank_of(reranker, nodes, query if with_content else None)
+        inside = InFrame(frame)
+        inside.may_vanish = False  # here it is known better how it ends
+        return operation, inside
+
+    def add(self, run: Run, inside: InFrame, around: Any) -> None:
+        """Notes a rerank that has started, and the report around it."""
+        self._open.append(_Announced(run, inside, around))
+
+    def end_announced(self, event: Any) -> None:
+        """Finishes the rerank whose method has sent an end event."""
+        for each in reversed(self._open):
+            if is_called_from(each.inside.frame):
+                if isinstance(each.run.operation, Rerank):
+                    retrieval.finish_rerank(each.run.operation, attribute(event, "nodes"))
+                self._open.remove(each)
+                each.run.recorder.finish(each.run)
+                return
+
+    def end_with(self, around: Any, error: BaseException | None) -> None:
+        """Ends the reranks within a report that ends, with its error."""
+        for each in list(self._open):
+            if each.around is around:
+                self._open.remove(each)
+                if error is None:
+                    each.run.recorder.finish(each.run)
+                else:
+                    each.run.recorder.fail(each.run, error)
+
+    def end_silent(self, unknown: str) -> None:
+        """Ends the reranks whose method is over although nobody said so.
+
+        Within a report that goes on, none has failed. Outside, the outcome is `unknown`.
+        """
+        for each in list(self._open):
+            if not each.inside():
+                self._open.remove(each)
+                each.run.recorder.finish(each.run, unknown if each.around is None else None)

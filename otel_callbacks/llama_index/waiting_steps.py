@@ -1,0 +1,150 @@
+"""Workflow steps that wait for an event from outside, and the runs that go on after somebody saved the context.
+
+LlamaIndex reports a step that waits as one that returned None. Only its own frame around the step knows better. A run
+that goes on from a saved context is a new run, without a reference to the one before; but the context holds what waits.
+"""
+
+import sys
+from collections import OrderedDict
+from inspect import BoundArguments
+from types import FrameType
+from typing import Any, NamedTuple
+
+from otel_callbacks import limits
+from otel_callbacks.operations.payload import attribute, items, mapping
+from otel_callbacks.runs.run import Run
+
+_AROUND_STEP = "workflows.runtime.types.step_function"
+_CAPTURED = "captured_waiting"
+
+
+class WaitingStep(NamedTuple):
+    """A step that waits. Its fields are the same in a context that was saved and loaded."""
+
+    workflow: str
+    step: str
+    work_item: str | None
+    waiter: str
+    event: int
+
+    @classmethod
+    def of(cls, workflow: Any, step: Any, work_item: Any, waiter: Any, event: Any) -> "WaitingStep":
+        """Returns the step; `event` is the one that the step received."""
+        name = attribute(workflow, "workflow_name") or type(workflow).__qualname__
+        return cls(str(name), str(step), work_item, str(waiter), _fingerprint(event))
+
+
+def _fingerprint(event: Any) -> int:
+    try:
+        return hash(repr(event))
+    except Exception:  # the application's own event may fail; then its run is found by the other fields
+        return 0
+
+
+def _frame_around_step() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if _CAPTURED in frame.f_code.co_cellvars and frame.f_globals.get("__name__") == _AROUND_STEP:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def step_that_waits() -> WaitingStep | None:
+    """Returns the step whose end LlamaIndex is reporting, if it waits. A synchronous step cannot wait."""
+    frame = _frame_around_step()
+    if frame is None or (captured := frame.f_locals[_CAPTURED]) is None:
+        return None
+    found = frame.f_locals
+    work_item, waiter = attribute(found["state"], "work_item_id"), attribute(captured.add, "waiter_id")
+    return WaitingStep.of(found["workflow"], found["step_name"], work_item, waiter, found["event"])
+
+
+def steps_that_wait(workflow: Any, arguments: BoundArguments) -> set[WaitingStep]:
+    """Returns the steps that wait when a workflow run starts; none unless it goes on from a saved context."""
+    workers = mapping(attribute(arguments.arguments.get("init_state"), "workers"))
+    return {
+        WaitingStep.of(
+            workflow,
+            attribute(step, "name") or step,
+            attribute(waiter, "work_item_id"),
+            attribute(waiter, "waiter_id"),
+            attribute(waiter, "event"),
+        )
+        for step, worker in workers.items()
+        for waiter in items(attribute(worker, "collected_waiters"))
+    }
+
+
+class WaitingRun:
+    """A workflow run with steps that wait.
+
+    Attributes:
+        span_context: the identity of its span.
+        conversation_id: the conversation that it belongs to.
+        open_runs: see `Run`.
+        steps: the steps that wait.
+    """
+
+    __slots__ = ("conversation_id", "open_runs", "span_context", "steps")
+
+    def __init__(self, run: Run) -> None:
+        self.span_context = run.span.get_span_context()
+        self.conversation_id: str | None = run.operation.conversation_id
+        self.open_runs = run.open_runs
+        self.steps: set[WaitingStep] = set()
+
+
+class WaitingRuns:
+    """The workflow runs that wait, for the runs that will go on from a saved context."""
+
+    def __init__(self) -> None:
+        self._open: dict[Any, WaitingRun] = {}
+        self._ended: OrderedDict[Any, WaitingRun] = OrderedDict()
+
+    def add(self, step: WaitingStep, run: Run) -> None:
+        """Notes that a step of `run` waits."""
+        waiting = self._open.get(run.key) or self._open.setdefault(run.key, WaitingRun(run))
+        waiting.steps.add(step)
+
+    def step_starts(self, run: Run) -> None:
+        """Notes that the step of `run` whose start LlamaIndex is reporting no longer waits."""
+        waiting = self._open.get(run.key)
+        frame = _frame_around_step() if waiting is not None else None
+        if waiting is None or frame is None:
+            return
+        found = frame.f_locals
+        started = (found["step_name"], attribute(found["state"], "work_item_id"))
+        waiting.steps = {step for step in waiting.steps if (step.step, step.work_item) != started}
+
+    def run_ends(self, run: Run, *, cancelled: bool) -> bool:
+        """Notes the end of a workflow run. Returns True if it was cancelled while it waited, and may go on later."""
+        waiting = self._open.pop(run.key, None)
+        if waiting is None or not waiting.steps or not cancelled:
+            return False
+        self._ended[run.key] = waiting
+        if len(self._ended) > limits.INTERRUPTED_CONVERSATIONS:
+            self._ended.popitem(last=False)
+            limits.log_reached(
+                "INTERRUPTED_CONVERSATIONS", "the oldest, when resumed, have no link to their first trace"
+            )
+        return True
+
+    def take(self, steps: set[WaitingStep], open_runs: Any) -> WaitingRun | None:
+        """Returns the newest run that waits with one of these steps, and forgets it if it has ended; None without one.
+
+        None, too, if runs of different conversations wait for the same: a wrong link is worse than none.
+        """
+        found = [
+            (key, waiting)
+            for key, waiting in (*self._open.items(), *self._ended.items())
+            if waiting.open_runs is open_runs and not steps.isdisjoint(waiting.steps)
+        ]
+        if len({waiting.conversation_id for _, waiting in found}) != 1:
+            return None
+        key, newest = found[-1]
+        self._ended.pop(key, None)
+        return newest
+
+
+waiting_runs = WaitingRuns()
