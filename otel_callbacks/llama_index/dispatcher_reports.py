@@ -125,10 +125,7 @@ class DispatcherReports:
             return
         reported.workflow = of_workflow
         if isinstance(operation, Inference):
-            if recorder.estimates_usage:
-                inference.estimate_prompt(operation, arguments)
-            if (prompt := recorder.start_prompt(reported.run)) is not None:
-                inference.read_prompt(prompt, arguments)
+            _read_prompt(recorder, reported.run, operation, arguments)
 
     def _start(
         self,
@@ -390,3 +387,11 @@ def _finish_operation(reported: ReportedRun, result: Any, error: BaseException |
 
 
 reports = DispatcherReports()
+
+
+def _read_prompt(recorder: Recorder, run: Run, operation: Inference, arguments: BoundArguments) -> None:
+    """Reads from the prompt of a model call what its agent, its trace and an estimate of its tokens need."""
+    if recorder.estimates_usage:
+        inference.estimate_prompt(operation, arguments)
+    if (prompt := recorder.start_prompt(run)) is not None:
+        inference.read_prompt(prompt, arguments)
