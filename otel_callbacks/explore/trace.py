@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from otel_callbacks.explore.diff import Diff, diff
 from otel_callbacks.explore.notebook import display
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.spans.references import with_whole_messages
 from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
 
 
@@ -18,6 +20,11 @@ class Trace(SpanTree):
     children are in start order. A span whose parent is missing is a root. `model_calls` are the spans whose usage
     and cost add up to the totals; each call counts once.
     """
+
+    @classmethod
+    def of(cls, spans: Iterable[SpanRecord]) -> Self:
+        """Builds the tree of `spans`, with every message of a conversation in full; see `SpanTree.of`."""
+        return super(Trace, cls).of(with_whole_messages(spans))
 
     def diff(self, other: SpanTree) -> Diff:
         """Compares this trace with `other`: steps, documents, prompt size, time and cost.

@@ -23,6 +23,7 @@ logger = logging.getLogger("otel_callbacks")
 _T = TypeVar("_T")
 
 Where = Literal["none", "spans", "events", "both"]
+History = Literal["whole", "new"]
 Kind = Literal[
     "instructions",
     "prompts",
@@ -72,6 +73,12 @@ class ContentPolicy:
             640 fields, items, texts and findings, which take time; None limits it to 4,000.
         max_messages: a longer conversation keeps its first system message and the newest ones. None keeps all that
             are read, which are the newest 1,000.
+        history: "whole" records every message of every call, as the conventions ask. "new" records each message in
+            full the first time that it is sent in a trace, with a `hash`; afterwards a part
+            `{"type": "reference", "hash": …}` stands for its parts. An agent's conversation then takes as much room as
+            it is long, not the square of it. Pictures, data frames and `diff` put it together again; other back ends
+            show the references. A message that does not fit under the caps may be there more than once, cut
+            differently.
 
     Raises:
         TypeError: `kinds`, `redact` or `redact_keys` is not a list or tuple, or a rule of `redact` has a wrong type.
@@ -87,6 +94,7 @@ class ContentPolicy:
     cap: int | None = ATTRIBUTE_CHARACTERS
     span_cap: int | None = SPAN_CHARACTERS
     max_messages: int | None = MESSAGES_WRITTEN
+    history: History = "whole"
     redactor: Redactor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +102,10 @@ class ContentPolicy:
             object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if self.where not in get_args(Where):
             raise ValueError(f"content={self.where!r} is not known; use one of {_listed(get_args(Where))}")
+        if self.history not in get_args(History):
+            raise ValueError(
+                f"history={self.history!r} is not known; use one of {_listed(get_args(History))}"
+            )
         if unknown := [kind for kind in self.kinds if kind not in KINDS]:
             raise ValueError(f"kinds={unknown[0]!r} is not known; use some of {_listed(KINDS)}")
         for name, least in (("cap", SMALLEST_CAP), ("span_cap", SMALLEST_CAP), ("max_messages", 1)):

@@ -13,15 +13,23 @@ from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.recording import span_attributes
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.recording.events import Events
+from otel_callbacks.recording.message_history import MessageHistory
+from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded, stack_frames
 
 
 @guarded  # a fault in content must not cost the span its usage
-def record_content(run: Run, attributes: span_attributes.Attributes, events: Events, ended: int) -> None:
+def record_content(
+    run: Run, attributes: span_attributes.Attributes, events: Events, ended: int, recorded: RecordedMessages
+) -> None:
     """Adds the content of a run to the attributes of its end, or emits it as an event, as the policy says."""
     policy: ContentPolicy = run.content_policy
-    writer = ContentWriter(policy)
+    history = None
+    if policy.history == "new":
+        context = run.span.get_span_context()
+        history = MessageHistory(recorded, (context.trace_id, context.trace_flags, policy.where))
+    writer = ContentWriter(policy, history)
     content = span_attributes.content_attributes(run.operation, writer)
     attributes.update(span_attributes.cut_content_attributes(writer))
     if policy.events and isinstance(run.operation, operations.Inference):

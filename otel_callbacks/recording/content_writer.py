@@ -23,6 +23,7 @@ from otel_callbacks.privacy.allowance import Allowance
 from otel_callbacks.privacy.base64_data import size_and_hash
 from otel_callbacks.privacy.json_values import JsonConverter, parse_json, to_json
 from otel_callbacks.privacy.policy import ContentPolicy, Kind
+from otel_callbacks.recording.message_history import REFERENCE_CHARACTERS, MessageHistory
 
 _KIND_OF_ROLE: dict[str, Kind] = {
     "system": "instructions",
@@ -40,13 +41,18 @@ _SHARES_OF_JSON_IN_TEXT = (0.8, 0.4, 0.1)
 class ContentWriter:
     """Writes content until the allowance of the span is used up. Its caller writes the most important content first.
 
+    Args:
+        policy: what content may be written.
+        history: which messages are in full elsewhere, so that references are written; None writes whole messages.
+
     Attributes:
         cut: the names of the attributes that are not complete.
         left_out: how many messages were not written.
     """
 
-    def __init__(self, policy: ContentPolicy) -> None:
+    def __init__(self, policy: ContentPolicy, history: MessageHistory | None = None) -> None:
         self._policy = policy
+        self._history = history
         self._characters_left = _or_inf(policy.span_cap)
         self._steps = limits.SPAN_STEPS if policy.span_cap is not None else limits.CONTENT_STEPS_UNCAPPED
         self._hashable_bytes = limits.HASHED_BYTES_PER_SPAN
@@ -80,16 +86,19 @@ class ContentWriter:
         first: list[dict[str, Any] | None] = []
         if len(rest) > 1 and rest[0].role == "system":
             half = allowance.portion(0.5)
-            first.append(self._message(rest.pop(0), half))
+            first.append(self._message_once(rest.pop(0), half))
             allowance.settle(half, 0.5)
         newest: list[dict[str, Any] | None] = []
         while rest and len(first) + len(newest) < most and allowance.take_item(_MESSAGE_OVERHEAD):
-            newest.append(self._message(rest.pop(), allowance))
+            newest.append(self._message_once(rest.pop(), allowance))
         left_out = len(rest) + sum(message.skipped for message in conversation)
         self.left_out += left_out
         allowance.cut = allowance.cut or bool(left_out)
         self._close(attribute, allowance)
-        return [message for message in (*first, *reversed(newest)) if message is not None] or None
+        written = [message for message in (*first, *reversed(newest)) if message is not None]
+        if self._history is not None:
+            written = self._history.first_in_full(written)
+        return written or None
 
     def documents(
         self, attribute: str, found: Sequence[Document] | None, candidates: Sequence[Document] = ()
@@ -145,6 +154,20 @@ class ContentWriter:
         assert isinstance(self._policy.hash_key, bytes)
         digest = hmac.new(self._policy.hash_key, hashed, hashlib.sha256).hexdigest()
         return f"hmac-sha256:{digest[:32]} ({len(text):,} characters)"
+
+    def _message_once(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
+        """Returns a message; a reference if it is in full elsewhere, which takes fewer characters."""
+        if self._history is None:
+            return self._message(message, allowance)
+        allowance.characters -= REFERENCE_CHARACTERS
+        left = allowance.characters
+        written = self._message(message, allowance)
+        if written is None:
+            return None
+        written = self._history.short(written)
+        if "hash" not in written:
+            allowance.characters = left
+        return written
 
     def _message(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
         """Returns a message; None if it has parts and the policy allows none of them."""

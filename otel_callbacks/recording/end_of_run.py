@@ -22,6 +22,7 @@ from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import Metrics
 from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
@@ -64,7 +65,14 @@ class EndOfRun:
         self._budgets = budgets
         self._label_rules = label_rules
 
-    def record(self, run: Run, ended: int, failure: operations.Failure | None, outcome: str | None) -> None:
+    def record(
+        self,
+        run: Run,
+        ended: int,
+        failure: operations.Failure | None,
+        outcome: str | None,
+        recorded: RecordedMessages,
+    ) -> None:
         """Records everything about a run but the end of its span.
 
         Args:
@@ -72,6 +80,7 @@ class EndOfRun:
             ended: nanoseconds since 1970.
             failure: why it failed, if it did.
             outcome: how it ended, unless it ended normally.
+            recorded: the messages that are in full on other spans.
         """
         operation, policy = run.operation, run.content_policy
         span_attributes.clean_names(operation)
@@ -106,17 +115,13 @@ class EndOfRun:
             attributes[semconv.ERROR_TYPE] = failure.type
             content_recording.record_failure(run, failure, self._events, ended)
         if policy.captures:
-            content_recording.record_content(run, attributes, self._events, ended)
+            content_recording.record_content(run, attributes, self._events, ended, recorded)
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(operation))
-        if rag_attributes := prompt.end_attributes(run):
-            redact_attributes(rag_attributes, policy.label)
-            attributes.update(rag_attributes)
+        _put_prompt(attributes, run, policy)
         if totals is not None:
-            _put_totals(attributes, run, totals)
-            if late:
-                attributes[semconv.ROLLUP_LATE] = True
+            _put_totals(attributes, run, totals, late=late)
         run.span.set_attributes(attributes)
 
     def record_on_user_span(
@@ -309,7 +314,15 @@ def _with_open_totals(run: Run | None) -> Run | None:
     return run
 
 
-def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals) -> None:
+def _put_prompt(attributes: span_attributes.Attributes, run: Run, policy: ContentPolicy) -> None:
+    if rag_attributes := prompt.end_attributes(run):
+        redact_attributes(rag_attributes, policy.label)
+        attributes.update(rag_attributes)
+
+
+def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+    if late:
+        attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())

@@ -305,7 +305,7 @@ class Recorder:
             self._end_dependents(run)
             if outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
-            self._end_of_run.record(run, ended, failure, outcome)
+            self._end_of_run.record(run, ended, failure, outcome, self._open_runs.recorded_messages)
         except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise

@@ -10,6 +10,7 @@ from opentelemetry.trace import Link, SpanContext, TracerProvider
 
 from otel_callbacks import limits
 from otel_callbacks.runs import sampling
+from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
 
@@ -22,6 +23,7 @@ class OpenRuns:
             a span.
         interrupted: the outermost spans of conversations that wait for somebody, by conversation, the newest last.
         root_trace_ids: the trace ids of runs that started without a run above, open or ended, the newest last.
+        recorded_messages: the messages that are recorded in full, if the policy wants each in full only once.
         drops_children: the provider's sampler is sure to drop every span below a dropped one.
     """
 
@@ -30,6 +32,7 @@ class OpenRuns:
         self.by_id: dict[Any, Run] = {}
         self.interrupted: OrderedDict[str, SpanContext] = OrderedDict()
         self.root_trace_ids: OrderedDict[Any, int] = OrderedDict()
+        self.recorded_messages = RecordedMessages()
 
     def remember_root(self, run: Run) -> None:
         """Keeps the trace id of a run that started without a run above it."""

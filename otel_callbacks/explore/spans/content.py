@@ -65,6 +65,8 @@ def _part(part: Mapping[str, Any]) -> str:
             return f"{part.get('name', '')}({_json(part.get('arguments', ''))})"
         case "tool_call_response":
             return _json(part.get("response", part.get("result", "")))
+        case "reference":
+            return f"[a message that is not in this trace: {part.get('hash', '')}]"
         case kind:
             return f"[{part.get('modality') or kind}]"
 
