@@ -70,7 +70,7 @@ ROOT_TRACE_IDS = 4_096
 # A conversation resumed later than that has no link to its interrupted root (logged once); many are never resumed.
 INTERRUPTED_CONVERSATIONS = 1_024
 # With `history="new"`, the message that was sent least recently is recorded in full once more (logged once), so nothing
-# is lost; a server's traces would otherwise pile up. All of them take about 6 MB.
+# is lost; a server's traces would otherwise pile up. All of them take 15 MB at most.
 RECORDED_MESSAGES = 20_000
 
 

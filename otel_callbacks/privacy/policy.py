@@ -77,8 +77,7 @@ class ContentPolicy:
             full the first time that it is sent in a trace, with a `hash`; afterwards a part
             `{"type": "reference", "hash": …}` stands for its parts. An agent's conversation then takes as much room as
             it is long, not the square of it. Pictures, data frames and `diff` put it together again; other back ends
-            show the references. A message that does not fit under the caps may be there more than once, cut
-            differently.
+            show the references.
 
     Raises:
         TypeError: `kinds`, `redact` or `redact_keys` is not a list or tuple, or a rule of `redact` has a wrong type.

@@ -160,14 +160,22 @@ class ContentWriter:
         if self._history is None:
             return self._message(message, allowance)
         allowance.characters -= REFERENCE_CHARACTERS
-        left = allowance.characters
+        left, was_cut, allowance.cut = allowance.characters, allowance.cut, False
         written = self._message(message, allowance)
+        cut, allowance.cut = allowance.cut, allowance.cut or was_cut
         if written is None:
             return None
-        written = self._history.short(written)
+        written = self._history.short(written, self._identity(message) if cut else None)
         if "hash" not in written:
             allowance.characters = left
         return written
+
+    def _identity(self, message: Message) -> int | None:
+        """Returns what identifies a message before it is cut; None if it holds more than texts and tool calls."""
+        values = [_text_or_id(part) for part in message.parts]
+        if any(type(value) is not str for value in values):
+            return None
+        return hash((id(self._policy), message.role, message.name, *values))
 
     def _message(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
         """Returns a message; None if it has parts and the policy allows none of them."""
@@ -259,6 +267,17 @@ class ContentWriter:
             "rank_before": rank_before,
         }
         return {key: value for key, value in shape.items() if value is not None}
+
+
+def _text_or_id(part: Part) -> Any:
+    match part:
+        case Text(content) | Reasoning(content):
+            return content
+        case ToolCallResponse(response):
+            return response
+        case ToolCall():
+            return part.id
+    return None
 
 
 def _or_inf(limit: int | None) -> float:

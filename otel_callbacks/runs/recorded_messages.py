@@ -1,7 +1,7 @@
 """The messages that are recorded in full already, for `ContentPolicy(history="new")`."""
 
 from collections import OrderedDict
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from otel_callbacks import limits
 from otel_callbacks.runtime.fork import safe_lock
@@ -18,6 +18,7 @@ class RecordedMessages:
 
     def __init__(self) -> None:
         self._hashes: OrderedDict[tuple[Place, str], None] = OrderedDict()
+        self._longest: OrderedDict[tuple[Place, int], tuple[int, str]] = OrderedDict()
         self._lock = safe_lock()
 
     def has(self, place: Place, identity: str) -> bool:
@@ -36,9 +37,30 @@ class RecordedMessages:
             if key in self._hashes:
                 return False
             self._hashes[key] = None
-            forgets = len(self._hashes) > limits.RECORDED_MESSAGES
-            if forgets:
-                self._hashes.popitem(last=False)
-        if forgets:
-            limits.log_reached("RECORDED_MESSAGES", "a message sent long ago is recorded in full once more")
+            _forget_oldest(self._hashes)
         return True
+
+    def longest(self, place: Place, message: int, size: int, identity: str) -> str:
+        """Returns the hash of the longest version of a message that was cut: of this one, or of one before it.
+
+        Args:
+            place: where it is recorded.
+            message: identifies the message before it was cut.
+            size: the length of this version.
+            identity: its hash.
+        """
+        key = (place, message)
+        with self._lock:
+            known = self._longest.get(key)
+            if known is not None and known[0] >= size:
+                self._longest.move_to_end(key)
+                return known[1]
+            self._longest[key] = size, identity
+            _forget_oldest(self._longest)
+        return identity
+
+
+def _forget_oldest(remembered: OrderedDict[Any, Any]) -> None:
+    if len(remembered) > limits.RECORDED_MESSAGES:
+        remembered.popitem(last=False)
+        limits.log_reached("RECORDED_MESSAGES", "a message sent long ago is recorded in full once more")

@@ -403,6 +403,29 @@ def test_references_leave_room_for_what_is_new() -> None:
     assert sizes == {"whole": (13, True), "new": (20, False)}
 
 
+@pytest.mark.parametrize("result", ["text", "answer with a call"])
+def test_what_the_caps_cut_is_there_once(result: str, captured: Captured) -> None:
+    """A result that is longer than the caps is cut at another place in each call."""
+    handler = OTelCallbackHandler(**captured.providers, content=ContentPolicy("spans", history="new"))
+    long = "and so on " * 10_000
+    call = [{"name": "look_up", "args": {}, "id": "1"}]
+    said: list[Any] = [
+        HumanMessage("q"),
+        HumanMessage(long) if result == "text" else AIMessage(long, tool_calls=call),
+    ]
+    said += [HumanMessage(f"message {n} " * 10) for n in range(10)]
+
+    def work(_: Any) -> None:
+        for count in range(2, len(said)):
+            fakes.ScriptedModel().invoke(said[:count])
+
+    RunnableLambda(work).invoke("x", {"callbacks": [handler]})
+    [cut] = [message for each in asked(captured) for message in in_full(each) if "and so on" in str(message)]
+    assert all(cut["hash"] in references(messages) for messages in asked(captured)[1:])
+    calls = [span for span in captured.spans if span.name.startswith("chat")]
+    assert {told(span)["otel_callbacks.content.cut"] for span in calls} == {(INPUT,)}
+
+
 def test_a_trace_in_pieces(captured: Captured) -> None:
     """Spans of a trace arrive in several batches; whoever reads them later has the conversation whole."""
     handler = OTelCallbackHandler(**captured.providers, content=policy())
