@@ -64,7 +64,7 @@ def redact_attributes(
             if name not in _GENERATED and clean(searched) != searched:
                 attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
-            attributes[name] = [clean(item) if type(item) is str else item for item in value]
+            attributes[name] = tuple([clean(item) if type(item) is str else item for item in value])
 
 
 class Redactor:

@@ -122,7 +122,8 @@ class EndOfRun:
         _put_prompt(attributes, run, policy)
         if totals is not None:
             _put_totals(attributes, run, totals, late=late)
-        run.span.set_attributes(attributes)
+        put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
+        put(attributes)
 
     def record_on_user_span(
         self,

@@ -83,6 +83,7 @@ class Recorder:
         self._events = Events(logger_provider)
         self._end_of_run = EndOfRun(self._metrics, self._events, pricer, budgets, label_rules)
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
+        self._start_with: Callable[..., Span] = self._tracer.start_span
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
@@ -91,6 +92,9 @@ class Recorder:
         provider = self._provider or trace.get_tracer_provider()
         if self._shared is None or self._shared[0] is not provider:
             self._shared = (provider, open_runs_of(provider))
+            self._start_with = _span_starter(
+                trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
+            )
             exit_sweep.sweep_at_exit()
         return self._shared[1]
 
@@ -168,7 +172,7 @@ class Recorder:
     def _start_span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
         attributes = span_attributes.start_attributes(run.operation, run.content_policy.label)
         attributes.update(run.content_policy.labels(run.labels))
-        return self._tracer.start_span(
+        return self._start_with(
             span_attributes.span_name(run.operation),
             context,
             span_attributes.span_kind(run.operation),
@@ -391,3 +395,12 @@ class Recorder:
         content_recording.record_evaluation(
             subject, attributes, explanation, labels, policy, self._tracer, self._events
         )
+
+
+def _span_starter(tracer: trace.Tracer) -> Callable[..., Span]:
+    """Returns what starts spans with a tracer; the SDK is imported only where it is in use."""
+    if type(tracer).__module__ != "opentelemetry.sdk.trace":
+        return tracer.start_span
+    from otel_callbacks.recording import sdk_span
+
+    return sdk_span.span_starter(tracer)

@@ -1,0 +1,173 @@
+"""Counts the bytecodes that tracing adds to a call: the same number in every run, on however busy a machine.
+
+    python benchmarks/bytecodes.py [--by-module] [--write]
+
+Everything that is on by default is on, and the model has a price, the call has labels, and metrics are collected every
+50 calls. The figure is the number of Python bytecodes that a call executes with our handler, in all threads, less those
+that it executes with an empty handler. The floor is a span that the SDK alone starts, gives 12 attributes and ends.
+`--write` records the figures in `bytecodes.json`, with which `tests/recording/test_bytecodes.py` compares them.
+"""
+
+import argparse
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from workloads import ATTRIBUTES, EMPTY, Workload, agent_workload, chain_workload, llama_index_workload
+
+from otel_callbacks import attribution
+from otel_callbacks.handler import OTelCallbackHandler
+
+RECORDED = Path(__file__).with_name("bytecodes.json")
+CALLS_PER_COLLECTION = 50
+WORKLOADS: dict[str, tuple[Callable[[], Workload], str]] = {
+    "LangChain RAG chain": (chain_workload, "standard"),
+    "LangChain RAG chain, everything": (chain_workload, "everything"),
+    "LangChain agent": (agent_workload, "standard"),
+    "LlamaIndex query": (llama_index_workload, "standard"),
+}
+
+
+def count(call: Callable[[], Any]) -> Counter[str]:
+    """Returns the bytecodes that `call` executes, by file, in this thread and in those that it starts."""
+    codes: Counter[str] = Counter()
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "call":
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        elif event == "opcode":
+            codes[frame.f_code.co_filename] += 1
+        return trace
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+    del codes[__file__]
+    return codes
+
+
+class CountSpans(SpanProcessor):
+    """Counts the spans that end."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.ended += 1
+
+
+class Measured:
+    """One workload under our handler, warmed up."""
+
+    def __init__(self, make: Callable[[], Workload], detail: Any) -> None:
+        self._workload = make()
+        self._reader = InMemoryMetricReader()
+        self._spans = CountSpans()
+        provider = TracerProvider()
+        provider.add_span_processor(self._spans)
+        handler = OTelCallbackHandler(
+            tracer_provider=provider,
+            meter_provider=MeterProvider(metric_readers=[self._reader]),
+            detail=detail,
+            prices={"prices": {"scripted-1": {"input": "2.50", "output": "10.00", "cache_read": "1.25"}}},
+        )
+        self._ours, self._empty = handler, EMPTY
+        for _ in range(CALLS_PER_COLLECTION):
+            self._run(self._ours)
+            self._run(self._empty)
+        self._reader.get_metrics_data()
+        before = self._spans.ended
+        self._run(self._ours)
+        self.spans = self._spans.ended - before
+
+    def _run(self, handler: Any) -> None:
+        with attribution(tenant="acme", feature="search", user="u-7"):
+            self._workload([handler])
+
+    def added(self) -> Counter[str]:
+        """Returns the bytecodes added to a call, by file; the collection's share included."""
+        for _ in range(CALLS_PER_COLLECTION - 1):
+            self._run(self._ours)
+        with_ours = count(lambda: self._run(self._ours))
+        collection = count(self._reader.get_metrics_data)
+        nothing_new = count(self._reader.get_metrics_data)
+        added = with_ours.copy()
+        added.subtract(count(lambda: self._run(self._empty)))
+        for file, codes in collection.items():
+            added[file] += round((codes - nothing_new[file]) / CALLS_PER_COLLECTION)
+        return added
+
+
+def floor() -> int:
+    """Returns the bytecodes of a span that the SDK alone starts, gives 12 attributes and ends."""
+    provider = TracerProvider()
+    provider.add_span_processor(CountSpans())
+    tracer = provider.get_tracer("floor")
+
+    def one() -> None:
+        span = tracer.start_span("span")
+        span.set_attributes(ATTRIBUTES)
+        span.end()
+
+    one()
+    return sum(count(one).values())
+
+
+def measure() -> dict[str, dict[str, int]]:
+    """Returns the spans and the added bytecodes of a call, by workload."""
+    figures = {}
+    for name, (make, detail) in WORKLOADS.items():
+        measured = Measured(make, detail)
+        figures[name] = {"spans": measured.spans, "bytecodes": sum(measured.added().values())}
+    return figures
+
+
+def python() -> str:
+    """Returns the version that the figures are for: bytecode differs between minor versions."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def print_by_module() -> None:
+    for name, (make, detail) in WORKLOADS.items():
+        print(f"\n{name}")
+        modules: Counter[str] = Counter()
+        for file, codes in Measured(make, detail).added().items():
+            modules[file.rpartition("site-packages/")[2].rpartition("otel_callbacks/")[2]] += codes
+        for module, codes in modules.most_common(40):
+            print(f"{codes:9,} {module}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--by-module", action="store_true", help="where the bytecodes are executed")
+    parser.add_argument("--write", action="store_true", help=f"record the figures in {RECORDED.name}")
+    arguments = parser.parse_args()
+    if arguments.by_module:
+        print_by_module()
+        return
+    floor_span, figures = floor(), measure()
+    print(f"a span of the SDK's with 12 attributes: {floor_span:,} bytecodes (Python {python()})")
+    print(f"{'workload':33} spans  bytecodes  per span  in floors")
+    for name, figure in figures.items():
+        spans, codes = figure["spans"], figure["bytecodes"]
+        print(f"{name:33} {spans:5} {codes:10,} {codes / spans:9,.0f} {codes / spans / floor_span:10.2f}")
+    if arguments.write:
+        recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+        recorded[python()] = figures
+        RECORDED.write_text(json.dumps(recorded, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
