@@ -5,7 +5,6 @@ counted as `__other__`, and the sums stay exact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
 from typing import Final, Protocol
 
 from otel_callbacks import limits, operations, semconv
@@ -13,6 +12,7 @@ from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
 from otel_callbacks.cost.call_cost import CallCost, unpriced_reason
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.recording import span_attributes
+from otel_callbacks.recording.counter import Counter
 from otel_callbacks.runtime import fork
 
 OTHER: Final = "__other__"
@@ -86,12 +86,8 @@ class LabelValues:
         return value in seen
 
 
-class _Counter(Protocol):
-    def add(self, amount: int | Decimal, attributes: Mapping[str, str | int]) -> None: ...
-
-
 class _MakeCounter(Protocol):
-    def __call__(self, name: str, unit: str, description: str) -> _Counter: ...
+    def __call__(self, name: str, unit: str, description: str) -> Counter: ...
 
 
 class CostMetrics:
@@ -125,24 +121,24 @@ class CostMetrics:
             model[semconv.REQUEST_MODEL] = name
         if isinstance(cost, Cost):
             verb = span_attributes.operation_name(operation) or ""
-            self._cost.add(cost.total, {**model, semconv.OPERATION_NAME: verb, **labels})
+            self._cost.sum({**model, semconv.OPERATION_NAME: verb, **labels}).add_exactly(cost.total)
         if (reason := unpriced_reason(cost)) is not None:
-            self._unpriced.add(1, {**model, semconv.COST_UNPRICED_REASON: reason})
+            self._unpriced.sum({**model, semconv.COST_UNPRICED_REASON: reason}).add(1)
         if operation.usage is not None:
             for kind, tokens in _by_token_type(operation.usage):
                 if tokens:
-                    self._tokens.add(tokens, {**model, semconv.TOKEN_TYPE: kind, **labels})
+                    self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels}).add(tokens)
         return reason is not None
 
     def count_tool_tokens(self, tokens: Mapping[tuple[str, str], int]) -> None:
         """Counts the input tokens of an agent's model call, by tool and kind of part."""
         for (tool, part), count in tokens.items():
             if count:
-                self._tool_tokens.add(count, {semconv.TOOL_NAME: tool, semconv.TOOL_PART: part})
+                self._tool_tokens.sum({semconv.TOOL_NAME: tool, semconv.TOOL_PART: part}).add(count)
 
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts one call that exceeded a budget."""
-        self._exceeded_budgets.add(1, {semconv.BUDGET_PER: per, **labels})
+        self._exceeded_budgets.sum({semconv.BUDGET_PER: per, **labels}).add(1)
 
 
 def _by_token_type(usage: operations.Usage) -> Sequence[tuple[str, int | None]]:

@@ -12,11 +12,28 @@ from otel_callbacks.runtime import fork
 _OVERFLOW: frozenset[tuple[str, str | int]] = frozenset({("otel.metric.overflow", True)})
 
 
-class Counter:
-    """A counter whose additions cost one dictionary update, and whose sums of decimals are exact.
+class Sum:
+    """The sum of a counter for one set of attributes. Whoever adds holds the lock of the metrics."""
 
-    An addition to the SDK's counter takes a dozen microseconds, and a model call adds to several counters. So the sums
-    are kept here and read when metrics are collected. What is exported is the same monotonic sum.
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total: int | Decimal = 0
+
+    def add(self, amount: int) -> None:
+        """Adds a whole number."""
+        self.total += amount
+
+    def add_exactly(self, amount: Decimal) -> None:
+        """Adds a decimal without rounding."""
+        self.total = add(Decimal(self.total), amount)
+
+
+class Counter:
+    """A counter whose sums are kept here and read when metrics are collected.
+
+    An addition to the SDK's counter takes a dozen microseconds, and a model call adds to several counters. What is
+    exported is the same monotonic sum.
 
     Args:
         meter: makes the instrument that is read.
@@ -29,26 +46,21 @@ class Counter:
     def __init__(
         self, meter: Meter, name: str, unit: str, description: str, before_reading: Callable[[], None]
     ) -> None:
-        self._sums: dict[frozenset[tuple[str, str | int]], int | Decimal] = {}
-        self._lock = fork.safe_lock()
+        self._sums: dict[frozenset[tuple[str, str | int]], Sum] = {}
         fork.run_in_child(self._sums.clear)  # the parent process exports what was added before
         self._before_reading = before_reading
         meter.create_observable_counter(name, [self._observe], unit, description)
 
-    def add(self, amount: int | Decimal, attributes: Mapping[str, str | int]) -> None:
-        """Adds to the sum of these attributes; past the SDK's cardinality limit, to its overflow sum."""
+    def sum(self, attributes: Mapping[str, str | int]) -> Sum:
+        """Returns the sum of these attributes; past the SDK's cardinality limit, the SDK's overflow sum."""
         key = frozenset(attributes.items())
-        with self._lock:
-            if key not in self._sums and len(self._sums) >= limits.METRIC_SERIES:
-                key = _OVERFLOW
-            known = self._sums.get(key, 0)
-            self._sums[key] = add(Decimal(known), amount) if isinstance(amount, Decimal) else known + amount
+        if key not in self._sums and len(self._sums) >= limits.METRIC_SERIES:
+            key = _OVERFLOW
+        return self._sums.setdefault(key, Sum())
 
     def _observe(self, options: CallbackOptions) -> Iterable[Observation]:
         self._before_reading()
-        with self._lock:
-            sums = list(self._sums.items())
         return [
-            Observation(float(total) if isinstance(total, Decimal) else total, dict(key))
-            for key, total in sums
+            Observation(float(each.total) if isinstance(each.total, Decimal) else each.total, dict(key))
+            for key, each in list(self._sums.items())
         ]

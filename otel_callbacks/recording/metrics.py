@@ -2,17 +2,18 @@
 
 import functools
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from importlib.metadata import version
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from otel_callbacks import semconv
+from otel_callbacks import limits, semconv
 from otel_callbacks.recording.cost_metrics import CostMetrics, LabelRules, LabelValues
 from otel_callbacks.recording.counter import Counter
 from otel_callbacks.recording.instruments import Instruments
 from otel_callbacks.recording.metrics_queue import EndedOperation, MetricsQueue
+from otel_callbacks.recording.operation_metrics import OperationMetrics, metrics_for, metrics_key
 from otel_callbacks.runtime import fork
 
 
@@ -41,9 +42,12 @@ class Metrics:
         self._keeps = None if meter_provider is None else _keeps(type(meter_provider))
         self.counts = SpanCounts()
         self._label_values = LabelValues()
-        self._queue = MetricsQueue(self._record)
+        self._exceeding = fork.safe_lock()
+        self._queue = MetricsQueue(self._record, self._hand_over)
+        self._by_key: dict[Hashable, OperationMetrics] = {}
         fork.run_in_child(self.counts.reset)  # the parent process exports what was counted before the fork
         fork.run_in_child(self._queue.clear)
+        fork.run_in_child(self._by_key.clear)
         meter = metrics.get_meter(
             semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
         )
@@ -73,7 +77,9 @@ class Metrics:
 
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str], rules: LabelRules) -> None:
         """Counts one call, with these labels, that exceeded a budget."""
-        self._cost_metrics.count_exceeded_budget(per, self._label_values.bounded(rules, labels))
+        bounded = self._label_values.bounded(rules, labels)
+        with self._exceeding:  # called from end callbacks, where everything else waits in the queue
+            self._cost_metrics.count_exceeded_budget(per, bounded)
 
     def _observe_count(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
@@ -83,11 +89,22 @@ class Metrics:
         return observe
 
     def _record(self, ended: EndedOperation) -> None:
-        self._instruments.record(ended)
+        if (key := metrics_key(ended.operation)) is not None:
+            same = self._by_key.get(key)
+            if same is None:
+                if len(self._by_key) >= limits.METRIC_SERIES:
+                    self._hand_over()
+                    self._by_key.clear()
+                same = self._by_key[key] = metrics_for(self._instruments, ended.operation)
+            same.record(ended)
         if ended.cost is not None:
             labels = self._label_values.bounded(ended.label_rules, ended.labels)
             self._cost_metrics.count_tool_tokens(ended.tool_tokens)
             self.counts.unpriced += self._cost_metrics.count(ended.operation, ended.cost, labels)
+
+    def _hand_over(self) -> None:
+        for each in self._by_key.values():
+            each.hand_over()
 
 
 @functools.lru_cache(maxsize=64)

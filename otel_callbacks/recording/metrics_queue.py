@@ -11,6 +11,7 @@ from otel_callbacks import limits, operations
 from otel_callbacks.cost.call_cost import CallCost
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.recording.cost_metrics import LabelRules
+from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
 
 _AT_A_TIME = 32
@@ -48,36 +49,52 @@ class EndedOperation(NamedTuple):
 class MetricsQueue:
     """Holds ended operations until metrics are collected, and then records them.
 
-    The SDK takes a dozen microseconds to record one measurement, and three times that when its code is not in the
-    processor's caches, as is always so inside an application. So an end callback only adds the operation here. If
-    nobody collects metrics, operations are recorded a few at a time once the queue is full.
+    An end callback only adds the operation here. If nobody collects metrics, operations are recorded once the queue is
+    full, a few at a time.
+
+    Args:
+        record: takes one operation; never called by two threads at once.
+        finish: is called when as many as possible have been recorded.
     """
 
-    def __init__(self, record: Callable[[EndedOperation], None]) -> None:
+    def __init__(self, record: Callable[[EndedOperation], None], finish: Callable[[], None]) -> None:
         self._record = record
+        self._finish = finish
         self._waiting: deque[EndedOperation] = deque()
+        self._recording = fork.safe_lock()
 
     def add(self, ended: EndedOperation) -> None:
         """Adds an operation."""
         self._waiting.append(ended)
-        if len(self._waiting) > limits.OPERATIONS_WAITING:
-            self.drain(_AT_A_TIME)
+        # Not while somebody records: a run may end in the garbage collector, in the middle of the recording.
+        if len(self._waiting) > limits.OPERATIONS_WAITING and self._recording.acquire(blocking=False):
+            try:
+                self._record_some(_AT_A_TIME)
+                self._finish()
+            finally:
+                self._recording.release()
 
     def clear(self) -> None:
         """Drops all operations."""
         self._waiting.clear()
 
     @guarded
-    def drain(self, most: int | None = None) -> None:
-        """Records all operations, or at most so many.
+    def drain(self) -> None:
+        """Records all operations.
 
         A full queue may take a tenth of a second, so the thread pauses again and again for the application's threads.
         """
-        for number in range(len(self._waiting) if most is None else most):
-            if number and number % _AT_A_TIME == 0:
+        with self._recording:
+            while self._record_some(_AT_A_TIME):
                 time.sleep(_PAUSE_SECONDS)
+            self._finish()
+
+    def _record_some(self, most: int) -> bool:
+        """Records at most so many operations; tells whether more are waiting."""
+        for _ in range(most):
             try:
                 ended = self._waiting.popleft()
-            except IndexError:  # another thread drains too
-                return
+            except IndexError:
+                return False
             self._record(ended)
+        return bool(self._waiting)

@@ -22,7 +22,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 logger = logging.getLogger("otel_callbacks")
 
 StartSpan = Callable[[str, Context, SpanKind, dict[str, Any], Sequence[Link], int], trace.Span]
-"""Name, context with the parent span, kind, attributes, links and start in nanoseconds, as `Tracer.start_span` takes."""
+"""Takes name, context with the parent span, kind, attributes, links and start (nanoseconds), as `Tracer.start_span`."""
 
 _FIELDS = {
     *(
@@ -48,7 +48,7 @@ class RecordedSpan(_Span):
 
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Adds attributes with valid names and values; the SDK does it where a limit might be reached."""
-        held = self._attributes
+        held: Any = self._attributes
         names = held._dict
         if held.max_value_len is None and (
             held.maxlen is None or len(names) + len(attributes) <= held.maxlen
@@ -60,7 +60,7 @@ class RecordedSpan(_Span):
     def _add_event(self, event: Any) -> None:
         with self._lock:
             if self._events is _NONE:
-                self._events = self._new_events()
+                self._events = self._new_events()  # type: ignore[no-untyped-call]
         super()._add_event(event)
 
     def _add_link(self, link: Any) -> None:
@@ -85,7 +85,7 @@ class _FastTracer:
             "_events": _NONE,
             "_links": _NONE,
         }
-        self._attributes_class = type(public._attributes)
+        self._attributes_class: Any = type(public._attributes)
         self._attributes_template = {**vars(public._attributes), "_immutable": False, "dropped": 0}
         metrics = getattr(tracer, "_tracer_metrics", None)
         self._metrics = None if metrics is None or type(metrics).__name__.startswith("NoOp") else metrics
@@ -220,4 +220,5 @@ def _is_like_public(fast: _FastTracer, tracer: Tracer) -> bool:
     for span in (public, ours):
         span.add_event("event", {"of": "the probe"}, 1)
         span.end(2)
-    return public.to_json() == ours._readable_span().to_json()
+    same: bool = public.to_json() == ours._readable_span().to_json()
+    return same

@@ -155,7 +155,7 @@ def test_manual_spans_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> N
 def test_locks_that_other_threads_hold_do_not_stop_the_child(tmp_path: Path) -> None:
     script = """
     from otel_callbacks.recording.metrics import metrics_of
-    locks = [telemetry._destinations[0]._changed, metrics_of(None)._instruments._input._lock]
+    locks = [telemetry._destinations[0]._changed, metrics_of(None)._queue._recording]
     held, done = threading.Barrier(2), threading.Event()
     def hold():
         with locks[0], locks[1]:

@@ -1,0 +1,150 @@
+"""The values of one histogram with one set of attributes, kept until metrics are collected.
+
+The SDK executes 800 bytecodes to record a value: a measurement object, a hash of the attributes, locks, an exemplar.
+Here, a value is appended to a list, and the collection adds the list to the SDK's own aggregations at once. Views,
+temporalities, several readers and the cardinality limit hold, because the SDK looks the aggregations up. Values that
+may become exemplars are recorded one by one, and so is every value where the SDK's aggregation is not the one we know.
+
+This is the only file that knows internals of the SDK's metrics. It compares the result with that of `record` once.
+"""
+
+import functools
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import Histogram
+from opentelemetry.trace import SpanContext
+
+Value = tuple[float, SpanContext]
+"""A measured value, and the span that it was measured in."""
+
+
+class HistogramSeries:
+    """Values that wait; `add` is `list.append`."""
+
+    __slots__ = ("_attributes", "_histogram", "_values", "add")
+
+    def __init__(self, histogram: Histogram, attributes: Mapping[str, str | int]) -> None:
+        self._histogram = histogram
+        self._attributes = attributes
+        self._values: list[Value] = []
+        self.add: Callable[[Value], None] = self._values.append
+
+    def hand_over(self) -> None:
+        """Hands the values to the SDK."""
+        values = self._values
+        if not values:
+            return
+        self._values = []
+        self.add = self._values.append
+        streams = _streams(self._histogram, self._attributes) if len(values) > 1 and _adds_right() else []
+        singly = _possible_exemplars(values, {stream.boundaries for stream in streams})
+        if streams and len(singly) < len(values):
+            amounts = [value for at, (value, _) in enumerate(values) if at not in singly]
+            for stream in streams:
+                stream.add(amounts)
+        for at, (value, span) in enumerate(values):
+            if not streams or at in singly:
+                context = trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
+                self._histogram.record(value, self._attributes, context)
+
+
+def _possible_exemplars(values: Sequence[Value], boundaries: set[tuple[float, ...]]) -> set[int]:
+    """Returns the places of the last value and the last sampled value in each bucket, which become the exemplars."""
+    places: set[int] = set()
+    for edges in boundaries:
+        last: dict[tuple[int, bool], int] = {}
+        for at, (value, span) in enumerate(values):
+            last[bisect_left(edges, value), span.trace_flags.sampled] = at
+        places.update(last.values())
+    return places
+
+
+class _Stream:
+    """What a view of a reader makes of one histogram and set of attributes."""
+
+    def __init__(self, match: Any, attributes: Mapping[str, Any]) -> None:
+        from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes
+
+        keys = match._view._attribute_keys
+        self._match = match
+        self._attributes = {k: v for k, v in attributes.items() if keys is None or k in keys}
+        self._key = _hash_attributes(self._attributes)
+        with match._lock:
+            self._aggregation = self._find()
+        self.boundaries: tuple[float, ...] = getattr(self._aggregation, "_boundaries", ())
+
+    def _find(self) -> Any:
+        return self._match._get_or_create_aggregation(self._key, self._attributes)
+
+    def is_known(self) -> bool:
+        """Tells whether it has explicit buckets and the SDK's own exemplars."""
+        from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation
+        from opentelemetry.sdk.metrics._internal.view import _default_reservoir_factory
+
+        own_exemplars = self._match._view._exemplar_reservoir_factory is _default_reservoir_factory
+        return type(self._aggregation) is _ExplicitBucketHistogramAggregation and own_exemplars
+
+    def add(self, amounts: Sequence[float]) -> None:
+        """Adds values, as the aggregation does with one."""
+        with self._match._lock:
+            aggregation = self._find()  # a collection may have replaced it
+            with aggregation._lock:
+                if aggregation._value is None:
+                    aggregation._value = aggregation._get_empty_bucket_counts()
+                counts, edges = aggregation._value, aggregation._boundaries
+                for amount in amounts:
+                    counts[bisect_left(edges, amount)] += 1
+                aggregation._sum += sum(amounts)
+                if aggregation._record_min_max:
+                    aggregation._min = min(aggregation._min, *amounts)
+                    aggregation._max = max(aggregation._max, *amounts)
+
+
+def _streams(histogram: Any, attributes: Mapping[str, Any]) -> list[_Stream]:
+    """Returns the streams of all readers and views; none if one is of another kind, which would count values twice."""
+    histogram = getattr(histogram, "_real_instrument", None) or histogram
+    consumer = getattr(histogram, "_measurement_consumer", None)
+    if consumer is None:
+        return []
+    streams = [
+        _Stream(match, attributes)
+        for storage in consumer._reader_storages.values()
+        for match in storage._get_or_init_view_instrument_match(histogram)
+    ]
+    return streams if all(stream.is_known() for stream in streams) else []
+
+
+@functools.cache
+def _adds_right() -> bool:
+    """Tells whether adding at once gives the same points as recording, with the SDK that is installed."""
+    try:
+        return _points(at_once=True) == _points(at_once=False)
+    except Exception:  # an SDK whose internals we do not know: values are recorded one by one
+        return False
+
+
+def _points(*, at_once: bool) -> list[tuple[Any, ...]]:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    values, attributes = (0.5, 3, 3.5, 1_000), {"probe": 1}
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    histogram = provider.get_meter("probe").create_histogram("probe")
+    if at_once:
+        for stream in _streams(histogram, attributes):
+            stream.add(values)
+    else:
+        for value in values:
+            histogram.record(value, attributes)
+    data: Any = reader.get_metrics_data()
+    provider.shutdown()
+    return [
+        (dict(point.attributes), point.count, point.sum, point.min, point.max, tuple(point.bucket_counts))
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        for point in metric.data.data_points
+    ]
