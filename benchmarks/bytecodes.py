@@ -1,11 +1,12 @@
 """Counts the bytecodes that tracing adds to a call: the same number in every run, on however busy a machine.
 
-    python benchmarks/bytecodes.py [--by-module] [--write]
+    python benchmarks/bytecodes.py [--by-module] [--write WHY]
 
 Everything that is on by default is on, and the model has a price, the call has labels, and metrics are collected every
 50 calls. The figure is the number of Python bytecodes that a call executes with our handler, in all threads, less those
 that it executes with an empty handler. The floor is a span that the SDK alone starts, gives 12 attributes and ends.
-`--write` records the figures in `bytecodes.json`, with which `tests/recording/test_bytecodes.py` compares them.
+`--write WHY` records the figures in `bytecodes.json`, with which `tests/recording/test_bytecodes.py` compares them, and
+the reason for a change.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -134,6 +136,12 @@ def measure() -> dict[str, dict[str, int]]:
     return figures
 
 
+def recorded() -> dict[str, Any]:
+    """Returns the recorded figures by Python version, and the reasons for their changes."""
+    found: dict[str, Any] = json.loads(RECORDED.read_text())
+    return found
+
+
 def python() -> str:
     """Returns the version that the figures are for: bytecode differs between minor versions."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -152,7 +160,7 @@ def print_by_module() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--by-module", action="store_true", help="where the bytecodes are executed")
-    parser.add_argument("--write", action="store_true", help=f"record the figures in {RECORDED.name}")
+    parser.add_argument("--write", metavar="WHY", help=f"record the figures, and why, in {RECORDED.name}")
     arguments = parser.parse_args()
     if arguments.by_module:
         print_by_module()
@@ -164,9 +172,10 @@ def main() -> None:
         spans, codes = figure["spans"], figure["bytecodes"]
         print(f"{name:33} {spans:5} {codes:10,} {codes / spans:9,.0f} {codes / spans / floor_span:10.2f}")
     if arguments.write:
-        recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
-        recorded[python()] = figures
-        RECORDED.write_text(json.dumps(recorded, indent=2, sort_keys=True) + "\n")
+        known = recorded() if RECORDED.exists() else {"changes": []}
+        known[python()] = figures
+        known["changes"].append(f"{date.today()}, Python {python()}: {arguments.write}")
+        RECORDED.write_text(json.dumps(known, indent=2) + "\n")
 
 
 if __name__ == "__main__":
