@@ -10,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics._internal._view_instrument_match import _ViewInstrumentMatch
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import (
     DropAggregation,
@@ -86,6 +87,7 @@ def hand_over(histogram: Histogram, given: list[Value]) -> None:
 def points(set_up: dict[str, Any], take: Callable[[Histogram, list[Value]], None]) -> list[Any]:
     """What each reader collects, twice, but for the times."""
     provider = MeterProvider(shutdown_on_exit=False, **set_up)
+    random.seed(0)  # some exemplars are drawn by lot
     histogram = provider.get_meter("test").create_histogram(
         "h", explicit_bucket_boundaries_advisory=(0.5, 2, 10)
     )
@@ -111,7 +113,7 @@ def described(point: Any) -> dict[str, Any]:
     return {
         **told,
         "attributes": dict(point.attributes),
-        "positive": getattr(point, "positive", None),
+        "positive": repr(getattr(point, "positive", None)),
         "exemplars": exemplars,
     }
 
@@ -122,13 +124,14 @@ def test_the_points_are_those_of_the_sdk(set_up: Callable[[], dict[str, Any]]) -
 
 
 def test_most_values_are_added_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert series._adds_right()
+    known = hasattr(_ViewInstrumentMatch, "_get_or_create_aggregation")  # not in the oldest SDK
+    assert series._adds_right() is known
     recorded = []
     provider = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False)
     histogram = provider.get_meter("test").create_histogram("h")
     monkeypatch.setattr(histogram, "record", lambda *arguments: recorded.append(arguments))
     hand_over(histogram, values(1, 500))
-    assert 0 < len(recorded) < 30
+    assert 0 < len(recorded) < 30 or not known
     provider.shutdown()
 
 
