@@ -1,7 +1,6 @@
 """The conventions' instruments, with exactly their attributes and buckets."""
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 
 from opentelemetry.metrics import Histogram, Meter
 
