@@ -53,12 +53,12 @@ def is_node_postprocessor(component: Any) -> bool:
 
 def trace_all_rerankers() -> None:
     """Traces every reranker of the process from its next asynchronous call on."""
-    BaseNodePostprocessor.apostprocess_nodes = _traced  # type: ignore[method-assign, assignment]
+    BaseNodePostprocessor.apostprocess_nodes = _traced  # type: ignore[assignment]
 
 
 def untrace_all_rerankers() -> None:
     """Restores the method that `trace_all_rerankers` has changed. Rerankers that were called stay traced."""
-    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[method-assign, assignment]
+    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[assignment]
 
 
 _untraced = BaseNodePostprocessor.apostprocess_nodes
