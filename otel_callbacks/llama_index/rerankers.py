@@ -58,7 +58,7 @@ def trace_all_rerankers() -> None:
 
 def untrace_all_rerankers() -> None:
     """Restores the method that `trace_all_rerankers` has changed. Rerankers that were called stay traced."""
-    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[assignment]
+    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[method-assign]
 
 
 _untraced = BaseNodePostprocessor.apostprocess_nodes
