@@ -133,11 +133,13 @@ DECIMAL_DIGITS = 120
 
 # rag: how much of documents and prompts is compared
 
-# Later documents of a trace are not searched for in prompts (logged once); each search takes time at every model call.
-TRACE_DOCUMENTS = 100
+# The oldest documents of a trace, and the last of one result, are not searched for in later prompts (logged once):
+# each search takes time at every model call.
+TRACE_DOCUMENTS = 300
 TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their texts take
 # Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
-PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts, divided by the number of documents
+PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts
+PROMPT_BYTES_SEARCHED_FOR_ALL = 5_000_000  # over all documents; then the next bound holds for the rest
 PROMPT_BYTES_COMPARED = 40_000  # word by word
 # Only the head and tail of a long answer are searched for citations; lists of references stand there.
 ANSWER_CHARACTERS_SEARCHED = 20_000
@@ -189,12 +191,14 @@ CONTENT_STEPS_UNCAPPED = 4_000
 
 # langchain, llama_index, manual: what handlers read and keep
 
-# Further documents are not counted or recorded, and logged once; reading one takes a few microseconds.
+# Further documents are counted but not recorded, and logged once; reading one takes a few microseconds.
 DOCUMENTS_READ = 1_000
 # Further blocks of a message are not recorded, and logged once; a whole conversation is read in one callback.
 MESSAGE_BLOCKS_READ = 250
 # Further tool calls of a message are not recorded, and logged once; the reason is the same.
 MESSAGE_TOOL_CALLS_READ = 100
+# Further chunks of a stream are not kept, and logged once; LangChain keeps them all, so this takes little memory.
+STREAMED_CHUNKS = 100_000
 # Further answers to one prompt are not read, and logged once; OpenAI returns at most 128.
 ANSWERS_READ = 128
 # A tool result with more content blocks gets no result size; counting must not delay the tool's end.

@@ -26,6 +26,7 @@ from otel_callbacks.langchain import (
 )
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
+from otel_callbacks.langchain.streamed_answer import keep_chunk
 from otel_callbacks.limits import EVENT_NAME_CHARACTERS
 from otel_callbacks.operations import (
     AgentInvocation,
@@ -113,8 +114,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
-        outermost = parent is None and run_type is None
-        operation = workflows.start_chain(name, known, graph, is_node=is_node, outermost=outermost)
+        operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
         run = recorder.start(
             run_id,
             operation,
@@ -235,6 +235,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if run is not None:
             self._recorder.chunk(run)
             inference.add_chunk(run.operation, chunk)
+            keep_chunk(run, chunk, self._complete_model)
 
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:

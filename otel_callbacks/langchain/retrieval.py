@@ -89,6 +89,7 @@ def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) 
     if not is_list(found):
         return
     returned = first(items(found), DOCUMENTS_READ, "documents of a retrieval")
+    operation.unread_documents = len(items(found)) - len(returned)
     documents = [document for document in map(_without_score, returned) if document is not None]
     known = _KnownScores(operation.store_scores)
     scores = list(map(known.score, documents))
@@ -278,12 +279,16 @@ def add_usage(operation: Embedding | Rerank, response: Any) -> None:
 def start_rerank(compressor: Any, candidates: Any, above: Operation | None) -> Rerank:
     """Returns the operation of a reranker that starts. The candidates' scores come from the retrieval `above`."""
     known = _KnownScores(above.store_scores if isinstance(above, Retrieval) else ())
-    return Rerank(
+    operation = Rerank(
         name=_rerank_model(compressor),
         provider=_provider_of(compressor),
         top_n=integer(attribute(compressor, "top_n")),
-        candidates=_documents(candidates, lambda document: known.score(document)[0]),
+        may_pass_on_scores=True,
     )
+    if is_list(candidates):
+        read, operation.unread_candidates = _read(candidates)
+        operation.candidates = [_document(document, known.score(document)[0]) for document in read]
+    return operation
 
 
 def add_inner_reranker(operation: Rerank, compressor: Any) -> None:
@@ -306,12 +311,14 @@ def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None
 
     If `above` is a retrieval, it gets these scores, too.
     """
-    documents = _documents(kept, _relevance)
-    if documents is None:
+    if not is_list(kept):
         return
-    operation.documents = without_retriever_scores(documents, operation.candidates or ())
+    read, operation.unread_documents = _read(kept)
+    documents = [_document(document, _relevance(document)) for document in read]
+    operation.documents = documents
     if isinstance(above, Retrieval):
-        pairs = zip(kept, operation.documents, strict=True)
+        own = without_retriever_scores(documents, operation.candidates or ())
+        pairs = zip(read, own, strict=True)
         scored = [(document, reranked.score) for document, reranked in pairs if reranked.score is not None]
         add_scores(above, scored, "relevance")
 
@@ -320,8 +327,8 @@ def _relevance(document: LangChainDocument) -> float | None:
     return number(_metadata(document).get("relevance_score"))
 
 
-def _documents(found: Any, score: Callable[[LangChainDocument], float | None]) -> list[Document] | None:
-    if not is_list(found):
-        return None
+def _read(found: Any) -> tuple[list[LangChainDocument], int]:
+    """Returns the documents of a list that are read, and how many more there are."""
     listed = first(items(found), DOCUMENTS_READ, "documents of a rerank")
-    return [_document(document, score(document)) for document in listed if is_a(document, LangChainDocument)]
+    documents = [document for document in listed if is_a(document, LangChainDocument)]
+    return documents, len(items(found)) - len(listed)

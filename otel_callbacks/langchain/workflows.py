@@ -6,11 +6,16 @@ from typing import Any
 from otel_callbacks.langchain import langgraph
 from otel_callbacks.operations import AgentInvocation, Operation, Step, Workflow, payload
 from otel_callbacks.operations.payload import word
+from otel_callbacks.runs.run import Run
 
 Metadata = Mapping[str, Any]
 
 _START_NODE = "__start__"
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
+_SEARCHES = (
+    "chat_retriever_chain",
+    "retrieve_documents",
+)  # LangChain's names of chains that only find documents
 _CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 
 
@@ -22,16 +27,23 @@ def is_plumbing(name: str | None, run_type: str | None = None, is_node: bool = F
 
 
 def start_chain(
-    name: str | None, metadata: Metadata, graph: Any, *, is_node: bool, outermost: bool
+    name: str | None,
+    run_type: str | None,
+    metadata: Metadata,
+    graph: Any,
+    parent: Run | None,
+    *,
+    is_node: bool,
 ) -> Operation:
     """Returns the operation of a chain that starts: an agent, a workflow or a step.
 
     Args:
         name: LangChain's name of the run.
+        run_type: LangChain's type of the run; None for a chain or a graph.
         metadata: the run's metadata.
         graph: the compiled graph, if the run is a graph's.
+        parent: the run that encloses this one.
         is_node: the run is a graph node's.
-        outermost: no other run encloses this one.
     """
     if is_node:
         return langgraph.start_node(metadata)
@@ -42,9 +54,11 @@ def start_chain(
             name=own_name if is_plumbing(graph_name) else graph_name,
             conversation_id=conversation_id(metadata),
         )
-    if graph is not None or outermost:
+    if graph is not None or (parent is None and run_type is None):
         return Workflow(name=own_name, conversation_id=conversation_id(metadata))
-    return Step(name=name)
+    above = parent.operation.name if parent is not None else None
+    rewrites = name == "LLMChain" and above == "ConversationalRetrievalChain"
+    return Step(name=name, in_search=rewrites or name in _SEARCHES)
 
 
 def conversation_id(metadata: Metadata) -> str | None:

@@ -22,7 +22,8 @@ from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
-from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, ReportedRun, reports
+from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
+from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork

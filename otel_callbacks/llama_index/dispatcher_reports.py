@@ -13,12 +13,14 @@ from typing import Any
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 from opentelemetry.context import get_current
-from workflows.errors import WorkflowCancelledByUser
+from workflows.errors import WorkflowCancelledByUser, WorkflowTimeoutError
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
 from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
 from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks
+from otel_callbacks.llama_index.reported_run import ReportedRun
+from otel_callbacks.llama_index.search_reports import SearchReports
 from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
 from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
 from otel_callbacks.recording.inheritance import inherit
@@ -29,50 +31,12 @@ from otel_callbacks.runtime.faults import guarded
 
 RecorderFor = Callable[[Any], Recorder | None]
 
+_CANCELLING = (
+    asyncio.CancelledError,
+    WorkflowCancelledByUser,
+    WorkflowTimeoutError,
+)  # they end the steps, too
 _ID_SUFFIX = 37  # of "Class.method-" + uuid4
-
-
-class ReportedRun:
-    """The run of a report, and what the dispatcher has reported about it.
-
-    Attributes:
-        id: LlamaIndex's id of the report.
-        instance: the component; None for a workflow step.
-        run: the run.
-        agent: for an AgentWorkflow, the run of the agent whose turn it is.
-        workflow: for a step, the report of its workflow.
-        received: for a model call, the answer so far.
-        outcome: the outcome, such as "cancelled"; None for a run that just ends.
-        chunk_source: for a stream, the id under which its chunks are reported. A repeated report may be the first to
-            report them.
-        repeats: for a stream, the ids of repeated reports whose events are still to come.
-    """
-
-    __slots__ = (
-        "agent",
-        "chunk_source",
-        "id",
-        "instance",
-        "outcome",
-        "received",
-        "repeats",
-        "run",
-        "workflow",
-    )
-
-    def __init__(self, id_: str, instance: Any, run: Run) -> None:
-        self.id = id_
-        self.instance = instance
-        self.run = run
-        self.workflow: ReportedRun | None = None
-        self.agent: Run | None = None
-        operation = run.operation
-        self.received = (
-            inference.ReceivedAnswer(operation.provider) if isinstance(operation, Inference) else None
-        )
-        self.outcome: str | None = None
-        self.chunk_source: str | None = None
-        self.repeats: list[str] = []
 
 
 class DispatcherReports:
@@ -87,6 +51,7 @@ class DispatcherReports:
         self.open: dict[str | None, ReportedRun] = {}
         self.recorder_for: RecorderFor = lambda instance: None
         self._streaming: set[str] = set()  # the ids of model calls whose stream is open
+        self._searches = SearchReports()
         self._had_runs = False
         self._reranks = AnnouncedReranks()
 
@@ -104,6 +69,7 @@ class DispatcherReports:
         if of_workflow is not None:
             waiting_runs.step_starts(of_workflow.run)
         workflow = of_workflow.instance if of_workflow is not None else None
+        in_search = self._searches.enter(id_, method, instance, above, parent_id)
         operation = None
         if (start := _start_function(method, instance, workflow)) is not None:
             with_content = recorder.may_record_content(above.run if above is not None else None)
@@ -125,6 +91,8 @@ class DispatcherReports:
             return
         reported.workflow = of_workflow
         if isinstance(operation, Inference):
+            reported.run.in_search = reported.run.in_search or in_search
+            reported.run.complete = functools.partial(_finish_operation, reported, None, GeneratorExit())
             _read_prompt(recorder, reported.run, operation, arguments)
 
     def _start(
@@ -213,6 +181,7 @@ class DispatcherReports:
     @guarded
     def exit(self, id_: str, instance: Any, result: Any) -> None:
         """Finishes the run of a report. If the result is a stream, the run goes on until the stream is over."""
+        self._searches.leave(id_)
         reported = self.open.get(id_)
         if reported is None:
             return
@@ -264,6 +233,7 @@ class DispatcherReports:
     @guarded
     def drop(self, id_: str, instance: Any, error: BaseException | None) -> None:
         """Fails the run of a report."""
+        self._searches.leave(id_)
         reported = self.open.get(id_)
         if reported is None:
             return
@@ -313,10 +283,11 @@ class DispatcherReports:
             return
         for repeat in reported.repeats:
             self.open.pop(repeat, None)
-        if isinstance(error, asyncio.CancelledError) and workflows.is_workflow(reported.instance):
-            self._cancel_within(reported)
         run, recorder = reported.run, reported.run.recorder
-        cancelled = reported.outcome == semconv.CANCELLED or isinstance(error, WorkflowCancelledByUser)
+        was_cancelled = reported.outcome == semconv.CANCELLED
+        if (was_cancelled or isinstance(error, _CANCELLING)) and workflows.is_workflow(reported.instance):
+            self._cancel_within(reported)
+        cancelled = was_cancelled or isinstance(error, WorkflowCancelledByUser)
         if waiting_runs.run_ends(run, cancelled=cancelled):
             error, reported.outcome = None, semconv.INTERRUPTED
         if self._reranks:
@@ -346,6 +317,7 @@ class DispatcherReports:
         for reported in list(self.open.values()):
             self._end(reported, GeneratorExit())
         self.open.clear()
+        self._searches.clear()
 
 
 def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:

@@ -11,7 +11,7 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 from otel_callbacks.limits import DOCUMENTS_READ, ITEMS_READ, first
 from otel_callbacks.llama_index import inference
 from otel_callbacks.llama_index.workflows import query_text
-from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval, without_retriever_scores
+from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval
 from otel_callbacks.operations.payload import attribute, integer, is_a, is_list, items, mapping, name, number
 
 _CACHE_COLLECTION = "embeddings"
@@ -38,7 +38,7 @@ def start_retrieval(retriever: Any, arguments: BoundArguments, with_content: boo
 
 def finish_retrieval(operation: Retrieval, found: Any) -> None:
     """Adds the documents to a retrieval."""
-    operation.documents = _documents(found)
+    operation.documents, operation.unread_documents = _documents(found)
 
 
 def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -> Embedding:
@@ -93,8 +93,8 @@ def start_rerank_of(reranker: Any, nodes: Any, query: Any) -> Rerank:
     model = inference.model_of(reranker)
     if model is None and "llm" in fields:
         model = inference.model_of(fields["llm"])
-    operation = Rerank(name=model, top_n=integer(fields.get("top_n")))
-    operation.candidates = _documents(nodes)
+    operation = Rerank(name=model, top_n=integer(fields.get("top_n")), may_pass_on_scores=True)
+    operation.candidates, operation.unread_candidates = _documents(nodes)
     if query is not None:
         operation.query = query_text(query)
     return operation
@@ -102,15 +102,16 @@ def start_rerank_of(reranker: Any, nodes: Any, query: Any) -> Rerank:
 
 def finish_rerank(operation: Rerank, kept: Any) -> None:
     """Adds the kept documents to a rerank."""
-    documents = _documents(kept)
-    operation.documents = documents and without_retriever_scores(documents, operation.candidates or ())
+    operation.documents, operation.unread_documents = _documents(kept)
 
 
-def _documents(nodes: Any) -> list[Document] | None:
+def _documents(nodes: Any) -> tuple[list[Document] | None, int]:
+    """Returns the documents of a list of nodes that are read, and how many more there are."""
     if not is_list(nodes):
-        return None
+        return None, 0
     listed = first(items(nodes), DOCUMENTS_READ, "documents of a retrieval")
-    return [_document(node) for node in listed if is_a(node, NodeWithScore)]
+    unread = len(items(nodes)) - len(listed)
+    return [_document(node) for node in listed if is_a(node, NodeWithScore)], unread
 
 
 def _document(found: NodeWithScore) -> Document:

@@ -6,6 +6,7 @@ until the stream is exhausted, closed, broken or collected:
 - A model reports the end of its stream by events. A stream that nobody iterates over ends when it is collected.
 - A query engine calls the model while the application reads `response_gen`. That public attribute is replaced by a
   generator that runs in the context of the query.
+- A workflow, and its last step, return a stream in their stop event. There, it is replaced in the same way.
 - A chat engine writes its answer to the history in the background. The run ends with that.
 """
 
@@ -18,13 +19,16 @@ from typing import Any
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
+from llama_index.core.workflow import StopEvent
 
+from otel_callbacks.operations.payload import attribute, text
 from otel_callbacks.runtime.execution_context import is_called_from
 
 End = Callable[[BaseException | None, Any], Any]
 """Ends a run. The arguments are the error that broke the stream (`GeneratorExit` if it was not read up, or None)
 and the answer. It must not hold a reference to the stream, which then would never be collected."""
 
+_RESPONSES = (StreamingResponse, AsyncStreamingResponse, StreamingAgentChatResponse)
 _HISTORY_WRITERS = ("write_response_to_history", "awrite_response_to_history")
 
 
@@ -37,6 +41,10 @@ class _TokenStream:
 
     def add(self, end: End) -> None:
         self._ends.append(end)
+
+    def note(self, token: Any) -> None:
+        if self.texts is not None and (delta := text(token) or text(attribute(token, "delta"))):
+            self.texts.append(delta)
 
     def abandon(self, error: BaseException, answer: None) -> None:
         self.end(error)
@@ -64,6 +72,8 @@ def follow(result: Any, end: End, *, with_content: bool) -> bool:
             return _follow_tokens(result, end, with_content)
         case StreamingAgentChatResponse():
             return _follow_writing(result, end)
+        case StopEvent():
+            return _follow_stop_event(result, end, with_content)
         case _ if is_stream(result):
             _when_collected(result, end)
             return True
@@ -96,28 +106,41 @@ def _when_collected(stream: Any, end: Callable[..., Any]) -> None:
     weakref.finalize(stream, end, GeneratorExit(), None).atexit = False
 
 
+def _follow_stop_event(event: StopEvent, end: End, with_content: bool) -> bool:
+    """Follows the stream that is the result of a workflow, or a field of an application's own stop event."""
+    for fields in (event.__pydantic_private__ or {}, event.__dict__, event._data):
+        for name, value in fields.items():
+            if isinstance(value, _RESPONSES):
+                return follow(value, end, with_content=with_content)
+            if is_stream(value):
+                fields[name] = _followed(value, end, with_content)
+                return True
+    return False
+
+
 def _follow_tokens(
     response: StreamingResponse | AsyncStreamingResponse, end: End, with_content: bool
 ) -> bool:
     source: Any = response.response_gen
     if source is None:
         return False
-    tokens = _token_streams.get(source)
+    response.response_gen = _followed(source, end, with_content)
+    return True
+
+
+def _followed(source: Any, end: End, with_content: bool) -> Any:
+    """Returns a stream of the same items that calls `end` when it is over."""
+    stream, tokens = source, _token_streams.get(source)
     if tokens is None:
         tokens = _TokenStream()
-        context = contextvars.copy_context()
-        stream: Any
-        if isinstance(response, StreamingResponse):
-            stream = _read(source, context, tokens)
-        else:
-            stream = _aread(source, context, tokens)
+        read = _aread if hasattr(source, "__anext__") else _read
+        stream = read(source, contextvars.copy_context(), tokens)
         _token_streams[stream] = tokens
         _when_collected(stream, tokens.abandon)
-        response.response_gen = stream
     if with_content and tokens.texts is None:
         tokens.texts = []
     tokens.add(end)
-    return True
+    return stream
 
 
 def _read(source: Iterator[Any], context: contextvars.Context, tokens: _TokenStream) -> Iterator[Any]:
@@ -128,8 +151,7 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _TokenStr
                 token = context.run(next, source)
             except StopIteration:
                 return
-            if tokens.texts is not None and isinstance(token, str):
-                tokens.texts.append(token)
+            tokens.note(token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised
@@ -150,8 +172,7 @@ async def _aread(
                 token = await _run_in(context, source.__anext__())
             except StopAsyncIteration:
                 return
-            if tokens.texts is not None and isinstance(token, str):
-                tokens.texts.append(token)
+            tokens.note(token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised

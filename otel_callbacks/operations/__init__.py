@@ -8,6 +8,7 @@ from otel_callbacks.operations.documents import (
     Document,
     ScoreKind,
     candidate_ranks,
+    document_keys,
     without_retriever_scores,
 )
 from otel_callbacks.operations.failure import Failure
@@ -63,6 +64,7 @@ __all__ = [
     "Usage",
     "Workflow",
     "candidate_ranks",
+    "document_keys",
     "first_and_newest",
     "limit_parts",
     "without_retriever_scores",

@@ -1,6 +1,6 @@
 """Documents that a retriever found or a reranker kept, and their ranks among the candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -25,32 +25,43 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def without_retriever_scores(kept: Sequence[Document], candidates: Sequence[Document]) -> list[Document]:
-    """Removes the scores that a reranker only passed on: a score equal to the candidate's is the retriever's."""
+def without_retriever_scores(
+    kept: Sequence[Document],
+    candidates: Sequence[Document],
+    is_reranked: Callable[[Document], bool] = lambda candidate: False,
+) -> list[Document]:
+    """Removes the scores that a reranker only passed on: a score equal to the candidate's is the retriever's.
+
+    Args:
+        kept: the documents that the reranker kept.
+        candidates: those that it was given.
+        is_reranked: tells whether the score of a candidate is that of an earlier reranker, and therefore stays.
+    """
     return [
         replace(document, score=None)
-        if rank is not None and document.score == candidates[rank - 1].score
+        if rank is not None
+        and document.score is not None
+        and document.score == candidates[rank - 1].score
+        and not is_reranked(candidates[rank - 1])
         else document
         for document, rank in zip(kept, candidate_ranks(kept, candidates), strict=True)
     ]
 
 
 def candidate_ranks(kept: Sequence[Document], candidates: Sequence[Document]) -> list[int | None]:
-    """Returns the rank of each document among the candidates, from 1; None for one that is not among them.
-
-    Documents are matched by id, else by text, because many rerankers make new documents without the id. Long texts
-    are matched by length, head and tail.
-    """
-    by_id: dict[str | None, int] = {}
-    by_text: dict[tuple[int, str] | None, int] = {}
+    """Returns the rank of each document among the candidates, from 1; None for one that is not among them."""
+    ranks: dict[object, int] = {}
     for rank, document in enumerate(candidates, 1):
-        by_id.setdefault(document.id, rank)
-        by_text.setdefault(_text_key(document.content), rank)
-    by_id.pop(None, None)
-    by_text.pop(None, None)
-    return [by_id.get(document.id) or by_text.get(_text_key(document.content)) for document in kept]
+        for key in document_keys(document):
+            ranks.setdefault(key, rank)
+    return [next((ranks[key] for key in document_keys(document) if key in ranks), None) for document in kept]
 
 
-def _text_key(content: str | None) -> tuple[int, str] | None:
-    """Returns a key that differs for different texts, without reading all of a very long one."""
-    return None if content is None else (len(content), head_and_tail(content, COMPARED_CHARACTERS))
+def document_keys(document: Document) -> Sequence[object]:
+    """Returns what a document is recognised by: its id, else its text.
+
+    Many rerankers make new documents without the id. Long texts are matched by length, head and tail.
+    """
+    content = document.content
+    text = () if content is None else ((len(content), head_and_tail(content, COMPARED_CHARACTERS)),)
+    return text if document.id is None else (document.id, *text)

@@ -51,12 +51,16 @@ class AgentInvocation(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class Step(Operation):
-    """Anything else worth a span: a graph node, a named runnable, a workflow step."""
+    """Anything else worth a span: a graph node, a named runnable, a workflow step.
+
+    `in_search`: it finds documents, or rewrites the question for that; no model call in it writes the answer.
+    """
 
     node: str | None = None
     step: int | None = None
     path: str | None = None
     checkpoint_ns: str | None = None
+    in_search: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,8 +81,8 @@ class ToolExecution(Operation):
 class Retrieval(Operation):
     """A search. `name` is the data source, when it has an id of its own.
 
-    `store_scores` are the scores that a vector store computed and its retriever did not pass on: the store's
-    document, its score and the kind of score.
+    `unread_documents` is how many more were found than `documents` has. `store_scores` are the scores that a vector
+    store computed and its retriever did not pass on: the store's document, its score and the kind of score.
     """
 
     CONTENT = ("query", "documents")
@@ -89,6 +93,7 @@ class Retrieval(Operation):
     embedding_model: str | None = None
     query: str | None = None
     documents: Sequence[Document] | None = None
+    unread_documents: int = 0
     score_kind: ScoreKind | None = None
     store_scores: Sequence[tuple[Any, float, ScoreKind | None]] = ()
 
@@ -118,6 +123,8 @@ class Embedding(Operation):
 class Rerank(Operation):
     """Documents put in a better order. `name` is the model, `documents` are those that were kept.
 
+    `unread_candidates` and `unread_documents` are how many more there are than `candidates` and `documents` have.
+    `may_pass_on_scores`: a document with the score of its candidate may have got none from this reranker.
     `duplicate` marks a call that other model calls did and have the cost of.
     """
 
@@ -126,7 +133,10 @@ class Rerank(Operation):
     top_n: int | None = None
     query: str | None = None
     candidates: Sequence[Document] | None = None
+    unread_candidates: int = 0
     documents: Sequence[Document] | None = None
+    unread_documents: int = 0
+    may_pass_on_scores: bool = False
     usage: Usage | None = None
     billing: Billing | None = None
     reported_usd: Decimal | None = None

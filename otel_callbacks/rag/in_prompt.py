@@ -7,6 +7,7 @@ bound, however long the texts are.
 """
 
 import re
+import sys
 import unicodedata
 from codecs import unicode_escape_decode
 from collections.abc import Callable, Sequence
@@ -57,12 +58,12 @@ def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
     """Returns how much of each document is in the prompt, from 0 (nothing) to 1 (all of it).
 
     A text that was retrieved twice counts twice only if the prompt has it twice. A document without content never
-    counts. Only the head and tail of a long prompt are searched: 1 MB over all documents for unchanged texts, 40 KB for
-    altered ones, and less in scripts other than Latin.
+    counts. Only the head and tail of a long prompt are searched: 1 MB for unchanged texts, 40 KB for altered ones, and
+    less in scripts other than Latin. After 5 MB over all documents, 40 KB are searched for the rest, too.
     """
     texts = [(document.content or "").strip() for document in documents]
     shares = [0.0] * len(documents)
-    rest = _take_whole(texts, shares, _ends(prompt, limits.PROMPT_BYTES_SEARCHED // max(1, len(texts))))
+    rest = _take_whole(texts, shares, _ends(prompt, limits.PROMPT_BYTES_SEARCHED))
     if any(text and not share for text, share in zip(texts, shares, strict=True)):
         _take_by_words(texts, shares, rest)
     return shares
@@ -83,10 +84,19 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
     """Finds the texts that stand in the prompt unchanged, the longest first; returns the prompt without them."""
     writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
+    left = limits.PROMPT_BYTES_SEARCHED_FOR_ALL
     for at in _longest_first(texts):
-        text = texts[at]
+        if left < 0:
+            prompt, left = _ends(prompt, limits.PROMPT_BYTES_COMPARED), sys.maxsize
+        text, absent = texts[at], None
         for write in writings if len(text) >= _SHORT else ():
-            if write(text[:_SHORT]) not in prompt:  # quicker than searching for the whole
+            head = write(text[:_SHORT])
+            if head == absent:
+                continue
+            start = prompt.find(head)  # quicker than searching for the whole
+            left -= len(prompt) if start < 0 else start
+            if start < 0:
+                absent = head
                 continue
             before, found, after = prompt.partition(write(text))
             if found:

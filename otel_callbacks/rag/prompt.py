@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.operations import Message, PromptPart, Text
+from otel_callbacks.operations import Message, PromptPart, Text, without_retriever_scores
 from otel_callbacks.operations.payload import join_lines
 from otel_callbacks.rag.prompt_weights import PromptWeights
 from otel_callbacks.rag.tool_tokens import ToolTokens
@@ -48,10 +48,23 @@ class Prompt:
             self.in_prompt_documents = self.trace_documents.find_in(text)
 
 
+_SEARCHES = (operations.Retrieval, operations.Rerank, operations.Embedding)
+
+
+def is_search(operation: operations.Operation) -> bool:
+    """Tells whether an operation is part of a search, so that the model calls inside it do not write the answer."""
+    return isinstance(operation, _SEARCHES) or (
+        isinstance(operation, operations.Step) and operation.in_search
+    )
+
+
 def start_prompt(run: Run) -> Prompt | None:
-    """Attaches a prompt to the run of a model call that starts; None if it has neither an agent nor documents."""
+    """Attaches a prompt to the run of a model call that starts; None if it has neither an agent nor documents.
+
+    A call inside a retrieval, a reranker or a query transformer has no documents: it does not write the answer.
+    """
     agent = _agent_above(run)
-    trace_documents = run.outermost().trace_documents
+    trace_documents = run.outermost().trace_documents if not run.in_search else None
     if agent is None and trace_documents is None:
         return None
     if agent is not None and agent.agent_prompts is None:
@@ -83,19 +96,43 @@ def _text(messages: Sequence[Message] | None) -> str:
     )
 
 
-def add_to_trace_documents(run: Run) -> None:
-    """Adds the documents that a run found or kept to the documents of its trace."""
-    operation = run.operation
-    if not isinstance(operation, operations.Retrieval | operations.Rerank) or operation.documents is None:
+def add_to_trace_documents(run: Run, *, failed: bool) -> None:
+    """Adds the documents that a run found or kept to those of its trace, or of the retrieval around it."""
+    operation, inside = run.operation, run.trace_documents
+    if not isinstance(operation, operations.Retrieval | operations.Rerank):
         return
-    root = run.outermost()
-    if root is run:
+    holder = _holder_of_documents(run)
+    found = holder.trace_documents if holder is not None else None
+    if isinstance(operation, operations.Rerank) and operation.may_pass_on_scores and operation.documents:
+        known: TraceDocuments = found or TraceDocuments()
+        operation.documents = without_retriever_scores(
+            operation.documents, operation.candidates or (), known.is_reranked
+        )
+    if holder is None or (operation.documents is None and (failed or inside is None)):
         return
-    root.trace_documents = root.trace_documents or TraceDocuments()
+    found = holder.trace_documents = found or TraceDocuments()
+    if operation.documents is None:
+        found.add_inside(inside)
+        return
     if isinstance(operation, operations.Retrieval):
-        root.trace_documents.add_retrieved(operation.documents)
+        found.add_retrieved(operation.documents, operation.unread_documents, inside)
     else:
-        root.trace_documents.add_reranked(operation.documents)
+        found.add_reranked(operation.documents, operation.unread_documents, operation.candidates)
+
+
+def _holder_of_documents(run: Run) -> Run | None:
+    """Returns the run that holds the documents of another: the nearest retrieval around it, else the outermost run.
+
+    None for the outermost run itself, and for one that is late, because the search around it is over.
+    """
+    above = run.parent
+    if above is None:
+        return None
+    while above.parent is not None and not isinstance(above.operation, operations.Retrieval):
+        if above.in_search and not above.open:
+            return None
+        above = above.parent
+    return above if above.open else None
 
 
 def add_tool_tokens_to_agent(run: Run) -> Mapping[tuple[str, str], int]:
@@ -126,7 +163,7 @@ def end_attributes(run: Run) -> Attributes:
     prompt: Prompt | None = run.prompt
     if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
         attributes.update(prompt.trace_documents.add_model_call(prompt.in_prompt_documents, prompt.answer))
-    if run.trace_documents is not None:
+    if run.parent is None and run.trace_documents is not None and not is_search(run.operation):
         attributes.update(run.trace_documents.root_attributes())
     if run.agent_prompts is not None:
         tools: ToolTokens = run.agent_prompts.tools

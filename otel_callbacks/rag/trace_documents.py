@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from otel_callbacks import limits, semconv
-from otel_callbacks.operations import Document
+from otel_callbacks.operations import Document, document_keys
 from otel_callbacks.rag.citations import cited
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
 
@@ -21,13 +21,50 @@ class InPromptDocuments(NamedTuple):
     token_share: float
 
 
+class _Result:
+    """What one retriever found, or one reranker kept.
+
+    Attributes:
+        documents: those of them that are searched for in prompts.
+        reranked: for each of these, whether it has been through a reranker.
+        kept: how many have been through a reranker, in all; None if no reranker was involved.
+        superseded: a later reranker chose among these documents.
+    """
+
+    __slots__ = ("_places", "documents", "kept", "reranked", "superseded")
+
+    def __init__(self, documents: Sequence[Document], reranked: Sequence[bool], kept: int | None) -> None:
+        self.documents = documents
+        self.reranked = reranked
+        self.kept = kept
+        self.superseded = False
+        self._places: dict[object, int] | None = None
+
+    def place(self, keys: Sequence[object]) -> int | None:
+        """Returns the place of the document that has one of these keys; None if it is not here."""
+        if self._places is None:  # only rerankers ask for it
+            self._places = {}
+            for at, document in enumerate(self.documents):
+                for key in document_keys(document):
+                    self._places.setdefault(key, at)
+        return next((self._places[key] for key in keys if key in self._places), None)
+
+    def leave_only(self, places: Sequence[int]) -> None:
+        """Forgets the other documents."""
+        self.documents = [self.documents[at] for at in places]
+        self.reranked = [self.reranked[at] for at in places]
+        self._places = None
+
+
 @dataclass(slots=True)
 class TraceDocuments:
     """The documents of a trace. Its outermost run holds them until it ends.
 
+    A retrieval holds what the retrievers and rerankers inside it return, until it returns its own documents.
+
     Attributes:
         retrieved: how many documents the retrievers found.
-        kept: how many the rerankers kept; None without a reranker.
+        kept: how many the rerankers kept; None without a reranker. Of rerankers in a row the last one counts.
         in_prompt: the names of the documents that were in a prompt; a dictionary, for its order.
         cited: the names of those that an answer cited.
     """
@@ -36,53 +73,119 @@ class TraceDocuments:
     kept: int | None = None
     in_prompt: dict[str, None] = field(default_factory=dict)
     cited: dict[str, None] = field(default_factory=dict)
-    _documents: list[Document] = field(default_factory=list)
-    _reranked: list[Document] | None = None
-    _characters: int = 0
+    _results: list[_Result] = field(default_factory=list)
+    _ranks: dict[int, int] = field(
+        default_factory=dict
+    )  # of documents without an id, by the hash of their text
 
-    def add_retrieved(self, documents: Sequence[Document]) -> None:
-        """Adds the documents that a retriever found, as long as there is room."""
-        self.retrieved += len(documents)
-        self._documents += self._that_fit(documents, self._documents)
+    def add_retrieved(
+        self, documents: Sequence[Document], unread: int = 0, inside: "TraceDocuments | None" = None
+    ) -> None:
+        """Adds the documents that a retriever found.
 
-    def add_reranked(self, documents: Sequence[Document]) -> None:
-        """Adds the documents that a reranker kept. From now on the others count only if a prompt has them unchanged."""
-        self.kept = (self.kept or 0) + len(documents)
-        self._reranked = self._reranked or []
-        self._reranked += self._that_fit(documents, self._reranked)
+        Args:
+            documents: those that were read.
+            unread: how many more there are.
+            inside: what the retrievers and rerankers inside it returned. Only what the outermost returns counts.
+        """
+        for rank, document in enumerate(documents, self.retrieved + 1):
+            if document.id is None:
+                self._ranks.setdefault(hash(document.content), rank)
+        self.retrieved += len(documents) + unread
+        if inside is None or inside.kept is None:
+            self._add(_Result(documents, [False] * len(documents), None))
+        else:
+            reranked = [inside.is_reranked(document) for document in documents]
+            self._add(_Result(documents, reranked, sum(reranked)))
 
-    def _that_fit(self, documents: Sequence[Document], known: Sequence[Document]) -> list[Document]:
-        fitting: list[Document] = []
-        for document in documents[: limits.TRACE_DOCUMENTS - len(known)]:
-            self._characters += len(document.content or "")
-            if self._characters > limits.TRACE_DOCUMENT_CHARACTERS:
-                break
-            fitting.append(document)
-        if len(fitting) < len(documents):
-            limits.log_reached(
-                "TRACE_DOCUMENTS", "further documents of a trace are not searched for in prompts"
-            )
-        return fitting
+    def add_reranked(
+        self, documents: Sequence[Document], unread: int = 0, candidates: Sequence[Document] | None = None
+    ) -> None:
+        """Adds the documents that a reranker kept; `unread` is how many more there are.
+
+        From now on, the others among the candidates count only if a prompt has them unchanged.
+        """
+        for result in self._sources(candidates or documents):
+            if not result.superseded and result.kept:
+                self.kept = (self.kept or 0) - result.kept
+            result.superseded = True
+        self._add(_Result(documents, [True] * len(documents), len(documents) + unread))
+
+    def add_inside(self, inside: "TraceDocuments") -> None:
+        """Adds what was returned inside a retrieval whose own documents are unknown."""
+        for key, rank in inside._ranks.items():
+            self._ranks.setdefault(key, self.retrieved + rank)
+        self.retrieved += inside.retrieved
+        if inside.kept is not None:
+            self.kept = (self.kept or 0) + inside.kept
+        self._results += inside._results
+        self._leave_what_fits()
+
+    def is_reranked(self, document: Document) -> bool:
+        """Tells whether the newest document that equals this one has been through a reranker."""
+        keys = document_keys(document)
+        for result in reversed(self._results):
+            if (at := result.place(keys)) is not None:
+                return result.reranked[at]
+        return False
+
+    def _add(self, result: _Result) -> None:
+        if result.kept is not None:
+            self.kept = (self.kept or 0) + result.kept
+        if result.documents:
+            self._results.append(result)
+            self._leave_what_fits()
+
+    def _sources(self, candidates: Sequence[Document]) -> Sequence[_Result]:
+        """Returns the results that a reranker chose from: the newest with all candidates, else the newest with each."""
+        left = [document_keys(document) for document in candidates[: limits.TRACE_DOCUMENTS]]
+        newest_first = self._results[::-1]
+        for result in newest_first if left else ():
+            if all(result.place(keys) is not None for keys in left):
+                return (result,)
+        sources = []
+        for result in newest_first:
+            others = [keys for keys in left if result.place(keys) is None]
+            if len(others) < len(left):
+                sources.append(result)
+            left = others
+        return sources
+
+    def _leave_what_fits(self) -> None:
+        """Forgets the oldest documents if there are too many: earlier prompts have been searched for them."""
+        documents, characters = limits.TRACE_DOCUMENTS, limits.TRACE_DOCUMENT_CHARACTERS
+        for result in self._results[::-1]:
+            places: list[int] = []
+            for at, document in enumerate(result.documents):
+                if documents and (length := len(document.content or "")) <= characters:
+                    places.append(at)
+                    documents -= 1
+                    characters -= length
+            if len(places) < len(result.documents):
+                result.leave_only(places)
+                limits.log_reached(
+                    "TRACE_DOCUMENTS", "some documents of a trace are not searched for in later prompts"
+                )
+                self._results = [each for each in self._results if each.documents]
 
     def find_in(self, prompt: str) -> InPromptDocuments:
         """Finds the documents that are in a prompt."""
-        sought = self._documents if self._reranked is None else self._reranked
+        sought = [each for result in self._results if not result.superseded for each in result.documents]
         shares = in_prompt(sought, prompt)
         found = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
-        if self._reranked is not None:
-            found += self._dropped_by_reranker(prompt)
-        return InPromptDocuments(found, share)
+        return InPromptDocuments(found + self._dropped_by_reranker(sought, prompt), share)
 
-    def _dropped_by_reranker(self, prompt: str) -> list[Document]:
-        """Returns the documents that the reranker dropped and that are in the prompt nevertheless, unchanged."""
-        kept = {(each.id, each.content) for each in self._reranked or ()}
-        others = ((each, (each.content or "").strip()) for each in self._documents)
-        return [
-            each
-            for each, text in others
-            if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in kept and text in prompt
-        ]
+    def _dropped_by_reranker(self, sought: Sequence[Document], prompt: str) -> list[Document]:
+        """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
+        known = {(each.id, each.content) for each in sought}
+        found: list[Document] = []
+        for each in [each for result in self._results if result.superseded for each in result.documents]:
+            text = (each.content or "").strip()
+            if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in known and text in prompt:
+                known.add((each.id, each.content))
+                found.append(each)
+        return found
 
     def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
         """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
@@ -105,8 +208,10 @@ class TraceDocuments:
         """Returns the documents' ids; for documents without an id, their ranks among those that were retrieved."""
         if all(each.id is not None for each in documents):
             return [each.id or "" for each in documents]
-        ranks = {each.content: rank for rank, each in reversed([*enumerate(self._documents, 1)])}
-        return [f"#{ranks.get(each.content, '?')}" if each.id is None else each.id for each in documents]
+        ranks = self._ranks
+        return [
+            f"#{ranks.get(hash(each.content), '?')}" if each.id is None else each.id for each in documents
+        ]
 
     def root_attributes(self) -> Attributes:
         """Returns the attributes of the outermost span: how many documents were found, kept, in a prompt, and cited."""

@@ -95,7 +95,7 @@ class CostMetrics:
 
     def __init__(self, counter: _MakeCounter) -> None:
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
-        self._cost = counter(semconv.METRIC_COST_USD, "USD", "What model calls cost, by who pays")
+        self._cost = counter(semconv.METRIC_COST_USD, "{USD}", "What model calls cost, by who pays")
         self._unpriced = counter(
             semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known, or only in part"
         )
@@ -125,7 +125,8 @@ class CostMetrics:
         if (reason := unpriced_reason(cost)) is not None:
             self._unpriced.sum({**model, semconv.COST_UNPRICED_REASON: reason}).add(1)
         if operation.usage is not None:
-            for kind, tokens in _by_token_type(operation.usage):
+            usage = operation.usage  # the sum is the number of tokens; parts of them have other counters
+            for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
                 if tokens:
                     self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels}).add(tokens)
         return reason is not None
@@ -139,15 +140,3 @@ class CostMetrics:
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts one call that exceeded a budget."""
         self._exceeded_budgets.sum({semconv.BUDGET_PER: per, **labels}).add(1)
-
-
-def _by_token_type(usage: operations.Usage) -> Sequence[tuple[str, int | None]]:
-    """Returns the counts by `token_type`: the total, its two sides, and the parts of these."""
-    return (
-        ("total", (usage.input_tokens or 0) + (usage.output_tokens or 0)),
-        ("input", usage.input_tokens),
-        ("output", usage.output_tokens),
-        ("cache_read", usage.cache_read_input_tokens),
-        ("cache_write", usage.cache_write_input_tokens),
-        ("reasoning", usage.reasoning_output_tokens),
-    )

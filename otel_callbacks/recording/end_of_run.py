@@ -88,7 +88,7 @@ class EndOfRun:
         _complete_call(run, operation, failed)
         ended_early = outcome is not None or (failed and run.first_chunk is not None)
         cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
-        totals, late, tool_tokens = self._add_totals(run, cost)
+        totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
         if not isinstance(operation, operations.Step):  # no metric is about steps
             self._metrics.add(
                 EndedOperation(
@@ -155,12 +155,14 @@ class EndOfRun:
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(call))
-        span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.count(call, cost)
+        if above is None and run is not None:
+            attributes[semconv.ROLLUP_LATE] = True
+        span.set_attributes(attributes)
         identity = span.get_span_context()
         self._metrics.add(
             EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
@@ -178,7 +180,9 @@ class EndOfRun:
             operation.usage = _valid_usage(operation.usage)
         return cost
 
-    def _add_totals(self, run: Run, cost: CallCost | None) -> tuple[Totals | None, bool, _ToolTokens]:
+    def _add_totals(
+        self, run: Run, cost: CallCost | None, *, failed: bool
+    ) -> tuple[Totals | None, bool, _ToolTokens]:
         """Completes the totals of a run and adds them to the nearest run above whose totals are still open.
 
         Returns:
@@ -187,7 +191,7 @@ class EndOfRun:
         """
         operation = run.operation
         with _totals_lock:
-            prompt.add_to_trace_documents(run)
+            prompt.add_to_trace_documents(run, failed=failed)
             prompt.add_tool_tokens_to_caller(run)
             tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
             if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):

@@ -150,6 +150,7 @@ class Recorder:
         run = Run(key, operation, parent, runs)
         run.recorder = self
         run.inside, run.begun, run.may_vanish = inside, begun, getattr(inside, "may_vanish", False)
+        run.in_search = (parent is not None and parent.in_search) or prompt.is_search(operation)
         run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
         run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         span_attributes.clean_names(operation)
@@ -185,10 +186,7 @@ class Recorder:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
         self.counts.started += 1
         run.open_runs[run.key] = run
-        if run.parent is not None and run.parent.open:
-            if run.parent.children is None:
-                run.parent.children = set()
-            run.parent.children.add(run)
+        run.enter_tree()
         started_in = run.execution_context = current_execution_context()
         if run.may_vanish and started_in.task is not None:
             run.on_task_done = functools.partial(self._end_with_task, run)
@@ -303,10 +301,10 @@ class Recorder:
         if run.of_parent_process:
             run.close()
             return
+        self._end_dependents(run, outcome)  # first, for the totals
         ended = time.time_ns()
-        span, parent = run.span, run.parent
+        span = run.span
         try:
-            self._end_dependents(run)
             if outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
             self._end_of_run.record(run, ended, failure, outcome, self._open_runs.recorded_messages)
@@ -315,21 +313,22 @@ class Recorder:
             raise
         finally:
             self.counts.ended += 1
-            if parent is not None and parent.children is not None:
-                parent.children.discard(run)
+            run.leave_tree()
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
             run.recorder._remember_outermost(run)
 
-    def _end_dependents(self, run: Run) -> None:
-        """Ends what depends on the run: the watch on its task, and runs that vanished in it."""
+    @guarded
+    def _end_dependents(self, run: Run, outcome: str | None) -> None:
+        """Ends what depends on the run: the watch on its task, and runs that vanished in it or are given up with it."""
+        given_up = outcome in (semconv.ABANDONED, semconv.CANCELLED)
         started_in = run.execution_context
         if run.on_task_done is not None and started_in is not None and started_in.task is not None:
             started_in.task.remove_done_callback(run.on_task_done)
         for child in list(run.children or ()):
-            if child.may_vanish and child.execution_context == started_in:
-                self._sweep(child, semconv.CANCELLED)
+            if not child.goes_on_without(run, given_up=given_up):
+                self._sweep(child, outcome if given_up and outcome else semconv.CANCELLED)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder, at the end of the process."""
@@ -341,6 +340,8 @@ class Recorder:
         """Ends a run whose end the framework has not reported."""
         if run.open:
             self.counts.swept += 1
+            if run.complete is not None:
+                run.complete()
             run.recorder.finish(run, outcome)
 
     @guarded

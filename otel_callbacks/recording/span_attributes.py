@@ -243,7 +243,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
         case operations.Embedding() if operation.usage is not None:
             _put_totals(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
-            attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents)
+            attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents) + operation.unread_documents
             attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
                 operation.documents, operation.score_kind, clean
             )
@@ -252,9 +252,11 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
             if operation.usage is not None:
                 _put_totals(attributes, operation.usage)
             if operation.candidates is not None:
-                attributes[semconv.RAG_CANDIDATE_COUNT] = len(operation.candidates)
+                attributes[semconv.RAG_CANDIDATE_COUNT] = (
+                    len(operation.candidates) + operation.unread_candidates
+                )
             if operation.documents is not None:
-                attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents)
+                attributes[semconv.RAG_RERANKED_COUNT] = len(operation.documents) + operation.unread_documents
                 attributes[semconv.RAG_DOCUMENTS] = recorded_documents.reranked(
                     operation.documents, operation.candidates or (), clean
                 )

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 
 from otel_callbacks import limits
 from otel_callbacks.runtime import fork
-from otel_callbacks.runtime.execution_context import ExecutionContext
+from otel_callbacks.runtime.execution_context import ExecutionContext, current_execution_context
 
 _NO_LABELS: Mapping[str, str] = {}
 _room_lock = fork.safe_lock()  # the first hidden runs below a run may start in several threads at once
@@ -23,6 +23,7 @@ class Run:
         key: the framework's id of the run.
         open_runs: the open runs by id, this one among them. Runs of different tracer providers never meet.
         parent: the run that encloses this one.
+        children: the open runs below, without those below another open one.
         recorder: the recorder that started the run and ends it.
         content_policy: what content of the run is recorded.
         content_scope: the `with content(...)` that the policy comes from; the runs below inherit it.
@@ -41,14 +42,16 @@ class Run:
         execution_context: the thread and task in which the run started.
         on_task_done: the callback that ends the run when its task ends.
         totals: what the run and the runs below it used so far. After `totals_final`, further use goes to a run above.
+        complete: adds what has arrived of the result to the operation, for a run that is ended without its own report.
         chunk_gaps: seconds between the chunks of a stream.
         stand_in: stands for the span in the context, see `current_span.CurrentSpan`.
         hidden_runs: ids of the open runs below that have no span of their own and are found as this run; with what
             stands in the context for those that run where this one was not current.
         ended_hidden_runs: ids of those that have ended; they stay for children that start late.
-        trace_documents: on an outermost run, the documents of its trace.
+        in_search: the run is a retrieval, a reranker or a query transformer, or inside one.
+        trace_documents: on an outermost run, the documents of its trace; on a retrieval, those that runs inside found.
         prompt: on a model call, what its prompt is made of.
-        agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all three.
+        agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all four.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
     """
@@ -58,12 +61,14 @@ class Run:
         "begun",
         "children",
         "chunk_gaps",
+        "complete",
         "content_policy",
         "content_scope",
         "ended_hidden_runs",
         "execution_context",
         "first_chunk",
         "hidden_runs",
+        "in_search",
         "inner_usages",
         "inside",
         "interrupted",
@@ -113,11 +118,13 @@ class Run:
         self.of_parent_process = False
         self.totals: Any = None
         self.totals_final = False
+        self.in_search = False
         self.trace_documents: Any = None
         self.prompt: Any = None
         self.agent_prompts: Any = None
         self.recorded_error: BaseException | None = None
         self.inner_usages: list[Any] | None = None
+        self.complete: Callable[[], Any] | None = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
         self.chunk_gaps: array[float] | None = None
@@ -127,6 +134,37 @@ class Run:
     def is_current(self) -> bool:
         """Tells whether the run is open and the caller is in its body."""
         return self.open and (self.inside is None or self.inside())
+
+    def enter_tree(self) -> None:
+        """Adds the run to the `children` of the nearest run above that is open."""
+        above = self._open_above()
+        if above is not None:
+            above.children = above.children or set()
+            above.children.add(self)
+
+    def leave_tree(self) -> None:
+        """Removes the run from the `children` of the nearest open run above, which gets those that it leaves behind."""
+        above = self._open_above()
+        if above is not None and above.children is not None:
+            above.children.discard(self)
+            above.children.update(self.children or ())
+
+    def _open_above(self) -> "Run | None":
+        run = self.parent
+        while run is not None and not run.open:
+            run = run.parent
+        return run
+
+    def goes_on_without(self, parent: "Run", *, given_up: bool) -> bool:
+        """Tells whether this run may go on when the one above it ends, `given_up` (abandoned or cancelled) or not."""
+        started_in = self.execution_context
+        if self.may_vanish and started_in == parent.execution_context:
+            return False
+        if not given_up:
+            return True
+        if started_in is None or started_in in (parent.execution_context, current_execution_context()):
+            return False
+        return started_in.task is None or not started_in.task.done()  # it has a thread or a task of its own
 
     def is_recorded(self) -> bool:
         """Tells whether the span of this run, or of one above it, is recorded."""
@@ -193,7 +231,7 @@ class Run:
         self.operation = _ENDED_OPERATION
         self.stand_in = self.inside = self.begun = self.children = self.totals = self.recorded_error = None
         self.trace_documents = self.prompt = self.agent_prompts = self.inner_usages = None
-        self.execution_context = self.on_task_done = None
+        self.execution_context = self.on_task_done = self.complete = None
 
 
 class _EndedOperation:

@@ -84,7 +84,7 @@ def seconds(span: ReadableSpan) -> float:
 
 UNITS = {
     "gen_ai.tokens.total": "{token}",
-    "gen_ai.cost.usd": "USD",
+    "gen_ai.cost.usd": "{USD}",
     "otel_callbacks.cost.unpriced": "{call}",
     "otel_callbacks.tool.attributed_tokens": "{token}",
     "gen_ai.client.inference.duration": "s",
