@@ -53,6 +53,8 @@ class RecordedSpan(_Span):
         if held.max_value_len is None and (
             held.maxlen is None or len(names) + len(attributes) <= held.maxlen
         ):
+            if list in map(type, attributes.values()):
+                attributes = {k: tuple(v) if type(v) is list else v for k, v in attributes.items()}
             names.update(attributes)
         else:
             self.set_attributes(attributes)

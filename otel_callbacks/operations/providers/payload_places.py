@@ -68,10 +68,10 @@ def _reports(found: Layers) -> Iterator[Any]:
 
 
 def _inside(report: Any) -> Iterator[Any]:
-    """Yields a report, or those that Cohere's newer API puts into its `usage`."""
+    """Yields the fields of a report, or the reports that Cohere's newer API puts into its `usage`."""
     known = mapping_or_fields(report)
     inner = [known[key] for key in ("billed_units", "tokens") if known.get(key) is not None]
-    yield from inner or (report,)
+    yield from inner or ((known,) if known else ())
 
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
