@@ -138,7 +138,7 @@ def mapping_or_fields(value: Any) -> Mapping[str, Any]:
     fields = attribute(value, "__dict__")
     if type(fields) is not dict:
         return {}
-    undeclared = attribute(value, "__pydantic_extra__")
+    undeclared = attribute(value, "__pydantic_extra__") if hasattr(kind, "__pydantic_extra__") else None
     return {**fields, **undeclared} if type(undeclared) is dict and undeclared else fields
 
 
