@@ -171,6 +171,8 @@ TOOL_RESULTS = 10_000
 
 # recording: what a span and the metrics carry
 
+# Further variables of a prompt are left out, and `otel_callbacks.content.cut` says so; each is an attribute of its own.
+PROMPT_VARIABLES = 32
 # Later gaps between the chunks of one stream are not in the metric (logged once); a stream may never end.
 CHUNK_GAPS = 100_000
 # The oldest ended operations go into the metrics at once, not at the next collection; nobody may collect.
@@ -203,6 +205,18 @@ STREAMED_CHUNKS = 100_000
 ANSWERS_READ = 128
 # A tool result with more content blocks gets no result size; counting must not delay the tool's end.
 TOOL_RESULT_BLOCKS_COUNTED = 1_000
+# Messages after so many values of a tool's command do not count for its result, and logged once: a command may carry a
+# whole state, and searching it must not delay the tool's end.
+COMMAND_VALUES_SEARCHED = 1_000
+# The oldest template of a span is forgotten, and its model call has no `gen_ai.prompt.name`; most are used at once.
+PROMPT_TEMPLATES_KEPT = 64
+# A summary after so many messages of a request is not seen (`gen_ai.conversation.compacted`): it stands at the start.
+SUMMARIES_SEARCHED = 8
+# A LlamaIndex prompt template is found in the nearest frames only: `predict` calls the model itself.
+PREDICT_FRAMES_SEARCHED = 24
+# A conversation id in `configurable` is found in the nearest frames only; LangChain has at most five between the call
+# and its callback, and every start of a run looks.
+CONFIG_FRAMES_SEARCHED = 8
 # Further parts of a LangGraph path are left off, and logged once; a nested graph adds two.
 GRAPH_PATH_PARTS = 100
 # A custom event with a longer name is recorded under a fixed name; a name that long is content.

@@ -33,6 +33,10 @@ EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 # GenAI: shared.
 PROVIDER_NAME: Final = "gen_ai.provider.name"
 CONVERSATION_ID: Final = "gen_ai.conversation.id"
+CONVERSATION_COMPACTED: Final = "gen_ai.conversation.compacted"  # true or absent
+PROMPT_NAME: Final = "gen_ai.prompt.name"
+PROMPT_VERSION: Final = "gen_ai.prompt.version"
+PROMPT_VARIABLE_PREFIX: Final = "gen_ai.prompt.variable."
 OUTPUT_TYPE: Final = "gen_ai.output.type"
 
 # GenAI: request.
@@ -50,6 +54,8 @@ REQUEST_STREAM: Final = "gen_ai.request.stream"
 REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
 REQUEST_TOP_K: Final = "gen_ai.request.top_k"
 REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+OPENAI_API_TYPE: Final = "openai.api.type"
+AWS_BEDROCK_GUARDRAIL_ID: Final = "aws.bedrock.guardrail.id"
 OPENAI_REQUEST_SERVICE_TIER: Final = "openai.request.service_tier"
 
 # GenAI: response.
@@ -92,6 +98,7 @@ RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
 EMBEDDINGS_DIMENSION_COUNT: Final = "gen_ai.embeddings.dimension.count"
 
 # GenAI: content, opt-in.
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
@@ -133,7 +140,13 @@ ABANDONED: Final = "abandoned"
 CANCELLED: Final = "cancelled"
 INTERRUPTED: Final = "interrupted"
 UNFINISHED: Final = "unfinished"
+COMPACTION_TOKENS_BEFORE: Final = "otel_callbacks.compaction.tokens_before"
+COMPACTION_TOKENS_AFTER: Final = "otel_callbacks.compaction.tokens_after"
 DUPLICATE: Final = "otel_callbacks.duplicate"
+STREAM_LONGEST_GAP: Final = "otel_callbacks.stream.longest_gap"  # between two chunks
+STREAM_LONGEST_GAP_AFTER: Final = (
+    "otel_callbacks.stream.longest_gap_after_chunk"  # the number of chunks before it
+)
 USAGE_SOURCE: Final = "otel_callbacks.usage.source"
 USAGE_CACHE_WRITE_1H: Final = "otel_callbacks.usage.cache_write_1h.input_tokens"
 USAGE_REQUESTS: Final = "otel_callbacks.usage.requests"  # this and the next ones are billed by number

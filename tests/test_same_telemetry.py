@@ -57,6 +57,8 @@ ALLOWED_ATTRIBUTES = {
 
 MEASURED = {
     "gen_ai.response.time_to_first_chunk",
+    "otel_callbacks.stream.longest_gap",
+    "otel_callbacks.stream.longest_gap_after_chunk",
     "rag.context_token_share_estimated",  # the frameworks' templates are of different length
     "otel_callbacks.rollup.tool_tokens_estimated",  # and so are their descriptions of tools
     "otel_callbacks.rollup.tool_token_share_estimated",

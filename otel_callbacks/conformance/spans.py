@@ -104,7 +104,8 @@ def _check_step(span: Span, registry: Registry) -> Iterator[Finding]:
     for name in span.attributes:
         if name.startswith(_USAGE):
             yield violation("usage_on_wrong_span", where, f"{name} on a span without an operation")
-        if operation := registry.inferred_operations.get(name):
+        operation = registry.inferred_operations.get(name)
+        if operation and name not in registry.anywhere:
             message = f"{OPERATION} is missing, and {name} makes it look like {operation}"
             yield violation("genai_expected_attribute_missing", where, message)
 

@@ -4,9 +4,9 @@ The methods are synchronous and run inline. LangChain calls any other handler in
 reach the context of the body. So nothing here may block.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import FrameType
 from typing import Any, ClassVar, Unpack
 from uuid import UUID
 
@@ -24,28 +24,25 @@ from otel_callbacks.langchain import (
     tools,
     workflows,
 )
+from otel_callbacks.langchain.conversation import conversation_id, lend_to_parent
+from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
+from otel_callbacks.langchain.prompt_templates import keep_template, use_template
 from otel_callbacks.langchain.streamed_answer import keep_chunk
-from otel_callbacks.limits import EVENT_NAME_CHARACTERS
 from otel_callbacks.operations import (
-    AgentInvocation,
-    Inference,
+    Operation,
     Retrieval,
     ToolExecution,
-    Workflow,
     providers,
 )
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.options import Options, recorder
-from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
 from otel_callbacks.shared_by_handlers import SharedByHandlers
-
-_EVENT_NAME = re.compile(rf"[\w.:/-]{{1,{EVENT_NAME_CHARACTERS}}}")
 
 
 class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
@@ -105,6 +102,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         frame = parent_run.calling_frame()
         inside = bodies.inside_chain(runs, run_id, frame)
         graph = None if is_node else langgraph.graph_of(frame)
+        if run_type == "prompt" and parent is not None:
+            keep_template(parent, parent_run_id, name, known, inputs)
         if graph is None and recorder.detail != "everything":
             plumbing = workflows.is_plumbing(name, run_type, is_node)
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
@@ -115,17 +114,18 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
-        run = recorder.start(
+        run = self._start(
             run_id,
             operation,
             parent,
+            known,
+            frame,
             inside=inside,
             begun=bodies.body_begun(),
             resumes=graph is not None and langgraph.is_resumed(inputs),
-            tags=metadata,
         )
-        if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
-            operation.input_messages = messages.state_messages(inputs, "user")
+        if recorder.wants_content(run):
+            workflows.read_inputs(operation, graph, inputs)
 
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -133,12 +133,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         run = self._run_to_end(run_id)
         if run is None:
             return
-        operation = run.operation
-        if self._recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
-            operation.input_messages = operation.input_messages or messages.state_messages(
-                kwargs.get("inputs"), "user"
-            )
-            operation.output_messages = messages.result_messages(outputs)
+        if self._recorder.wants_content(run):
+            workflows.finish_chain(run.operation, kwargs.get("inputs"), outputs)
         langgraph.finish(self._recorder, run)
 
     @guarded
@@ -160,19 +156,19 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
-        frame = parent_run.calling_frame()
+        sent, frame = next(iter(items(batches)), ()), parent_run.calling_frame()
         inside = bodies.inside_of(run_id, frame)
-        sent = next(iter(items(batches)), ())
-        operation = inference.start_inference(serialized, metadata, kwargs, sent, text_completion=False)
+        begun = bodies.never if inside is None else None
         self._start_model(
             run_id,
             parent_run_id,
-            operation,
+            serialized,
             sent,
-            kwargs,
             metadata,
-            inside,
-            bodies.never if inside is None else None,
+            kwargs,
+            frame,
+            inside=inside,
+            begun=begun,
         )
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
@@ -189,36 +185,38 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a text model call."""
-        operation = inference.start_inference(serialized, metadata, kwargs, prompts, text_completion=True)
-        self._start_model(run_id, parent_run_id, operation, prompts, kwargs, metadata)
+        frame = parent_run.calling_frame()
+        self._start_model(
+            run_id, parent_run_id, serialized, prompts, metadata, kwargs, frame, completion=True
+        )
 
     def _start_model(
         self,
         run_id: UUID,
         parent_run_id: UUID | None,
-        operation: Inference,
+        serialized: Mapping[str, Any] | None,
         sent: Sequence[Any],
-        kwargs: Mapping[str, Any],
         metadata: dict[str, Any] | None,
+        kwargs: Mapping[str, Any],
+        frame: FrameType | None,
+        *,
+        completion: bool = False,
         inside: Callable[[], bool] | None = None,
         begun: Callable[[], bool] | None = None,
     ) -> None:
-        recorder = self._recorder
-        run = recorder.start(
-            run_id,
-            operation,
-            parent_run.parent_run(recorder.runs, parent_run_id),
-            inside=inside,
-            begun=begun,
-            attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
-            tags=metadata,
-        )
+        recorder, known = self._recorder, mapping(metadata)
+        model = parent_run.component_of(frame)
+        operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
+        parent = parent_run.parent_run(recorder.runs, parent_run_id)
+        attach = (integer(kwargs.get("batch_size")) or 1) <= 1
+        options = {"inside": inside, "begun": begun, "attach": attach}
+        run = self._start(run_id, operation, parent, known, frame, **options)
+        use_template(run, parent_run_id)
         recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
-            read = messages.prompts if operation.text_completion else messages.conversation
-            operation.input_messages = read(sent)
+            operation.input_messages = (messages.prompts if completion else messages.conversation)(sent)
             operation.tool_definitions = providers.tool_definitions(tools)
         if recorder.estimates_usage:
             inference.estimate_prompt(operation, sent)
@@ -235,7 +233,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if run is not None:
             self._recorder.chunk(run)
             inference.add_chunk(run.operation, chunk)
-            keep_chunk(run, chunk, self._complete_model)
+            keep_chunk(run, chunk, inference.complete_run)
 
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -254,7 +252,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Finishes a model call."""
         run = self._run_to_end(run_id)
         if run is not None:
-            self._complete_model(run, response)
+            inference.complete_run(run, response)
             self._recorder.finish(run)
 
     @guarded
@@ -262,19 +260,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Fails a model call, and records the answer as far as it came."""
         run = self._run_to_end(run_id)
         if run is not None:
-            self._complete_model(run, kwargs.get("response"), cut=True)
+            inference.complete_run(run, kwargs.get("response"), cut=True)
             self._fail(run_id, error)
-
-    def _complete_model(self, run: Run, response: Any, *, cut: bool = False) -> None:
-        with_content = self._recorder.wants_content(run)
-        if isinstance(run.operation, Inference):
-            with_content, streamed = self._recorder.wants_content(run), run.first_chunk is not None
-            inference.finish_inference(
-                run.operation, response, with_content=with_content, streamed=streamed, cut=cut
-            )
-            inference.share_usage(run, run.operation, response)
-            if run.prompt is not None and run.prompt.trace_documents is not None:
-                run.prompt.answer = inference.answer_text(inference.choices_of(response)) or ""
 
     # --- tools and retrievers ------------------------------------------------------------------------------------
 
@@ -292,16 +279,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder = self._recorder
+        frame = parent_run.calling_frame()
         parent = parent_run.parent_run(recorder.runs, parent_run_id)
-        operation = tools.start_tool(
-            serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata), parent
-        )
-        run = recorder.start(
+        operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
+        run = self._start(
             run_id,
             operation,
             parent,
-            inside=bodies.inside_of(run_id, parent_run.calling_frame()),
-            tags=metadata,
+            mapping(metadata),
+            frame,
+            inside=bodies.inside_of(run_id, frame),
         )
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
@@ -337,13 +324,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a retrieval."""
         recorder = self._recorder
         frame = parent_run.calling_frame()
-        operation = retrieval.start_retrieval(mapping(metadata), parent_run.component_of(frame))
-        run = recorder.start(
+        known = mapping(metadata)
+        operation = retrieval.start_retrieval(known, parent_run.component_of(frame))
+        run = self._start(
             run_id,
             operation,
             parent_run.parent_run(recorder.runs, parent_run_id),
+            known,
+            frame,
             inside=bodies.inside_of(run_id, frame),
-            tags=metadata,
         )
         if recorder.wants_content(run):
             operation.query = query
@@ -377,8 +366,22 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Adds the application's custom event to its run, under its own name unless that is a sentence."""
         run = self._recorder.runs.get(run_id)
         if run is not None:
-            given = word(name) or ""
-            run.span.add_event(redact_name(given) if _EVENT_NAME.fullmatch(given) else semconv.EVENT_CUSTOM)
+            run.span.add_event(event_name(name) or semconv.EVENT_CUSTOM)
+
+    def _start(
+        self,
+        run_id: UUID,
+        operation: Operation,
+        parent: Run | None,
+        metadata: Mapping[str, Any],
+        frame: FrameType | None,
+        **options: Any,
+    ) -> Run | None:
+        """Starts a run in its conversation; `options` are those of `Recorder.start`."""
+        operation.conversation_id = conversation_id(metadata, frame)
+        run = self._recorder.start(run_id, operation, parent, tags=metadata, **options)
+        lend_to_parent(run, self._recorder)
+        return run
 
     def _run_to_end(self, run_id: UUID) -> Run | None:
         """Returns the run with this id. Returns None if it is unknown, or hidden; a hidden run ends here."""

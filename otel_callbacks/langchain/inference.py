@@ -7,9 +7,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
 from otel_callbacks.langchain import messages
-from otel_callbacks.langchain.workflows import conversation_id
-from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, first
-from otel_callbacks.operations import Inference, Operation, limit_parts, providers
+from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, SUMMARIES_SEARCHED, first
+from otel_callbacks.operations import Inference, Operation, PromptTemplate, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
     integer,
@@ -38,6 +37,12 @@ URL_KEYS = (
     "api_base",
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
+_OWN_SETTINGS = (
+    *("stop", "stop_sequences", "effort", "reasoning_effort", "thinking_level", "output_config"),
+    *("guardrail_config", "guardrails"),
+)
+"""The settings that some models send without saying so in `invocation_params`."""
+_PROVIDERS_IDS = ("resp_", "msg_", "chatcmpl-", "cmpl-", "gen-")
 _ASK_FOR_USAGE = dict.fromkeys(
     ("openai", "azure.ai.openai"),
     "to get it, make the model with stream_usage=True",
@@ -49,28 +54,35 @@ _PARAMETERS: providers.Parameters = {
 
 
 def start_inference(
-    serialized: Any, run_metadata: Any, keywords: Mapping[str, Any], sent: Any, *, text_completion: bool
+    serialized: Any,
+    model: Any,
+    metadata: Mapping[str, Any],
+    sent: Any,
+    keywords: Mapping[str, Any],
+    *,
+    completion: bool,
 ) -> Inference:
     """Returns the operation of a model call that starts.
 
     Args:
         serialized: LangChain's description of the model. Only the server's address and what decides the price are
             read: the rest may hold secrets.
-        run_metadata: the run's metadata, with the model's `ls_` keys.
+        model: the model, of which a few settings are read that no callback carries; None if it is not known.
+        metadata: the run's metadata, with the model's `ls_` keys.
+        sent: the messages, or the texts for a text model.
         keywords: the callback's keyword arguments. `invocation_params` is what the integration will send, `options`
             what the caller passed to this call.
-        sent: the messages, or the texts for a text model.
-        text_completion: the model completes text instead of a conversation.
+        completion: the model completes text instead of a conversation.
     """
-    metadata, options = mapping(run_metadata), mapping(keywords.get("options"))
+    options = mapping(keywords.get("options"))
     parameters = mapping(keywords.get("invocation_params"))
     provider = providers.provider_name(word(metadata.get("ls_provider")))
     address, port = _endpoint(provider, serialized)
     operation = Inference(
         name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
-        text_completion=text_completion,
+        text_completion=completion,
         provider=provider,
-        conversation_id=conversation_id(metadata),
+        integration=_integration(serialized, parameters),
         server_address=address,
         server_port=port,
         max_tokens=integer(metadata.get("ls_max_tokens")),
@@ -78,7 +90,9 @@ def start_inference(
         stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
         output_type="json" if "ls_structured_output_format" in options else None,
     )
-    providers.set_parameters(operation, _PARAMETERS, parameters)
+    fields = mapping(attribute(model, "__dict__"))
+    own = {key: fields[key] for key in _OWN_SETTINGS if key in fields}
+    providers.set_parameters(operation, _PARAMETERS, own, parameters)
     operation.billing = providers.requested_billing(
         provider,
         mapping(mapping(serialized).get("kwargs")),
@@ -88,9 +102,27 @@ def start_inference(
     )
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
-    if text_completion and (integer(keywords.get("batch_size")) or 1) > 1:
+    if completion and (integer(keywords.get("batch_size")) or 1) > 1:
         operation.request = keywords.get("invocation_params")
+    if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
+        operation.compacted = True
+    if name := word(metadata.get("prompt_name")):
+        operation.prompt_template = PromptTemplate(name, word(metadata.get("prompt_version")))
     return operation
+
+
+def _is_summary(message: Any) -> bool:
+    """Tells whether a message is LangChain's summary of those before it, or has the provider's."""
+    marks = mapping(attribute(message, "additional_kwargs"))
+    return word(marks.get("lc_source")) == "summarization" or providers.has_compaction(
+        attribute(message, "content")
+    )
+
+
+def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:
+    """Returns the name of the model's class, else the name that the integration gives itself."""
+    path = items(mapping(serialized).get("id"))
+    return (word(path[-1]) if path else None) or word(parameters.get("_type"))
 
 
 def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | None]:
@@ -149,6 +181,16 @@ def is_content(event: Any) -> bool:
     return word(mapping(event).get("event")) == "content-block-delta"
 
 
+def complete_run(run: Run, response: Any, *, cut: bool = False) -> None:
+    """Adds the response to the run of a model call. `cut` means that the call failed before the answer ended."""
+    if isinstance(run.operation, Inference):
+        with_content, streamed = run.recorder.wants_content(run), run.first_chunk is not None
+        finish_inference(run.operation, response, with_content=with_content, streamed=streamed, cut=cut)
+        share_usage(run, run.operation, response)
+        if run.prompt is not None and run.prompt.trace_documents is not None:
+            run.prompt.answer = answer_text(choices_of(response)) or ""
+
+
 @guarded  # an unreadable answer must not keep the span from ending
 def finish_inference(
     operation: Inference, response: Any, *, with_content: bool, streamed: bool, cut: bool = False
@@ -179,6 +221,11 @@ def finish_inference(
         cut=cut,
         how_to_get_usage=None if operation.text_completion else _ASK_FOR_USAGE.get(operation.provider or ""),
     )
+    if operation.api_type is None and choices and operation.provider == "openai":
+        # a stream of its Chat Completions drops the ids that would tell; one of the Responses API does not
+        operation.api_type = "chat_completions" if operation.integration == "ChatOpenAI" else None
+    for message in answers[:1]:
+        providers.read_compaction(operation, attribute(message, "content"), details[0])
     operation.cached = any(map(_is_cache_hit, answers))
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(choices) or "", cut=cut)
@@ -250,8 +297,8 @@ def _response_details(choice: Generation) -> Mapping[str, Any]:
     if message is not None:
         details.update(mapping(attribute(message, "response_metadata")))
         own_id = word(attribute(message, "id"))
-        if "id" not in details and own_id is not None and own_id.startswith("resp_"):
-            details["id"] = own_id  # from the Responses API; LangChain makes up all other message ids
+        if "id" not in details and own_id is not None and own_id.startswith(_PROVIDERS_IDS):
+            details["id"] = own_id  # the provider's; LangChain makes up all other message ids
     return details
 
 

@@ -1,6 +1,6 @@
 """Recognises LangGraph's graphs, agents, nodes, breakpoints and control flow, without importing LangGraph."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -8,7 +8,7 @@ from otel_callbacks.langchain.bodies import InStreamingChain
 from otel_callbacks.langchain.parent_run import component_of
 from otel_callbacks.limits import GRAPH_PATH_PARTS, first
 from otel_callbacks.operations import Step
-from otel_callbacks.operations.payload import attribute, integer, items, name, word, words
+from otel_callbacks.operations.payload import attribute, integer, items, mapping, name, word, words
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 
@@ -45,6 +45,13 @@ def entrypoint_name(graph: Any) -> str | None:
     if type(graph).__name__ != "Pregel" or not isinstance(nodes, dict) or len(nodes) != 1:
         return None
     return word(next(iter(nodes)))
+
+
+def tools_of(graph: Any) -> Iterable[tuple[Any, Any]]:
+    """Yields the names and descriptions of an agent's tools."""
+    node = mapping(attribute(graph, "nodes")).get("tools")
+    tools = mapping(attribute(attribute(node, "bound"), "tools_by_name"))
+    return ((attribute(tool, "name"), attribute(tool, "description")) for tool in tools.values())
 
 
 def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:

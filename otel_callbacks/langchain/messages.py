@@ -1,6 +1,7 @@
 """Translates LangChain's messages into the conventions' form, and weighs the parts of an agent's prompt."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -9,13 +10,10 @@ from langchain_core.outputs import Generation
 from otel_callbacks.limits import ITEMS_READ, MESSAGE_BLOCKS_READ, MESSAGE_TOOL_CALLS_READ, first
 from otel_callbacks.operations import (
     Data,
-    Media,
     Message,
     Part,
     PromptPart,
-    Reasoning,
     Text,
-    ToolCall,
     ToolCallResponse,
     first_and_newest,
     providers,
@@ -44,12 +42,6 @@ _ROLES = {
 _SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
 _SOUNDING = ("audio", "video")
 _SOUND_URLS = ("data:audio/", "data:video/")
-_MODALITIES = ("image", "audio", "video", "document")
-_MEDIA_HOLDERS = ("source", "image_url", "input_audio", "file", "audio", "image", "document")
-_MEDIA_URLS = ("url", "image_url", "file_url")
-_MEDIA_DATA = ("base64", "data", "file_data")
-_MEDIA_KEYS = (*_MEDIA_URLS, *_MEDIA_DATA, "mime_type", "media_type", "file_id", "id")
-_MEDIA_FIELDS = frozenset((*_MEDIA_HOLDERS, *_MEDIA_KEYS))
 
 
 def conversation(chat: Any) -> list[Message]:
@@ -93,7 +85,7 @@ def _is_sound(block: Any) -> bool:
     url = mapping(known.get("image_url")).get("url")
     if type(url) is str and url.startswith(_SOUND_URLS):  # Google takes any medium for an image
         return True
-    return _modality(word(known.get("type")) or "", mime_type) in _SOUNDING
+    return providers.modality_of(word(known.get("type")) or "", mime_type) in _SOUNDING
 
 
 def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
@@ -115,7 +107,7 @@ def _key(message: BaseMessage) -> int:
 def _call_key(call: Mapping[str, Any]) -> Hashable:
     if identity := word(call.get("id")):
         return identity
-    read = _tool_call(call)
+    read = providers.tool_call(call)
     return read.name, weight(read.arguments)
 
 
@@ -128,12 +120,15 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     reason = providers.message_finish_reason(finish_reason)
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
-        return Message("assistant", tuple(_parts(_fields(message))), finish_reason=reason)
+        known = _fields(message)
+        return Message("assistant", tuple(_parts(known)), word(known.get("name")), reason)
     return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
 @guarded  # an unreadable state must not keep the span from ending
-def state_messages(value: Any, role: str) -> list[Message] | None:
+def state_messages(
+    value: Any, role: str, read: Callable[[Any], Message | None] | None = None
+) -> list[Message] | None:
     """Returns the input or output of a chain or graph as messages; None if it is empty.
 
     A value without messages becomes one message by `role`.
@@ -141,7 +136,7 @@ def state_messages(value: Any, role: str) -> list[Message] | None:
     held = value if is_a(value, BaseMessage) else mapping(value).get("messages")
     chat = items(held) if is_list(held) else [held]
     if chat and all(_fields(message) for message in chat[-ITEMS_READ:]):
-        return conversation(chat) or None
+        return first_and_newest(chat, read or _message) or None
     if is_a(value, str):
         return [Message(role, (Text(found),))] if (found := text(value)) else None
     return None if value is None or _is_empty_input(value) else [Message(role, (Data(value),))]
@@ -154,9 +149,23 @@ def _is_empty_input(value: Any) -> bool:
 
 def result_messages(value: Any) -> list[Message] | None:
     """Returns the output of a chain or graph as messages; of a state, the messages after the user's last one."""
-    found = state_messages(value, "assistant") or []
+    found = state_messages(value, "assistant", _output_message) or []
     last_user = max((at for at, message in enumerate(found) if message.role == "user"), default=-1)
     return found[last_user + 1 :] or None
+
+
+def agent_answer(value: Any) -> list[Message] | None:
+    """Returns the answer in the final state of an agent: its last message, or the object that it was to fill in.
+
+    A tool may answer in the agent's place (`return_direct`).
+    """
+    found = result_messages(value)
+    if not found or found[-1].role != "tool":
+        return found and found[-1:]
+    structured = mapping(value).get("structured_response")
+    answer = next((part.response for part in found[-1].parts if isinstance(part, ToolCallResponse)), None)
+    told = answer if structured is None else structured
+    return [Message("assistant", (Text(told) if isinstance(told, str) else Data(told),))]
 
 
 def _fields(message: Any) -> Mapping[str, Any]:
@@ -187,8 +196,16 @@ def _message(message: Any) -> Message | None:
         return None
     role, name, content = _role(known), word(known.get("name")), known.get("content")
     if role == "tool":
-        return Message(role, (ToolCallResponse(content, word(known.get("tool_call_id"))),), name)
+        return Message(role, (providers.tool_response(content, word(known.get("tool_call_id"))),), name)
     return Message(role, tuple(_parts(known)), name)
+
+
+def _output_message(message: Any) -> Message | None:
+    read, details = _message(message), mapping(_fields(message).get("response_metadata"))
+    reasons = providers.finish_reasons_in([details])
+    if read is None or not reasons:
+        return read
+    return replace(read, finish_reason=providers.message_finish_reason(reasons[0]))
 
 
 def _message_or_empty(message: BaseMessage) -> Message:
@@ -196,82 +213,6 @@ def _message_or_empty(message: BaseMessage) -> Message:
 
 
 def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
-    content = known.get("content")
-    for block in (
-        (content,)
-        if is_a(content, str)
-        else first(items(content), MESSAGE_BLOCKS_READ, "blocks of a message")
-    ):
-        part = _part(block)
-        if part is not None:
-            yield part
-    yield from _tool_calls(known)
-
-
-def _tool_calls(known: Mapping[str, Any]) -> list[ToolCall]:
-    """Returns the tool calls of a message, in LangChain's form or, in a short form, in the provider's."""
-    calls = first(items(known.get("tool_calls")), MESSAGE_TOOL_CALLS_READ, "tool calls of a message")
-    return [_tool_call(mapping(call)) for call in calls]
-
-
-def _tool_call(call: Mapping[str, Any]) -> ToolCall:
-    called = mapping(call.get("function")) or call
-    arguments = called.get("args", called.get("arguments"))
-    return ToolCall(word(called.get("name")) or "", word(call.get("id")), arguments)
-
-
-def _part(block: Any) -> Part | None:
-    if is_a(block, str):
-        return Text(found) if (found := text(block)) else None
-    known = mapping(block)
-    if not known:
-        return None
-    kind = word(known.get("type")) or ""
-    if kind == "text":
-        return Text(text(known.get("text")) or "")
-    if kind in ("reasoning", "thinking", "reasoning_content"):
-        thought = _thought(known)
-        return Reasoning(thought) if thought else None
-    if kind in ("tool_call", "tool_use", "function_call", "input_json_delta"):
-        return None  # these are in the message's tool_calls, parsed
-    return _media(known, kind)
-
-
-def _thought(block: Mapping[str, Any]) -> str | None:
-    """Returns the text of a reasoning block in Anthropic's, Bedrock's, OpenAI's or LangChain's own form."""
-    thought = text(block.get("reasoning")) or text(block.get("thinking"))
-    inner = mapping(block.get("reasoning_content"))
-    summary = (text(mapping(part).get("text")) for part in items(block.get("summary"))[:ITEMS_READ])
-    return thought or text(inner.get("text")) or "\n".join(filter(None, summary))
-
-
-def _media(block: Mapping[str, Any], kind: str) -> Media | None:
-    """Returns an image, audio, video or document, in the form of LangChain, OpenAI, Anthropic or Google."""
-    if not kind and _MEDIA_FIELDS.isdisjoint(block):
-        return None
-    known: dict[str, str] = {}
-    for each in (block, *(mapping(block[holder]) for holder in _MEDIA_HOLDERS if holder in block)):
-        known |= {key: found for key in _MEDIA_KEYS if (found := text(each.get(key))) is not None}
-    mime_type = word(known.get("mime_type")) or word(known.get("media_type"))
-    modality = _modality(kind, mime_type or "")
-    url = next((known[key] for key in _MEDIA_URLS if key in known), None)
-    data = next((known[key] for key in _MEDIA_DATA if key in known), None)
-    if not modality:
-        return None
-    inline = next((found for found in (url, data) if found is not None and found.startswith("data:")), None)
-    if inline is not None:
-        head, _, encoded = inline.partition(",")
-        return Media(modality, head[5:].partition(";")[0] or None, content=encoded)
-    if url is not None:
-        return Media(modality, mime_type, uri=url)
-    if data is not None:
-        return Media(modality, mime_type, content=data)
-    return Media(modality, mime_type, file_id=word(known.get("file_id")) or word(known.get("id")))
-
-
-def _modality(kind: str, mime_type: str) -> str | None:
-    """Returns the modality in the block's type, else in the media type; any other file is a document."""
-    known = next(
-        (modality for text in (kind, mime_type) for modality in _MODALITIES if modality in text), None
-    )
-    return known or ("document" if "file" in kind or kind == "media" else None)
+    """Yields the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
+    beside = mapping(known.get("additional_kwargs"))
+    return providers.content_parts({**beside, **known} if beside else known)

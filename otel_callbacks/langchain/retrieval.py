@@ -7,7 +7,6 @@ from typing import Any
 from langchain_core.documents import Document as LangChainDocument
 
 from otel_callbacks.langchain.inference import MODEL_KEYS, URL_KEYS, first_attribute
-from otel_callbacks.langchain.workflows import Metadata, conversation_id
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, DOCUMENTS_READ, first
 from otel_callbacks.operations import (
     Document,
@@ -43,7 +42,7 @@ _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "
 # --- retrievers and vector stores --------------------------------------------------------------------------------
 
 
-def start_retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
+def start_retrieval(metadata: Mapping[str, Any], retriever: Any) -> Retrieval:
     """Returns the operation of a retriever that starts.
 
     The provider is the class of the vector store, which LangChain reports. The data source is the name of the store's
@@ -55,8 +54,7 @@ def start_retrieval(metadata: Metadata, retriever: Any) -> Retrieval:
         name=first_attribute(store, _COLLECTION_KEYS),
         provider=word(metadata.get("ls_vector_store_provider")),
         top_k=integer(arguments.get("k")) or integer(attribute(retriever, "k")),
-        embedding_model=_embedding_model(store),
-        conversation_id=conversation_id(metadata),
+        embedding_model=word(metadata.get("ls_embedding_model")) or _embedding_model(store),
     )
 
 
@@ -130,7 +128,9 @@ class _KnownScores:
             return known
         if (relevance := _relevance(document)) is not None:
             return relevance, "relevance"
-        return number(_metadata(document).get("score")), None
+        in_metadata = number(_metadata(document).get("score"))
+        # some integrations return documents of their own class, which has the score
+        return in_metadata if in_metadata is not None else number(attribute(document, "score")), None
 
 
 @guarded
@@ -221,6 +221,7 @@ def start_embedding(model: Any, count: int | None) -> Embedding:
     return Embedding(
         name=first_attribute(model, MODEL_KEYS),
         provider=provider,
+        integration=type(model).__name__,
         server_address=address,
         server_port=port,
         count=count,

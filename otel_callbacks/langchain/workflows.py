@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from otel_callbacks.langchain import langgraph
-from otel_callbacks.operations import AgentInvocation, Operation, Step, Workflow, payload
+from otel_callbacks.langchain import langgraph, messages
+from otel_callbacks.operations import AgentInvocation, Operation, Step, Workflow, providers
 from otel_callbacks.operations.payload import word
 from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.faults import guarded
 
 Metadata = Mapping[str, Any]
 
@@ -16,7 +17,6 @@ _SEARCHES = (
     "chat_retriever_chain",
     "retrieve_documents",
 )  # LangChain's names of chains that only find documents
-_CONVERSATION_KEYS = ("thread_id", "session_id", "conversation_id")
 
 
 def is_plumbing(name: str | None, run_type: str | None = None, is_node: bool = False) -> bool:
@@ -50,17 +50,27 @@ def start_chain(
     own_name = langgraph.entrypoint_name(graph) if is_plumbing(name) else name
     if graph is not None and langgraph.is_agent(graph):
         graph_name = word(getattr(graph, "name", None))
-        return AgentInvocation(
-            name=own_name if is_plumbing(graph_name) else graph_name,
-            conversation_id=conversation_id(metadata),
-        )
+        return AgentInvocation(name=own_name if is_plumbing(graph_name) else graph_name)
     if graph is not None or (parent is None and run_type is None):
-        return Workflow(name=own_name, conversation_id=conversation_id(metadata))
+        return Workflow(name=own_name)
     above = parent.operation.name if parent is not None else None
     rewrites = name == "LLMChain" and above == "ConversationalRetrievalChain"
     return Step(name=name, in_search=rewrites or name in _SEARCHES)
 
 
-def conversation_id(metadata: Metadata) -> str | None:
-    """Returns the conversation id that the application put into the metadata; None without one."""
-    return next((found for key in _CONVERSATION_KEYS if (found := payload.name(metadata.get(key)))), None)
+def read_inputs(operation: Operation, graph: Any, inputs: Any) -> None:
+    """Adds what goes into a chain, and the tools of an agent."""
+    if isinstance(operation, Workflow | AgentInvocation):
+        operation.input_messages = messages.state_messages(inputs, "user")
+    if isinstance(operation, AgentInvocation):
+        operation.tool_definitions = providers.definitions_without_parameters(langgraph.tools_of(graph))
+
+
+@guarded  # an unreadable state must not keep the span from ending
+def finish_chain(operation: Operation, inputs: Any, outputs: Any) -> None:
+    """Adds what came out of a chain, and what went in if only its end says so, as a stream's does."""
+    if not isinstance(operation, Workflow | AgentInvocation):
+        return
+    operation.input_messages = operation.input_messages or messages.state_messages(inputs, "user")
+    is_agent = isinstance(operation, AgentInvocation)
+    operation.output_messages = (messages.agent_answer if is_agent else messages.result_messages)(outputs)

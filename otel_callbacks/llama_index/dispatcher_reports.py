@@ -23,7 +23,6 @@ from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.search_reports import SearchReports
 from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
 from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
-from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run
@@ -85,7 +84,6 @@ class DispatcherReports:
                 self.open[id_] = above
             return
         parent = self._parent_run(above, workflow, arguments, recorder, parent_id)
-        inherit(operation, parent)
         reported = self._start(id_, operation, instance, arguments, recorder, parent)
         if reported is None:
             return
@@ -152,12 +150,11 @@ class DispatcherReports:
         """Returns the run of the agent that a step of an AgentWorkflow works for. A hand-off starts a new run."""
         agent = workflows.agent_of(workflow, arguments) if arguments is not None else None
         if agent is not None:
-            operation = workflows.start_agent(agent)
+            operation = workflows.start_agent(agent, above.run.recorder.may_record_content(above.run))
             if above.agent is None or above.agent.operation.name != operation.name:
                 recorder = above.run.recorder
                 if above.agent is not None:
                     recorder.finish(above.agent)
-                operation.conversation_id = above.run.operation.conversation_id
                 above.agent = recorder.start((above.id, object()), operation, above.run, attach=False)
         return above.agent
 
@@ -187,6 +184,7 @@ class DispatcherReports:
             return
         if instance is None and result is None:
             self._end_waiting(reported, id_)
+        workflows.note_answer(reported.agent or reported.run, result)
         if reported.id != id_:
             if reported.received is not None and streams.is_stream(result):
                 reported.repeats.append(id_)
@@ -258,7 +256,6 @@ class DispatcherReports:
             return
         operation, inside = found
         parent = self._parent_run(around, None, None, recorder, parent_id)
-        inherit(operation, parent)
         run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
         if run is not None:
             self._reranks.add(run, inside, around)

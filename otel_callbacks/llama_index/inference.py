@@ -1,15 +1,19 @@
 """Translates LlamaIndex's model calls and their answers into `Inference` operations."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from inspect import BoundArguments
+from types import FrameType
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.llms.llm import LLM
+from llama_index.core.prompts.prompt_type import PromptType
 
-from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, ITEMS_READ
+from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, ITEMS_READ, PREDICT_FRAMES_SEARCHED
 from otel_callbacks.llama_index import messages
-from otel_callbacks.operations import Inference, providers
+from otel_callbacks.operations import Inference, PromptTemplate, providers
 from otel_callbacks.operations.payload import (
     attribute,
     is_a,
@@ -19,7 +23,6 @@ from otel_callbacks.operations.payload import (
     mapping_or_fields,
     text,
     word,
-    words,
 )
 from otel_callbacks.rag import usage_estimate
 from otel_callbacks.rag.prompt import Prompt
@@ -28,16 +31,11 @@ from otel_callbacks.runtime.faults import guarded
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
 _UNKNOWN = "unknown"
+_PREDICT = ("predict", "apredict", "stream", "astream")
 _ASK_FOR_USAGE = dict.fromkeys(
     ("openai", "azure.ai.openai"),
     'to get it, make the model with additional_kwargs={"stream_options": {"include_usage": True}}',
 )
-
-_PARAMETERS: providers.Parameters = {
-    **providers.PARAMETERS,
-    "reasoning_options": ("reasoning_level", providers.reasoning_effort),
-    "stop_sequences": ("stop_sequences", words),
-}
 
 
 class ReceivedAnswer:
@@ -113,6 +111,7 @@ def start_inference(
         name=model_of(instance),
         text_completion=completion and not _is_chat_model(instance),
         provider=provider,
+        integration=type(instance).__name__,
         server_address=address,
         server_port=port,
         stream=True if stream else None,
@@ -120,8 +119,10 @@ def start_inference(
     fields = mapping(attribute(instance, "__dict__"))
     keywords = arguments.kwargs
     additional = mapping(fields.get("additional_kwargs"))
-    providers.set_parameters(operation, _PARAMETERS, fields, additional, keywords)
+    private = {"generation_config": attribute(instance, "_generation_config")}  # LlamaIndex's GoogleGenAI
+    providers.set_parameters(operation, providers.PARAMETERS, private, fields, additional, keywords)
     operation.billing = providers.requested_billing(provider, fields, additional, keywords)
+    operation.prompt_template = _prompt_template()
     if with_content:
         sent = _sent(arguments)
         operation.input_messages = (
@@ -129,6 +130,25 @@ def start_inference(
         )
         operation.tool_definitions = providers.tool_definitions(keywords.get("tools"))
     return operation
+
+
+def _prompt_template() -> PromptTemplate | None:
+    """Returns the template with which `predict` calls the model, from the frame of that method; None without one."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(PREDICT_FRAMES_SEARCHED):
+        if frame is None:
+            return None
+        if frame.f_code.co_name in _PREDICT and frame.f_globals.get("__name__") == LLM.__module__:
+            known = mapping(attribute(frame.f_locals.get("prompt"), "metadata"))
+            kind = word(known.get("prompt_type"))
+            name = word(known.get("prompt_name")) or word(known.get("name"))
+            return PromptTemplate(
+                name or (kind if kind != PromptType.CUSTOM.value else None),
+                word(known.get("prompt_version")) or word(known.get("version")),
+                mapping(frame.f_locals.get("prompt_args")),
+            )
+        frame = frame.f_back
+    return None
 
 
 def _sent(arguments: BoundArguments) -> Any:
@@ -191,6 +211,8 @@ def finish_inference(
         cut=cut,
         how_to_get_usage=_ASK_FOR_USAGE.get(operation.provider or ""),
     )
+    raw = mapping_or_fields(answers[0])
+    providers.read_compaction(operation, raw.get("content") or raw.get("output"), raw)
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(received), cut=cut)
     if with_content and response is not None:
@@ -206,6 +228,12 @@ def _message(response: Any) -> ChatMessage | None:
 def _payloads(response: Any) -> list[Any]:
     """Returns what an answer holds of the provider's: its own payload, and what the integration copied of it."""
     return [attribute(response, "raw"), *_extras(response)]
+
+
+def finish_reason_of(answer: Any) -> str | None:
+    """Returns why an answer ended, by the provider's payload that it keeps, as an agent's does."""
+    reasons = providers.finish_reasons_in(providers.layers(attribute(answer, "raw"), None))
+    return reasons[0] if reasons else None
 
 
 def _extras(response: Any) -> Iterator[Any]:

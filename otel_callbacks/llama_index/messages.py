@@ -1,6 +1,6 @@
 """Translates LlamaIndex's messages into the conventions' form, and weighs the parts of an agent's prompt."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -15,11 +15,12 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from otel_callbacks.limits import MESSAGE_BLOCKS_READ, MESSAGE_TOOL_CALLS_READ, first
+from otel_callbacks.limits import MESSAGE_BLOCKS_READ, first
 from otel_callbacks.operations import (
     Data,
     Media,
     Message,
+    OtherPart,
     Part,
     PromptPart,
     Reasoning,
@@ -68,10 +69,7 @@ def _key(message: ChatMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its role, text and tool call ids."""
     written = tuple(map(_block_key, items(attribute(message, "blocks"))[:MESSAGE_BLOCKS_READ]))
     additional = mapping(attribute(message, "additional_kwargs"))
-    calls = tuple(
-        call.id or (call.name, weight(call.arguments))
-        for call in _older_tool_calls(additional.get("tool_calls"))
-    )
+    calls = tuple(call.id or (call.name, weight(call.arguments)) for call in providers.tool_calls(additional))
     return hash((_role(message), written, word(additional.get("tool_call_id")), calls))
 
 
@@ -106,11 +104,13 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
     if not is_a(message, ChatMessage):
         whole = text(attribute(response, "text")) or ""
         return [Message("assistant", (Text(max(whole, streamed, key=len)),), finish_reason=reason)]
-    parts = tuple(_parts(message))
+    additional = mapping(attribute(message, "additional_kwargs"))
+    # the provider's own tools, refusals and transcripts are only in its answer
+    parts = _joined(list(_parts(message)), providers.answer_parts(attribute(response, "raw")))
     whole = "".join(part.content for part in parts if isinstance(part, Text))
     if len(streamed) > len(whole):
-        parts = (Text(streamed), *(part for part in parts if not isinstance(part, Text)))
-    return [Message("assistant", parts, finish_reason=reason)]
+        parts = [Text(streamed), *(part for part in parts if not isinstance(part, Text))]
+    return [Message("assistant", parts, word(additional.get("name")), reason)]
 
 
 def text_in(holder: Any) -> str | None:
@@ -127,22 +127,38 @@ def _role(message: ChatMessage) -> str:
 
 
 def _message(message: ChatMessage) -> Message:
-    role = _role(message)
+    role, additional = _role(message), mapping(attribute(message, "additional_kwargs"))
+    name = word(additional.get("name"))
     if role == "tool":
-        call_id = word(mapping(attribute(message, "additional_kwargs")).get("tool_call_id"))
-        return Message(role, (ToolCallResponse(text_in(message), call_id),))
-    return Message(role, tuple(_parts(message)))
+        parts = tuple(_block_parts(message))
+        only_texts = all(isinstance(part, Text) for part in parts)
+        call_id = word(additional.get("tool_call_id"))
+        return Message(
+            role, (ToolCallResponse(text_in(message), call_id, () if only_texts else parts),), name
+        )
+    return Message(role, tuple(_parts(message)), name)
 
 
 def _parts(message: ChatMessage) -> Iterator[Part]:
-    called = False
+    """Yields the parts of the blocks, then what integrations put beside them."""
+    additional = mapping(attribute(message, "additional_kwargs"))
+    blocks = list(_block_parts(message))
+    return iter(_joined(blocks, list(providers.content_parts(additional))) if additional else blocks)
+
+
+def _joined(blocks: Sequence[Part], beside: Sequence[Part]) -> list[Part]:
+    """Returns the parts of a message's blocks, and those of another form of it whose kind the blocks lack."""
+    kinds = {providers.part_type(part) for part in blocks}
+    others = [part for part in beside if providers.part_type(part) not in kinds]
+    thoughts = [part for part in others if isinstance(part, Reasoning)]
+    return [*thoughts, *blocks, *(part for part in others if not isinstance(part, Reasoning))]
+
+
+def _block_parts(message: ChatMessage) -> Iterator[Part]:
     for block in first(items(attribute(message, "blocks")), MESSAGE_BLOCKS_READ, "blocks of a message"):
         part = _part(block)
         if part is not None:
-            called = called or isinstance(part, ToolCall)
             yield part
-    if not called:
-        yield from _older_tool_calls(mapping(attribute(message, "additional_kwargs")).get("tool_calls"))
 
 
 def _part(block: Any) -> Part | None:
@@ -157,7 +173,9 @@ def _part(block: Any) -> Part | None:
     for each, modality, mime_type, data in _MEDIA:
         if issubclass(kind, each):
             return _media(modality, word(attribute(block, mime_type)), attribute(block, data), block)
-    return None
+    fields = mapping_or_fields(block)
+    kept = {key: value for key, value in fields.items() if key != "block_type" and value is not None}
+    return OtherPart(word(fields.get("block_type")) or "unknown", kept) if fields else None
 
 
 def _media(modality: str, mime_type: str | None, data: Any, block: Any) -> Media:
@@ -175,14 +193,3 @@ def _address(address: Any) -> str | None:
     if type(address).__module__.partition(".")[0] in ("pydantic", "pydantic_core", "pathlib"):
         return str(address)
     return text(address)
-
-
-def _older_tool_calls(calls: Any) -> Iterator[ToolCall]:
-    """Yields the tool calls that older integrations put beside the content, as OpenAI's objects or mappings."""
-    for call in map(
-        mapping_or_fields, first(items(calls), MESSAGE_TOOL_CALLS_READ, "tool calls of a message")
-    ):
-        function = mapping_or_fields(call.get("function")) or call
-        if (name := word(function.get("name"))) is not None:
-            arguments = function.get("arguments", function.get("input"))
-            yield ToolCall(name, word(call.get("id")), arguments)

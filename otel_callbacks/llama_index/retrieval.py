@@ -50,6 +50,7 @@ def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -
     return Embedding(
         name=inference.model_of(model),
         provider=provider,
+        integration=type(model).__name__,
         server_address=address,
         server_port=port,
         count=1 if is_a(texts, str) else len(items(texts)) if is_list(texts) else None,

@@ -24,7 +24,7 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
 from otel_callbacks.limits import COMPONENT_METHODS_CACHED
-from otel_callbacks.llama_index import inference, messages, retrieval, tools, workflows
+from otel_callbacks.llama_index import inference, retrieval, tools, workflows
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -87,5 +87,5 @@ def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure 
         case ToolExecution():
             return tools.finish_tool(operation, result, with_content=with_content)
         case Workflow() | AgentInvocation() if with_content:
-            operation.output_messages = messages.text_message("assistant", workflows.answer_of(result))
+            operation.output_messages = workflows.answer_messages(result)
     return None

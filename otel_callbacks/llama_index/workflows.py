@@ -1,5 +1,6 @@
 """Translates LlamaIndex's engines, workflows, agents and their steps into operations."""
 
+from dataclasses import replace
 from inspect import BoundArguments
 from typing import Any
 
@@ -15,13 +16,31 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.constants import DEFAULT_PIPELINE_NAME
 from llama_index.core.memory.types import DEFAULT_CHAT_STORE_KEY
 from llama_index.core.schema import QueryBundle
-from llama_index.core.workflow import Event
+from llama_index.core.workflow import Event, StopEvent
 from llama_index.core.workflow import Workflow as LlamaWorkflow
 
-from otel_callbacks.limits import DESCRIPTION_CHARACTERS
+from otel_callbacks.limits import DESCRIPTION_CHARACTERS, ITEMS_READ
 from otel_callbacks.llama_index import messages
-from otel_callbacks.operations import AgentInvocation, Step, ToolExecution, Workflow
-from otel_callbacks.operations.payload import attribute, is_a, mapping, mapping_or_fields, text, word
+from otel_callbacks.llama_index.inference import finish_reason_of
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Message,
+    Step,
+    Text,
+    ToolExecution,
+    Workflow,
+    providers,
+)
+from otel_callbacks.operations.payload import (
+    attribute,
+    is_a,
+    items,
+    mapping,
+    mapping_or_fields,
+    text,
+    word,
+)
+from otel_callbacks.runs.run import Run
 
 _AGENT_PLUMBING = {"init_run", "setup_agent", "parse_agent_output", "aggregate_tool_results"}
 _ANSWERS = (Response, PydanticResponse, AgentChatResponse, AgentOutput)
@@ -87,7 +106,7 @@ def start_workflow(
     conversation = conversation_id(_field(start_event, "memory"))
     operation: Workflow | AgentInvocation
     if isinstance(workflow, BaseWorkflowAgent):
-        operation = start_agent(workflow)
+        operation = start_agent(workflow, with_content)
         operation.conversation_id = conversation
     else:
         own_name = word(attribute(workflow, "_workflow_name")) or _class_name(workflow)
@@ -102,13 +121,21 @@ def _field(event: Any, name: str) -> Any:
     return event.get(name, None) if is_a(event, Event) else None
 
 
-def start_agent(agent: Any) -> AgentInvocation:
+def start_agent(agent: Any, with_content: bool) -> AgentInvocation:
     """Returns the operation of an agent that starts, with the application's name for it."""
+    instructions, tools = None, None
+    if with_content:
+        prompt = text(attribute(agent, "system_prompt"))
+        instructions = Message("system", (Text(prompt),)) if prompt is not None else None
+        metadata = [attribute(tool, "metadata") for tool in items(attribute(agent, "tools"))[:ITEMS_READ]]
+        tools = ((attribute(each, "name"), attribute(each, "description")) for each in metadata)
     name = word(attribute(agent, "name"))
     description = word(attribute(agent, "description"), DESCRIPTION_CHARACTERS)
     return AgentInvocation(
         name=name if name != DEFAULT_AGENT_NAME else None,
         description=description if description != DEFAULT_AGENT_DESCRIPTION else None,
+        system_instructions=instructions,
+        tool_definitions=providers.definitions_without_parameters(tools or ()),
     )
 
 
@@ -148,6 +175,28 @@ def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
     if not isinstance(workflow, AgentWorkflow):
         return None
     return mapping(workflow.agents).get(word(attribute(event_of(arguments), "current_agent_name")) or "")
+
+
+def note_answer(run: Run | None, result: Any) -> None:
+    """Keeps what a step of an agent answered as the output of the agent: of each agent of an AgentWorkflow its last."""
+    if not is_a(result, AgentOutput):
+        return
+    while run is not None and not isinstance(run.operation, AgentInvocation):
+        run = run.parent
+    if run is not None and run.recorder.wants_content(run):
+        run.operation.output_messages = messages.text_message("assistant", attribute(result, "response"))
+
+
+def answer_messages(result: Any) -> list[Message] | None:
+    """Returns the answer of an engine, a workflow or an agent as messages; an agent's with its finish reason."""
+    found = messages.text_message("assistant", answer_of(result))
+    stopped = (
+        attribute(result, "result") if is_a(result, StopEvent) and not is_a(result, AgentOutput) else result
+    )
+    reason = finish_reason_of(stopped) if is_a(stopped, AgentOutput) else None
+    if not found or reason is None:
+        return found
+    return [replace(message, finish_reason=providers.message_finish_reason(reason)) for message in found]
 
 
 def is_workflow(instance: Any) -> bool:

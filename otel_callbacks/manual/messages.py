@@ -1,12 +1,11 @@
 """Reads messages in the forms that applications use; called only when content is recorded or a prompt is searched."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-from otel_callbacks.operations import Message, Part, Text, ToolCall, ToolCallResponse, providers
-from otel_callbacks.operations.payload import mapping_or_fields
-from otel_callbacks.privacy.json_values import parse_json
+from otel_callbacks.operations import Message, Text, providers
+from otel_callbacks.operations.payload import mapping_or_fields, word
 
+_HOLDS_PARTS = {"content", "tool_calls", "function_call", "refusal", "audio"}
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
 
 
@@ -41,29 +40,11 @@ def _message(value: Any, role: str) -> Message | None:
     fields = mapping_or_fields(value)
     author = fields.get("role") or fields.get("type")
     author = getattr(author, "value", author)
-    if not isinstance(author, str) or not {"content", "tool_calls"} & fields.keys():
+    if not isinstance(author, str) or not _HOLDS_PARTS & fields.keys():
         return None
-    author = _ROLES.get(author, author)
+    author, name = _ROLES.get(author, author), word(fields.get("name"))
     if author == "tool":
-        return Message(author, (ToolCallResponse(fields["content"], fields.get("tool_call_id")),))
-    return Message(author, tuple(_parts(fields)))
-
-
-def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
-    content = fields.get("content")
-    for block in content if isinstance(content, list | tuple) else [content]:
-        if isinstance(block, str):
-            yield Text(block)
-            continue
-        shape = mapping_or_fields(block)
-        if isinstance(text := shape.get("text"), str):
-            yield Text(text)
-        elif shape.get("type") == "tool_use":
-            yield ToolCall(str(shape.get("name")), shape.get("id"), shape.get("input"))
-        elif shape.get("type") == "tool_result":
-            yield ToolCallResponse(shape.get("content"), shape.get("tool_use_id"))
-    for call in fields.get("tool_calls") or ():
-        shape = mapping_or_fields(call)
-        called = mapping_or_fields(shape.get("function")) or shape
-        arguments = called.get("arguments", called.get("args"))
-        yield ToolCall(str(called.get("name")), shape.get("id"), parse_json(arguments))
+        call_id = word(fields.get("tool_call_id"))
+        return Message(author, (providers.tool_response(fields.get("content"), call_id),), name)
+    beside = mapping_or_fields(fields.get("additional_kwargs"))  # of LangChain's messages
+    return Message(author, tuple(providers.content_parts({**beside, **fields})), name)

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from otel_callbacks.manual import messages, results
-from otel_callbacks.operations import Operation, providers
+from otel_callbacks.operations import (
+    AgentInvocation,
+    Embedding,
+    Inference,
+    Operation,
+    Rerank,
+    Retrieval,
+    Step,
+    ToolExecution,
+    Workflow,
+    providers,
+)
 
 _SCALARS = {str, int, float, bool}
 
@@ -37,7 +48,11 @@ def _fields(kind: type[Operation]) -> dict[str, _AllowedValues]:
     return {each.name: _allowed_values(hints[each.name]) for each in dataclasses.fields(kind)}
 
 
-_FIELDS = {kind: _fields(kind) for kind in Operation.__subclasses__()}
+_KINDS: tuple[type[Operation], ...] = (
+    *(Workflow, AgentInvocation, Step, ToolExecution),
+    *(Retrieval, Embedding, Rerank, Inference),
+)
+_FIELDS = {kind: _fields(kind) for kind in _KINDS}
 
 
 def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from otel_callbacks.operations import (
     Workflow,
 )
 from otel_callbacks.rag.prompt import read_messages
-from otel_callbacks.recording.inheritance import inherit
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import enclosing_run, suppressed
@@ -177,7 +176,6 @@ class OperationSpan:
         around = enclosing_run(context_api.get_current())
         recorder = _recorder(around)
         operation = self._kind(**self._start_fields())
-        inherit(operation, around)
         run = recorder.start(object(), operation, around)
         if isinstance(operation, Inference):
             recorder.refuse_over_budget(run)

@@ -15,6 +15,7 @@ from otel_callbacks.operations import (
     Document,
     Embedding,
     Inference,
+    Message,
     Operation,
     Rerank,
     Retrieval,
@@ -159,7 +160,7 @@ def read_response(operation: Inference, value: Any, *, with_content: bool) -> No
     _read_report(operation, known)
     if with_content:
         choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
-        answers = [choice.get("message") for choice in choices] or getattr(value, "output_text", value)
+        answers = [choice.get("message") for choice in choices] or _responses_answer(known, value)
         operation.output_messages = (
             messages.output_messages(answers, _reason(operation)) or operation.output_messages
         )
@@ -175,6 +176,13 @@ def _read_report(operation: Inference, known: Mapping[str, Any]) -> None:
     operation.finish_reasons = operation.finish_reasons or reasons
     if before is not None:
         operation.usage = before if operation.usage is None else merge_usage(before, asdict(operation.usage))
+
+
+def _responses_answer(known: Mapping[str, Any], value: Any) -> Any:
+    """Returns the answer in a response of OpenAI's Responses API; any other value unchanged."""
+    if not isinstance(known.get("output"), list):
+        return value
+    return Message("assistant", tuple(providers.answer_parts(known)))
 
 
 def _reason(operation: Inference) -> str | None:

@@ -1,7 +1,7 @@
 """Messages of a conversation with a model, and the parts of a message."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from otel_callbacks.limits import ITEMS_READ
@@ -39,10 +39,41 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallResponse:
-    """The result of a tool, as it is sent to the model."""
+    """The result of a tool, as it is sent to the model. `parts` has the same result if it holds more than texts."""
 
     response: Any
     id: str | None = None
+    parts: Sequence["Part"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerToolCall:
+    """The call of a tool that the provider runs itself, such as a web search.
+
+    `type` is the provider's name for this kind of block, and `fields` is what else the block holds.
+    """
+
+    name: str
+    type: str
+    fields: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerToolCallResponse:
+    """The result of a tool that the provider ran itself, in the form of `ServerToolCall`."""
+
+    type: str
+    fields: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPart:
+    """A part of any other type, known or not: a refusal, a compaction, or what a provider invents tomorrow."""
+
+    type: str
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +87,26 @@ class Media:
     file_id: str | None = None
 
 
-Part = Text | Data | Reasoning | ToolCall | ToolCallResponse | Media
+Part = (
+    Text
+    | Data
+    | Reasoning
+    | ToolCall
+    | ToolCallResponse
+    | ServerToolCall
+    | ServerToolCallResponse
+    | Media
+    | OtherPart
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """The template of a prompt, with a name and version if it has them, and the values that filled it in."""
+
+    name: str | None = None
+    version: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

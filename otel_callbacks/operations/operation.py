@@ -9,19 +9,32 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from otel_callbacks.operations.documents import Document, ScoreKind
-from otel_callbacks.operations.messages import Message
+from otel_callbacks.operations.messages import Message, PromptTemplate
 from otel_callbacks.operations.usage import Billing, Usage
+
+UNKNOWN_PROVIDER = "unknown"
+"""Stands for the provider of a call made by hand that names none."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node."""
+    """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node.
+
+    `agent_name` is the name of the agent that the operation works for.
+    """
 
     CONTENT: ClassVar[Sequence[str]] = ()
     """The fields that hold content, or the application's own objects."""
 
     name: str | None = None
     conversation_id: str | None = None
+    agent_name: str | None = None
+
+    def inherit(self, above: "Operation") -> None:
+        """Takes over the conversation and the agent of the operation that encloses this one, unless it has its own."""
+        self.conversation_id = self.conversation_id or above.conversation_id
+        if self.agent_name is None and not isinstance(self, AgentInvocation):
+            self.agent_name = above.name if isinstance(above, AgentInvocation) else above.agent_name
 
     def forget_content(self) -> None:
         """Releases the content once it has been recorded."""
@@ -40,13 +53,18 @@ class Workflow(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class AgentInvocation(Operation):
-    """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end."""
+    """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end.
 
-    CONTENT = ("input_messages", "output_messages")
+    `system_instructions` and `tool_definitions` are what the agent's first model calls were sent.
+    """
+
+    CONTENT = ("input_messages", "output_messages", "system_instructions", "tool_definitions")
     description: str | None = None
     finish_reasons: Sequence[str] | None = None
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None
+    system_instructions: Message | None = None
+    tool_definitions: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +89,6 @@ class ToolExecution(Operation):
     type: str = "function"
     description: str | None = None
     call_id: str | None = None
-    agent_name: str | None = None
     arguments: Any = None
     result: Any = None
     result_size: int | None = None
@@ -99,14 +116,26 @@ class Retrieval(Operation):
 
 
 @dataclass(slots=True, kw_only=True)
-class Embedding(Operation):
+class _ModelCall(Operation):
+    """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known."""
+
+    provider: str | None = None
+    integration: str | None = None
+
+    @property
+    def provider_or_integration(self) -> str:
+        """The provider's name; else, as the conventions require one, the integration's in lower case."""
+        return self.provider or (self.integration or UNKNOWN_PROVIDER).lower()
+
+
+@dataclass(slots=True, kw_only=True)
+class Embedding(_ModelCall):
     """Texts turned into vectors: only their number and length are kept. `name` is the model.
 
     `cached` marks a call that reached no provider: there were no texts, or all vectors came from a cache. `duplicate`
     marks a call that other model calls did and have the cost of.
     """
 
-    provider: str | None = None
     server_address: str | None = None
     server_port: int | None = None
     encoding_formats: Sequence[str] | None = None
@@ -144,9 +173,10 @@ class Rerank(Operation):
 
 
 @dataclass(slots=True, kw_only=True)
-class Inference(Operation):
+class Inference(_ModelCall):
     """One model call; `name` is the requested model.
 
+    `compacted` marks a call that summarises its conversation, or is sent a summary in place of it; never False.
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
     the call of a model that wraps another: its usage is the inner call's; and all prompts of one request but the first,
     which has its usage. `request` is the same object for the prompts of a request with several. `reported_usd`
@@ -155,9 +185,8 @@ class Inference(Operation):
     `estimated_input_tokens` stands in for a count that does not come, if the application asks for estimates.
     """
 
-    CONTENT = ("input_messages", "output_messages", "tool_definitions")
+    CONTENT = ("input_messages", "output_messages", "tool_definitions", "prompt_template")
     text_completion: bool = False
-    provider: str | None = None
     server_address: str | None = None
     server_port: int | None = None
 
@@ -176,6 +205,11 @@ class Inference(Operation):
     output_type: str | None = None
     request_service_tier: str | None = None
     estimated_input_tokens: int | None = None
+    api_type: str | None = None
+    guardrail_id: str | None = None
+    compacted: bool | None = None
+    compaction_tokens_before: int | None = None
+    compaction_tokens_after: int | None = None
 
     response_model: str | None = None
     response_id: str | None = None
@@ -193,3 +227,4 @@ class Inference(Operation):
     input_messages: Sequence[Message] | None = None
     output_messages: Sequence[Message] | None = None
     tool_definitions: Sequence[Mapping[str, Any]] | None = None
+    prompt_template: PromptTemplate | None = None

@@ -13,9 +13,12 @@ from otel_callbacks import limits
 from otel_callbacks.operations import (
     Media,
     Message,
+    OtherPart,
     Part,
     PromptPart,
     Reasoning,
+    ServerToolCall,
+    ServerToolCallResponse,
     Text,
     ToolCall,
     ToolCallResponse,
@@ -113,6 +116,8 @@ class PromptWeights:
                 weighed = _weighed(content, left)
             case Media():
                 weighed = _MEDIA_TOKENS
+            case ServerToolCall() | ServerToolCallResponse() | OtherPart():
+                weighed = _weighed(part.fields, left)
         if message.role in _TOOL_ROLES:
             return PromptPart("result", weighed, message.name, key)
         return PromptPart("other", weighed)

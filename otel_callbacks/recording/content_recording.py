@@ -29,6 +29,7 @@ def record_content(
     if policy.history == "new":
         context = run.span.get_span_context()
         history = MessageHistory(recorded, (context.trace_id, context.trace_flags, policy.where))
+    _complete_agent(run)
     writer = ContentWriter(policy, history)
     content = span_attributes.content_attributes(run.operation, writer)
     attributes.update(span_attributes.cut_content_attributes(writer))
@@ -40,15 +41,38 @@ def record_content(
             attributes[name] = value if isinstance(value, str) else to_json(value)
 
 
+def _complete_agent(run: Run) -> None:
+    """Adds to an agent what only its model calls know: why the answer ended, the instructions, the tools on offer."""
+    operation = run.operation
+    if isinstance(operation, operations.AgentInvocation):
+        if operation.finish_reasons is None and run.totals is not None:
+            operation.finish_reasons = run.totals.own_finish_reasons
+        return
+    if not isinstance(operation, operations.Inference):
+        return
+    above = run.parent
+    while above is not None and not isinstance(above.operation, operations.AgentInvocation):
+        above = above.parent
+    if above is None:
+        return
+    agent, first = above.operation, next(iter(operation.input_messages or ()), None)
+    agent.tool_definitions = operation.tool_definitions or agent.tool_definitions  # these have the parameters
+    told_before = agent.system_instructions is not None or first in (agent.input_messages or ())
+    if not told_before and first is not None and first.role in ("system", "developer"):
+        agent.system_instructions = first
+
+
 @guarded
 def record_failure(run: Run, failure: operations.Failure, events: Events, ended: int) -> None:
     """Sets the status of a failed run, and records the exception on the innermost run that raised it.
 
-    The message is recorded only if the policy allows it: it may quote a prompt or a key.
+    The message is recorded only if the policy allows it: it may quote a prompt or a key. Without it, the status names
+    the type of the error.
     """
     policy: ContentPolicy = run.content_policy
     message = _message(failure, policy)
-    run.span.set_status(StatusCode.ERROR, message.get(semconv.EXCEPTION_MESSAGE) if policy.spans else None)
+    shown = message.get(semconv.EXCEPTION_MESSAGE) if policy.spans else None
+    run.span.set_status(StatusCode.ERROR, shown or failure.type)
     error = failure.exception
     if error is None:
         return

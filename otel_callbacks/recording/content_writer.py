@@ -3,17 +3,21 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import inf, isfinite
 from typing import Any
 
-from otel_callbacks import limits
+from otel_callbacks import limits, semconv
 from otel_callbacks.operations import (
     Data,
     Document,
     Media,
     Message,
+    OtherPart,
     Part,
     Reasoning,
+    ServerToolCall,
+    ServerToolCallResponse,
     Text,
     ToolCall,
     ToolCallResponse,
@@ -33,6 +37,7 @@ _KIND_OF_ROLE: dict[str, Kind] = {
 }
 # How many bytes of text can be hashed in the time that a byte of JSON, a byte of media, and a step of reading take.
 _BYTES_PER_JSON_BYTE, _BYTES_PER_MEDIA_BYTE, _BYTES_PER_STEP = 20, 4, 4_000
+_SCALARS = (str, int, float, bool)
 _MESSAGE_OVERHEAD = 32  # characters of JSON around a message, or around a part of one
 # What share of the allowance the JSON of a value may take, at each of three tries, before its quotes are escaped.
 _SHARES_OF_JSON_IN_TEXT = (0.8, 0.4, 0.1)
@@ -68,6 +73,24 @@ class ContentWriter:
         self._close(attribute, allowance)
         return written
 
+    def variables(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        """Returns the texts and numbers that filled in a prompt, each by the name of its attribute."""
+        if not self._policy.allows("prompts"):
+            return {}
+        scalars = {name: value for name, value in variables.items() if type(value) in _SCALARS}
+        written: dict[str, str] = {}
+        for name, value in islice(scalars.items(), limits.PROMPT_VARIABLES):
+            allowance = self._open()
+            # as a field, so that the value under the name of a secret is removed
+            converter = JsonConverter(self._policy.redactor, allowance)
+            ((key, text),) = converter.convert({name: str(value)}).items()
+            attribute = semconv.PROMPT_VARIABLE_PREFIX + key
+            written[attribute] = self._hash(str(value)) if self._policy.hashed else text
+            self._close(attribute, allowance)
+        if len(scalars) > limits.PROMPT_VARIABLES:
+            self.cut.append(semconv.PROMPT_VARIABLE_PREFIX)
+        return written
+
     def definitions(self, attribute: str, tools: Sequence[Mapping[str, Any]] | None) -> Any:
         """Returns the definitions of the tools that a model may call."""
         if tools is None or not self._policy.allows("tool_definitions"):
@@ -77,8 +100,22 @@ class ContentWriter:
         self._close(attribute, allowance)
         return written
 
-    def messages(self, attribute: str, conversation: Sequence[Message] | None) -> list[dict[str, Any]] | None:
-        """Returns the first system message and as many of the newest messages as fit; None if none is allowed."""
+    def instructions(self, attribute: str, message: Message | None) -> list[dict[str, Any]] | None:
+        """Returns the parts of an agent's system message."""
+        if message is None:
+            return None
+        allowance = self._open()
+        written = self._message(message, allowance)
+        self._close(attribute, allowance)
+        return None if written is None else written["parts"]
+
+    def messages(
+        self, attribute: str, conversation: Sequence[Message] | None, finish_reason: str | None = None
+    ) -> list[dict[str, Any]] | None:
+        """Returns the first system message and as many of the newest messages as fit; None if none is allowed.
+
+        `finish_reason` is for output messages that have none of their own; None for input messages.
+        """
         if conversation is None:
             return None
         allowance, most = self._open(), _or_inf(self._policy.max_messages)
@@ -96,6 +133,8 @@ class ContentWriter:
         allowance.cut = allowance.cut or bool(left_out)
         self._close(attribute, allowance)
         written = [message for message in (*first, *reversed(newest)) if message is not None]
+        for message in written if finish_reason is not None else ():
+            message.setdefault("finish_reason", finish_reason)
         if self._history is not None:
             written = self._history.first_in_full(written)
         return written or None
@@ -207,16 +246,42 @@ class ContentWriter:
                     "arguments": self._content(allowance, parse_json(arguments)) if with_arguments else None,
                 }
                 return {key: value for key, value in shape.items() if value is not None}
-            case ToolCallResponse(response, call_id):
+            case ToolCallResponse():
+                return self._tool_response(part, role, allowance)
+            case ServerToolCall(name, kind, fields, call_id):
+                shown = self._fields(fields, allowance) if allows("tool_arguments") else {}
+                shape = {"type": "server_tool_call", "name": name, "id": call_id}
+                shape["server_tool_call"] = {**shown, "type": kind}
+                return {key: value for key, value in shape.items() if value is not None}
+            case ServerToolCallResponse(kind, fields, call_id):
                 if not allows("tool_results"):
                     return None
-                shape = {
-                    "type": "tool_call_response",
-                    "response": self._content(allowance, parse_json(response)),
-                }
+                result = {**self._fields(fields, allowance), "type": kind}
+                shape = {"type": "server_tool_call_response", "server_tool_call_response": result}
                 return shape if call_id is None else {**shape, "id": call_id}
         if not allows(_KIND_OF_ROLE.get(role, "prompts")):
             return None
+        return self._text_or_other(part, allowance)
+
+    def _tool_response(
+        self, part: ToolCallResponse, role: str, allowance: Allowance
+    ) -> dict[str, Any] | None:
+        """Returns the result of a tool; one that holds more than texts as a list of parts."""
+        if not self._policy.allows("tool_results"):
+            return None
+        response: Any
+        if part.parts:
+            response = [
+                self._part(each, role, allowance)
+                for each in part.parts
+                if allowance.take_item(_MESSAGE_OVERHEAD)
+            ]
+        else:
+            response = self._content(allowance, parse_json(part.response))
+        shape = {"type": "tool_call_response", "response": response}
+        return shape if part.id is None else {**shape, "id": part.id}
+
+    def _text_or_other(self, part: Part, allowance: Allowance) -> dict[str, Any] | None:
         match part:
             case Text(content):
                 return {"type": "text", "content": self._content(allowance, content)}
@@ -229,6 +294,17 @@ class ContentWriter:
                 }
             case Media():
                 return self._media(part, allowance)
+            case OtherPart(kind, fields):
+                return {**self._fields(fields, allowance), "type": kind}
+        return None
+
+    def _fields(self, fields: Mapping[str, Any], allowance: Allowance) -> dict[str, Any]:
+        """Returns the fields of a provider's own block. JSON in a text becomes an object, as in a tool's arguments."""
+        if self._policy.hashed:
+            return {"content": self._content(allowance, fields.get("content", fields))}
+        parsed = {key: parse_json(value) for key, value in fields.items()}
+        written = self._content(allowance, parsed)
+        return written if isinstance(written, dict) else {"content": written}
 
     def _json(self, allowance: Allowance, value: Any) -> str:
         """Returns a value as JSON in a text. Its quotes are escaped once more and take more characters."""

@@ -115,8 +115,8 @@ class CostMetrics:
         if isinstance(cost, Cost) and cost.source == "cache":
             return False
         model: dict[str, str] = {}
-        if operation.provider:
-            model[semconv.PROVIDER_NAME] = operation.provider
+        if provider := getattr(operation, "provider_or_integration", operation.provider):
+            model[semconv.PROVIDER_NAME] = provider
         if name := operation.name or getattr(operation, "response_model", None):
             model[semconv.REQUEST_MODEL] = name
         if isinstance(cost, Cost):

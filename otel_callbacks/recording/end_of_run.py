@@ -109,6 +109,7 @@ class EndOfRun:
         if not run.span.is_recording():
             return
         attributes = span_attributes.end_attributes(operation, policy.label)
+        attributes.update(_longest_gap(run, ended, cut=failed))
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
@@ -149,6 +150,8 @@ class EndOfRun:
         cost = self._cost_of_call(call, started, failed=False)
         attributes = span_attributes.start_attributes(call, policy.label)
         del attributes[semconv.OPERATION_NAME]
+        if call.provider is None:
+            del attributes[semconv.PROVIDER_NAME]  # required of a model call's own span only
         attributes.update(span_attributes.end_attributes(call, policy.label))
         redacted_labels = policy.labels(labels)
         attributes.update(redacted_labels)
@@ -294,6 +297,14 @@ def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
         outer.inner_usages = []
     if len(outer.inner_usages) < limits.INNER_CALLS_COMPARED:
         outer.inner_usages.append(usage)
+
+
+def _longest_gap(run: Run, ended: int, *, cut: bool) -> span_attributes.Attributes:
+    """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
+    if run.first_chunk is None:
+        return {}
+    wait = ((ended - run.last_chunk) / 1e9,) if cut else ()
+    return span_attributes.longest_gap((*(run.chunk_gaps or ()), *wait))
 
 
 def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:

@@ -152,9 +152,7 @@ def metrics_for(instruments: Instruments, operation: operations.Operation) -> Op
             attributes = _client_attributes(operation, operation.name, operation.response_model)
             return _Durations(instruments.client, attributes)
         case operations.Retrieval():
-            return _Durations(
-                instruments.client, _client_attributes(operation, operation.embedding_model, None)
-            )
+            return _Durations(instruments.client, _client_attributes(operation, None, None))
         case operations.ToolExecution():
             attributes = {semconv.TOOL_TYPE: operation.type}
             _put(attributes, semconv.TOOL_NAME, operation.name)
@@ -168,15 +166,13 @@ def metrics_for(instruments: Instruments, operation: operations.Operation) -> Op
 
 _KEYS: dict[type[operations.Operation], Callable[[Any], Hashable]] = {
     operations.Inference: lambda o: (
-        *("inference", o.text_completion, o.provider, o.name, o.response_model),
+        *("inference", o.text_completion, o.provider_or_integration, o.name, o.response_model),
         *(o.server_address, o.server_port),
     ),
     operations.Embedding: lambda o: (
-        *("embedding", o.provider, o.name, o.response_model, o.server_address, o.server_port),
+        *("embedding", o.provider_or_integration, o.name, o.response_model, o.server_address, o.server_port),
     ),
-    operations.Retrieval: lambda o: (
-        *("retrieval", o.provider, o.embedding_model, o.server_address, o.server_port),
-    ),
+    operations.Retrieval: lambda o: (*("retrieval", o.provider, o.server_address, o.server_port),),
     operations.ToolExecution: lambda o: ("tool", o.name, o.type, o.agent_name),
     operations.AgentInvocation: lambda o: ("agent", o.name),
     operations.Workflow: lambda o: ("workflow", o.name),
@@ -190,7 +186,8 @@ def _client_attributes(
 ) -> Attributes:
     attributes: Attributes = {}
     _put(attributes, semconv.OPERATION_NAME, span_attributes.operation_name(operation))
-    _put(attributes, semconv.PROVIDER_NAME, operation.provider)
+    provider = getattr(operation, "provider_or_integration", operation.provider)
+    _put(attributes, semconv.PROVIDER_NAME, provider)
     _put(attributes, semconv.REQUEST_MODEL, model)
     _put(attributes, semconv.RESPONSE_MODEL, response_model)
     _put(attributes, semconv.SERVER_ADDRESS, operation.server_address)

@@ -32,12 +32,11 @@ def _reader(table: _Table) -> Callable[[Any], Attributes]:
     }
 
 
-_CONVERSATION = ("conversation_id", semconv.CONVERSATION_ID)
 _SERVER = (("server_address", semconv.SERVER_ADDRESS), ("server_port", semconv.SERVER_PORT))
 
 _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
-    operations.Workflow: _reader((("name", semconv.WORKFLOW_NAME), _CONVERSATION)),
-    operations.AgentInvocation: _reader((("name", semconv.AGENT_NAME), _CONVERSATION)),
+    operations.Workflow: _reader((("name", semconv.WORKFLOW_NAME),)),
+    operations.AgentInvocation: _reader((("name", semconv.AGENT_NAME),)),
     operations.Step: _reader(
         (
             ("node", semconv.LANGGRAPH_NODE),
@@ -50,9 +49,7 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
         (
             ("name", semconv.TOOL_NAME),
             ("type", semconv.TOOL_TYPE),
-            ("agent_name", semconv.AGENT_NAME),
             ("call_id", semconv.TOOL_CALL_ID),
-            _CONVERSATION,
         )
     ),
     operations.Retrieval: _reader(
@@ -60,10 +57,10 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     ),
     operations.Rerank: _reader((("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL))),
     operations.Embedding: _reader(
-        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
+        (("provider_or_integration", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
     ),
     operations.Inference: _reader(
-        (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER, _CONVERSATION)
+        (("provider_or_integration", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
     ),
 }
 
@@ -71,7 +68,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
     operations.Embedding: _reader(
         (
             # at the start too: an inner model may know what the outer one does not
-            ("provider", semconv.PROVIDER_NAME),
+            ("provider_or_integration", semconv.PROVIDER_NAME),
             ("name", semconv.REQUEST_MODEL),
             ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
             ("response_model", semconv.RESPONSE_MODEL),
@@ -105,7 +102,7 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("provider", semconv.PROVIDER_NAME),
             ("name", semconv.DATA_SOURCE_ID),
             ("top_k", semconv.RETRIEVAL_TOP_K),
-            ("embedding_model", semconv.REQUEST_MODEL),
+            ("embedding_model", semconv.RAG_EMBEDDING_MODEL),
             ("score_kind", semconv.RAG_SCORE_KIND),
         )
     ),
@@ -125,6 +122,11 @@ _END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("top_p", semconv.REQUEST_TOP_P),
             ("output_type", semconv.OUTPUT_TYPE),
             ("request_service_tier", semconv.OPENAI_REQUEST_SERVICE_TIER),
+            ("api_type", semconv.OPENAI_API_TYPE),
+            ("compacted", semconv.CONVERSATION_COMPACTED),
+            ("compaction_tokens_before", semconv.COMPACTION_TOKENS_BEFORE),
+            ("compaction_tokens_after", semconv.COMPACTION_TOKENS_AFTER),
+            ("guardrail_id", semconv.AWS_BEDROCK_GUARDRAIL_ID),
             ("response_model", semconv.RESPONSE_MODEL),
             ("response_id", semconv.RESPONSE_ID),
             ("response_service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
@@ -199,10 +201,11 @@ def span_name(operation: operations.Operation) -> str:
     return f"{verb} {operation.name}" if operation.name else verb
 
 
-_NAMES = {
-    kind: [each.name for each in fields(kind) if each.name in ("name", "provider", "response_model")]
-    for kind in _START
-}
+_UNKNOWN_REASON = "unknown"
+"""The finish reason of an output message where nobody said why it ended. The conventions' schema requires one (Phoenix
+drops the whole list without), its list of reasons is open, and `stop` would be made up."""
+_CLEANED = ("name", "provider", "integration", "response_model", "agent_name")
+_NAMES = {kind: [each.name for each in fields(kind) if each.name in _CLEANED] for kind in _START}
 
 
 def clean_names(operation: operations.Operation) -> None:
@@ -218,8 +221,10 @@ def start_attributes(operation: operations.Operation, clean: Callable[[str], str
     `clean` applies the content policy to the conversation's id, which the application chooses.
     """
     attributes = _START[type(operation)](operation)
+    if operation.agent_name is not None:
+        attributes.setdefault(semconv.AGENT_NAME, operation.agent_name)
     redact_attributes(attributes)
-    if semconv.CONVERSATION_ID in attributes and operation.conversation_id is not None:
+    if operation.conversation_id is not None:
         attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
     verb = operation_name(operation)
     if verb is not None:
@@ -240,6 +245,10 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
     match operation:
         case operations.Inference():
             _put_usage(attributes, operation)
+            if (template := operation.prompt_template) is not None and template.name is not None:
+                attributes[semconv.PROMPT_NAME] = clean(redact_name(template.name))
+                if template.version is not None:
+                    attributes[semconv.PROMPT_VERSION] = clean(redact_name(template.version))
         case operations.Embedding() if operation.usage is not None:
             _put_totals(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
@@ -262,6 +271,17 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
                 )
                 _put_top_score(attributes, operation.documents)
     return attributes
+
+
+def longest_gap(gaps: Sequence[float]) -> Attributes:
+    """Returns the longest time between two chunks of a stream, and how many chunks had come before it."""
+    if not gaps:
+        return {}
+    longest = max(gaps)
+    return {
+        semconv.STREAM_LONGEST_GAP: longest,
+        semconv.STREAM_LONGEST_GAP_AFTER: gaps.index(longest) + 1,
+    }
 
 
 def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
@@ -297,8 +317,18 @@ def content_attributes(operation: operations.Operation, writer: ContentWriter) -
             content[semconv.TOOL_DEFINITIONS] = writer.definitions(
                 semconv.TOOL_DEFINITIONS, operation.tool_definitions
             )
-        case operations.AgentInvocation() | operations.Workflow():
+            if operation.prompt_template is not None:
+                content.update(writer.variables(operation.prompt_template.variables))
+        case operations.Workflow():
             _put_messages(content, operation, writer)
+        case operations.AgentInvocation():
+            _put_messages(content, operation, writer)
+            content[semconv.SYSTEM_INSTRUCTIONS] = writer.instructions(
+                semconv.SYSTEM_INSTRUCTIONS, operation.system_instructions
+            )
+            content[semconv.TOOL_DEFINITIONS] = writer.definitions(
+                semconv.TOOL_DEFINITIONS, operation.tool_definitions
+            )
         case operations.ToolExecution():
             content[semconv.TOOL_CALL_ARGUMENTS] = writer.value(
                 semconv.TOOL_CALL_ARGUMENTS, "tool_arguments", operation.arguments
@@ -335,8 +365,10 @@ def _put_messages(
     operation: operations.Inference | operations.AgentInvocation | operations.Workflow,
     writer: ContentWriter,
 ) -> None:
-    for name, conversation in (
-        (semconv.OUTPUT_MESSAGES, operation.output_messages),
-        (semconv.INPUT_MESSAGES, operation.input_messages),
-    ):
-        content[name] = writer.messages(name, conversation)
+    reasons = operation.finish_reasons if isinstance(operation, operations.AgentInvocation) else None
+    content[semconv.OUTPUT_MESSAGES] = writer.messages(
+        semconv.OUTPUT_MESSAGES,
+        operation.output_messages,
+        operations.providers.message_finish_reason(reasons[-1]) if reasons else _UNKNOWN_REASON,
+    )
+    content[semconv.INPUT_MESSAGES] = writer.messages(semconv.INPUT_MESSAGES, operation.input_messages)

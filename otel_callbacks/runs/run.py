@@ -51,6 +51,7 @@ class Run:
         in_search: the run is a retrieval, a reranker or a query transformer, or inside one.
         trace_documents: on an outermost run, the documents of its trace; on a retrieval, those that runs inside found.
         prompt: on a model call, what its prompt is made of.
+        prompt_templates: templates whose messages wait for a model call, by the id of their chain.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all four.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
@@ -84,6 +85,7 @@ class Run:
         "own_labels",
         "parent",
         "prompt",
+        "prompt_templates",
         "recorded_error",
         "recorder",
         "span",
@@ -94,7 +96,12 @@ class Run:
         "trace_documents",
     )
 
+    parent: "Run | None"
+    operation: Any
+
     def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
+        if parent is not None:
+            operation.inherit(parent.operation)
         self.key = key
         self.operation = operation
         self.parent = parent
@@ -121,6 +128,7 @@ class Run:
         self.in_search = False
         self.trace_documents: Any = None
         self.prompt: Any = None
+        self.prompt_templates: dict[Any, Any] | None = None
         self.agent_prompts: Any = None
         self.recorded_error: BaseException | None = None
         self.inner_usages: list[Any] | None = None
@@ -231,7 +239,7 @@ class Run:
         self.operation = _ENDED_OPERATION
         self.stand_in = self.inside = self.begun = self.children = self.totals = self.recorded_error = None
         self.trace_documents = self.prompt = self.agent_prompts = self.inner_usages = None
-        self.execution_context = self.on_task_done = self.complete = None
+        self.prompt_templates = self.execution_context = self.on_task_done = self.complete = None
 
 
 class _EndedOperation:
@@ -239,6 +247,7 @@ class _EndedOperation:
 
     name = None
     conversation_id = None
+    agent_name = None
 
 
 _ENDED_OPERATION = _EndedOperation()

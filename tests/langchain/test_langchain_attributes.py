@@ -388,7 +388,12 @@ def test_workflow_and_node(captured: Captured, config: Config) -> None:
     }
     found = without_rollup(dict(node.attributes or {}))
     assert str(found.pop("langgraph.checkpoint_ns")).startswith("work:")
-    assert found == {"langgraph.node": "work", "langgraph.step": 1, "langgraph.path": "__pregel_pull/work"}
+    assert found == {
+        "gen_ai.conversation.id": "t-1",
+        "langgraph.node": "work",
+        "langgraph.step": 1,
+        "langgraph.path": "__pregel_pull/work",
+    }
 
 
 def test_tool(captured: Captured, config: Config) -> None:
@@ -461,7 +466,7 @@ def test_vector_store(captured: Captured, config: Config) -> None:
         "gen_ai.operation.name": "retrieval",
         "gen_ai.provider.name": "InMemoryVectorStore",
         "gen_ai.retrieval.top_k": 2,
-        "gen_ai.request.model": "embed-1",
+        "rag.embedding_model": "embed-1",
         "rag.results_count": 2,
         "rag.documents": '[{"rank":1,"id":"d1","size":1},{"rank":2,"id":"d2","size":1}]',
     }

@@ -217,7 +217,10 @@ PARTS: dict[str, tuple[Any, list[Any]]] = {
         [{"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}}],
         [{"type": "uri", "modality": "document", "uri": "https://x.example/a.pdf"}],
     ),
-    "something unknown": ([{"type": "hologram", "data": "x"}, 3, None], []),
+    "something unknown": (
+        [{"type": "hologram", "data": "x"}, 3, None],
+        [{"type": "hologram", "data": "x"}],
+    ),
 }
 
 
@@ -247,11 +250,15 @@ def test_reasoning(kind: str, captured: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    "thought", [{"type": "reasoning", "summary": []}, {"type": "redacted_thinking", "data": "x"}]
+    ("thought", "part"),
+    [
+        ({"type": "reasoning", "summary": []}, {"type": "reasoning", "content": ""}),
+        ({"type": "redacted_thinking", "data": "x"}, {"type": "redacted_thinking", "data": "x"}),
+    ],
 )
-def test_reasoning_that_is_kept_back(thought: Any, captured: Captured) -> None:
+def test_reasoning_that_is_kept_back(thought: Any, part: Any, captured: Captured) -> None:
     ScriptedModel(script=[AIMessage([thought])]).invoke("q", recording(captured))
-    assert attribute(captured, OUTPUT, "chat scripted-1")[0]["parts"] == []
+    assert attribute(captured, OUTPUT, "chat scripted-1")[0]["parts"] == [part]
 
 
 def test_a_conversation_with_a_tool(captured: Captured) -> None:
@@ -399,13 +406,19 @@ def test_query_and_documents(captured: Captured) -> None:
     assert_conformant(captured.spans)
 
 
-def test_an_agents_answer_is_what_came_after_the_question(captured: Captured) -> None:
+def test_an_agents_output_is_its_answer(captured: Captured) -> None:
     agent = create_agent(ScriptedModel(script=[call("look_up", word="x"), "done"]), [look_up], name="a")
     agent.invoke({"messages": [("user", "before"), ("ai", "yes"), ("user", "now")]}, recording(captured))
     asked, answered = (attribute(captured, name, "invoke_agent a") for name in (INPUT, OUTPUT))
     assert [message["role"] for message in asked] == ["user", "assistant", "user"]
-    assert [message["role"] for message in answered] == ["assistant", "tool", "assistant"]
-    assert answered[-1]["parts"] == [{"type": "text", "content": "done"}]
+    assert answered == [
+        {
+            "role": "assistant",
+            "parts": [{"type": "text", "content": "done"}],
+            "name": "a",
+            "finish_reason": "stop",
+        }
+    ]
 
 
 def test_a_chain_and_a_state_without_messages(captured: Captured) -> None:

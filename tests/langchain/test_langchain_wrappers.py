@@ -193,7 +193,7 @@ def test_a_retriever_of_a_store_has_its_scores(captured: Captured, handler: OTel
         "gen_ai.operation.name": "retrieval",
         "gen_ai.provider.name": "InMemoryVectorStore",
         "gen_ai.retrieval.top_k": 1,
-        "gen_ai.request.model": "embed-1",
+        "rag.embedding_model": "embed-1",
         "rag.results_count": 1,
         "rag.score_kind": "similarity",
         "rag.top_score": pytest.approx(1),

@@ -137,7 +137,7 @@ def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
     ("arguments", "message"),
     [
         ({"name": "others"}, r"takes one name; got 'docs' and 'others'"),
-        ({"topk": 5}, "has no argument 'topk'; it takes conversation_id, .*top_k"),
+        ({"topk": 5}, "has no argument 'topk'; it takes agent_name, conversation_id, .*top_k"),
         ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be int, not str"),
         ({"score_kind": "cosine"}, r"is not known; use one of 'similarity', 'distance', 'relevance'"),
         ({"score_kind": 5}, r"must be str, not int"),
@@ -434,6 +434,8 @@ def test_a_streamed_answer_has_its_first_chunk_timed(captured: Captured) -> None
     assert list(generate("q")) == answer
     attributes = dict(captured.span("chat m").attributes or {})
     assert attributes.pop("gen_ai.response.time_to_first_chunk") > 0
+    assert attributes.pop("otel_callbacks.stream.longest_gap") > 0
+    assert attributes.pop("otel_callbacks.stream.longest_gap_after_chunk") == 1
     assert attributes == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",

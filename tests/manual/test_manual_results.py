@@ -450,7 +450,7 @@ def test_no_content_unless_asked_for(captured: Captured) -> None:
                 "content": None,
                 "tool_calls": [{"id": "c1", "function": {"name": "look_up", "arguments": '{"word": "x"}'}}],
             },
-            [Message("assistant", (ToolCall("look_up", "c1", {"word": "x"}),))],
+            [Message("assistant", (ToolCall("look_up", "c1", '{"word": "x"}'),))],
         ),
         (
             {

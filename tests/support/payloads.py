@@ -680,6 +680,6 @@ TEXT: dict[str, Payload] = {
     "a text model that reports nothing": Payload(
         ls={},
         chunks=[Answer()],
-        expected=expect(operation="text_completion", source="missing"),
+        expected=expect(operation="text_completion", provider="model", source="missing"),
     ),
 }

@@ -64,11 +64,32 @@ def _part(part: Mapping[str, Any]) -> str:
         case "tool_call":
             return f"{part.get('name', '')}({_json(part.get('arguments', ''))})"
         case "tool_call_response":
-            return _json(part.get("response", part.get("result", "")))
+            response = part.get("response", part.get("result", ""))
+            return "\n".join(map(_part, response)) if _are_parts(response) else _json(response)
+        case "server_tool_call":
+            return f"{part.get('name', '')}({_details(part.get('server_tool_call'))})"
+        case "server_tool_call_response":
+            return _details(part.get("server_tool_call_response"))
         case "reference":
             return f"[a message that is not in this trace: {part.get('hash', '')}]"
-        case kind:
+        case "blob" | "file" | "uri" as kind:
             return f"[{part.get('modality') or kind}]"
+        case kind:
+            said = part.get("content")
+            return f"[{kind}] {said if isinstance(said, str) else _details(part)}".strip()
+
+
+def _are_parts(response: Any) -> bool:
+    """Tells whether a tool's result is a list of parts, as that of a result with images is."""
+    return isinstance(response, list) and all(
+        isinstance(part, Mapping) and isinstance(part.get("type"), str) for part in response
+    )
+
+
+def _details(part: Any) -> str:
+    """Returns a provider's own block as JSON, without its type."""
+    fields = {key: value for key, value in part.items() if key != "type"} if isinstance(part, Mapping) else {}
+    return _json(fields) if fields else ""
 
 
 def _json(value: Any) -> str:

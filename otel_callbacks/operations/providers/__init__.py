@@ -2,9 +2,10 @@
 
 To add a provider, add its name to `names.py`, its default address to `endpoints.py`, its parameters to
 `request_parameters.py`, the spelling of its token counts to `usage_counts.py`, what is inside what to
-`usage_reports.py`, what else decides its price to `billing.py`, its stop reasons to `finish_reasons.py` and the shape
-of its tools to `tool_definitions.py`, where they differ from what is there. Where its words are in a payload stands in
-`payload_places.py`. May import the files of `operations` beside it. Open `answers.py` first.
+`usage_reports.py`, what else decides its price to `billing.py`, the blocks of its messages to `content_blocks.py`, its
+stop reasons to `finish_reasons.py` and the shape of its tools to `tool_definitions.py`, where they differ from what is
+there. Where its words are in a payload stands in `payload_places.py`. May import the files of `operations` beside it.
+Open `answers.py` first.
 """
 
 from otel_callbacks.operations.providers.answers import add_chunk_usage, read_answer
@@ -14,8 +15,19 @@ from otel_callbacks.operations.providers.billing import (
     requested_billing,
     with_uncounted_sound,
 )
+from otel_callbacks.operations.providers.compaction import has_compaction, read_compaction
+from otel_callbacks.operations.providers.content_blocks import (
+    answer_parts,
+    block_parts,
+    content_parts,
+    part_type,
+    tool_call,
+    tool_calls,
+    tool_response,
+)
 from otel_callbacks.operations.providers.endpoints import endpoint
 from otel_callbacks.operations.providers.finish_reasons import message_finish_reason, read_finish_reasons
+from otel_callbacks.operations.providers.media_blocks import modality_of
 from otel_callbacks.operations.providers.names import provider_name
 from otel_callbacks.operations.providers.payload_places import finish_reasons_in, layers, usage_reports_in
 from otel_callbacks.operations.providers.request_parameters import (
@@ -24,7 +36,10 @@ from otel_callbacks.operations.providers.request_parameters import (
     reasoning_effort,
     set_parameters,
 )
-from otel_callbacks.operations.providers.tool_definitions import tool_definitions
+from otel_callbacks.operations.providers.tool_definitions import (
+    definitions_without_parameters,
+    tool_definitions,
+)
 from otel_callbacks.operations.providers.usage_counts import token_count
 from otel_callbacks.operations.providers.usage_reports import read_embedding_usage, read_usage
 
@@ -33,13 +48,21 @@ __all__ = [
     "PARAMETERS",
     "Parameters",
     "add_chunk_usage",
+    "answer_parts",
+    "block_parts",
+    "content_parts",
+    "definitions_without_parameters",
     "endpoint",
     "finish_reasons_in",
+    "has_compaction",
     "layers",
     "message_finish_reason",
+    "modality_of",
+    "part_type",
     "provider_name",
     "read_answer",
     "read_billing",
+    "read_compaction",
     "read_embedding_usage",
     "read_finish_reasons",
     "read_usage",
@@ -47,7 +70,10 @@ __all__ = [
     "requested_billing",
     "set_parameters",
     "token_count",
+    "tool_call",
+    "tool_calls",
     "tool_definitions",
+    "tool_response",
     "usage_reports_in",
     "with_uncounted_sound",
 ]

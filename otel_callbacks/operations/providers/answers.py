@@ -9,6 +9,7 @@ from typing import Any
 
 from otel_callbacks.operations.operation import Inference
 from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
+from otel_callbacks.operations.providers.api_types import openai_api_type
 from otel_callbacks.operations.providers.billing import read_billing
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
@@ -117,6 +118,7 @@ def _add_identity(operation: Inference, found: Layers) -> None:
     operation.response_model = operation.response_model or undo_repetition(first_word(found, _MODEL_KEYS))
     operation.response_id = operation.response_id or first_word(found, _ID_KEYS)
     if operation.provider == "openai":
+        operation.api_type = operation.api_type or next(filter(None, map(openai_api_type, found)), None)
         tier, fingerprint = first_word(found, ("service_tier",)), first_word(found, ("system_fingerprint",))
         operation.response_service_tier = undo_repetition(tier) or operation.response_service_tier
         operation.system_fingerprint = undo_repetition(fingerprint) or operation.system_fingerprint

@@ -29,5 +29,5 @@ _NAMES = {
 
 
 def provider_name(name: str | None) -> str | None:
-    """Returns the conventions' name of a provider; a name that they do not list is kept, as the enum is open."""
-    return None if not name else _NAMES.get(name.lower(), name)
+    """Returns the conventions' name of a provider; any other in lower case, because the enum is open."""
+    return None if not name else _NAMES.get(name.lower(), name.lower())

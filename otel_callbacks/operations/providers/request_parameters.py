@@ -1,10 +1,25 @@
 """Request parameters: which field of an `Inference` each parameter sets, and how its value is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from otel_callbacks.operations.operation import Inference
-from otel_callbacks.operations.payload import integer, mapping, mapping_or_fields, number, word, words
+from otel_callbacks.operations.payload import (
+    integer,
+    is_a,
+    mapping,
+    mapping_or_fields,
+    number,
+    word,
+    words,
+)
+
+_HOLDERS = (
+    *("model_kwargs", "extra_body", "additional_model_request_fields", "inferenceConfig"),
+    *("generation_config", "thinking_config", "output_config", "text"),
+)
+"""The parameters that hold others: LangChain's, OpenAI's, Bedrock's, Gemini's, Anthropic's."""
 
 Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
 """By the name of a parameter: the field of `Inference`, and the function that reads the value (None: not set)."""
@@ -13,19 +28,35 @@ Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
 def set_parameters(operation: Inference, spellings: Parameters, *sources: Mapping[str, Any]) -> None:
     """Copies the request parameters of a model call to its operation; later sources win.
 
-    In the conventions only OpenAI has a service tier, and `auto` does not count as one.
+    In the conventions only OpenAI has a service tier, and `auto` does not count as one; only Bedrock has guardrails.
     """
     for parameters in filter(None, sources):
-        for key, (field, read) in spellings.items():
-            if key in parameters and (value := read(parameters[key])) is not None:
-                setattr(operation, field, value)
+        for held in (*_held(parameters), parameters):
+            for key, (field, read) in spellings.items():
+                if key in held and (value := read(held[key])) is not None:
+                    setattr(operation, field, value)
     if operation.provider != "openai" or operation.request_service_tier == "auto":
         operation.request_service_tier = None
+    if operation.provider != "aws.bedrock":
+        operation.guardrail_id = None
+
+
+def _held(parameters: Mapping[str, Any], depth: int = 2) -> Iterator[Mapping[str, Any]]:
+    """Yields the parameters that stand in a parameter, such as Gemini's thinking level in its configuration."""
+    for key in _HOLDERS:
+        if depth and key in parameters and (held := mapping_or_fields(parameters[key])):
+            yield from _held(held, depth - 1)
+            yield held
 
 
 def reasoning_effort(options: Any) -> str | None:
     """Returns the reasoning effort in OpenAI's reasoning options."""
     return word(mapping_or_fields(options).get("effort"))
+
+
+def _level(value: Any) -> str | None:
+    """Returns a word, or the value of an enum member in lower case, as Gemini's levels are."""
+    return (word(value.value) or "").lower() or None if is_a(value, Enum) else word(value)
 
 
 def _choice_count(value: Any) -> int | None:
@@ -38,7 +69,20 @@ def _output_type(response_format: Any) -> str | None:
     """Returns the modality of a response format; a schema or JSON mode means json."""
     if response_format is None:
         return None
-    return "text" if word(mapping(response_format).get("type")) == "text" else "json"
+    return "text" if word(mapping_or_fields(response_format).get("type")) == "text" else "json"
+
+
+def _named_output_type(name: Any) -> str | None:
+    """Returns the modality of a format by its name or media type (Ollama, Gemini), or by its schema."""
+    if not is_a(name, str):
+        return _output_type(mapping(name) or None)
+    return "json" if "json" in name else "text" if name == "text/plain" else None
+
+
+def _guardrail_id(guardrail: Any) -> str | None:
+    """Returns the id in Bedrock's configuration of a guardrail, in its own spelling or in Python's."""
+    fields = mapping_or_fields(guardrail)
+    return word(fields.get("guardrailIdentifier")) or word(fields.get("guardrail_identifier"))
 
 
 PARAMETERS: Parameters = {
@@ -52,6 +96,17 @@ PARAMETERS: Parameters = {
     "seed": ("seed", integer),
     "service_tier": ("request_service_tier", word),
     "stop": ("stop_sequences", words),
+    "stop_sequences": ("stop_sequences", words),
+    "stopSequences": ("stop_sequences", words),
+    "effort": ("reasoning_level", word),
+    "thinking_level": ("reasoning_level", _level),
+    "reasoning_options": ("reasoning_level", reasoning_effort),
+    "format": ("output_type", _named_output_type),
+    "output_format": ("output_type", _named_output_type),
+    "response_mime_type": ("output_type", _named_output_type),
+    **dict.fromkeys(("response_schema", "response_json_schema"), ("output_type", _output_type)),
+    **dict.fromkeys(("guardrail_config", "guardrailConfig", "guardrails"), ("guardrail_id", _guardrail_id)),
+    "guardrail_identifier": ("guardrail_id", word),
     "temperature": ("temperature", number),
     "top_k": ("top_k", integer),
     "top_p": ("top_p", number),
