@@ -210,6 +210,7 @@ class DispatcherReports:
         workflow = reported.workflow
         if reported.id == id_:
             reported.outcome = semconv.INTERRUPTED
+            reported.run.span.add_event(semconv.EVENT_INTERRUPT)
         else:
             workflow = reported
         if workflow is not None:
