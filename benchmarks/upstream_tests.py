@@ -143,6 +143,7 @@ class Ours:
             tracer_provider=TracerProvider(),
             meter_provider=MeterProvider([InMemoryMetricReader()]),
             logger_provider=LoggerProvider(),
+            detail="everything",
             content="both",
         )
 

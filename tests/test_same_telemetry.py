@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import fakes
 import llama_fakes
@@ -22,7 +22,9 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import FunctionAgent
@@ -32,8 +34,18 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, TextNode
+from llama_index.core.workflow import (
+    Context,
+    HumanResponseEvent,
+    InputRequiredEvent,
+    StartEvent,
+    StopEvent,
+    Workflow,
+    step,
+)
 from opentelemetry.trace import StatusCode
 from waiting import cut_short
+from workflows.errors import WorkflowCancelledByUser
 
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.handler import OTelCallbackHandler
@@ -50,6 +62,7 @@ ALLOWED_ATTRIBUTES = {
     "gen_ai.request.max_tokens",
     "server.address",  # only in LlamaIndex does the scripted model's package look like OpenAI's
     "server.port",
+    "gen_ai.conversation.id",  # only a LlamaIndex workflow with a memory has one
     "otel_callbacks.tool.result_size",  # the frameworks word a tool's failure differently
     "gen_ai.tool.description",  # LlamaIndex puts the signature before it
 }
@@ -170,6 +183,19 @@ class LangChain:
     async def tool_error(self, body: Callable[[], None]) -> Any:
         return await self._agent(broken, body)
 
+    async def interrupted(self, body: Callable[[], None]) -> Any:
+        def ask(state: Any) -> Any:
+            answer = interrupt("Well?")
+            return {"answer": self.model(str(answer), body=body).invoke("q").content}
+
+        made = StateGraph(_State)
+        made.add_node("ask", ask)
+        made.add_edge(START, "ask")
+        graph = made.compile(name="Asks", checkpointer=InMemorySaver())
+        config: Any = {**self.config, "configurable": {"thread_id": "t1"}}
+        graph.invoke({"answer": ""}, config)
+        graph.invoke(Command(resume="yes"), config)
+
     async def _agent(self, function: Callable[[str], str], body: Callable[[], None]) -> Any:
         @wrap_tool_call
         async def tolerant(request: Any, run: Any) -> Any:
@@ -181,6 +207,10 @@ class LangChain:
         model = self.model(self.call(function.__name__), "done", body=body)
         agent = create_agent(model, [tool(function)], name="librarian", middleware=[tolerant])
         return await agent.ainvoke({"messages": [("user", "go")]}, self.config)
+
+
+class _State(TypedDict):
+    answer: str
 
 
 class LangGraph(LangChain):
@@ -297,6 +327,28 @@ class LlamaIndex:
     async def tool_error(self, body: Callable[[], None]) -> Any:
         return await self._agent(broken, body)
 
+    async def interrupted(self, body: Callable[[], None]) -> Any:
+        model = self.model(body=body)
+
+        class Asks(Workflow):
+            @step
+            async def ask(self, ctx: Context, ev: StartEvent) -> StopEvent:
+                said = await ctx.wait_for_event(
+                    HumanResponseEvent, waiter_event=InputRequiredEvent(prefix="?")
+                )
+                return StopEvent(result=str(await model.achat([ChatMessage(said.response)])))
+
+        running = Asks().run()
+        async for event in running.stream_events():
+            if isinstance(event, InputRequiredEvent):
+                break
+        await running.cancel_run()
+        with pytest.raises(WorkflowCancelledByUser):
+            await running
+        again = Asks().run(ctx=Context.from_dict(Asks(), running.ctx.to_dict()))
+        again.ctx.send_event(HumanResponseEvent(response="yes"))
+        await again
+
     async def _agent(self, function: Callable[[str], str], body: Callable[[], None]) -> Any:
         model = self.model(self.call(function.__name__), "done", body=body)
         return await FunctionAgent(name="librarian", tools=[function], llm=model, streaming=False).run("go")
@@ -390,6 +442,7 @@ SCENARIOS: dict[str, type[BaseException] | None] = {
     "embeddings": None,
     "agent": None,
     "tool_error": None,
+    "interrupted": None,
 }
 
 
@@ -419,7 +472,7 @@ async def run(framework: Any, scenario: str, captured: Captured) -> None:
 
 
 def spans(captured: Captured, partial: bool, without: Collection[str] = ()) -> list[Any]:
-    """Returns the parts of the spans that must be equal: path, kind, status, attributes, events."""
+    """Returns the parts of the spans that must be equal: path, kind, status, attributes, events, links."""
     names = {span.context.span_id: span for span in captured.spans}
 
     def path(span: Any) -> str:
@@ -433,6 +486,7 @@ def spans(captured: Captured, partial: bool, without: Collection[str] = ()) -> l
             span.status.status_code,
             span.attributes.get("otel_callbacks.outcome") if partial else attributes(span.attributes),
             [event.name for event in span.events],
+            [names[link.context.span_id].name for link in span.links],
         )
         for span in captured.spans
         if span.name not in without
@@ -488,7 +542,7 @@ async def test_the_whole_pipeline_by_hand_is_that_of_llama_index() -> None:
             await run(framework, "pipeline", captured)
             assert_conformant(captured.spans)
             seen.append((spans(captured, partial=False, without=("user's span",)), metrics(captured)))
-    for described in (attributes for found, _ in seen for _, _, _, attributes, _ in found):
+    for described in (attributes for found, _ in seen for _, _, _, attributes, *_ in found):
         described.pop("rag.prompt_documents", None)
         if "rag.documents" in described:  # LlamaIndex's index makes up ids, and its texts differ
             documents = json.loads(described["rag.documents"])

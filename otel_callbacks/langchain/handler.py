@@ -392,6 +392,9 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         return None
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
+        found = self._recorder.runs.get(run_id)
         run = self._run_to_end(run_id)
         if run is not None:
             langgraph.fail(self._recorder, run, error)
+        elif found is not None and langgraph.waits(error):
+            found.interrupted = True  # a hidden run below it waits for somebody

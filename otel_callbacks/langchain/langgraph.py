@@ -97,15 +97,20 @@ def _is_at_breakpoint(inside: Any) -> bool:
 
 
 def fail(recorder: Recorder, run: Run, error: BaseException) -> None:
-    """Ends a run that raised `error`, which LangGraph may have raised as control flow.
-
-    A graph that was drained before a shutdown waits to be resumed, like an interrupted one. The module of the class
-    decides: an application may name its own exception GraphInterrupt.
-    """
-    signals = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}
-    if "GraphBubbleUp" not in signals:
-        recorder.fail(run, error)
-    elif signals & {"GraphInterrupt", "GraphDrained"}:
+    """Ends a run that raised `error`, which LangGraph may have raised as control flow."""
+    if waits(error):
         recorder.interrupt(run)
-    else:
+    elif "GraphBubbleUp" in _signals(error):
         recorder.finish(run)
+    else:
+        recorder.fail(run, error)
+
+
+def waits(error: BaseException) -> bool:
+    """Tells whether LangGraph raised `error` because the graph waits to be resumed: interrupted, or drained."""
+    return not {"GraphInterrupt", "GraphDrained"}.isdisjoint(_signals(error))
+
+
+def _signals(error: BaseException) -> set[str]:
+    """Returns the names of LangGraph's classes that an exception is of. An application may use these names, too."""
+    return {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "langgraph.errors"}

@@ -17,6 +17,25 @@ from otel_callbacks.runtime.execution_context import InFrame, is_called_from
 _METHODS = ("_postprocess_nodes", "_apostprocess_nodes")
 
 
+def announcing() -> tuple[Any, InFrame] | None:
+    """Returns the reranker whose method is sending an event, and its body; None if another function sends it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name not in _METHODS:
+        frame = frame.f_back
+    reranker = frame.f_locals.get("self") if frame is not None else None
+    if frame is None or reranker is None:
+        return None
+    inside = InFrame(frame)
+    inside.may_vanish = False  # here it is known better how it ends
+    return reranker, inside
+
+
+def start_rerank(reranker: Any, event: Any, with_content: bool) -> Rerank:
+    """Returns the operation that an event announces."""
+    query = attribute(event, "query") if with_content else None
+    return retrieval.start_rerank_of(reranker, attribute(event, "nodes"), query)
+
+
 class _Announced(NamedTuple):
     run: Run
     inside: InFrame
@@ -31,20 +50,6 @@ class AnnouncedReranks:
 
     def __bool__(self) -> bool:
         return bool(self._open)
-
-    def starting(self, event: Any, with_content: bool) -> tuple[Rerank, InFrame] | None:
-        """Returns the operation that an event announces, and its body; None if no reranker's method sent the event."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_name not in _METHODS:
-            frame = frame.f_back
-        reranker = frame.f_locals.get("self") if frame is not None else None
-        if frame is None or reranker is None:
-            return None
-        nodes, query = attribute(event, "nodes"), attribute(event, "query")
-        operation = retrieval.start_rerank_of(reranker, nodes, query if with_content else None)
-        inside = InFrame(frame)
-        inside.may_vanish = False  # here it is known better how it ends
-        return operation, inside
 
     def add(self, run: Run, inside: InFrame, around: Any) -> None:
         """Notes a rerank that has started, and the report around it."""

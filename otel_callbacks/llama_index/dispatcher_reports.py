@@ -18,7 +18,7 @@ from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
 from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
-from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks
+from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks, announcing, start_rerank
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.search_reports import SearchReports
 from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
@@ -208,6 +208,7 @@ class DispatcherReports:
         workflow = reported.workflow
         if reported.id == id_:
             reported.outcome = semconv.INTERRUPTED
+            reported.run.span.add_event(semconv.EVENT_INTERRUPT)
         else:
             workflow = reported
         if workflow is not None:
@@ -247,14 +248,15 @@ class DispatcherReports:
     def rerank_starts(self, event: Any, parent_id: str | None) -> None:
         """Starts the run of a rerank that is announced by an event, unless the report around it is the rerank's."""
         around = self.open.get(parent_id)
-        recorder = self._recorder(around, None, parent_id)
-        if recorder is None or (around is not None and isinstance(around.run.operation, Rerank)):
+        found = announcing()
+        if found is None or (around is not None and isinstance(around.run.operation, Rerank)):
+            return
+        reranker, inside = found
+        recorder = self._recorder(around, reranker, parent_id)
+        if recorder is None:
             return
         with_content = recorder.may_record_content(around.run if around is not None else None)
-        found = self._reranks.starting(event, with_content)
-        if found is None:
-            return
-        operation, inside = found
+        operation = start_rerank(reranker, event, with_content)
         parent = self._parent_run(around, None, None, recorder, parent_id)
         run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
         if run is not None:

@@ -1,6 +1,8 @@
 """Traces rerankers with an asynchronous method of their own, which LlamaIndex does not report."""
 
 import functools
+import inspect
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -14,6 +16,7 @@ from otel_callbacks.runtime.own_class import derive, has_own_class, original_cla
 
 _P = TypeVar("_P", bound=BaseNodePostprocessor)
 _METHOD = "_apostprocess_nodes"
+_PUBLIC_METHOD = "apostprocess_nodes"
 
 
 def trace_reranker(reranker: _P, *, handler: OTelCallbackHandler | None = None) -> _P:
@@ -52,22 +55,37 @@ def is_node_postprocessor(component: Any) -> bool:
 
 
 def trace_all_rerankers() -> None:
-    """Traces every reranker of the process from its next asynchronous call on."""
-    BaseNodePostprocessor.apostprocess_nodes = _traced  # type: ignore[assignment]
+    """Traces every reranker of a class that is known now, and of its future subclasses, from the next call on."""
+    for kind in (BaseNodePostprocessor, *_subclasses(BaseNodePostprocessor)):
+        method = vars(kind).get(_PUBLIC_METHOD)
+        if inspect.iscoroutinefunction(method) and method not in _patches.values():
+            _patches[kind] = _tracing_itself(method)
+            setattr(kind, _PUBLIC_METHOD, _patches[kind])
 
 
 def untrace_all_rerankers() -> None:
-    """Restores the method that `trace_all_rerankers` has changed. Rerankers that were called stay traced."""
-    BaseNodePostprocessor.apostprocess_nodes = _untraced  # type: ignore[method-assign]
+    """Restores the methods that `trace_all_rerankers` has changed. Rerankers that were called stay traced."""
+    while _patches:
+        kind, patch = _patches.popitem()
+        setattr(kind, _PUBLIC_METHOD, patch.__wrapped__)
 
 
-_untraced = BaseNodePostprocessor.apostprocess_nodes
+_patches: dict[type, Any] = {}
 
 
-@functools.wraps(_untraced)
-async def _traced(reranker: BaseNodePostprocessor, *arguments: Any, **keywords: Any) -> Any:
-    guarded(trace_reranker)(reranker)
-    return await _untraced(reranker, *arguments, **keywords)
+def _tracing_itself(method: Any) -> Any:
+    @functools.wraps(method)
+    async def traced(reranker: Any, *arguments: Any, **keywords: Any) -> Any:
+        guarded(trace_reranker)(reranker)
+        return await method(reranker, *arguments, **keywords)
+
+    return traced
+
+
+def _subclasses(base: Any) -> Iterator[type]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _subclasses(kind)
 
 
 @functools.lru_cache(maxsize=COMPONENT_CLASSES_CACHED)

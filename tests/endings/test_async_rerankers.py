@@ -281,6 +281,14 @@ async def test_with_a_handler_of_its_own(captured: Captured) -> None:
     assert captured.tree() == "rerank own-1"
 
 
+async def test_with_the_handler_of_its_model(captured: Captured) -> None:
+    manager = CallbackManager([OTelCallbackHandler(**captured.providers)])
+    reranker = structured()
+    reranker.llm.callback_manager = manager
+    await reranker.apostprocess_nodes(nodes(), query_str="q")
+    assert captured.tree() == "rerank scripted-1\n  chat scripted-1"
+
+
 async def test_with_the_handler_of_the_process(captured: Captured) -> None:
     instrument(**captured.providers)
     try:

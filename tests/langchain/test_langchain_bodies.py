@@ -2,13 +2,14 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from ends import assert_all_ended, edges, in_task, in_thread, outcomes, told
 from fakes import ScriptedModel, ScriptedRetriever, UserSpans
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -168,4 +169,48 @@ async def test_a_reader_elsewhere_is_beside_the_chain_that_streams(
         else:
             in_thread(other.invoke, "r", config)
     assert {above for above, name in edges(captured) if name == "chat other-1"} == {None}
+    assert outcomes(captured) == {}
+
+
+# --- streams of protocol events ----------------------------------------------------------------------------------
+
+
+class SyncOnly(ScriptedModel):
+    """Has no asynchronous stream of its own, so LangChain runs the other one in threads."""
+
+    script: Any = ("a b c",)
+    each: Callable[[], None] = lambda: None
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        self.each()
+        for chunk in super()._stream(*args, **kwargs):
+            self.each()
+            yield chunk
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        async for chunk in BaseChatModel._astream(self, *args, **kwargs):
+            yield chunk
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("how", ["task", "thread", "sync stream, thread"])
+async def test_a_reader_elsewhere_is_beside_a_stream_of_events(
+    how: str, captured: Captured, config: Any, spans: UserSpans
+) -> None:
+    """But threads and tasks that the body starts are in it."""
+    model, other = SyncOnly(each=spans.inside("chunk")), ScriptedModel(model="other-1")
+    if how == "sync stream, thread":
+        for _ in model.stream_events("q", config, version="v3"):
+            in_thread(other.invoke, "r", config)
+    else:
+        stream = await model.astream_events("q", config, version="v3")
+        async for _ in stream:
+            if how == "task":
+                await asyncio.gather(other.ainvoke("r", config))
+            else:
+                in_thread(other.invoke, "r", config)
+        await stream
+    assert {above for above, name in edges(captured) if name == "chat other-1"} == {None}
+    assert {above for above, name in edges(captured) if name == "chunk"} == {"chat scripted-1"}
+    assert edges(captured)["chat scripted-1", "chunk"] == 4
     assert outcomes(captured) == {}
