@@ -22,6 +22,22 @@ EXACT = Context(prec=DECIMAL_DIGITS)
 NOT_RECORDED = "no cost recorded"
 """The reason for a call whose span has neither a cost nor a reason why not."""
 
+_COUNTS = {
+    "input_tokens": semconv.USAGE_INPUT_TOKENS,
+    "output_tokens": semconv.USAGE_OUTPUT_TOKENS,
+    "cache_read_input_tokens": semconv.USAGE_CACHE_READ_INPUT_TOKENS,
+    "cache_write_input_tokens": semconv.USAGE_CACHE_WRITE_INPUT_TOKENS,
+    "cache_write_1h_input_tokens": semconv.USAGE_CACHE_WRITE_1H,
+    "reasoning_output_tokens": semconv.USAGE_REASONING_OUTPUT_TOKENS,
+    "audio_input_tokens": semconv.USAGE_AUDIO_INPUT_TOKENS,
+    "audio_output_tokens": semconv.USAGE_AUDIO_OUTPUT_TOKENS,
+    "audio_cache_read_input_tokens": semconv.USAGE_AUDIO_CACHE_READ_INPUT_TOKENS,
+    "image_input_tokens": semconv.USAGE_IMAGE_INPUT_TOKENS,
+    "image_output_tokens": semconv.USAGE_IMAGE_OUTPUT_TOKENS,
+    "image_cache_read_input_tokens": semconv.USAGE_IMAGE_CACHE_READ_INPUT_TOKENS,
+}
+"""The counts that decide a price, and the attributes that carry them."""
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_NS = 86_400_000_000_000
 
@@ -70,8 +86,8 @@ def recorded_cost(span: FinishedSpan) -> SpanCost:
 def repriced_cost(pricer: Pricer) -> CostReader:
     """Returns a reader that prices calls again, from their tokens at the prices of the day on which they began.
 
-    Waits for the price list. Ignores costs that the provider reported. It cannot price what spans do not carry: image
-    tokens, and what other instrumentations leave out.
+    Waits for the price list. Ignores costs that the provider reported. It cannot price what other instrumentations
+    leave out of their spans, such as service tiers.
     """
     pricer.ready()
 
@@ -117,15 +133,9 @@ def call_of(span: FinishedSpan) -> Call:
 
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
     """Returns the token counts in a span's attributes. Those that were invalid when the call ended still are."""
+    counts = {field: token_count(attributes.get(name)) for field, name in _COUNTS.items()}
     return Usage(
-        token_count(attributes.get(semconv.USAGE_INPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_OUTPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_CACHE_READ_INPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_CACHE_WRITE_INPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_REASONING_OUTPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_AUDIO_INPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_AUDIO_OUTPUT_TOKENS)),
-        token_count(attributes.get(semconv.USAGE_CACHE_WRITE_1H)),
+        **counts,
         contradictory=attributes.get(semconv.COST_UNPRICED_REASON) == "invalid_usage",
         is_final=ENDED_EARLY not in _texts(attributes, semconv.USAGE_NOT_COUNTED),
         estimated=attributes.get(semconv.USAGE_SOURCE) == "estimated",
