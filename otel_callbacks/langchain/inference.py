@@ -215,7 +215,9 @@ def finish_inference(
         operation,
         details,
         () if repeated else (output,),
-        normal=next((usage for each in answers if (usage := attribute(each, "usage_metadata"))), None),
+        normal=next(
+            (usage for each in answers if (usage := mapping(attribute(each, "usage_metadata")))), None
+        ),
         blocks=[block for message in answers for block in _tool_blocks(message)],
         streamed=streamed,
         cut=cut,

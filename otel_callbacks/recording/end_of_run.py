@@ -272,11 +272,11 @@ def _is_done_by_other_calls(
 def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
     """Tells whether a model that called other models reports their usage: of one of them, or the sum.
 
-    Other usage is its own, beside theirs.
+    Other usage is its own, beside theirs; an estimate of what they have counted is not.
     """
     if run.totals is None or not (run.totals.inference_calls or run.totals.cached_calls):
         return False
-    if usage is None:
+    if usage is None or usage.estimated:
         return True
     reported = usage.input_tokens or 0, usage.output_tokens or 0
     sums = run.totals.input_tokens, run.totals.output_tokens

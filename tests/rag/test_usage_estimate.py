@@ -5,6 +5,7 @@ from typing import Any
 
 import llama_fakes
 import pytest
+from fakes import ScriptedModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core.base.llms.types import ChatMessage
@@ -63,6 +64,22 @@ def test_an_estimate_says_that_it_is_one(
 def test_nothing_is_estimated_unasked(call: Callable[[Any, bool], None], captured: Captured) -> None:
     call(OTelCallbackHandler(**captured.providers), False)
     assert said(captured) == ["missing", None, None]
+
+
+def test_a_model_whose_inner_model_counts_is_not_estimated(captured: Captured) -> None:
+    handler = OTelCallbackHandler(**captured.providers, estimate_usage=True)
+
+    class Wrapping(FakeListChatModel):
+        def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+            ScriptedModel().invoke(messages, {"callbacks": [handler]})
+            return super()._generate(messages)
+
+    Wrapping(responses=[ANSWER]).invoke(PROMPT, {"callbacks": [handler]})
+    outer, inner = [dict(span.attributes or {}) for span in captured.spans]
+    assert inner["otel_callbacks.usage.source"] == "provider"
+    assert outer["otel_callbacks.duplicate"] is True
+    assert not [name for name in outer if name.startswith(("gen_ai.usage.", "otel_callbacks.usage."))]
+    assert outer["otel_callbacks.rollup.input_tokens"] == inner["gen_ai.usage.input_tokens"]
 
 
 def test_a_call_that_failed_before_its_answer_has_no_estimate() -> None:

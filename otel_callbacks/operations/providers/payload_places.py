@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from otel_callbacks.limits import ANSWERS_READ, first
-from otel_callbacks.operations.payload import items, mapping_or_fields, word
+from otel_callbacks.operations.payload import attribute, items, mapping_or_fields, word
 from otel_callbacks.operations.providers.usage_counts import has_counts
 
 Layers = list[Mapping[str, Any]]
@@ -111,7 +111,9 @@ def _status(fields: Mapping[str, Any]) -> str | None:
 
 def enum_word(value: Any) -> str | None:
     """Returns a word, also of an enum member, as Google's and OpenRouter's SDKs have them."""
-    return word(value) or (word(value.value) or word(value.name) if issubclass(type(value), Enum) else None)
+    if (found := word(value)) is not None or not issubclass(type(value), Enum):
+        return found
+    return word(attribute(value, "value")) or word(attribute(value, "name"))
 
 
 def first_word(found: Layers, keys: tuple[str, ...]) -> str | None:

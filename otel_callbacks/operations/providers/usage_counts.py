@@ -1,12 +1,11 @@
 """The spellings of token counts: which count of a usage report each provider's and framework's word means."""
 
 from collections.abc import Mapping
-from enum import Enum
 from itertools import islice
 from typing import Any
 
 from otel_callbacks.limits import ITEMS_READ, TOKENS_OF_A_CALL
-from otel_callbacks.operations.payload import is_list, items, mapping_or_fields, number, text
+from otel_callbacks.operations.payload import attribute, is_list, items, mapping_or_fields, number, text
 
 Counts = dict[str, int]
 """By name: `input`, `output` and `total`; what may stand inside or beside them, such as `cache_read`, `reasoning` and
@@ -158,8 +157,8 @@ def _read_modalities(counts: Counts, value: Any, side: str) -> None:
     """Adds Google's counts by modality: [{"modality": "AUDIO", "token_count": 300}]."""
     for each in islice(items(value), ITEMS_READ):
         known = mapping_or_fields(each)
-        modality: Any = known.get("modality")
-        spelled = text(modality.value if issubclass(type(modality), Enum) else modality) or ""
+        modality = known.get("modality")
+        spelled = text(modality) or text(attribute(modality, "value")) or ""  # Google's are enum members
         kind = _MODALITIES.get(spelled.lower())
         counted = token_count(known.get("token_count", known.get("tokenCount")))
         if kind and counted:
