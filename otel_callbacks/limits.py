@@ -242,6 +242,10 @@ RESOURCES_CACHED = 100
 REPLAY_REQUEST_BYTES = 3_000_000
 # The replay stops with an error and can be resumed: retries cover a restart of the endpoint, not an outage.
 REPLAY_ATTEMPTS = 5
+# An endpoint that asks to wait longer is tried again all the same: it may be broken, and somebody is waiting.
+REPLAY_WAIT_SECONDS = 30.0
+# The rest of an endpoint's answer is not read: it says at most how many spans were rejected, and why.
+REPLAY_ANSWER_BYTES = 65_536
 # The fifth and later ones become one row, "… 38 more chat gpt-4o": more of the same tells nothing new.
 ALIKE_SIBLINGS = 5
 # The other names in a folded row are counted as "3 other": more do not fit.

@@ -13,6 +13,7 @@ from otel_callbacks.explore.commands.terminal import screen, show, width
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.runtime.untrusted_text import printable
 
 _POLL_SECONDS = 0.5  # between two polls of growing files
 
@@ -67,7 +68,7 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
     for path, render in wanted:
         if path:
             path.write_text(render(trace), encoding="utf-8")
-            click.echo(f"{path}: {trace.name}, trace {trace.trace_id}")
+            click.echo(f"{path}: {printable(trace.name)}, trace {printable(trace.trace_id)}")
 
 
 def _follow(path: Path) -> None:

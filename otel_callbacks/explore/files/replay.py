@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otel_callbacks.explore.files.protobuf import to_request
 from otel_callbacks.explore.files.reading import document_of_line, file_fingerprint, parsed_lines
+from otel_callbacks.runtime.addresses import endpoint_of
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class Bookmark:
 
     def __init__(self, file: Path, endpoint: str) -> None:
         self._path = file.with_name(f"{file.name}.replay")
-        self._subject = hashlib.sha256(f"{file_fingerprint(file)} {endpoint}".encode()).hexdigest()
+        address = endpoint_of(endpoint).address  # a weak password could be guessed from a hash
+        self._subject = hashlib.sha256(f"{file_fingerprint(file)} {address}".encode()).hexdigest()
         self._warned = False
 
     def position(self) -> int:

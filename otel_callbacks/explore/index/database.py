@@ -29,6 +29,27 @@ from otel_callbacks.limits import INDEX_BATCH_SPANS
 
 _LOCK_SECONDS = 60.0  # to wait for another process that builds the same index
 
+_READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+_FORBIDDEN_FUNCTIONS = ("load_extension", "fts3_tokenizer")
+_PRAGMAS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo")
+
+
+def _allow_reading(action: int, first: str | None, second: str | None, _: str | None, __: str | None) -> int:
+    """Tells SQLite whether a query may do something: only read the tables of the index.
+
+    `PRAGMA query_only` alone would let a query attach and create databases, and begin a transaction that stays open.
+    """
+    allowed = action in _READING
+    if action == sqlite3.SQLITE_FUNCTION:
+        allowed = second not in _FORBIDDEN_FUNCTIONS
+    elif action == sqlite3.SQLITE_PRAGMA:
+        allowed = first in _PRAGMAS
+    elif (
+        action == sqlite3.SQLITE_UPDATE
+    ):  # what `json_each` asks for; SQLite itself forbids changes of this table
+        allowed = first == "sqlite_master"
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
 
 class Index:
     """A database of spans, in memory or in a file that only its owner may read.
@@ -49,6 +70,7 @@ class Index:
         )
         # Python warns about connections that are collected unclosed.
         weakref.finalize(self, self._connection.close)
+        self._connection.execute("PRAGMA trusted_schema = 0")  # a file that somebody else made runs nothing
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             self._connection.executescript(SCHEMA)
@@ -104,15 +126,21 @@ class Index:
         """Runs a read-only query and returns its rows by column name.
 
         Raises:
-            sqlite3.Error: The query is invalid or tries to change data.
+            sqlite3.Error: The query is invalid, or tries to do anything but read the tables of the index.
         """
         with self._lock:
             self._connection.execute("PRAGMA query_only = 1")
+            self._connection.set_authorizer(_allow_reading)
             try:
                 cursor = self._connection.execute(sql, parameters)
                 names = [column[0] for column in cursor.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in cursor]
+            except sqlite3.DatabaseError as error:
+                if "authoriz" in str(error):
+                    raise sqlite3.OperationalError(f"the index is readonly for queries ({error})") from error
+                raise
             finally:
+                self._connection.set_authorizer(None)
                 self._connection.execute("PRAGMA query_only = 0")
 
     @contextmanager

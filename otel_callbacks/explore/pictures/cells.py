@@ -7,9 +7,10 @@ from math import fsum
 
 from otel_callbacks import limits, semconv
 from otel_callbacks.cost.model_calls import call_kind
-from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.runtime.untrusted_text import printable
 
 _ORDINARY_ENDS = {"stop", "end_turn", "tool_calls", "tool_use"}
 _LABELS = {
