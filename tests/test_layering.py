@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "semconv": "",
     "runtime": "",
     "operations": "limits runtime",
-    "conformance": "runtime",
+    "conformance": "limits runtime",
     "runs": "limits runtime",
     "privacy": "limits semconv runtime",
     "cost": "limits semconv runtime operations runs privacy",

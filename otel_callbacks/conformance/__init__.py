@@ -7,8 +7,8 @@
         assert_conformant(exporter.get_finished_spans())
 
 For tests and for the terminal (`otel-callbacks check`). This room imports no framework, not the SDK, and of our rooms
-only `runtime`, which knows no names, so that it audits our telemetry independently. Open `check.py` first: it runs
-all rules and lists what they do not check.
+only `limits` and `runtime`, which know no names, so that it audits our telemetry independently. Open `check.py` first:
+it runs all rules and lists what they do not check.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -40,8 +40,8 @@ def test_only_scheme_host_and_port_are_shown(address: str) -> None:
 def test_an_error_has_no_credentials(address: str) -> None:
     with pytest.raises(ValueError, match="is not an http") as raised:
         endpoint_of(address)
-    assert (
-        ("hu" not in str(raised.value) and raised.value.__context__ is None) or "hu" not in repr(raised.value)
+    assert ("hu" not in str(raised.value) and raised.value.__context__ is None) or "hu" not in repr(
+        raised.value
     )
 
 

@@ -11,7 +11,7 @@ import click
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import file_errors
-from otel_callbacks.explore.files.reading import text_size, trace_files
+from otel_callbacks.explore.files.reading import Skipped, text_size, trace_files
 from otel_callbacks.explore.files.replay import Bookmark, Progress
 from otel_callbacks.explore.files.replay import replay as replay_file
 from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
@@ -100,32 +100,33 @@ def replay(
     """Send the traces in FILE (or a folder) to an OTLP endpoint, with their original ids and times.
 
     An interrupted replay continues where it stopped. The exit status is 0 if the endpoint accepted everything, 1 if
-    it did not, and 2 if a file cannot be read.
+    it did not or a part of a file cannot be read, and 2 if a file cannot be read at all.
     """
     try:
         headers = {**_headers_of_environment(endpoint), **headers}
         with file_errors(), sender(endpoint, protocol, headers) as send:
-            rejected = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
+            lost = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
     except SendError as error:
         message = printable(f"{error}; run the same command again to continue from there")
         raise click.ClickException(message) from error
-    if rejected:
+    if lost:
         raise SystemExit(1)
 
 
 def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool) -> int:
-    """Sends one file and returns how many of its spans the endpoint rejected."""
+    """Sends one file; returns how many of its spans and lines were rejected or cannot be read."""
     bookmark, name = Bookmark(file, endpoint), printable(str(file))
     start = 0 if restart else bookmark.position()
     if start:
         click.echo(f"{name}: continuing at byte {start:,}")
     sent: list[Progress] = []
+    skipped = Skipped()
     hidden = not sys.stderr.isatty()
     with click.progressbar(
         length=text_size(file), label=printable(file.name), hidden=hidden, file=sys.stderr
     ) as bar:
         bar.update(start)
-        for progress in replay_file(file, send, max_bytes=max_bytes, start=start):
+        for progress in replay_file(file, send, max_bytes=max_bytes, start=start, skipped=skipped):
             bookmark.save(progress.position)
             bar.update(progress.position - bar.pos)
             sent.append(progress)
@@ -136,4 +137,4 @@ def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool
         reasons = ", ".join(sorted({each.rejection_reason for each in sent if each.rejection_reason}))
         why = printable(reasons) or "no reason given"
         click.echo(f"{name}: {rejected:,} spans were rejected: {why}", err=True)
-    return rejected
+    return rejected + skipped.lines + skipped.spans

@@ -83,7 +83,7 @@ def _http(target: Endpoint, headers: Mapping[str, str], *, as_json: bool) -> Ite
         def send(request: ExportTraceServiceRequest) -> ExportTracePartialSuccess:
             body = json.dumps(to_document(request)).encode() if as_json else request.SerializeToString()
             for tried in range(1, limits.REPLAY_ATTEMPTS + 1):
-                is_last, wait = tried == limits.REPLAY_ATTEMPTS, 0.5 * 2**tried if tried > 1 else 0.0
+                is_last, wait = tried == limits.REPLAY_ATTEMPTS, 2.0 ** (tried - 2) if tried > 1 else 0.0
                 try:
                     response, answer = attempt(body)
                 except requests.RequestException as error:

@@ -1,6 +1,7 @@
 """An SQLite index of spans, which finds one trace among many at once and answers SQL queries."""
 
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -11,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.explore.files.reading import file_fingerprint, parsed_lines, spans_of_line
+from otel_callbacks.explore.files.reading import Skipped, file_fingerprint, span_lines
 from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
     INSERT_TRACE,
@@ -26,6 +27,8 @@ from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_js
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
 from otel_callbacks.limits import INDEX_BATCH_SPANS
+
+_logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 60.0  # to wait for another process that builds the same index
 
@@ -63,6 +66,9 @@ class Index:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
+        self._said: set[str] = (
+            set()
+        )  # the files of which this index has logged what they hold that cannot be read
         if path is not None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(
@@ -86,21 +92,27 @@ class Index:
     def sync(self, files: Iterable[Path]) -> None:
         """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
 
+        What cannot be read is skipped, and the log says so once for each file.
+
         Raises:
-            ValueError: A file is not a trace file.
+            ValueError: The only file is not a trace file.
         """
         with self._transaction():
             present = dict(_fingerprinted(files))
-            known = {
-                fingerprint: (number, size, position)
-                for number, fingerprint, size, position in self._connection.execute("SELECT * FROM files")
-            }
+            known = {row[1]: row for row in self._connection.execute("SELECT * FROM files")}
             for fingerprint in known.keys() - present.keys():
                 self._forget(known[fingerprint][0])
             for fingerprint, file in present.items():
-                number, size, position = known.get(fingerprint) or (self._new_file_id(fingerprint), 0, 0)
-                if file.stat().st_size != size:
-                    self._read(file, number, position)
+                number, _, size, position, skipped = known.get(fingerprint) or self._new_file(fingerprint)
+                now = file.stat().st_size
+                if now < size:  # it was rewritten
+                    self._forget(number)
+                    number, _, size, position, skipped = self._new_file(fingerprint)
+                if now != size:
+                    self._read(file, number, position, skipped, alone=len(present) == 1)
+                elif skipped and fingerprint not in self._said:
+                    _logger.warning("%s: %s", file, skipped)
+                self._said.add(fingerprint)
 
     def keep_only(self, trace_ids: Collection[str]) -> None:
         """Forgets all other traces."""
@@ -193,23 +205,30 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def _new_file_id(self, fingerprint: str) -> int:
-        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (fingerprint,))
-        return int(cursor.lastrowid or 0)
+    def _new_file(self, fingerprint: str) -> tuple[int, str, int, int, str]:
+        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0, '')", (fingerprint,))
+        return int(cursor.lastrowid or 0), fingerprint, 0, 0, ""
 
-    def _read(self, path: Path, number: int, position: int) -> None:
+    def _read(self, path: Path, number: int, position: int, before: str, *, alone: bool) -> None:
+        """Reads a file from a position on; one that cannot be read at all is an error only if it is alone."""
         size = path.stat().st_size
-        reached = position
+        reached, skipped = position, Skipped()
 
         def spans() -> Iterator[SpanRecord]:
             nonlocal reached
-            for end, found in parsed_lines(path, spans_of_line, position):
+            for end, found in span_lines(path, position, skipped):
                 yield from found
                 reached = end
 
-        self.add(spans(), number)
+        try:
+            self.add(spans(), number)
+        except ValueError as error:
+            if alone:
+                raise
+            _logger.warning("%s", error)
+        said = str(skipped) if skipped.lines or skipped.spans else before
         self._connection.execute(
-            "UPDATE files SET size = ?, position = ? WHERE id = ?", (size, reached, number)
+            "UPDATE files SET size = ?, position = ?, skipped = ? WHERE id = ?", (size, reached, said, number)
         )
 
     def _forget(self, file: int) -> None:
