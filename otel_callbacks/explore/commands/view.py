@@ -10,6 +10,7 @@ from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
+from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
@@ -67,7 +68,7 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
     wanted: list[tuple[Path | None, Callable[[Trace], str]]] = [(svg, render_svg), (html, page)]
     for path, render in wanted:
         if path:
-            path.write_text(render(trace), encoding="utf-8")
+            write_private(path, render(trace).encode())
             click.echo(f"{path}: {printable(trace.name)}, trace {printable(trace.trace_id)}")
 
 

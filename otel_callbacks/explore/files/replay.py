@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
+from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.files.protobuf import to_request
 from otel_callbacks.explore.files.reading import (
     DAMAGE,
@@ -84,10 +85,8 @@ class Bookmark:
 
     def save(self, position: int) -> None:
         """Saves that the endpoint has everything before `position`."""
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            new.write_text(json.dumps({"subject": self._subject, "position": position}))
-            new.replace(self._path)
+            write_private(self._path, json.dumps({"subject": self._subject, "position": position}).encode())
         except OSError as error:  # sending can continue without a bookmark
             if not self._warned:
                 self._warned = True

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks import limits
+from otel_callbacks.explore.files.private import open_private, warn_of_shared_folder
 from otel_callbacks.explore.files.reading import StrPath, read_jsonl
 
 _logger = logging.getLogger(__name__)
@@ -29,8 +30,9 @@ class JsonLinesSpanExporter(SpanExporter):
     """Appends each batch of spans to a file as one line. `export` never raises.
 
     `path` is a file, or a folder (existing, or without a suffix) that gets one `traces-<pid>.jsonl` per process.
-    Files may hold prompts and answers, so only their owner may read them. If writing fails, for example because the
-    disk is full, the exporter logs the failure and rejects all later batches.
+    Files may hold prompts and answers, so only their owner may read them, a symbolic link to a file is not followed,
+    and a file of another user is not used. If writing fails, for example because of this or because the disk is full,
+    the exporter logs the failure and rejects all later batches.
 
     A file is rotated, which puts the time into its name, before it grows beyond `max_bytes` and when its first span
     is older than `max_age`. The newest `keep` rotated files are kept, until `max_age` after their last span. In a
@@ -152,7 +154,8 @@ def _append(path: Path, line: bytes) -> None:
         OSError: The line cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    warn_of_shared_folder(path.parent)
+    fd = open_private(path, os.O_RDWR | os.O_APPEND)
     try:
         if _is_torn(fd):
             line = b"\n" + line  # so that the torn line of a killed writer does not spoil this batch

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from otel_callbacks.explore.files.private import open_private
 from otel_callbacks.explore.files.reading import Skipped, file_fingerprint, span_lines
 from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
@@ -70,7 +71,7 @@ class Index:
             set()
         )  # the files of which this index has logged what they hold that cannot be read
         if path is not None:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.close(open_private(path, os.O_RDWR))
         self._connection = sqlite3.connect(
             path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
