@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from fuzzed import DOCUMENTS, FUZZ, replaced
 from hypothesis import given
 from hypothesis import strategies as st
 from otlp_servers import otlp_http
+from source_files import PACKAGE
 
 from otel_callbacks import semconv
 from otel_callbacks.cli import main
@@ -221,7 +223,12 @@ def grown(folder: Path, script: str) -> int:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
     return int(ran.stdout.split()[-1]) * 1024

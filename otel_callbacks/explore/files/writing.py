@@ -23,7 +23,8 @@ _logger = logging.getLogger(__name__)
 LOCAL_FOLDER = Path(".otel_callbacks")
 """The default folder of trace files, for writing and reading."""
 
-_STAMP = r"-\d{8}T\d{6}\.\d{6}"  # the time in the name of a rotated file, before its suffix
+STAMP = r"-\d{8}T\d{6}\.\d{6}"
+"""The time in the name of a rotated file, before its suffix."""
 
 
 class JsonLinesSpanExporter(SpanExporter):
@@ -114,8 +115,8 @@ class JsonLinesSpanExporter(SpanExporter):
             self._delete_old(path)
 
     def _delete_old(self, path: Path) -> None:
-        own = re.compile(re.escape(path.stem) + _STAMP + re.escape(path.suffix))
-        anyone = re.compile(rf"traces-\d+({_STAMP})?\.jsonl") if self._one_per_process else own
+        own = re.compile(re.escape(path.stem) + STAMP + re.escape(path.suffix))
+        anyone = re.compile(rf"traces-\d+({STAMP})?\.jsonl") if self._one_per_process else own
         files = sorted(path.parent.iterdir()) if path.parent.exists() else []
         rotated = [file for file in files if own.fullmatch(file.name)]
         for file in files:

@@ -104,12 +104,14 @@ class Index:
             for fingerprint in known.keys() - present.keys():
                 self._forget(known[fingerprint][0])
             for fingerprint, file in present.items():
-                number, _, size, position, skipped = known.get(fingerprint) or self._new_file(fingerprint)
-                now = file.stat().st_size
-                if now < size:  # it was rewritten
+                found = file.stat()
+                number, _, size, position, inode, skipped = known.get(fingerprint) or self._new_file(
+                    fingerprint
+                )
+                if size and (found.st_size < size or found.st_ino != inode):  # it was rewritten
                     self._forget(number)
-                    number, _, size, position, skipped = self._new_file(fingerprint)
-                if now != size:
+                    number, _, size, position, inode, skipped = self._new_file(fingerprint)
+                if found.st_size != size:
                     self._read(file, number, position, skipped, alone=len(present) == 1)
                 elif skipped and fingerprint not in self._said:
                     _logger.warning("%s: %s", file, skipped)
@@ -206,13 +208,13 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def _new_file(self, fingerprint: str) -> tuple[int, str, int, int, str]:
-        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0, '')", (fingerprint,))
-        return int(cursor.lastrowid or 0), fingerprint, 0, 0, ""
+    def _new_file(self, fingerprint: str) -> tuple[int, str, int, int, int, str]:
+        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0, 0, '')", (fingerprint,))
+        return int(cursor.lastrowid or 0), fingerprint, 0, 0, 0, ""
 
     def _read(self, path: Path, number: int, position: int, before: str, *, alone: bool) -> None:
         """Reads a file from a position on; one that cannot be read at all is an error only if it is alone."""
-        size = path.stat().st_size
+        found = path.stat()
         reached, skipped = position, Skipped()
 
         def spans() -> Iterator[SpanRecord]:
@@ -229,7 +231,8 @@ class Index:
             _logger.warning("%s", error)
         said = str(skipped) if skipped.lines or skipped.spans else before
         self._connection.execute(
-            "UPDATE files SET size = ?, position = ?, skipped = ? WHERE id = ?", (size, reached, said, number)
+            "UPDATE files SET size = ?, position = ?, inode = ?, skipped = ? WHERE id = ?",
+            (found.st_size, reached, found.st_ino, said, number),
         )
 
     def _forget(self, file: int) -> None:

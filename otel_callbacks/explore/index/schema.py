@@ -48,7 +48,9 @@ CREATE TABLE traces (
 );
 CREATE INDEX traces_by_start ON traces (start_ns);
 CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT UNIQUE);
-CREATE TABLE files (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER, skipped TEXT);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER, inode INTEGER, skipped TEXT
+);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
