@@ -137,18 +137,18 @@ def _prefixed(mark: str) -> Pattern:
 _CAPITALS = {
     "A": (
         r"(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}"  # AWS
-        r"|Iza[\w-]{35}"  # Google
-        r"|BSK[A-Za-z0-9+/]{40,}=*"  # Bedrock
+        r"|Iza[\w-]{30,}"  # Google
+        r"|BSK[A-Za-z0-9+/]{20,}=*"  # Bedrock
         r"|K(?:ID|LT)(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}"  # Tencent, Volcengine
-        r"|KCp[A-Za-z0-9]{50,}"  # Artifactory
+        r"|KCp[A-Za-z0-9]{24,}"  # Artifactory
         r"|T(?:ATT|CTT|BB)(?=[A-Za-z]*\d)[\w=-]{20,}"  # Atlassian
         r"|QVN[\w-]{20,}"  # Yandex
         r"|A{20}[A-Za-z0-9]*%[A-Za-z0-9%]{40,}"  # X
     ),
     "E": r"Z[AT]K[A-Za-z0-9]{54}|AA(?=[A-Za-z]*\d)(?:A[\w-]{22,}|[\w-]{55,})",  # EasyPost, Square, Facebook
-    "F": r"[QIw]oGZXIvYXdz[A-Za-z0-9+/%]{30,}=*",  # AWS sessions
+    "F": r"[QIw]oGZXIvYXdz[A-Za-z0-9+/%]{16,}=*",  # AWS sessions
     "G": r"R1348941[\w-]{20}",  # GitLab
-    "I": r"QoJb3JpZ2lu[A-Za-z0-9+/%]{30,}=*",  # AWS sessions
+    "I": r"QoJb3JpZ2lu[A-Za-z0-9+/%]{16,}=*",  # AWS sessions
     "L": (
         r"TAI(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}"  # Alibaba
         r"|S0tLS1CRUdJTi(?!BDRVJU|BQVUJM)[A-Za-z0-9+/]{40,}=*"  # a private key in base64
@@ -161,12 +161,12 @@ _CAPITALS = {
 
 _LITERALS = (
     (("dapi", "dose", "dkea"), r"(?:[0-9a-f]{32}(?:-\d)?|(?=[A-Za-z]*\d)(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{20,})"),
-    (("cmVmd",), r"[A-Za-z0-9]{50,}"),  # Artifactory
+    (("cmVmd",), r"[A-Za-z0-9]{24,}"),  # Artifactory
     (("oy2",), r"[a-z0-9]{43}(?![A-Za-z0-9])"),  # NuGet
     (("cio",), r"(?=[A-Za-z]*\d)(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32}(?![A-Za-z0-9])"),  # crates.io
     (("4b1d",), r"(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{38}(?![A-Za-z0-9])"),  # ClickHouse
     (("v1.0-",), r"[0-9a-f]{24}-[0-9a-f]{40,}"),  # Cloudflare
-    (("1//0",), r"[\w-]{30,}"),  # Google's refresh tokens
+    (("1//0",), r"[\w-]{20,}"),  # Google's refresh tokens
 )
 """Other beginnings without a mark; the first are Databricks."""
 
