@@ -2,5 +2,6 @@
 
 A `ContentPolicy` (`policy.py`) says which content goes where; `with content(...)` (`content_scope.py`) changes it for
 some calls. `redactor.py` removes what `patterns.py` describes (with `key_patterns.py` and `named_patterns.py`), and
-`json_values.py` turns any value into JSON within an allowance. May import `limits`, `semconv` and `runtime`. Open `policy.py` first.
+`json_values.py` turns any value into JSON within an allowance. May import `limits`, `semconv` and `runtime`. Open
+`policy.py` first.
 """
