@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check bench notebooks clean
+.PHONY: demo test lint types check bench notebooks versions audit clean
 
 demo: .venv/ready ## run real applications against a local model and show their traces
 	$(BIN)/otel-callbacks demo
@@ -25,6 +25,15 @@ notebooks: .venv/ready ## run the notebooks and save those whose outputs have ch
 	$(BIN)/python notebooks/execute.py
 
 GOLDEN := tests/cost/golden
+
+versions: .venv/ready ## write down the installed versions, after all tests have passed with them
+	{ head -1 tested-versions.txt; $(BIN)/pip freeze --all --exclude-editable --exclude pip | sort -f; } > .venv/versions
+	mv .venv/versions tested-versions.txt
+
+audit: ## look the tested versions up in the database of known vulnerabilities, which needs the network
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --requirement tested-versions.txt --no-deps --disable-pip
 
 .venv/ready: pyproject.toml $(GOLDEN)/requirements.txt $(GOLDEN)/requirements-no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

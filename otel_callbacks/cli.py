@@ -6,6 +6,7 @@ from otel_callbacks.conformance.command import check
 from otel_callbacks.demo.command import demo
 from otel_callbacks.explore.commands.cost import cost
 from otel_callbacks.explore.commands.diff import diff
+from otel_callbacks.explore.commands.forget import forget
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top
 from otel_callbacks.explore.commands.view import view
@@ -21,6 +22,7 @@ main.add_command(check)
 main.add_command(cost)
 main.add_command(demo)
 main.add_command(diff)
+main.add_command(forget)
 main.add_command(replay)
 main.add_command(top)
 main.add_command(view)

@@ -127,6 +127,12 @@ BUDGET_PERIODS_KEPT = 8
 RATE_DIGITS = 24
 # The usage of further model calls in the body of one model is not compared with its own: nobody's router calls so many.
 INNER_CALLS_COMPARED = 100
+# A larger price book is refused with an error: all list prices of all providers take less.
+PRICE_BOOK_BYTES = 10_000_000
+# A longer line of an invoice is an error: no provider writes one, and a line must fit in memory.
+INVOICE_LINE_CHARACTERS = 1_000_000
+# A number in an invoice with more digits before the point is an error: no real charge or count has that many.
+INVOICE_DIGITS = 30
 # With more digits, pricing a call fails and a report's sum is rounded: no real amount has that many.
 DECIMAL_DIGITS = 120
 
@@ -252,6 +258,13 @@ TRACE_FILE_BYTES = 64_000_000
 TRACE_FILE_DAYS = 30
 # The oldest rotated file is deleted, as `JsonLinesSpanExporter` says: traces must not fill the disk.
 TRACE_FILES = 5
+# A longer line of a trace file is skipped and counted, and the log says so: parsing it takes several times its size.
+# A line that we write holds one batch, which is at most `REQUEST_BYTES`, or one bigger span.
+TRACE_LINE_BYTES = 16_000_000
+# The rest of a compressed file is not read, and the log says so: a few kilobytes can hold any amount of text.
+COMPRESSED_TEXT_BYTES = 2_000_000_000
+# A span with a value that is nested deeper is skipped and counted: Python's stack is finite.
+TRACE_VALUE_DEPTH = 64
 # The other spans of a file are indexed in the next batch: a big file does not fit in memory.
 INDEX_BATCH_SPANS = 10_000
 # The resource used longest ago is parsed again when needed: nearly all spans of a process share one.
@@ -260,6 +273,10 @@ RESOURCES_CACHED = 100
 REPLAY_REQUEST_BYTES = 3_000_000
 # The replay stops with an error and can be resumed: retries cover a restart of the endpoint, not an outage.
 REPLAY_ATTEMPTS = 5
+# An endpoint that asks to wait longer is tried again all the same: it may be broken, and somebody is waiting.
+REPLAY_WAIT_SECONDS = 30.0
+# The rest of an endpoint's answer is not read: it says at most how many spans were rejected, and why.
+REPLAY_ANSWER_BYTES = 65_536
 # The fifth and later ones become one row, "… 38 more chat gpt-4o": more of the same tells nothing new.
 ALIKE_SIBLINGS = 5
 # The other names in a folded row are counted as "3 other": more do not fit.

@@ -11,6 +11,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+from otel_callbacks.export.resources import without_secrets
 from otel_callbacks.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
@@ -124,11 +126,14 @@ def capture(sampler: Sampler | None = None) -> Iterator[Captured]:
         sampler: decides which spans are recorded; by default all.
     """
     spans, metrics, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-    tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
+    resource = without_secrets(Resource.create())  # as `configure` does
+    tracer_provider = TracerProvider(
+        sampler=sampler, resource=resource, id_generator=CountingIds(), shutdown_on_exit=False
+    )
     tracer_provider.add_span_processor(AttributionSpanProcessor())
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
-    meter_provider = MeterProvider(metric_readers=[metrics], shutdown_on_exit=False)
-    logger_provider = LoggerProvider(shutdown_on_exit=False)
+    meter_provider = MeterProvider([metrics], resource, shutdown_on_exit=False)
+    logger_provider = LoggerProvider(resource, shutdown_on_exit=False)
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
     captured = Captured(tracer_provider, meter_provider, logger_provider, spans, metrics, logs)
     set_process_recorder(spans, functools.cache(lambda: recorder(**captured.providers)))

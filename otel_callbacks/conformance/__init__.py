@@ -6,9 +6,9 @@
         run_my_chain()
         assert_conformant(exporter.get_finished_spans())
 
-For tests and for the terminal (`otel-callbacks check`). This room imports no other room, no framework and not the
-SDK, so that it audits our telemetry independently. Open `check.py` first: it runs all rules and lists what they do
-not check.
+For tests and for the terminal (`otel-callbacks check`). This room imports no framework, not the SDK, and of our rooms
+only `limits` and `runtime`, which know no names, so that it audits our telemetry independently. Open `check.py` first:
+it runs all rules and lists what they do not check.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -9,6 +9,7 @@ from otel_callbacks.conformance.check import Report, report
 from otel_callbacks.conformance.findings import Finding
 from otel_callbacks.conformance.otlp import TraceFileError
 from otel_callbacks.conformance.registry import DEFAULT_PROFILES, profile_names
+from otel_callbacks.runtime.untrusted_text import printable, printable_json
 
 
 class _UnreadableError(click.ClickException):
@@ -39,7 +40,7 @@ def check(files: tuple[str, ...], advice: bool, output_format: str, profiles: tu
     try:
         outcome = report(files, profiles=[name for name in profiles if name != "none"])
     except (OSError, TraceFileError) as exc:
-        raise _UnreadableError(str(exc)) from exc
+        raise _UnreadableError(printable(str(exc))) from exc
     shown = outcome.findings if advice else tuple(outcome.violations)
     click.echo(_as_json(outcome, shown) if output_format == "json" else _as_text(outcome, shown))
     if outcome.violations:
@@ -64,8 +65,8 @@ def _as_text(outcome: Report, shown: tuple[Finding, ...]) -> str:
         f" · metrics: {outcome.metrics_checked} · events: {outcome.events_checked}",
     ]
     for level, rule, group in _by_rule(shown):
-        lines.append(f"{level:9} {len(group):5} × {rule}")
-        lines.append(f"          e.g. {group[0].span}: {group[0].message}")
+        lines.append(f"{level:9} {len(group):5} × {printable(rule)}")
+        lines.append(f"          e.g. {printable(group[0].span)}: {printable(group[0].message)}")
     lines.append(f"violations: {len(outcome.violations)} · advice: {_advice_count(outcome)}")
     return "\n".join(lines)
 
@@ -89,7 +90,7 @@ def _as_json(outcome: Report, shown: tuple[Finding, ...]) -> str:
         "violations": len(outcome.violations),
         "advice": _advice_count(outcome),
     }
-    return json.dumps({**counts, "rules": rules}, indent=2, ensure_ascii=False)
+    return printable_json(json.dumps({**counts, "rules": rules}, indent=2, ensure_ascii=False))
 
 
 def _advice_count(outcome: Report) -> int:

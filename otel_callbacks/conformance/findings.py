@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from otel_callbacks.runtime.untrusted_text import printable
+
 Level = Literal["violation", "advice"]
 
 
@@ -21,7 +23,7 @@ class Finding:
     level: Level
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.span}: {self.message}"
+        return printable(f"{self.rule}: {self.span}: {self.message}")
 
 
 def violation(rule: str, span: str, message: str) -> Finding:

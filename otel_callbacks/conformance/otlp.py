@@ -8,6 +8,7 @@ a shared one would hide its own faults, and forgive what a rule must see.
 """
 
 import base64
+import functools
 import gzip
 import json
 import zlib
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from otel_callbacks.limits import COMPRESSED_TEXT_BYTES, TRACE_LINE_BYTES
 
 Attributes = Mapping[str, Any]
 Json = Mapping[str, Any]
@@ -122,25 +125,53 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _read_file(path: Path, signals: Signals) -> None:
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except (EOFError, zlib.error) as exc:
-        raise TraceFileError(f"{path}: not a gzip file: {exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise TraceFileError(f"{path}: not UTF-8 text: {exc.reason} at byte {exc.start}") from exc
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    for index, (number, line) in enumerate(lines):
+    torn: TraceFileError | None = None  # a line that is not JSON; the last one may be cut off
+    ends, good = True, False
+    for number, line in _lines(path):
+        if torn:
+            raise torn
         try:
             _decode_line(json.loads(line), signals)
         except json.JSONDecodeError as exc:
-            if index and index == len(lines) - 1 and not text.endswith("\n"):
-                signals.cut_off.append(str(path))
-                return
-            raise TraceFileError(f"{path} line {number}: not JSON: {exc}") from exc
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as exc:
+            torn = TraceFileError(f"{path} line {number}: not JSON: {exc}")
+            torn.__cause__, ends = exc, line.endswith("\n")
+        except _DAMAGE as exc:
             reason = f"{exc} is missing" if isinstance(exc, KeyError) else exc
             raise TraceFileError(f"{path} line {number}: not OTLP JSON: {reason}") from exc
+        else:
+            good = True
+    if torn and (ends or not good):
+        raise torn
+    if torn:
+        signals.cut_off.append(str(path))
+
+
+_DAMAGE = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError, OverflowError)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields each line that is not blank, and its number; a file may be larger than the memory.
+
+    Raises:
+        TraceFileError: A line is too long or not UTF-8 text, or a compressed file is damaged.
+    """
+    position = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            lines = iter(functools.partial(file.readline, TRACE_LINE_BYTES + 1), b"")
+            for number, line in enumerate(lines, 1):
+                if len(line) > TRACE_LINE_BYTES:
+                    raise TraceFileError(f"{path} line {number}: longer than {TRACE_LINE_BYTES:,} bytes")
+                text = line.decode("utf-8")
+                position += len(line)
+                if path.suffix == ".gz" and position > COMPRESSED_TEXT_BYTES:
+                    raise TraceFileError(f"{path}: more than {COMPRESSED_TEXT_BYTES:,} bytes of text")
+                if text.strip():
+                    yield number, text
+    except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
+        raise TraceFileError(f"{path}: not a gzip file: {exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise TraceFileError(f"{path}: not UTF-8 text: {exc.reason} at byte {position + exc.start}") from exc
 
 
 def _decode_line(line: Json, signals: Signals) -> None:

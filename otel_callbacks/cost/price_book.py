@@ -43,6 +43,7 @@ from typing import Any
 from otel_callbacks.cost.price_entry import Entry, NamePattern, PriceQuery
 from otel_callbacks.cost.rates import TOKEN_KINDS, UNITS, Price, Tier, check_rate
 from otel_callbacks.cost.terms import CONDITIONS, TIER, terms_of
+from otel_callbacks.limits import PRICE_BOOK_BYTES
 from otel_callbacks.operations.providers import provider_name
 
 _BOOK_KEYS = ("prices", "aliases", "hosts", "version", "currency")
@@ -102,7 +103,8 @@ class PriceBook:
             OSError: the file cannot be read.
         """
         path = Path(path)
-        content = _parse(path, path.read_bytes())
+        with path.open("rb") as file:
+            content = _parse(path, file.read(PRICE_BOOK_BYTES + 1))
         try:
             return cls.of(content)
         except PriceBookError as error:
@@ -129,6 +131,8 @@ class PriceBook:
 
 
 def _parse(path: Path, content: bytes) -> Mapping[str, Any]:
+    if len(content) > PRICE_BOOK_BYTES:
+        raise PriceBookError(f"{path}: is larger than {PRICE_BOOK_BYTES:,} bytes")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -151,6 +155,8 @@ def _parse(path: Path, content: bytes) -> Mapping[str, Any]:
         ) from None
     except PriceBookError as error:
         raise PriceBookError(f"{path}: {error}") from None
+    except (RecursionError, ValueError, ArithmeticError) as error:  # nested too deep, or thousands of digits
+        raise PriceBookError(f"{path}: has a value that cannot be read: {error!s:.200}") from None
     raise PriceBookError(f"{path}: a price book is a .toml or a .json file")
 
 

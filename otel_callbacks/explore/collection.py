@@ -131,7 +131,7 @@ class Traces(Sequence[Trace]):
         The query sees all traces, also on a selection.
 
         Raises:
-            sqlite3.Error: The query is invalid or tries to change data.
+            sqlite3.Error: The query is invalid, or tries to do anything but read the tables of the index.
         """
         return self._open_index().query(query, parameters)
 

@@ -8,10 +8,11 @@ from typing import TypeAlias
 from otel_callbacks import limits
 from otel_callbacks.explore.pictures import markup, monospace
 from otel_callbacks.explore.pictures.cells import title
-from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.explore.pictures.monospace import fit
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.runtime.untrusted_text import printable
 
 _STEP_WIDTH = 36
 _HEADS = ("", "step", "time", "prompt", "output", "cost")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
@@ -23,9 +22,12 @@ from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.export.otlp import OtlpEndpoint, Protocol, Signal
 from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.export.resources import without_secrets
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 from otel_callbacks.runtime.faults import logger
 
 Destinations = list[tuple[str, Callable[[], Any]]]
@@ -87,7 +89,7 @@ def configure(
         _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
     ]
     if service_name is not None and not isinstance(service_name, str):
-        raise TypeError(f"service_name must be a string, not {service_name!r}")
+        raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
@@ -150,6 +152,7 @@ def _build(
     resource = Resource.create()
     if service_name and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))
+    resource = without_secrets(resource)
     destinations = _destinations("traces", endpoints, in_environment)
     if file is None and not destinations and not environment.is_disabled("traces"):
         file = LOCAL_FOLDER
@@ -247,7 +250,11 @@ def _install(telemetry: Telemetry, *, again: bool) -> None:
 
 
 def _checked_address(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoints: {address!r} is not an address; use one such as 'http://localhost:4318'")
+    try:
+        endpoint_of(address)
+    except ValueError:
+        shown = shown_address(address)
+        raise ValueError(
+            f"endpoints: {shown!r} is not an address; use one such as 'http://localhost:4318'"
+        ) from None
     return address

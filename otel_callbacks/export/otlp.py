@@ -4,11 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
-from urllib.parse import urlsplit
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.util.re import parse_env_headers
+
+from otel_callbacks.runtime.addresses import Endpoint, endpoint_of, shown_address
 
 Protocol = Literal["http/protobuf", "grpc"]
 Signal = Literal["traces", "metrics", "logs"]
@@ -16,7 +18,7 @@ Signal = Literal["traces", "metrics", "logs"]
 _GRPC_PORT = 4317
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OtlpEndpoint:
     """A back end that speaks OTLP; makes the exporters to it.
 
@@ -39,9 +41,10 @@ class OtlpEndpoint:
             ValueError: the environment holds an invalid address or an unknown protocol.
         """
         value = None if self.address else endpoint(signal)
-        if value and self._protocol(signal) != "grpc" and urlsplit(value).scheme not in ("http", "https"):
+        if value and self._protocol(signal) != "grpc" and not _is_http(value):
             raise ValueError(
-                f"OTEL_EXPORTER_OTLP_ENDPOINT={value!r} is not an address; use one such as 'http://localhost:4318'"
+                f"OTEL_EXPORTER_OTLP_ENDPOINT={shown_address(value)!r} is not an address;"
+                " use one such as 'http://localhost:4318'"
             )
         match signal:
             case "traces":
@@ -56,62 +59,82 @@ class OtlpEndpoint:
         if self._protocol("traces") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
 
-            return grpc.OTLPSpanExporter(self.address, headers=self._grpc_headers("traces"))
+            return grpc.OTLPSpanExporter(self._target("traces"), headers=self._grpc_headers("traces"))
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
 
-        return http.OTLPSpanExporter(self._url("traces"), headers=self._http_headers)
+        return http.OTLPSpanExporter(self._url("traces"), headers=self._http_headers("traces"))
 
     def metric_exporter(self) -> MetricExporter:
         """Makes an exporter of metrics."""
         if self._protocol("metrics") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
 
-            return grpc.OTLPMetricExporter(self.address, headers=self._grpc_headers("metrics"))
+            return grpc.OTLPMetricExporter(self._target("metrics"), headers=self._grpc_headers("metrics"))
         from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 
-        return http.OTLPMetricExporter(self._url("metrics"), headers=self._http_headers)
+        return http.OTLPMetricExporter(self._url("metrics"), headers=self._http_headers("metrics"))
 
     def event_exporter(self) -> LogRecordExporter:
         """Makes an exporter of events."""
         if self._protocol("logs") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc
 
-            return grpc.OTLPLogExporter(self.address, headers=self._grpc_headers("logs"))
+            return grpc.OTLPLogExporter(self._target("logs"), headers=self._grpc_headers("logs"))
         from opentelemetry.exporter.otlp.proto.http import _log_exporter as http
 
-        return http.OTLPLogExporter(self._url("logs"), headers=self._http_headers)
+        return http.OTLPLogExporter(self._url("logs"), headers=self._http_headers("logs"))
 
     def __str__(self) -> str:
-        address = self.address or endpoint("traces") or "the default OTLP endpoint"
-        parts = urlsplit(address)
-        if not parts.hostname:
-            return address
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # no credentials and no tokens in logs
+        address = self.address or endpoint("traces")
+        return shown_address(address) if address else "the default OTLP endpoint"
+
+    def __repr__(self) -> str:  # without the headers, which hold keys
+        return f"<OtlpEndpoint {self}>"
 
     def _protocol(self, signal: Signal) -> str:
         stated = self.protocol or _protocol_in_environment(signal)
         return stated or _protocol_by_port(self.address or endpoint(signal))
 
-    def _url(self, signal: Signal) -> str | None:
-        if self.address is None:
-            return None
-        return f"{self.address.rstrip('/').removesuffix('/v1/traces')}/v1/{signal}"
+    def _target(self, signal: Signal) -> str | None:
+        """Returns the address for gRPC; None leaves it to the exporter, which would log a password in it."""
+        found = self._with_credentials(signal)
+        return found.address if found else self.address
 
-    @property
-    def _http_headers(self) -> dict[str, str] | None:
-        return dict(self.headers) if self.headers else None
+    def _url(self, signal: Signal) -> str | None:
+        if self.address is not None:
+            return endpoint_of(self.address).url(f"/v1/{signal}")
+        if (found := self._with_credentials(signal)) is None:
+            return None
+        own = os.environ.get(
+            f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
+        )  # is complete, unlike the general one
+        return found.address if own else found.url(f"/v1/{signal}")
+
+    def _with_credentials(self, signal: Signal) -> Endpoint | None:
+        """Returns the address of a signal if it has a user and password, which then go into a header."""
+        address = self.address or endpoint(signal)
+        found = endpoint_of(address) if address and "@" in address and _is_http(address) else None
+        return found if found and found.authorization else None
+
+    def _http_headers(self, signal: Signal) -> dict[str, str] | None:
+        headers = dict(self.headers or {})
+        found = self._with_credentials(signal)
+        if found and found.authorization and "authorization" not in {name.lower() for name in headers}:
+            given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
+            if "authorization" not in given:
+                headers["Authorization"] = found.authorization
+        return headers or None
 
     def _grpc_headers(self, signal: Signal) -> dict[str, str] | None:
         """Returns the headers in lower case, as gRPC requires, merged into those of the environment.
 
         The exporter would otherwise drop the environment's as soon as it is given any.
         """
-        if not self.headers:
+        headers = self._http_headers(signal)
+        if not headers:
             return None
-        from opentelemetry.util.re import parse_env_headers
-
         merged: dict[str, str] = dict(parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True))
-        return merged | {name.lower(): value for name, value in self.headers.items()}
+        return merged | {name.lower(): value for name, value in headers.items()}
 
 
 def endpoint(signal: Signal) -> str | None:
@@ -138,4 +161,15 @@ def _variable(signal: Signal, name: str) -> str | None:
 
 
 def _protocol_by_port(address: str | None) -> str:
-    return "grpc" if address and urlsplit(address).port == _GRPC_PORT else "http/protobuf"
+    return (
+        "grpc"
+        if address and _is_http(address) and endpoint_of(address).port == _GRPC_PORT
+        else "http/protobuf"
+    )
+
+
+def _is_http(address: str) -> bool:
+    try:
+        return bool(endpoint_of(address))
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from opentelemetry import context as context_api
 
 from otel_callbacks.limits import BATCH_ITEMS, QUEUE_ITEMS
+from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import logger
 
@@ -167,7 +168,7 @@ class Outbox(Generic[T]):
                 accepted = self._send(batch)
             except Exception as error:
                 # some exporters raise when they cannot connect; the next batch may arrive
-                self._warn_once(f"the exporter raised {error!r:.300}")
+                self._warn_once(f"the exporter raised {remove_secrets(repr(error)):.300}")
                 accepted = 0
             self._settle(len(batch), accepted)
             if self._dropped:  # logged here and not in `put`, because a log handler may be slow

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.export.resources import without_secrets
 from otel_callbacks.limits import METRIC_EXPORTS_WAITING, REQUEST_BYTES
 
 SHUTDOWN_SECONDS = 2.0
@@ -83,6 +84,10 @@ class SpanDelivery(SpanProcessor):
 
     def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: QueueLimits) -> None:
         self._exporter = PerProcess(make)
+        self._resources = (
+            Resource.get_empty(),
+            Resource.get_empty(),
+        )  # the last one, and it without credentials
         self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -101,12 +106,24 @@ class SpanDelivery(SpanProcessor):
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
         export = self._exporter().export
+        spans = [self._without_secrets(span) for span in spans]
         parts = split_batch(YieldingBatch(spans, self.outbox), _span_bytes)
         return sum(
             len(part)
             for part in parts
             if export(YieldingBatch(part, self.outbox)) is SpanExportResult.SUCCESS
         )
+
+    def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
+        """Returns a span without credentials in its resource, which is the application's if its provider is."""
+        if span.resource is not self._resources[0]:
+            self._resources = (span.resource, without_secrets(span.resource))
+        resource, cleaned = self._resources
+        if cleaned is resource:
+            return span
+        span = copy.copy(span)
+        span._resource = cleaned
+        return span
 
 
 class EventDelivery(LogRecordProcessor):

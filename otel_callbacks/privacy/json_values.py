@@ -75,8 +75,12 @@ class JsonConverter:
             if not self._allowance.take_item():
                 shown.append(f"<{size - len(shown):,} more>")
                 break
-            if len(shown) == 1 and size == 2 and self._names_secret(shown[0]):
-                item = REDACTED  # a header as a pair of name and value
+            if (
+                shown
+                and type(shown[-1]) is str
+                and self._announces_secret(shown[-1], size == 2 == len(shown) + 1)
+            ):
+                item = REDACTED
             shown.append(self.convert(item, depth + 1))
         return shown
 
@@ -97,6 +101,11 @@ class JsonConverter:
         if "value" in shown and self._names_secret(shown.get("name", shown.get("key"))):
             shown["value"] = REDACTED  # a header as a mapping of name and value
         return shown
+
+    def _announces_secret(self, before: str, is_pair: bool) -> bool:
+        """Tells whether the item after this one is a secret: of a header as a pair, or of an option of a command."""
+        option = before[:1] == "-" and before[-1:] != "-" and "=" not in before
+        return (is_pair or option) and self._names_secret(before.lstrip("-") if option else before)
 
     def _names_secret(self, name: Any) -> bool:
         return (

@@ -7,7 +7,7 @@ from json.encoder import encode_basestring
 from otel_callbacks.limits import COMBINING_CHARACTERS, SEARCHED_CHARACTERS, SECRET_CHARACTERS
 from otel_callbacks.privacy.allowance import Allowance
 from otel_callbacks.privacy.base64_data import RECOGNISED_FROM, replace_base64
-from otel_callbacks.privacy.patterns import MARK
+from otel_callbacks.privacy.pattern import MARK
 from otel_callbacks.runtime.encodable import well_formed
 
 _SEARCHED_PER_STEP = 4_000  # characters that are searched for base64 data in one step

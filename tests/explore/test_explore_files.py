@@ -161,13 +161,28 @@ def test_a_last_line_without_a_line_end_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damaged", ["no JSON", "42", "\udcff no text", '{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}']
+    "damaged", ["no JSON", "42", "\udcff no text", "[" * 100_000, '{"resourceSpans": 7}']
 )
-def test_a_damaged_line_is_named(tmp_path, damaged):
-    text = f"{COLLECTOR_LINE}\n\n{damaged}\n{COLLECTOR_LINE}\n"
+def test_a_damaged_line_is_skipped_and_named(tmp_path, log, damaged):
+    text = f"{COLLECTOR_LINE}\n\n{damaged}\n{COLLECTOR_LINE}\n{damaged}\n"
     (tmp_path / "t.jsonl").write_text(text, errors="surrogateescape")
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 't.jsonl'}:3: not a line of OTLP JSON")):
-        list(read_jsonl(tmp_path))
+    assert [span.name for span in read_jsonl(tmp_path)] == ["GET", "GET"]
+    [message] = log.messages
+    begin = (
+        f"{tmp_path / 't.jsonl'}: 2 lines could not be read, the first in line 3: not a line of OTLP JSON: "
+    )
+    assert message.startswith(begin)
+
+
+@pytest.mark.parametrize("damaged", ["no JSON", "{}\nno JSON", "[" * 100_000])
+def test_a_file_of_which_nothing_can_be_read_is_an_error_unless_others_can(tmp_path, log, damaged):
+    (tmp_path / "a.jsonl").write_text(damaged + "\n")
+    message = re.escape(f"{tmp_path / 'a.jsonl'}:") + r"\d: not a line of OTLP JSON"
+    with pytest.raises(ValueError, match=message):
+        list(read_jsonl(tmp_path / "a.jsonl"))
+    (tmp_path / "b.jsonl").write_text(COLLECTOR_LINE)
+    assert [span.name for span in read_jsonl(tmp_path)] == ["GET"]
+    assert re.match(message, log.messages[-1])
 
 
 def test_a_line_cut_off_anywhere_does_not_hide_those_after_it(tmp_path, log):

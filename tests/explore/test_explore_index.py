@@ -81,6 +81,57 @@ def test_a_query_cannot_change_anything():
     assert names(index) == ["1"]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("ATTACH '{}' AS other", "VACUUM INTO '{}'", "VACUUM", "DETACH main", "DROP TABLE spans", "ANALYZE"),
+        *("BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a", "COMMIT", "ROLLBACK", "PRAGMA query_only = 0"),
+        *("PRAGMA user_version = 99", "PRAGMA writable_schema = 1", "PRAGMA journal_mode = DELETE"),
+        *(
+            "CREATE TABLE a (b)",
+            "CREATE TEMP TABLE a AS SELECT 1",
+            "CREATE VIEW a AS SELECT 1",
+            "CREATE INDEX i ON spans (name)",
+        ),
+        *(
+            "INSERT INTO spans (name) VALUES ('x') RETURNING name",
+            "UPDATE spans SET name = ''",
+            "UPDATE sqlite_master SET sql = ''",
+        ),
+        *(
+            "SELECT load_extension('{}')",
+            "SELECT fts3_tokenizer('simple')",
+            "CREATE VIRTUAL TABLE a USING fts5(b)",
+        ),
+        *(
+            "WITH a AS (SELECT 1) DELETE FROM spans",
+            "REPLACE INTO spans (name) VALUES ('x')",
+            "ALTER TABLE spans RENAME TO b",
+        ),
+    ],
+)
+def test_a_query_can_do_nothing_but_read(query, tmp_path):
+    for index in (Index(), Index(tmp_path / "index.sqlite")):
+        index.add([span("a", "1")])
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(sqlite3.OperationalError, match=r"readonly|may not be modified"):
+            index.query(query.format(tmp_path / "other.sqlite"))
+        assert sorted(tmp_path.iterdir()) == before
+        index.add([span("a", "2")])  # the connection is in no transaction, and may write
+        assert names(index) == ["1", "2"]
+
+
+def test_a_query_may_read_whatever_the_tables_hold():
+    index = Index()
+    index.add([span("a", "1", app__team="x")])
+    query = "SELECT j.key, j.value FROM spans, json_each(attributes) AS j WHERE j.value = ? ORDER BY 1"
+    assert index.query(query, ["x"]) == [{"key": "app.team", "value": "x"}]
+    assert len(index.query("SELECT * FROM pragma_table_info('traces')")) > 5
+    counted = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT sum(i) AS s FROM n"
+    assert index.query(counted) == [{"s": 6}]
+    assert index.query("EXPLAIN QUERY PLAN SELECT * FROM spans")
+
+
 def test_only_new_lines_of_a_file_are_read(tmp_path):
     long = line(name="long " + "x" * 70_000)
     (tmp_path / "t.jsonl").write_text(long + line("b", name="two"))

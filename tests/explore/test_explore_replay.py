@@ -1,5 +1,7 @@
 import gzip
 import json
+import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -197,3 +199,91 @@ def test_a_file_that_is_not_a_trace_file_is_unreadable(server, tmp_path):
     ran = replay(tmp_path / "t.jsonl", "--to", server.url)
     assert (ran.exit_code, server.requests) == (2, [])
     assert "not a line of OTLP JSON" in ran.stderr
+
+
+def test_a_password_of_the_address_is_printed_nowhere_and_reaches_the_host(file, receiving_server):
+    server, protocol = receiving_server
+    server.answers = [("OK", b""), ("INTERNAL", b"no")] if protocol == "grpc" else [(200, b""), (400, b"no")]
+    address = server.url.replace("://", "://ann:hunter22@")
+    for code in (0, 1):
+        ran = replay(file, "--to", address, "--protocol", protocol, "--restart")
+        assert (ran.exit_code, "hunter22" in ran.output) == (code, False)
+    assert server.headers[0]["authorization"] == "Basic YW5uOmh1bnRlcjIy"
+
+
+@pytest.fixture(params=["http/json", "grpc"])
+def receiving_server(request):
+    with (otlp_grpc if request.param == "grpc" else otlp_http)() as running:
+        yield running, request.param
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "http://ann:hunter22@127.0.0.1:9",
+            "http://127.0.0.1:9/hunter22?token=hunter22",
+            "ann:hunter22@host",
+        ),
+        *("http://ann:hunter22@host:port", "http://ann:hunter/22@127.0.0.1:9", "ftp://ann:hunter22@host"),
+        *("http://ann:hunter22@\x7f:9", "http://ann:hunter22@[::1", "https://ann:hunter22@127.0.0.1:9"),
+    ],
+)
+def test_no_error_about_an_address_has_its_password(file, address, monkeypatch, caplog):
+    monkeypatch.setattr("otel_callbacks.limits.REPLAY_WAIT_SECONDS", 0.0)
+    ran = replay(file, "--to", address)
+    assert ran.exit_code in (1, 2) and ran.stderr.startswith(("Error: ", "Usage: "))
+    assert "hunter" not in ran.output + caplog.text
+
+
+def test_a_wrong_header_is_not_printed(file):
+    ran = replay(file, "--to", "http://x", "--header", "Authorization: Bearer hunter22")
+    assert (ran.exit_code, "a header is not NAME=VALUE" in ran.stderr, "hunter22" in ran.output) == (
+        2,
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("configured", "sent"),
+    [
+        ("http://elsewhere.example:4318", False),
+        ("https://127.0.0.1:4318", False),  # the same host, but not encrypted
+        ("not an address", False),
+        ("http://127.0.0.1:1", True),
+        ("", True),
+    ],
+)
+def test_the_headers_of_the_environment_go_to_its_own_host_only(file, server, configured, sent):
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter22", "OTEL_EXPORTER_OTLP_ENDPOINT": configured}
+    ran = replay(file, "--to", server.url, "--header", "x-own=1", **environment)
+    assert ran.exit_code == 0
+    assert ("x-key" in server.headers[0], server.headers[0]["x-own"]) == (sent, "1")
+    assert ("is not sent" in ran.stderr, "hunter22" in ran.output) == (not sent, False)
+
+
+def test_a_password_in_netrc_replaces_no_header(file, server, tmp_path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login ann password hunter22\n")
+    ran = replay(file, "--to", server.url, "--header", "Authorization=mine", NETRC=str(tmp_path / ".netrc"))
+    assert (ran.exit_code, server.headers[0]["authorization"]) == (0, "mine")
+
+
+@pytest.mark.parametrize(
+    "asked", ["99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "nonsense", "-1", ""]
+)
+def test_an_endpoint_cannot_make_a_replay_wait_for_long(file, server, asked, monkeypatch):
+    monkeypatch.setattr("otel_callbacks.limits.REPLAY_WAIT_SECONDS", 0.01)
+    server.answers, server.answer_headers = [(503, b"")] * 3, {"Retry-After": asked}
+    started = time.monotonic()
+    assert replay(file, "--to", server.url).exit_code == 0
+    assert time.monotonic() - started < 5
+
+
+def test_an_endpoint_that_never_stops_answering_is_not_read_to_its_end(file, server):
+    server.answers = [(400, b"x" * 50_000_000)]
+    tracemalloc.start()
+    ran = replay(file, "--to", server.url, "--protocol", "http/json")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "answered 400" in ran.stderr and peak < 10_000_000

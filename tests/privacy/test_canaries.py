@@ -23,6 +23,7 @@ from opentelemetry import context as context_api
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from source_files import PACKAGE
 
 from otel_callbacks import ContentPolicy, attribution
 from otel_callbacks.cli import main
@@ -31,6 +32,7 @@ from otel_callbacks.explore import JsonLinesSpanExporter, Traces, page, render_s
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.langchain import instrument, uninstrument
 from otel_callbacks.manual import workflow
+from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = IGNORED
@@ -78,8 +80,17 @@ def exported(captured: Captured, folder: Path) -> bytes:
     data = captured._metrics.get_metrics_data()
     assert data is not None
     shown = Traces.open(file)
-    report = CliRunner().invoke(main, ["cost", str(file), "--by", "tenant,user,model"])
-    assert report.exit_code == 0, report.output
+    ids = [trace.trace_id for trace in shown]
+    commands = [
+        *(["cost", file, "--by", "tenant,user,model", "--format", kind] for kind in ("table", "csv", "json")),
+        *(["top", file, "--by", by] for by in ("trace", "name", "operation", "model")),
+        *(["check", file, "--format", kind] for kind in ("text", "json")),
+        *(["view", file, "--last", 9], ["diff", ids[0], ids[-1], "--file", file]),
+        *(["replay", file, "--to", "http://127.0.0.1:1"], ["forget", file, "--user", "nobody"]),
+        ["view", file, "--svg", folder / "a.svg", "--html", folder / "a.html"],
+    ]
+    printed = [CliRunner().invoke(main, list(map(str, command))).output for command in commands]
+    assert all(printed)
     return b"\n".join(
         (
             encode_spans(captured.spans).SerializeToString(),
@@ -89,12 +100,20 @@ def exported(captured: Captured, folder: Path) -> bytes:
             *(render_text(each).encode() for each in shown),
             *(render_svg(each).encode() for each in shown),
             *(page(each).encode() for each in shown),
-            repr(shown.documents()).encode(),
-            report.output.encode(),
+            *(each.read_bytes() for each in folder.iterdir() if each.is_file()),
+            *(
+                repr(each).encode()
+                for each in (shown.documents(), shown.to_dicts(), shown, *shown, *captured.spans)
+            ),
+            repr(shown.sql("SELECT * FROM spans, resources")).encode(),
+            shown.to_pandas().to_csv().encode(),
+            *(each.encode() for each in printed),
         )
     )
 
 
+ROOT = PACKAGE.parent
+DOCUMENTS = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 CANARY = re.compile(r"canary-\d\d-(sings|named)")
 POLICIES: dict[str, ContentPolicy] = {
     "off": ContentPolicy("none"),
@@ -113,9 +132,13 @@ def test_what_leaves_the_application(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs/dup")
+    monkeypatch.setattr("otel_callbacks.limits.REPLAY_WAIT_SECONDS", 0.0)
     canaries = Canaries()
+    resource = f"db={canaries.address},api_key={canaries.hidden},note={canaries.key}"
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", resource)
     with capture() as captured:
         handler = OTelCallbackHandler(
             **captured.providers,
@@ -128,6 +151,8 @@ def test_what_leaves_the_application(
         sent = headers(canaries, captured, handler)
         gc.collect()  # frees the memories of LlamaIndex, whose warning is ignored only here
         left = b"\n".join((exported(captured, tmp_path), sent, caplog.text.encode()))
+        left += b"".join(repr(each).encode() for each in (handler, POLICIES[policy], captured))
+        left += "".join(capfd.readouterr()).encode()
     assert len(set(canaries.secrets)) >= 40
     assert len(set(canaries.texts)) >= 20
     assert len(captured.spans) >= 10
@@ -141,3 +166,8 @@ def test_what_leaves_the_application(
         assert len(texts) == {"langchain": 2, "llama_index": 10, "by hand": 3}[application]
     else:
         assert texts == []
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_no_example_in_our_documents_has_a_secret(file: Path) -> None:
+    assert remove_secrets(file.read_text()) == file.read_text()

@@ -153,6 +153,9 @@ CASES: dict[str, tuple[Any, Any]] = {
         [("Authorization", "x1"), ("accept", "y1")],
         [["Authorization", "[redacted]"], ["accept", "y1"]],
     ),
+    "option": (["tool", "--api-key", "x1", "-v"], ["tool", "--api-key", "[redacted]", "-v"]),
+    "option of Go": (("-token", "x1"), ["-token", "[redacted]"]),
+    "no option": (["--max-tokens", "x1", "--token=a", "b"], ["--max-tokens", "x1", "--token=a", "b"]),
     "header record": ({"name": "Cookie", "value": "x1"}, {"name": "Cookie", "value": "[redacted]"}),
     "no secret": (
         {"token": 3, "password": None, "secret": True},

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import secret_formats
 
+from otel_callbacks.privacy.key_patterns import KEY_PREFIXES, WORD_PREFIXES
 from otel_callbacks.privacy.patterns import PERSONAL, SECRETS, remove_patterns
 from otel_callbacks.privacy.presidio import presidio
 from otel_callbacks.privacy.redactor import DROPPED, Redactor, redact_attributes, secret_part
@@ -72,6 +74,21 @@ ORDINARY = (
     "call_9fQ2xV7bLmT4zR8kW1nJ6cYh chatcmpl-9fQ2xV7bLmT4zR8k toolu_01A09q90qw90lq917835lq9",
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "Zürich 🔐 秘密: +1 more, @ann said 5+5=10, version 1.2.3-4.5.6",
+    # names that begin like keys
+    "pplx-70b-online-chat, pa-11y-ci-configuration-2, fc-cache-2024-10-02-build, app-Frontend-Service-2024",
+    "jina_embeddings_v3_base_en, hf_transformers_4_40_model, secret_santa_participants_2024, rnd_seed_1234567890",
+    "npm_config_cache_min_time_2, pypi-simple-1.2.3-release-4, xai-explain-2024-methods, sk-toolkit-for-everyone",
+    "SELECT t1.created_at_2024, t2.sk_buff_data_12 FROM t1; rubygems_version_3_4_1, key-value-store-v2-final",
+    # words beside the names of secrets
+    "use the --token flag, or --api-key with a value; --password-file ./secrets.txt and --no-token is fine",
+    "docker run -u 1000:1000 --user 1000:1000 image; git push -u origin main; sort -u a:b",
+    "see https://docs.example/webhooks/getting-started and src/hooks/useInfiniteQueryWithOptions2.ts",
+    "http://host:8080/a?email=x@y, http://[::1]:8080/a@b and https://medium.example/@ann",
+    "<label>token</label> <td>Password</td> if token == 'EOS' and password != other_password:",
+    "name: CACHE_SIZE\n  value: 1234567, {'key': 'colour', 'value': 'turquoise'}",
+    "cost is $5.00, $HOME/bin, $1 and $2, $2y; a|b|c, {0}~{1}, ~/x, !important, 12:30:45, 10:ABCDEFGHIJ",
+    "01JAKIA2V3B4C5D6E7F8G9H0JK and run-0193c2f0-7a1b-7c3d-8e4f-0123456789ab_us-east-1-us21",
+    "cookie: chocolate, and the Cookie Monster; authorization: see the docs, login is with a password manager",
 )
 
 
@@ -82,6 +99,24 @@ def test_a_secret_is_removed_and_the_rest_is_left(kind: str) -> None:
     assert secret not in shown
     assert "[redacted" in shown
     assert shown.split("[redacted")[0] == text[: len(shown.split("[redacted")[0])]
+
+
+@pytest.mark.parametrize("kind", secret_formats.ALL)
+@pytest.mark.parametrize("around", ["{}", "use {} for it.", '"{}"', "(see {})", "x\n{}\ny"])
+def test_each_known_kind_is_removed_wherever_it_stands(kind: str, around: str) -> None:
+    text, secret = secret_formats.ALL[kind]
+    shown = Redactor((), ()).clean(around.format(text))
+    assert not any(secret[at : at + 8] in shown for at in range(max(1, len(secret) - 7)))
+    assert shown.startswith(around.partition("{}")[0])
+
+
+@pytest.mark.parametrize(
+    "prefix", [each for table in (KEY_PREFIXES, WORD_PREFIXES) for kind in table.values() for each in kind]
+)
+def test_each_prefix_of_a_key_is_known(prefix: str) -> None:
+    bodies = (secret_formats.LONG, secret_formats.HEX + "01234567")
+    shown = [Redactor((), ()).clean(f"a {prefix}{body} b") for body in bodies]
+    assert any(body[8:] not in text for body, text in zip(bodies, shown, strict=True))
 
 
 @pytest.mark.parametrize("kind", PERSONAL_TEXTS)
@@ -127,7 +162,50 @@ def test_addresses_next_to_each_other() -> None:
 
 @pytest.mark.parametrize("pattern", [*SECRETS, *(each for group in PERSONAL.values() for each in group)])
 def test_no_expression_takes_long_on_repetitive_text(pattern: Any) -> None:
-    for unit in ("a", "1", "-", "eyJ", "a@", "1-", "token=", "://", "=", "sk-a", "Bearer ", "+1 "):
+    units = (
+        "a",
+        "1",
+        "-",
+        "eyJ",
+        "a@",
+        "1-",
+        "token=",
+        "://",
+        "=",
+        "sk-a",
+        "Bearer ",
+        "+1 ",
+        "pa-aA",
+        "_a",
+        ".a",
+    )
+    units += (
+        "--token ",
+        "-u a:",
+        "hook/",
+        "hooks.slack.com/",
+        "a:b@",
+        "://a:",
+        "value",
+        "name: ",
+        "$2b$",
+        "<token>",
+    )
+    units += (
+        "AKIA",
+        "A",
+        "~",
+        "!",
+        "|1",
+        ":A",
+        "cookie: a=",
+        "-us",
+        "_mmk",
+        "0a",
+        "token: ",
+        "login a password ",
+    )
+    for unit in units:
         text = unit * (20_000 // len(unit))
         started = time.process_time()
         remove_patterns((pattern,), text)

@@ -1,5 +1,29 @@
 """Canaries: recognisable values to put into an application and to search for in everything that leaves it."""
 
+from itertools import cycle
+
+from secret_formats import LONG, PREFIXES
+
+FORMS = [
+    "sk-proj-{}",
+    *(begin + "{}" for kind in PREFIXES.values() for begin, rest in kind.items() if rest == LONG),
+    *("tool --api-key {} run", "curl -u ann:{} x", "Authorization: Bearer {}", "Cookie: a=b; session={}"),
+    *(
+        "<password>{}</password>",
+        "password := '{}'",
+        "'token' => '{}'",
+        "export DB_PASSWORD={}",
+        "**API key**: {}",
+    ),
+    *(
+        "postgres://ann:{}@db.example/x",
+        "redis://:{}@db.example",
+        "https://hooks.slack.com/services/T0/B0/{}",
+    ),
+    *("https://discord.com/api/webhooks/123456789012345678/{}", "https://x.example/a?api_key={}&b=1"),
+]
+"""Every kind of secret that is known by its form, and takes a value of letters and digits."""
+
 
 class Canaries:
     """Hands out canaries, no two alike."""
@@ -8,6 +32,7 @@ class Canaries:
         self.secrets: list[str] = []
         self.texts: list[str] = []
         self.names: list[str] = []
+        self._forms = cycle(FORMS)
 
     @property
     def hidden(self) -> str:
@@ -18,8 +43,8 @@ class Canaries:
     @property
     def key(self) -> str:
         """A secret that looks like one, inside a sentence."""
-        self.secrets.append(f"9q7Zk2Xw4Lm8Tr{len(self.secrets):02}Vb")
-        return f"use sk-proj-{self.secrets[-1]} for it"
+        self.secrets.append(f"9q7Zk2Xw4Lm8Tr{len(self.secrets):03}VbPd3Gs5Hw")
+        return f"use {next(self._forms).format(self.secrets[-1])} for it"
 
     @property
     def address(self) -> str:

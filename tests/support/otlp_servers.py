@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,7 @@ class OtlpServer:
     answers: list[tuple[int | str, bytes]] = field(default_factory=list)
     requests: list[bytes | ExportTraceServiceRequest] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    answer_headers: dict[str, str] = field(default_factory=dict)
 
     def spans(self) -> list[SpanRecord]:
         """Returns the spans of the accepted requests, which are protobuf or JSON."""
@@ -61,8 +62,11 @@ def otlp_http() -> Iterator[OtlpServer]:
             self.send_response(int(status))
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(answer)))
+            for name, value in received.answer_headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer)
+            with suppress(OSError):  # the client does not read a long answer to its end
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

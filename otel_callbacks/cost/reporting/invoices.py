@@ -15,13 +15,15 @@ OpenAI and Anthropic export money and tokens to two files; read both.
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from otel_callbacks.limits import INVOICE_DIGITS, INVOICE_LINE_CHARACTERS
 from otel_callbacks.operations.providers import provider_name
 
 
@@ -66,7 +68,7 @@ def read_invoice(path: str | Path) -> list[Line]:
     """
     path = Path(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
+        reader = csv.DictReader(_lines(path, file), strict=True)
         try:
             read_line = _line_reader(path, reader.fieldnames or ())
             lines = [read_line(_Cells(f"{path}:{reader.line_num}", cells)) for cells in reader]
@@ -75,6 +77,14 @@ def read_invoice(path: str | Path) -> list[Line]:
         except csv.Error as error:
             raise InvoiceError(f"{path}:{reader.reader.line_num}: is not CSV: {error}") from None
     return [line for line in lines if line is not None]
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    """Yields the lines of a file, none of which is longer than the bound."""
+    for number, line in enumerate(iter(partial(file.readline, INVOICE_LINE_CHARACTERS + 1), ""), 1):
+        if len(line) > INVOICE_LINE_CHARACTERS:
+            raise InvoiceError(f"{path}:{number}: is longer than {INVOICE_LINE_CHARACTERS:,} characters")
+        yield line
 
 
 class _Cells:
@@ -98,7 +108,7 @@ class _Cells:
             number = Decimal(text) if text else None
         except InvalidOperation:
             raise self.error(column, "is not a number") from None
-        if number is not None and not number.is_finite():
+        if number is not None and not (number.is_finite() and number.adjusted() < INVOICE_DIGITS):
             raise self.error(column, "is not a number")
         return number
 
@@ -126,7 +136,10 @@ class _Cells:
             moment = datetime.fromisoformat(self.text(column))
         except ValueError:
             raise self.error(column, "is not a date") from None
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        try:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except OverflowError:
+            raise self.error(column, "is not a date") from None
 
     def unix_day(self, column: str) -> date:
         """Returns the day of a time in seconds since 1970."""
@@ -136,7 +149,7 @@ class _Cells:
         return date(1970, 1, 1) + timedelta(seconds=int(seconds))
 
     def error(self, column: str, fault: str) -> InvoiceError:
-        return InvoiceError(f"{self._location}: {column}: {self.text(column)!r} {fault}")
+        return InvoiceError(f"{self._location}: {column}: {self.text(column)!r:.200} {fault}")
 
 
 def _openai_costs(cells: _Cells) -> Line:

@@ -4,7 +4,6 @@ Tokens should agree within half a percent. If they agree and the money does not,
 usually tells why.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import localcontext
@@ -23,7 +22,7 @@ from otel_callbacks.cost.reporting.differences import (
 from otel_callbacks.cost.reporting.invoice_matching import Match, match_calls, total_of, traced_call
 from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice
 from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, recorded_cost
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Reconciliation:
             "rows": [row.dict() for row in self.rows],
             "total": self.total.dict(),
         }
-        return json.dumps(document, indent=2, ensure_ascii=False, default=jsonable)
+        return json_text(document)
 
     def _table(self) -> Table:
         tokens, money = ("traced tokens", "charged tokens", "drift"), ("traced USD", "charged USD", "drift")

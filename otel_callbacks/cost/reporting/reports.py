@@ -22,7 +22,7 @@ from otel_callbacks.cost.reporting.span_cost import (
     recorded_cost,
     usage_of,
 )
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
 from otel_callbacks.operations import Usage
 
 DEFAULT_BY = ("tenant", "feature", "model")
@@ -136,7 +136,7 @@ class Report:
         """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
         total = {**_numbers(self.total), "unpriced": dict(self.total.unpriced)}
         document = {"note": ESTIMATE, "by": self.by, "rows": self.to_dicts(), "total": total}
-        return json.dumps(document, indent=2, ensure_ascii=False, default=jsonable)
+        return json_text(document)
 
     def to_pandas(self) -> Any:
         """Returns `to_dicts()` as a `pandas.DataFrame`; amounts are floats.

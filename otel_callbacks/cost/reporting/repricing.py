@@ -1,6 +1,5 @@
 """Computes what recorded calls would cost at other prices: to judge a contract, or after a price was corrected."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -10,7 +9,7 @@ from otel_callbacks.cost.model_calls import HasSpans, spans_of
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, display_names
 from otel_callbacks.cost.reporting.span_cost import EXACT, recorded_cost, repriced_cost
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, jsonable, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
 
 _NUMBERS = (
     "calls",
@@ -71,7 +70,7 @@ class Repricing:
         """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
         rows = [{**dict(zip(self.by, row.key, strict=True)), **row.numbers()} for row in self.rows]
         document = {"note": ESTIMATE, "by": self.by, "rows": rows, "total": self.total.numbers()}
-        return json.dumps(document, indent=2, ensure_ascii=False, default=jsonable)
+        return json_text(document)
 
     def _table(self) -> Table:
         columns = (

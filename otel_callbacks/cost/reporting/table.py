@@ -2,11 +2,17 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from typing import Any
+
+from otel_callbacks.runtime.untrusted_text import escaped, printable_json
+
+_FORMULA = re.compile(r"(?:^|;)\s*(?=[=+\-@＝＋－＠])")
 
 ESTIMATE = (
     "Costs are estimates from the tokens that were counted and the prices that were known, not an invoice."
@@ -33,7 +39,7 @@ class Table:
 
     def text(self) -> str:
         """Returns plain text with aligned columns."""
-        body = [[_printable(cell) for cell in row] for row in (self.columns, *self.rows)]
+        body = [[escaped(cell) for cell in row] for row in (self.columns, *self.rows)]
         foot = [list(self.total)] if self.total is not None else []
         widths = [max(map(len, column)) for column in zip(*body, *foot, strict=True)]
         lines = [self._line(row, widths) for row in (*body, *foot)]
@@ -41,14 +47,14 @@ class Table:
         lines.insert(1, rule)
         if foot:
             lines.insert(-1, rule)
-        return "\n".join((*lines, *self.notes))
+        return "\n".join((*lines, *map(escaped, self.notes)))
 
     def html(self) -> str:
         """Returns HTML with only rows and cells: nbconvert's sanitiser removes styles and scripts."""
         rows = [_html_row(self.columns, bold=True), *map(_html_row, self.rows)]
         if self.total is not None:
             rows.append(_html_row(self.total, bold=True))
-        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        notes = "".join(f"<div>{escape(escaped(note))}</div>" for note in self.notes)
         return f"<table>{''.join(rows)}</table>{notes}"
 
     def mimebundle(self) -> dict[str, str]:
@@ -64,15 +70,22 @@ class Table:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns CSV (RFC 4180, but lines end in a line feed); None is an empty cell, amounts have no exponent."""
+    """Returns CSV (RFC 4180, but lines end in a line feed); None is an empty cell, amounts have no exponent.
+
+    Control characters are escaped, and what a spreadsheet would take for a formula has a `'` in front.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([digits(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in rows)
+    writer.writerows(map(_csv_cell, row) for row in (columns, *rows))
     return out.getvalue()
 
 
-def jsonable(value: Any) -> Any:
+def json_text(document: Any) -> str:
+    """Returns JSON for people and programs; amounts are strings, so that no digit is lost."""
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False, default=_jsonable))
+
+
+def _jsonable(value: Any) -> Any:
     """Converts an amount for `json.dumps` to a string with all its digits."""
     if isinstance(value, Decimal):
         return digits(value)
@@ -97,11 +110,16 @@ def percent(share: Decimal | float | None) -> str:
     return "" if share is None else f"{share * 100:.1f} %"
 
 
-def _printable(cell: str) -> str:
-    """Escapes a cell that contains line breaks or control characters."""
-    return cell if cell.isprintable() else ascii(cell)[1:-1]
+def _csv_cell(cell: object) -> object:
+    """Returns a cell that no spreadsheet takes for a formula: `'` stands before `=`, `+`, `-` and `@` at the beginning.
+
+    A semicolon begins a cell where the decimal mark is a comma.
+    """
+    if isinstance(cell, Decimal):
+        return digits(cell)
+    return _FORMULA.sub(r"\g<0>'", escaped(cell)) if isinstance(cell, str) else cell
 
 
 def _html_row(cells: Iterable[str], *, bold: bool = False) -> str:
-    shown = (f"<b>{escape(cell)}</b>" if bold else escape(cell) for cell in cells)
+    shown = (f"<b>{escape(cell)}</b>" if bold else escape(cell) for cell in map(escaped, cells))
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in shown) + "</tr>"

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import click
 
+from otel_callbacks.runtime.untrusted_text import printable
+
 
 class UnreadableError(click.ClickException):
     """A file cannot be read, or does not hold the trace."""
@@ -22,4 +24,4 @@ def file_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError) as error:
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(printable(str(error))) from error

@@ -1,30 +1,58 @@
 """The `replay` command, which sends a trace file to an OTLP endpoint."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import file_errors
-from otel_callbacks.explore.files.reading import text_size, trace_files
+from otel_callbacks.explore.files.reading import Skipped, text_size, trace_files
 from otel_callbacks.explore.files.replay import Bookmark, Progress
 from otel_callbacks.explore.files.replay import replay as replay_file
 from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
 from otel_callbacks.limits import REPLAY_REQUEST_BYTES
+from otel_callbacks.runtime.addresses import endpoint_of, shown_address
+from otel_callbacks.runtime.untrusted_text import printable
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
+_ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
     if wrong := [pair for pair in pairs if not pair.partition("=")[0].strip() or "=" not in pair]:
-        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE")
-    from_options = {
-        name.strip().lower(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)
-    }
-    return {**parse_env_headers(os.environ.get(_HEADERS_VARIABLE, ""), liberal=True), **from_options}
+        shown = [repr(pair) if re.fullmatch(r"[A-Za-z-]{1,16}", pair) else "a header" for pair in wrong]
+        raise click.BadParameter(f"{shown[0]} is not NAME=VALUE")  # what follows a colon is likely a key
+    return {name.strip().lower(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _headers_of_environment(endpoint: str) -> Mapping[str, str]:
+    """Returns the headers in the environment, unless they are meant for another host than `endpoint`."""
+    headers: Mapping[str, str] = parse_env_headers(os.environ.get(_HEADERS_VARIABLE, ""), liberal=True)
+    configured = os.environ.get(_ENDPOINT_VARIABLE)
+    if headers and configured and not _is_same_host(configured, endpoint):
+        click.echo(
+            f"{_HEADERS_VARIABLE} is not sent: it is for {shown_address(configured)}, and --to names another host."
+            " --header sends a header there.",
+            err=True,
+        )
+        return {}
+    return headers
+
+
+def _is_same_host(configured: str, endpoint: str) -> bool:
+    """Tells whether an endpoint is on the configured host, and as secure."""
+    try:
+        one, other = endpoint_of(configured), endpoint_of(endpoint)
+    except ValueError:
+        return False
+    return urlsplit(one.address).hostname == urlsplit(other.address).hostname and (
+        other.is_secure or not one.is_secure
+    )
 
 
 @click.command("replay")
@@ -34,7 +62,7 @@ def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Map
     "endpoint",
     metavar="ENDPOINT",
     required=True,
-    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    envvar=_ENDPOINT_VARIABLE,
     show_envvar=True,
     help="The address, such as http://localhost:4318.",
 )
@@ -49,7 +77,7 @@ def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Map
     metavar="NAME=VALUE",
     multiple=True,
     callback=_headers,
-    help=f"A header, such as an API key, in addition to {_HEADERS_VARIABLE}; repeatable.",
+    help=f"A header, such as an API key; repeatable. Those of {_HEADERS_VARIABLE} are sent to their own host only.",
 )
 @click.option(
     "--max-bytes",
@@ -72,35 +100,41 @@ def replay(
     """Send the traces in FILE (or a folder) to an OTLP endpoint, with their original ids and times.
 
     An interrupted replay continues where it stopped. The exit status is 0 if the endpoint accepted everything, 1 if
-    it did not, and 2 if a file cannot be read.
+    it did not or a part of a file cannot be read, and 2 if a file cannot be read at all.
     """
     try:
+        headers = {**_headers_of_environment(endpoint), **headers}
         with file_errors(), sender(endpoint, protocol, headers) as send:
-            rejected = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
+            lost = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
     except SendError as error:
-        raise click.ClickException(f"{error}; run the same command again to continue from there") from error
-    if rejected:
+        message = printable(f"{error}; run the same command again to continue from there")
+        raise click.ClickException(message) from error
+    if lost:
         raise SystemExit(1)
 
 
 def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool) -> int:
-    """Sends one file and returns how many of its spans the endpoint rejected."""
-    bookmark = Bookmark(file, endpoint)
+    """Sends one file; returns how many of its spans and lines were rejected or cannot be read."""
+    bookmark, name = Bookmark(file, endpoint), printable(str(file))
     start = 0 if restart else bookmark.position()
     if start:
-        click.echo(f"{file}: continuing at byte {start:,}")
+        click.echo(f"{name}: continuing at byte {start:,}")
     sent: list[Progress] = []
+    skipped = Skipped()
     hidden = not sys.stderr.isatty()
-    with click.progressbar(length=text_size(file), label=file.name, hidden=hidden, file=sys.stderr) as bar:
+    with click.progressbar(
+        length=text_size(file), label=printable(file.name), hidden=hidden, file=sys.stderr
+    ) as bar:
         bar.update(start)
-        for progress in replay_file(file, send, max_bytes=max_bytes, start=start):
+        for progress in replay_file(file, send, max_bytes=max_bytes, start=start, skipped=skipped):
             bookmark.save(progress.position)
             bar.update(progress.position - bar.pos)
             sent.append(progress)
     bookmark.delete()
-    click.echo(f"{file}: {sum(each.spans for each in sent):,} spans sent to {endpoint}")
+    click.echo(f"{name}: {sum(each.spans for each in sent):,} spans sent to {shown_address(endpoint)}")
     rejected = sum(each.rejected for each in sent)
     if rejected:
         reasons = ", ".join(sorted({each.rejection_reason for each in sent if each.rejection_reason}))
-        click.echo(f"{file}: {rejected:,} spans were rejected: {reasons or 'no reason given'}", err=True)
-    return rejected
+        why = printable(reasons) or "no reason given"
+        click.echo(f"{name}: {rejected:,} spans were rejected: {why}", err=True)
+    return rejected + skipped.lines + skipped.spans

@@ -9,9 +9,10 @@ from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.terminal import show, width
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
-from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.pictures.monospace import fit, table
 from otel_callbacks.explore.pictures.monospace import width as width_of
+from otel_callbacks.runtime.untrusted_text import printable
 
 _LEAST_NAME = 16  # columns
 _ID_DIGITS = 8  # enough for `view --trace`
@@ -83,6 +84,6 @@ def _cell(column: str, value: Any) -> str:
         case "spans" | "tokens" | "unpriced" | "errors":
             return f"{value:,}" if value else ""
         case "trace":
-            return str(value)[:_ID_DIGITS]
+            return printable(str(value)[:_ID_DIGITS])
         case _:
             return printable(value)

@@ -10,9 +10,11 @@ from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
+from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.runtime.untrusted_text import printable
 
 _POLL_SECONDS = 0.5  # between two polls of growing files
 
@@ -66,8 +68,8 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
     wanted: list[tuple[Path | None, Callable[[Trace], str]]] = [(svg, render_svg), (html, page)]
     for path, render in wanted:
         if path:
-            path.write_text(render(trace), encoding="utf-8")
-            click.echo(f"{path}: {trace.name}, trace {trace.trace_id}")
+            write_private(path, render(trace).encode())
+            click.echo(f"{path}: {printable(trace.name)}, trace {printable(trace.trace_id)}")
 
 
 def _follow(path: Path) -> None:

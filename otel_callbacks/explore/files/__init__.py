@@ -1,1 +1,1 @@
-"""Writes, reads and replays trace files, which are OTLP JSON Lines."""
+"""Writes, reads, replays and erases from trace files, which are OTLP JSON Lines."""

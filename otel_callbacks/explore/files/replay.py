@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -12,8 +13,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
+from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.files.protobuf import to_request
-from otel_callbacks.explore.files.reading import document_of_line, file_fingerprint, parsed_lines
+from otel_callbacks.explore.files.reading import (
+    DAMAGE,
+    Skipped,
+    document_of_line,
+    file_fingerprint,
+    parsed_lines,
+)
+from otel_callbacks.runtime.addresses import endpoint_of
 
 _logger = logging.getLogger(__name__)
 
@@ -37,14 +46,17 @@ def replay(
     *,
     max_bytes: int,
     start: int = 0,
+    skipped: Skipped | None = None,
 ) -> Iterator[Progress]:
     """Sends a file from byte `start` on, in requests of up to `max_bytes`; a bigger span gets a request of its own.
+
+    What cannot be read is counted in `skipped`, and logged.
 
     Raises:
         ValueError: The file is not a trace file.
     """
     reached = start
-    for position, batch in _batches(file, max_bytes, start):
+    for position, batch in _batches(file, max_bytes, start, Skipped() if skipped is None else skipped):
         requests = list(_split(batch, max_bytes))
         for request in requests:
             partial = send(request)
@@ -59,7 +71,8 @@ class Bookmark:
 
     def __init__(self, file: Path, endpoint: str) -> None:
         self._path = file.with_name(f"{file.name}.replay")
-        self._subject = hashlib.sha256(f"{file_fingerprint(file)} {endpoint}".encode()).hexdigest()
+        address = endpoint_of(endpoint).address  # a weak password could be guessed from a hash
+        self._subject = hashlib.sha256(f"{file_fingerprint(file)} {address}".encode()).hexdigest()
         self._warned = False
 
     def position(self) -> int:
@@ -72,10 +85,8 @@ class Bookmark:
 
     def save(self, position: int) -> None:
         """Saves that the endpoint has everything before `position`."""
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            new.write_text(json.dumps({"subject": self._subject, "position": position}))
-            new.replace(self._path)
+            write_private(self._path, json.dumps({"subject": self._subject, "position": position}).encode())
         except OSError as error:  # sending can continue without a bookmark
             if not self._warned:
                 self._warned = True
@@ -88,10 +99,12 @@ class Bookmark:
         self._path.unlink(missing_ok=True)
 
 
-def _batches(file: Path, max_bytes: int, start: int) -> Iterator[tuple[int, ExportTraceServiceRequest]]:
+def _batches(
+    file: Path, max_bytes: int, start: int, skipped: Skipped
+) -> Iterator[tuple[int, ExportTraceServiceRequest]]:
     """Joins lines of a file into requests of up to `max_bytes`, and yields the position after each with it."""
     reached, batch = start, ExportTraceServiceRequest()
-    for position, request in parsed_lines(file, _request_of_line, start):
+    for position, request in parsed_lines(file, partial(_request_of_line, skipped), start, skipped):
         if batch.resource_spans and batch.ByteSize() + request.ByteSize() > max_bytes:
             yield reached, batch
             batch = ExportTraceServiceRequest()
@@ -101,8 +114,24 @@ def _batches(file: Path, max_bytes: int, start: int) -> Iterator[tuple[int, Expo
         yield reached, batch
 
 
-def _request_of_line(line: bytes) -> ExportTraceServiceRequest:
-    return to_request(document_of_line(line))
+def _request_of_line(skipped: Skipped, line: bytes) -> ExportTraceServiceRequest:
+    """Returns the request of a line, without spans that cannot be read if others can."""
+    try:
+        return to_request(document_of_line(line))
+    except DAMAGE as error:
+        request, damaged = ExportTraceServiceRequest(), 0
+        for resource in document_of_line(line).get("resourceSpans") or ():
+            for scope in resource.get("scopeSpans") or ():
+                for span in scope.get("spans") or ():
+                    alone = {**resource, "scopeSpans": [{**scope, "spans": [span]}]}
+                    try:
+                        request.MergeFrom(to_request({"resourceSpans": [alone]}))
+                    except DAMAGE:
+                        damaged += 1
+        if not request.resource_spans:
+            raise
+        skipped.count_spans(damaged, error)
+        return request
 
 
 def _split(request: ExportTraceServiceRequest, max_bytes: int) -> Iterator[ExportTraceServiceRequest]:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks import limits
+from otel_callbacks.explore.files.private import open_private, warn_of_shared_folder
 from otel_callbacks.explore.files.reading import StrPath, read_jsonl
 
 _logger = logging.getLogger(__name__)
@@ -22,15 +23,17 @@ _logger = logging.getLogger(__name__)
 LOCAL_FOLDER = Path(".otel_callbacks")
 """The default folder of trace files, for writing and reading."""
 
-_STAMP = r"-\d{8}T\d{6}\.\d{6}"  # the time in the name of a rotated file, before its suffix
+STAMP = r"-\d{8}T\d{6}\.\d{6}"
+"""The time in the name of a rotated file, before its suffix."""
 
 
 class JsonLinesSpanExporter(SpanExporter):
     """Appends each batch of spans to a file as one line. `export` never raises.
 
     `path` is a file, or a folder (existing, or without a suffix) that gets one `traces-<pid>.jsonl` per process.
-    Files may hold prompts and answers, so only their owner may read them. If writing fails, for example because the
-    disk is full, the exporter logs the failure and rejects all later batches.
+    Files may hold prompts and answers, so only their owner may read them, a symbolic link to a file is not followed,
+    and a file of another user is not used. If writing fails, for example because of this or because the disk is full,
+    the exporter logs the failure and rejects all later batches.
 
     A file is rotated, which puts the time into its name, before it grows beyond `max_bytes` and when its first span
     is older than `max_age`. The newest `keep` rotated files are kept, until `max_age` after their last span. In a
@@ -112,8 +115,8 @@ class JsonLinesSpanExporter(SpanExporter):
             self._delete_old(path)
 
     def _delete_old(self, path: Path) -> None:
-        own = re.compile(re.escape(path.stem) + _STAMP + re.escape(path.suffix))
-        anyone = re.compile(rf"traces-\d+({_STAMP})?\.jsonl") if self._one_per_process else own
+        own = re.compile(re.escape(path.stem) + STAMP + re.escape(path.suffix))
+        anyone = re.compile(rf"traces-\d+({STAMP})?\.jsonl") if self._one_per_process else own
         files = sorted(path.parent.iterdir()) if path.parent.exists() else []
         rotated = [file for file in files if own.fullmatch(file.name)]
         for file in files:
@@ -152,7 +155,8 @@ def _append(path: Path, line: bytes) -> None:
         OSError: The line cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    warn_of_shared_folder(path.parent)
+    fd = open_private(path, os.O_RDWR | os.O_APPEND)
     try:
         if _is_torn(fd):
             line = b"\n" + line  # so that the torn line of a killed writer does not spoil this batch

@@ -1,6 +1,7 @@
 """An SQLite index of spans, which finds one trace among many at once and answers SQL queries."""
 
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -11,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from otel_callbacks.explore.files.reading import file_fingerprint, parsed_lines, spans_of_line
+from otel_callbacks.explore.files.private import open_private
+from otel_callbacks.explore.files.reading import Skipped, file_fingerprint, span_lines
 from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
     INSERT_TRACE,
@@ -27,7 +29,30 @@ from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
 from otel_callbacks.limits import INDEX_BATCH_SPANS
 
+_logger = logging.getLogger(__name__)
+
 _LOCK_SECONDS = 60.0  # to wait for another process that builds the same index
+
+_READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+_FORBIDDEN_FUNCTIONS = ("load_extension", "fts3_tokenizer")
+_PRAGMAS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo")
+
+
+def _allow_reading(action: int, first: str | None, second: str | None, _: str | None, __: str | None) -> int:
+    """Tells SQLite whether a query may do something: only read the tables of the index.
+
+    `PRAGMA query_only` alone would let a query attach and create databases, and begin a transaction that stays open.
+    """
+    allowed = action in _READING
+    if action == sqlite3.SQLITE_FUNCTION:
+        allowed = second not in _FORBIDDEN_FUNCTIONS
+    elif action == sqlite3.SQLITE_PRAGMA:
+        allowed = first in _PRAGMAS
+    elif (
+        action == sqlite3.SQLITE_UPDATE
+    ):  # what `json_each` asks for; SQLite itself forbids changes of this table
+        allowed = first == "sqlite_master"
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
 class Index:
@@ -42,13 +67,17 @@ class Index:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
+        self._said: set[str] = (
+            set()
+        )  # the files of which this index has logged what they hold that cannot be read
         if path is not None:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.close(open_private(path, os.O_RDWR))
         self._connection = sqlite3.connect(
             path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
         # Python warns about connections that are collected unclosed.
         weakref.finalize(self, self._connection.close)
+        self._connection.execute("PRAGMA trusted_schema = 0")  # a file that somebody else made runs nothing
         [version] = self._connection.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             self._connection.executescript(SCHEMA)
@@ -64,21 +93,29 @@ class Index:
     def sync(self, files: Iterable[Path]) -> None:
         """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
 
+        What cannot be read is skipped, and the log says so once for each file.
+
         Raises:
-            ValueError: A file is not a trace file.
+            ValueError: The only file is not a trace file.
         """
         with self._transaction():
             present = dict(_fingerprinted(files))
-            known = {
-                fingerprint: (number, size, position)
-                for number, fingerprint, size, position in self._connection.execute("SELECT * FROM files")
-            }
+            known = {row[1]: row for row in self._connection.execute("SELECT * FROM files")}
             for fingerprint in known.keys() - present.keys():
                 self._forget(known[fingerprint][0])
             for fingerprint, file in present.items():
-                number, size, position = known.get(fingerprint) or (self._new_file_id(fingerprint), 0, 0)
-                if file.stat().st_size != size:
-                    self._read(file, number, position)
+                found = file.stat()
+                number, _, size, position, inode, skipped = known.get(fingerprint) or self._new_file(
+                    fingerprint
+                )
+                if size and (found.st_size < size or found.st_ino != inode):  # it was rewritten
+                    self._forget(number)
+                    number, _, size, position, inode, skipped = self._new_file(fingerprint)
+                if found.st_size != size:
+                    self._read(file, number, position, skipped, alone=len(present) == 1)
+                elif skipped and fingerprint not in self._said:
+                    _logger.warning("%s: %s", file, skipped)
+                self._said.add(fingerprint)
 
     def keep_only(self, trace_ids: Collection[str]) -> None:
         """Forgets all other traces."""
@@ -104,15 +141,21 @@ class Index:
         """Runs a read-only query and returns its rows by column name.
 
         Raises:
-            sqlite3.Error: The query is invalid or tries to change data.
+            sqlite3.Error: The query is invalid, or tries to do anything but read the tables of the index.
         """
         with self._lock:
             self._connection.execute("PRAGMA query_only = 1")
+            self._connection.set_authorizer(_allow_reading)
             try:
                 cursor = self._connection.execute(sql, parameters)
                 names = [column[0] for column in cursor.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in cursor]
+            except sqlite3.DatabaseError as error:
+                if "authoriz" in str(error):
+                    raise sqlite3.OperationalError(f"the index is readonly for queries ({error})") from error
+                raise
             finally:
+                self._connection.set_authorizer(None)
                 self._connection.execute("PRAGMA query_only = 0")
 
     @contextmanager
@@ -165,23 +208,31 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def _new_file_id(self, fingerprint: str) -> int:
-        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0)", (fingerprint,))
-        return int(cursor.lastrowid or 0)
+    def _new_file(self, fingerprint: str) -> tuple[int, str, int, int, int, str]:
+        cursor = self._connection.execute("INSERT INTO files VALUES (NULL, ?, 0, 0, 0, '')", (fingerprint,))
+        return int(cursor.lastrowid or 0), fingerprint, 0, 0, 0, ""
 
-    def _read(self, path: Path, number: int, position: int) -> None:
-        size = path.stat().st_size
-        reached = position
+    def _read(self, path: Path, number: int, position: int, before: str, *, alone: bool) -> None:
+        """Reads a file from a position on; one that cannot be read at all is an error only if it is alone."""
+        found = path.stat()
+        reached, skipped = position, Skipped()
 
         def spans() -> Iterator[SpanRecord]:
             nonlocal reached
-            for end, found in parsed_lines(path, spans_of_line, position):
+            for end, found in span_lines(path, position, skipped):
                 yield from found
                 reached = end
 
-        self.add(spans(), number)
+        try:
+            self.add(spans(), number)
+        except ValueError as error:
+            if alone:
+                raise
+            _logger.warning("%s", error)
+        said = str(skipped) if skipped.lines or skipped.spans else before
         self._connection.execute(
-            "UPDATE files SET size = ?, position = ? WHERE id = ?", (size, reached, number)
+            "UPDATE files SET size = ?, position = ?, inode = ?, skipped = ? WHERE id = ?",
+            (found.st_size, reached, found.st_ino, said, number),
         )
 
     def _forget(self, file: int) -> None:

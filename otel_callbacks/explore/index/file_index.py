@@ -22,6 +22,7 @@ class FileIndex:
         self._paths = paths
         self._lock = threading.Lock()
         self._index: Index | None = None
+        self._inode: int | None = None  # of the index file; None in memory
 
     def index(self) -> Index:
         """Returns the index, up to date with the files.
@@ -33,15 +34,25 @@ class FileIndex:
         files = trace_files(self._paths)
         with self._lock:
             try:
-                self._index = self._index or Index(self._index_path())
+                if self._index is None or self._is_gone():
+                    self._index = Index(self._index_path())
+                    self._inode = self._inode_now()
             except (OSError, sqlite3.Error) as error:
-                self._index = self._in_memory(error)
+                self._index, self._inode = self._in_memory(error), None
             try:
                 self._index.sync(files)
             except sqlite3.Error as error:
-                self._index = self._in_memory(error)
+                self._index, self._inode = self._in_memory(error), None
                 self._index.sync(files)
             return self._index
+
+    def _is_gone(self) -> bool:
+        """Tells whether the index file was deleted, as `forget` does: it would keep what is to be forgotten."""
+        return self._inode is not None and self._inode != self._inode_now()
+
+    def _inode_now(self) -> int | None:
+        path = self._index_path()
+        return path.stat().st_ino if path is not None and path.exists() else None
 
     def _in_memory(self, error: Exception) -> Index:
         """Returns an index in memory, to replace one that cannot be read or written."""

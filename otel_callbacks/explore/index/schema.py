@@ -48,10 +48,14 @@ CREATE TABLE traces (
 );
 CREATE INDEX traces_by_start ON traces (start_ns);
 CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT UNIQUE);
-CREATE TABLE files (id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, fingerprint TEXT UNIQUE, size INTEGER, position INTEGER, inode INTEGER, skipped TEXT
+);
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+
+_LARGEST = 2**63 - 1  # SQLite's whole numbers have 64 bits
 
 _COLUMNS = (
     "trace_id", "span_id", "parent_id", "name", "operation", "kind", "start_ns", "end_ns", "status",
@@ -83,8 +87,8 @@ def trace_row(trace: SpanTree) -> tuple[Any, ...]:
         trace.duration,
         len(trace.spans),
         len(trace.errors),
-        trace.input_tokens,
-        trace.output_tokens,
+        min(trace.input_tokens, _LARGEST),
+        min(trace.output_tokens, _LARGEST),
         trace.cost,
         len(trace.unpriced),
     )

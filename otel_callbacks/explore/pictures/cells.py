@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from math import fsum
 
 from otel_callbacks import limits, semconv
 from otel_callbacks.cost.model_calls import call_kind
-from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.explore.spans.records import SpanRecord
-from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.explore.spans.tree import SpanTree, exact_sum
+from otel_callbacks.runtime.untrusted_text import printable
 
 _ORDINARY_ENDS = {"stop", "end_turn", "tool_calls", "tool_use"}
 _LABELS = {
@@ -80,7 +80,7 @@ def _cells(name: str, seconds: float, calls: Sequence[SpanRecord], note: str) ->
 def _cost(calls: Sequence[SpanRecord]) -> str:
     costs = [span.cost for span in calls if span.cost is not None]
     if costs:
-        return format_cost(fsum(costs))
+        return format_cost(exact_sum(costs))
     return "unpriced" if any(map(is_unpriced_inference, calls)) else ""
 
 

@@ -1,4 +1,4 @@
-"""Formats durations, money, counts and untrusted text for people."""
+"""Formats durations, money and counts for people."""
 
 
 def format_duration(seconds: float) -> str:
@@ -22,14 +22,6 @@ def format_cost(usd: float) -> str:
     if 0 < usd < 0.00005:
         return "<$0.0001"
     return f"${usd:.4f}" if usd else "$0"
-
-
-def printable(text: str) -> str:
-    r"""Returns `text` on one line, with white space collapsed and other control characters written as `\x1b`."""
-    text = " ".join(text.split())
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plural(count: int, noun: str) -> str:

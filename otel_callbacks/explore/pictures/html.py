@@ -9,13 +9,14 @@ from itertools import groupby
 from otel_callbacks import limits, semconv
 from otel_callbacks.explore.pictures import markup
 from otel_callbacks.explore.pictures.cells import attribution_labels, failure_text, summary, title
-from otel_callbacks.explore.pictures.formatting import plural, printable
+from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.explore.pictures.links import trace_links
 from otel_callbacks.explore.pictures.monospace import fit, fit_ends
 from otel_callbacks.explore.pictures.svg import render_svg
 from otel_callbacks.explore.spans.content import Message, input_messages, named_json_objects, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.runtime.untrusted_text import printable
 
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")

@@ -10,8 +10,8 @@ from itertools import islice
 from textwrap import wrap
 
 from otel_callbacks.explore.pictures import monospace
-from otel_callbacks.explore.pictures.formatting import printable
 from otel_callbacks.limits import LINE_CHARACTERS
+from otel_callbacks.runtime.untrusted_text import printable
 
 _LINE = 50  # characters of an average line
 _WIDTH = 84  # columns of preformatted text that a notebook shows without wrapping

@@ -31,7 +31,7 @@ from otel_callbacks.explore.pictures.colours import (
     category_of,
 )
 from otel_callbacks.explore.pictures.folding import Row, rows
-from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural, printable
+from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.explore.pictures.svg_elements import FONT, clip, element, line, rect, text, width_of
 from otel_callbacks.explore.pictures.waterfall import (
     HEADING_SIZE,
@@ -43,6 +43,7 @@ from otel_callbacks.explore.pictures.waterfall import (
     quiet_verb,
 )
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.runtime.untrusted_text import printable
 
 _WIDTH = 900.0
 _LEFT, _RIGHT = 20.0, 880.0

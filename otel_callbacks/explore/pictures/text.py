@@ -12,12 +12,12 @@ from typing import TypeAlias
 
 from otel_callbacks.explore.pictures.cells import Cells, folded_cells, note, span_cells, summary, title
 from otel_callbacks.explore.pictures.folding import fold_siblings
-from otel_callbacks.explore.pictures.formatting import printable
 from otel_callbacks.explore.pictures.monospace import fit, pad
 from otel_callbacks.explore.pictures.monospace import width as width_of
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
+from otel_callbacks.runtime.untrusted_text import printable
 
 _LEAST_NAME = 24  # columns that names keep if there is too little room
 _GAP = "  "
@@ -52,7 +52,7 @@ def _document(document: RetrievedDocument) -> str:
 
 def _header(trace: SpanTree, width: int) -> str:
     """Returns name and totals. If room is short, it drops reasons first, then shortens the id, then the name."""
-    name, trace_id = title(trace), trace.trace_id
+    name, trace_id = title(trace), printable(trace.trace_id)
     root_note = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
     notes = [fit(root_note, width // 2)] if root_note else []
     whole_id, short_id = f"trace {trace_id}", f"{trace_id[:_ID_DIGITS]}…"

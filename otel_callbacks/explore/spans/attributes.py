@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from otel_callbacks.limits import TRACE_VALUE_DEPTH
+from otel_callbacks.runtime.encodable import INT64
+
 AttributeValue: TypeAlias = (
     "str | bool | int | float | bytes | tuple[AttributeValue, ...] | dict[str, AttributeValue] | None"
 )
@@ -30,29 +33,51 @@ def _plain(value: Any) -> AttributeValue:
 
 def otlp_attributes(holder: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """Returns the `attributes` of a resource, span, event or link of an OTLP JSON document."""
-    return {pair["key"]: _otlp_value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
+    return _pairs(holder.get("attributes"), 0)
 
 
-def _otlp_value(value: Mapping[str, Any]) -> AttributeValue:
-    """Returns the Python value of an OTLP `AnyValue`, whose single key names its type."""
+def _pairs(pairs: Any, depth: int) -> dict[str, AttributeValue]:
+    return {text(pair["key"]): _otlp_value(pair.get("value") or {}, depth) for pair in pairs or ()}
+
+
+def _otlp_value(value: Mapping[str, Any], depth: int = 0) -> AttributeValue:
+    """Returns the Python value of an OTLP `AnyValue`, whose single key names its type.
+
+    Raises:
+        ValueError, TypeError: OTLP allows no such value, or it is nested too deep.
+    """
+    if depth > TRACE_VALUE_DEPTH:
+        raise ValueError("a value is nested too deep")
     for kind, content in value.items():
         match kind:
-            case "stringValue" | "boolValue":
-                plain: AttributeValue = content
-                return plain
+            case "stringValue":
+                return text(content)
+            case "boolValue":
+                return bool(content)
             case "intValue":  # a string, because JSON numbers lose digits beyond 2**53
-                return int(content)
+                if (number := int(content)) not in INT64:
+                    raise ValueError("a whole number has more than 64 bits")
+                return number
             case "doubleValue":  # JSON writers use the strings NaN, Infinity and -Infinity
                 return float(content)
             case "arrayValue":
-                return tuple(map(_otlp_value, content.get("values") or ()))
+                return tuple(_otlp_value(item, depth + 1) for item in content.get("values") or ())
             case "kvlistValue":
-                return {
-                    pair["key"]: _otlp_value(pair.get("value") or {}) for pair in content.get("values") or ()
-                }
+                return _pairs(content.get("values"), depth + 1)
             case "bytesValue":
                 return base64.b64decode(content)
     return None
+
+
+def text(value: Any) -> str:
+    """Returns a text of an OTLP document; "" if it is missing.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value or ""
 
 
 def integer(value: Any) -> int | None:
@@ -77,7 +102,7 @@ def json_value(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:  # an attribute length limit cut it off
+    except (ValueError, RecursionError):  # an attribute length limit cut it off, or it is nested too deep
         return None
 
 

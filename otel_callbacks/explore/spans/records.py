@@ -6,6 +6,7 @@ where neither is installed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Self
 
 from otel_callbacks import semconv
@@ -17,7 +18,10 @@ from otel_callbacks.explore.spans.attributes import (
     number,
     otlp_attributes,
     plain_attributes,
+    text,
 )
+from otel_callbacks.limits import TOKENS_OF_A_CALL
+from otel_callbacks.runtime.encodable import INT64
 
 # In the order of OTLP's enum; 0 is "unspecified", which OTLP reads as internal.
 _KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -106,22 +110,20 @@ class SpanRecord:
 
         Raises:
             KeyError: The span has no id.
-            ValueError: A time is not a number, or OTLP does not know the name or number of an enum.
+            ValueError, TypeError, AttributeError, OverflowError: A value is not one that OTLP allows in its place.
         """
         status = span.get("status") or {}
         return cls(
             trace_id=span["traceId"].lower(),
             span_id=span["spanId"].lower(),
             parent_id=_parent_id(span.get("parentSpanId")),
-            name=span.get("name") or "",
+            name=text(span.get("name")),
             kind=_enum(span.get("kind") or 0, "SPAN_KIND_", _KINDS),
-            start_ns=int(span.get("startTimeUnixNano") or 0),
-            end_ns=int(span.get("endTimeUnixNano") or 0),
+            start_ns=_time(span.get("startTimeUnixNano")),
+            end_ns=_time(span.get("endTimeUnixNano")),
             attributes=otlp_attributes(span),
             events=tuple(
-                EventRecord(
-                    event.get("name") or "", int(event.get("timeUnixNano") or 0), otlp_attributes(event)
-                )
+                EventRecord(text(event.get("name")), _time(event.get("timeUnixNano")), otlp_attributes(event))
                 for event in span.get("events") or ()
             ),
             links=tuple(
@@ -129,8 +131,8 @@ class SpanRecord:
                 for link in span.get("links") or ()
             ),
             status=_enum(status.get("code") or 0, "STATUS_CODE_", _STATUS_CODES),
-            status_message=status.get("message") or "",
-            scope=scope.get("name") or "",
+            status_message=text(status.get("message")),
+            scope=text(scope.get("name")),
             resource=resource,
         )
 
@@ -182,22 +184,23 @@ class SpanRecord:
     @property
     def input_tokens(self) -> int | None:
         """Input tokens, including those read from and written to the provider's cache."""
-        return self._integer(semconv.USAGE_INPUT_TOKENS)
+        return self._count(semconv.USAGE_INPUT_TOKENS)
 
     @property
     def output_tokens(self) -> int | None:
         """Output tokens, including reasoning."""
-        return self._integer(semconv.USAGE_OUTPUT_TOKENS)
+        return self._count(semconv.USAGE_OUTPUT_TOKENS)
 
     @property
     def cache_read_tokens(self) -> int | None:
         """Input tokens read from the provider's cache."""
-        return self._integer(semconv.USAGE_CACHE_READ_INPUT_TOKENS)
+        return self._count(semconv.USAGE_CACHE_READ_INPUT_TOKENS)
 
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None if the span has no cost, which is not the same as 0."""
-        return next((cost for name in COST_ATTRIBUTES if (cost := self._number(name)) is not None), None)
+        costs = map(self._number, COST_ATTRIBUTES)
+        return next((cost for cost in costs if cost is not None and isfinite(cost)), None)
 
     @property
     def cost_status(self) -> str | None:
@@ -300,12 +303,24 @@ class SpanRecord:
     def _integer(self, name: str) -> int | None:
         return integer(self.attributes.get(name))
 
+    def _count(self, name: str) -> int | None:
+        count = self._integer(name)
+        return count if count is not None and 0 <= count <= TOKENS_OF_A_CALL else None
+
     def _number(self, name: str) -> float | None:
         return number(self.attributes.get(name))
 
 
 def _parent_id(text: str | None) -> str | None:
     return text.lower() if text and text.strip("0") else None
+
+
+def _time(value: Any) -> int:
+    """Returns a time in nanoseconds, which must fit in the 63 bits that databases have; 0 if it is unknown."""
+    time = int(value or 0)
+    if time < 0 or time not in INT64:
+        raise ValueError("a time is out of range")
+    return time
 
 
 def _enum(value: int | str, prefix: str, names: tuple[str, ...]) -> str:

@@ -77,7 +77,7 @@ class SpanTree:
     def cost(self) -> float | None:
         """The sum of the costs of all model calls in US dollars; None if no call has a cost."""
         costs = [span.cost for span in self.model_calls if span.cost is not None]
-        return math.fsum(costs) if costs else None
+        return exact_sum(costs) if costs else None
 
     @property
     def unpriced(self) -> tuple[SpanRecord, ...]:
@@ -106,6 +106,14 @@ class SpanTree:
     def documents(self) -> list[RetrievedDocument]:
         """Returns the documents of every retrieval and rerank, in start order and then by rank."""
         return documents(self.spans)
+
+
+def exact_sum(costs: Iterable[float]) -> float:
+    """Returns a sum without rounding errors; infinity if it is too large."""
+    try:
+        return math.fsum(costs)
+    except OverflowError:
+        return math.inf
 
 
 def spans_by_trace(spans: Iterable[SpanRecord]) -> dict[str, list[SpanRecord]]:

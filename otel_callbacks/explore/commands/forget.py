@@ -1,0 +1,86 @@
+"""The `forget` command, which erases the traces of a person, or of any label, from trace files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from otel_callbacks import semconv
+from otel_callbacks.cost.attribution import attribute_of
+from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.files.erasing import Erased, erase, is_interrupted
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.runtime.untrusted_text import printable
+
+
+def _pairs(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> list[tuple[str, str]]:
+    found = [tuple(pair.split("=", 1)) for pair in pairs]
+    if any(len(pair) != 2 or not all(pair) for pair in found):
+        raise click.BadParameter("a label is NAME=VALUE")
+    return found  # type: ignore[return-value]
+
+
+@click.command("forget")
+@click.argument("path", metavar="[FILE]", type=click.Path(exists=True, path_type=Path), default=LOCAL_FOLDER)
+@click.option("--user", help="The traces of this user.")
+@click.option("--tenant", help="The traces of this tenant.")
+@click.option("--session", help="The traces of this session or conversation.")
+@click.option(
+    "--label",
+    "labels",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_pairs,
+    help="The traces with this label, such as feature=search, or with this attribute (a name with a dot); repeatable.",
+)
+def forget(
+    path: Path, user: str | None, tenant: str | None, session: str | None, labels: list[tuple[str, str]]
+) -> None:
+    """Erase the traces of a person, or of any label, from FILE: a trace file or a folder (default: .otel_callbacks).
+
+    A trace is erased whole if one of its spans has all labels given. Compressed and rotated files are rewritten, too,
+    and the index is deleted. An interrupted erasure is completed by the next one. Stop a collector that writes to the
+    files first: it would go on writing to a file that was replaced. Applications that use this package may go on.
+
+    The exit status is 0 if everything was erased, 1 if lines that cannot be read were kept, and 2 if a file cannot be
+    read or replaced.
+    """
+    named = [
+        (name, value) for name, value in (("user", user), ("tenant", tenant), ("session", session)) if value
+    ]
+    wanted = [*named, *labels]
+    if not wanted:
+        raise click.UsageError("say whose traces: --user, --tenant, --session or --label")
+    said = printable(" and ".join(f"{name} {value}" for name, value in wanted))
+    total, unreadable = Erased(), 0
+    with file_errors():
+        if is_interrupted(path):
+            click.echo("An earlier erasure was interrupted; it is completed, too.", err=True)
+        for file, erased in erase(path, {_attributes(name): value for name, value in wanted}):
+            if erased:
+                click.echo(f"{printable(str(file))}: removed {_counts(erased)}")
+            if erased.unreadable:
+                click.echo(
+                    f"{printable(str(file))}: kept {erased.unreadable:,} lines that cannot be read", err=True
+                )
+            unreadable += erased.unreadable
+            total.trace_ids |= erased.trace_ids
+    click.echo(
+        f"{len(total.trace_ids):,} traces with {said} are erased"
+        if total.trace_ids
+        else f"no trace has {said}"
+    )
+    if unreadable:
+        raise SystemExit(1)
+
+
+def _attributes(name: str) -> tuple[str, ...]:
+    """Returns the names of the attributes that hold a label."""
+    attribute = name if "." in name else attribute_of(name)
+    return (attribute, semconv.CONVERSATION_ID) if attribute == semconv.SESSION_ID else (attribute,)
+
+
+def _counts(erased: Erased) -> str:
+    counts = (("spans", erased.spans), ("events", erased.events), ("points of metrics", erased.points))
+    parts = [f"{count:,} {noun}" for noun, count in counts if count]
+    return f"{' and '.join(parts)} of {len(erased.trace_ids - {''}):,} traces"
