@@ -121,6 +121,8 @@ PRICES_REMEMBERED = 2_048
 MODEL_NAMES_REMEMBERED = 1_024
 # Further unpriced models are not logged, so that the log stays readable: spans and a metric still show each call.
 UNPRICED_MODELS_LOGGED = 1_000
+# Further labels in the metadata of one call are left out (logged once): each is an attribute of every span below.
+LABELS_OF_A_CALL = 32
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.

@@ -27,20 +27,13 @@ from otel_callbacks.langchain import (
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.limits import EVENT_NAME_CHARACTERS
-from otel_callbacks.operations import (
-    AgentInvocation,
-    Inference,
-    Retrieval,
-    ToolExecution,
-    Workflow,
-    providers,
-)
+from otel_callbacks.operations import AgentInvocation, Inference, Retrieval, ToolExecution, Workflow
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
+from otel_callbacks.operations.providers import tool_definitions
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
-from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
 from otel_callbacks.shared_by_handlers import SharedByHandlers
 
@@ -99,7 +92,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        parent = parent_run.parent_run(runs, parent_run_id)
+        parent, body = parent_run.find_parent(runs, parent_run_id)
         is_node = langgraph.is_node(known, tags)
         frame = parent_run.calling_frame()
         inside = bodies.inside_chain(runs, run_id, frame)
@@ -109,7 +102,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                add_hidden_run(parent, run_id, inside)
+                recorder.hide(run_id, parent, inside, body, known)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
@@ -122,7 +115,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             inside=inside,
             begun=bodies.body_begun(),
             resumes=graph is not None and langgraph.is_resumed(inputs),
-            tags=metadata,
+            body=body,
+            metadata=known,
         )
         if recorder.wants_content(run) and isinstance(operation, Workflow | AgentInvocation):
             operation.input_messages = messages.state_messages(inputs, "user")
@@ -204,14 +198,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         begun: Callable[[], bool] | None = None,
     ) -> None:
         recorder = self._recorder
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         run = recorder.start(
             run_id,
             operation,
-            parent_run.parent_run(recorder.runs, parent_run_id),
+            parent,
             inside=inside,
             begun=begun,
             attach=(integer(kwargs.get("batch_size")) or 1) <= 1,
-            tags=metadata,
+            body=body,
+            metadata=mapping(metadata),
         )
         recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
@@ -219,7 +215,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if recorder.wants_content(run):
             read = messages.prompts if operation.text_completion else messages.conversation
             operation.input_messages = read(sent)
-            operation.tool_definitions = providers.tool_definitions(tools)
+            operation.tool_definitions = tool_definitions(tools)
         if recorder.estimates_usage:
             inference.estimate_prompt(operation, sent)
         if (prompt := recorder.start_prompt(run)) is not None:
@@ -291,7 +287,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder = self._recorder
-        parent = parent_run.parent_run(recorder.runs, parent_run_id)
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         operation = tools.start_tool(
             serialized, kwargs.get("name"), kwargs.get("tool_call_id"), mapping(metadata), parent
         )
@@ -300,7 +296,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             operation,
             parent,
             inside=bodies.inside_of(run_id, parent_run.calling_frame()),
-            tags=metadata,
+            body=body,
+            metadata=mapping(metadata),
         )
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
@@ -337,12 +334,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         recorder = self._recorder
         frame = parent_run.calling_frame()
         operation = retrieval.start_retrieval(mapping(metadata), parent_run.component_of(frame))
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         run = recorder.start(
             run_id,
             operation,
-            parent_run.parent_run(recorder.runs, parent_run_id),
+            parent,
             inside=bodies.inside_of(run_id, frame),
-            tags=metadata,
+            body=body,
+            metadata=mapping(metadata),
         )
         if recorder.wants_content(run):
             operation.query = query

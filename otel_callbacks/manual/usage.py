@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 
 from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import Inference, Usage, providers
+from otel_callbacks.recording import by_hand
 from otel_callbacks.runtime.faults import guarded
 
 
@@ -74,7 +75,7 @@ def record_usage(
 
 @guarded
 def _record(call: Inference) -> None:
-    current_recorder().record_usage(call)
+    by_hand.record_usage(current_recorder(), call)
 
 
 def _check_amount(usd: Decimal | float | str | None) -> Decimal | None:
