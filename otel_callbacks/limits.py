@@ -123,6 +123,8 @@ MODEL_NAMES_REMEMBERED = 1_024
 UNPRICED_MODELS_LOGGED = 1_000
 # Further labels in the metadata of one call are left out (logged once): each is an attribute of every span below.
 LABELS_OF_A_CALL = 32
+# A span names so many things that cost something (logged once); their costs are in the sum all the same.
+RECORDED_COSTS_NAMED = 20
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.

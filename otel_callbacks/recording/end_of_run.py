@@ -3,15 +3,17 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Literal
 
 from opentelemetry.trace import Span
 
 from otel_callbacks import limits, operations, semconv
-from otel_callbacks.cost import call_cost
+from otel_callbacks.cost import call_cost, recorded_costs
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
+from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
@@ -105,7 +107,7 @@ class EndOfRun:
                 )
             )
         if isinstance(cost, Cost):
-            self._add_to_budgets(run.span, policy, run.labels, run.started, cost)
+            self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
         if not run.span.is_recording():
             return
         attributes = span_attributes.end_attributes(operation, policy.label)
@@ -165,7 +167,38 @@ class EndOfRun:
             EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
         )
         if isinstance(cost, Cost):
-            self._add_to_budgets(span, policy, labels, started, cost)
+            self._add_to_budgets(span, policy, labels, started, cost.total)
+
+    def record_cost(
+        self,
+        span: Span,
+        run: Run | None,
+        policy: ContentPolicy,
+        labels: Mapping[str, str],
+        usd: Decimal,
+        what: str,
+    ) -> None:
+        """Records the cost of something that is no model call: on a span, in the metric, totals and budgets.
+
+        Args:
+            span: the span, of a run or of the application. What it carries already is added up.
+            run: the run that it belongs to, whose totals count the cost.
+            policy: which redactors apply.
+            labels: who pays.
+            usd: the cost in USD.
+            what: what it is for.
+        """
+        what, redacted_labels = policy.label(what), policy.labels(labels)
+        with _totals_lock:
+            above = _with_open_totals(run)
+            if above is not None:
+                above.totals = above.totals or Totals()
+                above.totals.cost = add(above.totals.cost or ZERO, usd)
+            if span.is_recording():
+                known = getattr(span, "attributes", None) or {}
+                span.set_attributes(recorded_costs.with_cost(known, usd, what))
+        self._metrics.count_recorded_cost(usd, what, redacted_labels, self._label_rules)
+        self._add_to_budgets(span, policy, labels, time.time_ns(), usd)
 
     def _cost_of_call(
         self, operation: operations.Operation, started: int, *, failed: bool, ended_early: bool = False
@@ -203,11 +236,11 @@ class EndOfRun:
         return totals, above is None and run.parent is not None, tool_tokens
 
     def _add_to_budgets(
-        self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, cost: Cost
+        self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, usd: Decimal
     ) -> None:
         """Adds a cost to the budgets of those who pay, and reports each budget that it exceeds."""
         # with the labels as given: redacted ones may be the same for many people
-        for crossing in self._budgets.spend(cost.total, labels, started):
+        for crossing in self._budgets.spend(usd, labels, started):
             self._report_crossing(span, policy, crossing._replace(labels=policy.labels(crossing.labels)))
 
     @guarded
@@ -299,12 +332,6 @@ def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
         name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS
     }
     return replace(usage, **checked)
-
-
-def has_model_call(span: Span) -> bool:
-    """Tells whether a model call has been recorded on a span of the application."""
-    attributes: Mapping[str, object] = getattr(span, "attributes", None) or {}
-    return semconv.COST_STATUS in attributes
 
 
 def _with_open_totals(run: Run | None) -> Run | None:

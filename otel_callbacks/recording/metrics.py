@@ -3,12 +3,13 @@
 import functools
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from importlib.metadata import version
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from otel_callbacks import semconv
+from otel_callbacks import limits, semconv
 from otel_callbacks.recording.cost_metrics import CostMetrics, LabelRules, LabelValues
 from otel_callbacks.recording.counter import Counter
 from otel_callbacks.recording.instruments import Instruments
@@ -74,6 +75,13 @@ class Metrics:
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str], rules: LabelRules) -> None:
         """Counts one call, with these labels, that exceeded a budget."""
         self._cost_metrics.count_exceeded_budget(per, self._label_values.bounded(rules, labels))
+
+    def count_recorded_cost(
+        self, usd: Decimal, what: str, labels: Mapping[str, str], rules: LabelRules
+    ) -> None:
+        """Counts the cost of something that is no model call."""
+        named = self._label_values.bounded_value(semconv.COST_WHAT, what, limits.LABEL_VALUES)
+        self._cost_metrics.count_recorded_cost(usd, named, self._label_values.bounded(rules, labels))
 
     def _observe_count(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:

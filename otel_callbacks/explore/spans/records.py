@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind
+from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind, has_recorded_cost
 from otel_callbacks.explore.spans.attributes import (
     Attributes,
     integer,
@@ -197,7 +197,13 @@ class SpanRecord:
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None if the span has no cost, which is not the same as 0."""
-        return next((cost for name in COST_ATTRIBUTES if (cost := self._number(name)) is not None), None)
+        names = (*COST_ATTRIBUTES, semconv.COST_RECORDED_USD)
+        return next((cost for name in names if (cost := self._number(name)) is not None), None)
+
+    @property
+    def has_own_cost(self) -> bool:
+        """Whether its tokens and cost are its own: those of a model call, or a cost recorded by hand."""
+        return self.is_model_call or has_recorded_cost(self.attributes)
 
     @property
     def cost_status(self) -> str | None:
