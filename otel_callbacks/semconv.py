@@ -223,6 +223,9 @@ METRIC_BUDGET_EXCEEDED: Final = "otel_callbacks.budget.exceeded"
 EVENT_BUDGET_EXCEEDED: Final = "otel_callbacks.budget.exceeded"
 BUDGET_USD: Final = "otel_callbacks.budget.usd"
 BUDGET_SPENT_USD: Final = "otel_callbacks.budget.spent_usd"
+BUDGET_USED_SHARE: Final = (
+    "otel_callbacks.budget.used_share"  # on roots, with the names around: how much is used
+)
 BUDGET_PER: Final = "otel_callbacks.budget.per"
 TOKEN_TYPE: Final = "token_type"
 TOOL_PART: Final = "otel_callbacks.tool.part"

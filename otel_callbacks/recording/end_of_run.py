@@ -122,6 +122,8 @@ class EndOfRun:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(operation))
         _put_prompt(attributes, run, policy)
+        if run.parent is None:
+            attributes.update(self._budgets.attributes(run.labels, run.started))
         if totals is not None:
             _put_totals(attributes, run, totals, late=late)
         run.span.set_attributes(attributes)
@@ -241,12 +243,12 @@ class EndOfRun:
         """Adds a cost to the budgets of those who pay, and reports each budget that it exceeds."""
         # with the labels as given: redacted ones may be the same for many people
         for crossing in self._budgets.spend(usd, labels, started):
-            self._report_crossing(span, policy, crossing._replace(labels=policy.labels(crossing.labels)))
+            self.report_crossing(span, policy, crossing)
 
     @guarded
-    def _report_crossing(self, span: Span, policy: ContentPolicy, crossing: Crossing) -> None:
-        """Reports an exceeded budget: on the span, in the metric, and last to the application."""
-        budget = crossing.budget
+    def report_crossing(self, span: Span, policy: ContentPolicy, crossing: Crossing) -> None:
+        """Reports that a budget is spent: on the span, in the metric, and last to the application."""
+        budget, crossing = crossing.budget, crossing._replace(labels=policy.labels(crossing.labels))
         span.add_event(
             semconv.EVENT_BUDGET_EXCEEDED,
             {

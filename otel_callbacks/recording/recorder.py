@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost import attribution
-from otel_callbacks.cost.budget import Budgets
+from otel_callbacks.cost.budget import Budgets, Refusal
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
@@ -256,12 +256,16 @@ class Recorder:
         Raises:
             BudgetExceeded: the budget is spent. The exception is meant for the application.
         """
-        if run is None or not self._budgets.enforce:
+        if run is None or run.reservations is not None or not self._budgets.enforce:
             return
-        refusal = self._budgets.exceeded(run.labels, run.started)
-        if refusal is not None:
-            self.fail(run, refusal)
-            raise refusal
+        reserved = self._budgets.reserve(run.labels, run.started)
+        if not isinstance(reserved, Refusal):
+            run.reservations = reserved
+            return
+        if reserved.crossing is not None:
+            self.end_of_run.report_crossing(run.span, run.content_policy, reserved.crossing)
+        self.fail(run, reserved.error)
+        raise reserved.error
 
     def start_prompt(self, run: Run | None) -> prompt.Prompt | None:
         """Returns the prompt of a model call for the handler to fill in; None if nothing is recorded of it."""
@@ -339,6 +343,8 @@ class Recorder:
             raise
         finally:
             self.counts.ended += 1
+            for each in run.reservations or ():
+                each.release()
             if parent is not None and parent.children is not None:
                 parent.children.discard(run)
             run.operation.forget_content()  # metrics keep the operation for a while

@@ -70,6 +70,7 @@ class Run:
         trace_documents: on an outermost run, the documents of its trace.
         prompt: on a model call, what its prompt is made of.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all three.
+        reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
     """
@@ -102,6 +103,7 @@ class Run:
         "prompt",
         "recorded_error",
         "recorder",
+        "reservations",
         "span",
         "stand_in",
         "started",
@@ -139,6 +141,7 @@ class Run:
         self.agent_prompts: Any = None
         self.recorded_error: BaseException | None = None
         self.inner_usages: list[Any] | None = None
+        self.reservations: Any = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
         self.chunk_gaps: array[float] | None = None
