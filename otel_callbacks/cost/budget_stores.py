@@ -12,6 +12,8 @@ from contextlib import closing
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
+from otel_callbacks.privacy.redactor import redact_name
+
 _KEPT_SECONDS = 62 * 86_400  # a month's budget is read until the month is over
 _TIMEOUT_SECONDS = 5.0
 
@@ -127,5 +129,7 @@ def open_store(store: object) -> Store:
     if store.startswith(("redis://", "rediss://", "unix://")):
         return RedisStore(store)
     if not store or "://" in store:
-        raise ValueError(f"store={store!r:.100} is not known; use the path of an SQLite file, or redis://…")
+        raise ValueError(
+            f"store={redact_name(store)!r:.100} is not known; use the path of an SQLite file, or redis://…"
+        )
     return SqliteStore(store)

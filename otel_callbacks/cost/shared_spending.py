@@ -32,6 +32,7 @@ from otel_callbacks.limits import (
     BUDGET_SLICES,
     BUDGET_WORKER_REMEMBERED_SECONDS,
 )
+from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runtime import fork
 
 logger = logging.getLogger("otel_callbacks")
@@ -362,8 +363,19 @@ class SharedSpending:
 def share_spending(
     store: object, key: str, budget: Decimal, reserve: Decimal | None, period_at: Callable[[int], str]
 ) -> SharedSpending:
-    """Returns what has been spent of a budget in the store at an address; see `SharedSpending` and `open_store`."""
-    return SharedSpending(open_store(store), key, budget, reserve, period_at)
+    """Returns what has been spent of a budget in the store at an address.
+
+    Raises:
+        TypeError, ValueError, ImportError: as `open_store`.
+        OSError: the store cannot be reached.
+    """
+    opened = open_store(store)
+    try:
+        return SharedSpending(opened, key, budget, reserve, period_at)
+    except Exception as error:  # each client has errors of its own for a server that cannot be reached
+        raise OSError(
+            f"store={redact_name(str(store))!r} cannot be reached: {type(error).__name__}"
+        ) from error
 
 
 def _on_event_loop() -> bool:
