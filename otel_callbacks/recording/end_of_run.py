@@ -119,8 +119,7 @@ class EndOfRun:
         if policy.captures:
             content_recording.record_content(run, attributes, self._events, ended, recorded)
         if cost is not None:
-            attributes.update(call_cost.attributes(cost))
-            attributes.update(call_cost.billing_attributes(operation))
+            attributes.update({**call_cost.attributes(cost), **call_cost.billing_attributes(operation)})
         _put_prompt(attributes, run, policy)
         if run.parent is None:
             attributes.update(self._budgets.attributes(run.labels, run.started))
