@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
     from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
+    from otel_callbacks.manual.costs import record_cost
     from otel_callbacks.manual.feedback import current_trace_id, record_feedback
     from otel_callbacks.manual.usage import record_usage
     from otel_callbacks.privacy.content_scope import content
@@ -44,6 +45,7 @@ __all__ = [
     "inference",
     "instrument",
     "prices",
+    "record_cost",
     "record_feedback",
     "record_usage",
     "rerank",
@@ -79,6 +81,7 @@ _HOMES = {
     "instrument": "otel_callbacks.handler",
     "load_ipython_extension": "otel_callbacks.extension",
     "prices": "otel_callbacks.cost.price_list",
+    "record_cost": "otel_callbacks.manual.costs",
     "record_feedback": "otel_callbacks.manual.feedback",
     "record_usage": "otel_callbacks.manual.usage",
     "rerank": "otel_callbacks.manual",

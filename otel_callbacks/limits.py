@@ -121,6 +121,22 @@ PRICES_REMEMBERED = 2_048
 MODEL_NAMES_REMEMBERED = 1_024
 # Further unpriced models are not logged, so that the log stays readable: spans and a metric still show each call.
 UNPRICED_MODELS_LOGGED = 1_000
+# Further labels in the metadata of one call are left out (logged once): each is an attribute of every span below.
+LABELS_OF_A_CALL = 32
+# A span names so many things that cost something (logged once); their costs are in the sum all the same.
+RECORDED_COSTS_NAMED = 20
+# A process that is silent for so long has lost its lease of a shared budget, which others can lease then: it died.
+BUDGET_LEASE_SECONDS = 15.0
+# If it comes back even later, what it spent may count twice: the store must not remember every process for good.
+BUDGET_WORKER_REMEMBERED_SECONDS = 3600.0
+# A lease is renewed that often, so that a few failures do not lose it.
+BUDGET_RENEWAL_SECONDS = 1.0
+# What was spent is settled after so long, together with what was spent meanwhile: one update for many calls.
+BUDGET_SETTLEMENT_SECONDS = 0.05
+# A call that has to wait longer for a lease is refused, on an event loop at once: nothing of ours may block a call.
+BUDGET_LEASE_WAIT_SECONDS = 0.5
+# A lease is at most this part of what is left, so that one process cannot hold the budget of all.
+BUDGET_SLICES = 20
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.

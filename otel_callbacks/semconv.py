@@ -190,6 +190,9 @@ COST_SAVED_USD: Final = "otel_callbacks.cost.saved_usd"
 COST_SOURCE: Final = "otel_callbacks.cost.source"
 COST_MODEL: Final = "otel_callbacks.cost.model"
 COST_PRICE_VERSION: Final = "otel_callbacks.cost.price_version"
+COST_RECORDED_USD: Final = "otel_callbacks.cost.recorded_usd"  # of what is no model call: `record_cost`
+COST_RECORDED_WHAT: Final = "otel_callbacks.cost.recorded_what"  # on spans, for what; a list
+COST_WHAT: Final = "otel_callbacks.cost.what"  # on the metric, for what
 CACHED_INPUT_TOKENS: Final = "otel_callbacks.cached.input_tokens"
 CACHED_OUTPUT_TOKENS: Final = "otel_callbacks.cached.output_tokens"
 APP_TENANT_ID: Final = "app.tenant_id"
@@ -233,6 +236,9 @@ METRIC_BUDGET_EXCEEDED: Final = "otel_callbacks.budget.exceeded"
 EVENT_BUDGET_EXCEEDED: Final = "otel_callbacks.budget.exceeded"
 BUDGET_USD: Final = "otel_callbacks.budget.usd"
 BUDGET_SPENT_USD: Final = "otel_callbacks.budget.spent_usd"
+BUDGET_USED_SHARE: Final = (
+    "otel_callbacks.budget.used_share"  # on roots, with the names around: how much is used
+)
 BUDGET_PER: Final = "otel_callbacks.budget.per"
 TOKEN_TYPE: Final = "token_type"
 TOOL_PART: Final = "otel_callbacks.tool.part"

@@ -42,7 +42,10 @@ MAY_TOUCH = {
     "llama_index": ("llama_index/", "demo/"),
     "llama_index_instrumentation": ("llama_index/", "demo/"),
     "workflows": ("llama_index/", "demo/"),
-    "opentelemetry.sdk": ("export/", "explore/files/writing.py", "explore/index/ring.py", "testing.py"),
+    "opentelemetry.sdk": (
+        *("export/", "recording/sdk_span.py", "recording/series.py"),
+        *("explore/files/writing.py", "explore/index/ring.py", "testing.py"),
+    ),
     "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": (),
     "grpc": ("explore/files/senders.py",),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_callbacks.cost.reporting.invoices import InvoiceError
+    from otel_callbacks.cost.reporting.outcomes import OutcomeReport, per_outcome
     from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconcile
     from otel_callbacks.cost.reporting.reports import Accumulator, Report, report
     from otel_callbacks.cost.reporting.repricing import Repricing, recompute
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Accumulator",
     "InvoiceError",
+    "OutcomeReport",
     "Reconciliation",
     "Report",
     "Repricing",
+    "per_outcome",
     "recompute",
     "reconcile",
     "report",
@@ -32,9 +35,11 @@ __all__ = [
 _MODULES = {
     "Accumulator": "otel_callbacks.cost.reporting.reports",
     "InvoiceError": "otel_callbacks.cost.reporting.invoices",
+    "OutcomeReport": "otel_callbacks.cost.reporting.outcomes",
     "Reconciliation": "otel_callbacks.cost.reporting.reconciliation",
     "Report": "otel_callbacks.cost.reporting.reports",
     "Repricing": "otel_callbacks.cost.reporting.repricing",
+    "per_outcome": "otel_callbacks.cost.reporting.outcomes",
     "recompute": "otel_callbacks.cost.reporting.repricing",
     "reconcile": "otel_callbacks.cost.reporting.reconciliation",
     "report": "otel_callbacks.cost.reporting.reports",

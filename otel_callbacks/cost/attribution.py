@@ -7,7 +7,9 @@ Labels have four sources. A later one overrides an earlier one:
 3. `with attribution(...)`, an inner scope over an outer one;
 4. the framework's call: LangChain's `config["metadata"]`, LlamaIndex's `instrument_tags`.
 
-The nearest source wins: a scope inside a tool overrides the metadata of the call around the tool.
+The nearest source wins: a scope inside a tool overrides the metadata of the call around the tool. The frameworks hand
+metadata and tags down to every call below. So only those keys count as named by a call whose value differs from the one
+that was handed down to it.
 
 Credentials are removed as labels come in. Personal data stays, because budgets compare the original values; the
 content policy redacts it wherever labels are recorded.
@@ -25,11 +27,13 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 
 from otel_callbacks import semconv
+from otel_callbacks.limits import LABELS_OF_A_CALL, log_reached
 from otel_callbacks.operations import payload
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_name
-from otel_callbacks.runs.run import Run
-from otel_callbacks.runs.surroundings import enclosing_run
+from otel_callbacks.runs.handed_down import readers
+from otel_callbacks.runs.run import BodyLabels
+from otel_callbacks.runs.surroundings import enclosing_labels, enclosing_run
 from otel_callbacks.runtime import scopes
 from otel_callbacks.runtime.faults import guarded
 
@@ -56,7 +60,14 @@ _TAG_ATTRIBUTES = LABEL_ATTRIBUTES | {
     f"{name}_id": LABEL_ATTRIBUTES[name] for name in ("tenant", "user", "session")
 }
 _TAG_ATTRIBUTES |= {attribute: attribute for attribute in LABEL_ATTRIBUTES.values()}
+_TAG_NAMES = frozenset(_TAG_ATTRIBUTES)
 _LABEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_CONTENT_NAMES = frozenset(
+    {"prompt", "prompts", "question", "query", "input", "inputs", "output", "outputs", "answer", "response"}
+    | {"completion", "message", "messages", "content", "text", "document", "documents", "context"}
+)
+"""What metadata may hold as `app.<name>` but is content, which only a content policy records."""
+
 _SCOPE_KEY = context_api.create_key("otel_callbacks-attribution")
 
 
@@ -97,16 +108,47 @@ def labels_by_attribute(labels: Mapping[str, object]) -> dict[str, str]:
     return checked
 
 
-def labels_from_tags(tags: Mapping[str, Any] | None) -> Labels:
-    """Returns the labels in the metadata or tags of a framework's call; skips values that cannot be labels."""
+def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
+    """Returns the labels in a call's metadata or tags, by the application's own names for them.
+
+    Skips values that cannot be labels, and names of content.
+    """
     known = payload.mapping(tags)
-    if not known:
+    if not _may_name_labels(known):
         return NO_LABELS
-    return {
-        attribute: text
-        for key, attribute in _TAG_ATTRIBUTES.items()
-        if key in known and (text := _text(known[key]))
+    keys = [
+        key for key in known if type(key) is str and (key in _TAG_ATTRIBUTES or key[:4] == semconv.APP_PREFIX)
+    ]
+    found = {key: text for key in _TAG_ATTRIBUTES if key in keys and (text := _text(known[key]))}
+    for key in keys:
+        if key in _TAG_ATTRIBUTES:
+            continue
+        name = key.removeprefix(semconv.APP_PREFIX)
+        if name in _CONTENT_NAMES or not _LABEL_NAME.fullmatch(name) or not (text := _text(known[key])):
+            continue
+        if len(found) >= LABELS_OF_A_CALL:
+            log_reached("LABELS_OF_A_CALL", "further labels in a call's metadata or tags are left out")
+            break
+        found[key] = text
+    return found
+
+
+def _may_name_labels(tags: Mapping[Any, Any]) -> bool:
+    """Tells quickly whether there may be a label: LangGraph's metadata has a dozen keys, and mostly none."""
+    try:
+        return semconv.APP_PREFIX in "\0".join(tags) or not _TAG_NAMES.isdisjoint(tags)
+    except TypeError:  # a key is no text
+        return True
+
+
+def _add_named(labels: Labels, given: Labels, handed_down: Labels) -> Labels:
+    """Adds the labels that a call itself names: those whose value the framework did not hand down to it."""
+    if not given or given == handed_down:
+        return labels
+    named = {
+        _TAG_ATTRIBUTES.get(key, key): text for key, text in given.items() if handed_down.get(key) != text
     }
+    return {**labels, **named} if named else labels
 
 
 def _text(value: object) -> str | None:
@@ -120,15 +162,14 @@ class _Scope(NamedTuple):
     """The context entry of an open `with attribution(...)`.
 
     Attributes:
-        labels: all labels inside the scope, including those of the scopes and runs around it.
+        inside: who pays inside the scope, with the labels around it. Its key is that of the run whose body opened
+            the scope: runs inside that one have their own labels.
         owner: the `attribution` that opened it.
-        run_key: the key of the run whose body opened the scope; runs inside that one have their own labels.
         previous: the context to return to.
     """
 
-    labels: Labels
+    inside: BodyLabels
     owner: "attribution"
-    run_key: Any
     previous: Context
 
 
@@ -173,10 +214,13 @@ class attribution:  # lower case because it reads as a statement: `with attribut
 
     def __enter__(self) -> None:
         context = context_api.get_current()
-        run = enclosing_run(context)
-        labels = {**_unredacted_labels(context, run), **self._labels}
-        scope = _Scope(labels, self, run.key if run is not None else None, context)
-        context_api.attach(context_api.set_value(_SCOPE_KEY, scope, context))
+        here = _labels_here(context, enclosing_labels(context))
+        # what a framework hands down from outside is further away than this scope
+        metadata = {**here.metadata, **_labels_in_tags(readers.metadata())}
+        tags = _labels_in_tags(readers.tags())
+        labels = _add_named(_add_named(here.labels, metadata, here.metadata), tags, here.tags)
+        inside = BodyLabels(here.key, {**labels, **self._labels}, metadata, tags)
+        context_api.attach(context_api.set_value(_SCOPE_KEY, _Scope(inside, self, context), context))
 
     def __exit__(self, *error: object) -> None:
         # without a token: the application may leave a scope in another copy of the context than it entered it in
@@ -198,15 +242,14 @@ def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> 
     """
     run = enclosing_run(context)
     policy = run.content_policy if run is not None else default_policy
-    labels = _unredacted_labels(context, run)
+    labels = _labels_here(context, enclosing_labels(context)).labels
     return labels if policy is None else policy.labels(labels)
 
 
-def _unredacted_labels(context: Context, run: Run | None) -> Labels:
+def _labels_here(context: Context, body: BodyLabels) -> BodyLabels:
+    """Returns who pays in a body, or in the scope that is open in it."""
     scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
-    if scope is not None and (run is None or scope.run_key == run.key):
-        return scope.labels
-    return run.labels if run is not None else NO_LABELS
+    return scope.inside if scope is not None and body.key in (None, scope.inside.key) else body
 
 
 class LabelResolver:
@@ -231,25 +274,56 @@ class LabelResolver:
         self._fixed: Labels = NO_LABELS if source is None or callable(source) else labels_by_attribute(source)
         self._baggage_attributes = {key: attribute_of(key) for key in baggage_keys}
 
-    def labels_of_run(self, parent: Run | None, context: Context, own_labels: Labels) -> Labels:
-        """Returns the labels of a run that starts.
+    def labels_of_run(
+        self,
+        key: Any,
+        body: BodyLabels,
+        named: BodyLabels | None,
+        context: Context,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> BodyLabels:
+        """Returns who pays for a run that starts, and in its body.
 
         Args:
-            parent: the run above; None for a root.
+            key: the framework's id of the run.
+            body: the labels in the body that the run starts in.
+            named: the labels in the body that the framework names as the caller; LangChain handed down its metadata.
             context: the context in which the run starts.
-            own_labels: the labels in the metadata or tags of the run's own call.
+            metadata: the metadata of its call; None if it is not a call of LangChain's.
+            tags: the tags of its call; None if it is not a call of LlamaIndex's.
         """
-        scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
-        if parent is None:
-            inherited = self._labels_of_root(context, scope.labels if scope is not None else NO_LABELS)
-        elif scope is not None and scope.run_key == parent.key:
-            inherited = scope.labels
-        else:
-            inherited = parent.labels
-        # the frameworks copy metadata and tags to every run below: only those that differ are the run's own
-        if own_labels and (parent is None or own_labels != parent.own_labels):
-            return {**inherited, **own_labels}
-        return inherited
+        here = _labels_here(context, body)
+        labels = here.labels if body.key is not None else self._labels_of_root(context, here.labels)
+        in_metadata, in_tags = here.metadata, here.tags
+        if metadata is not None:
+            in_metadata = _labels_in_tags(metadata)
+            labels = _add_named(labels, in_metadata, (named or here).metadata)
+        if tags is not None:
+            in_tags = _labels_in_tags(tags)
+            labels = _add_named(labels, in_tags, here.tags)
+        return BodyLabels(key, labels, in_metadata, in_tags)
+
+    def labels_of_hidden_run(
+        self,
+        key: Any,
+        body: BodyLabels,
+        named: BodyLabels | None,
+        context: Context,
+        metadata: Mapping[str, Any] | None,
+    ) -> BodyLabels:
+        """Returns who pays in the body of a run without a span: `body` itself if its call changes nothing.
+
+        The arguments are those of `labels_of_run`.
+        """
+        if not metadata and not body.metadata:
+            return body
+        in_metadata = _labels_in_tags(metadata)
+        handed_down = (named or body).metadata
+        if in_metadata == handed_down == body.metadata:
+            return body
+        here = _labels_here(context, body)
+        return BodyLabels(key, _add_named(here.labels, in_metadata, handed_down), in_metadata, here.tags)
 
     def _labels_of_root(self, context: Context, scope_labels: Labels) -> Labels:
         if self._function is None and not self._baggage_attributes and not self._fixed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from otel_callbacks import semconv
+from otel_callbacks.cost.recorded_costs import recorded_usd
 
 # The operations that use tokens themselves. Others that carry usage, such as `invoke_agent`, repeat that of their
 # model calls. Instrumentations call the same Gemini call `chat` or `generate_content`, so all of these are one kind.
@@ -84,6 +85,11 @@ class _SdkSpan:
         )
 
 
+def finished_span(span: Any) -> FinishedSpan:
+    """Returns a `FinishedSpan` as it is, and makes one from a span of the OpenTelemetry SDK."""
+    return _SdkSpan.from_span(span) if hasattr(span, "get_span_context") else span
+
+
 def call_kind(attributes: Mapping[str, Any]) -> str | None:
     """Returns the kind of call whose usage and cost a span carries as its own; None if it carries none.
 
@@ -93,6 +99,11 @@ def call_kind(attributes: Mapping[str, Any]) -> str | None:
     if operation is None:
         return "inference" if semconv.COST_STATUS in attributes else None
     return _KINDS.get(operation) if isinstance(operation, str) else None
+
+
+def has_recorded_cost(attributes: Mapping[str, Any]) -> bool:
+    """Tells whether a span carries a cost that the application recorded, and no model call."""
+    return call_kind(attributes) is None and recorded_usd(attributes) is not None
 
 
 class CallReport(NamedTuple):
@@ -198,28 +209,36 @@ def spans_of(source: Any) -> Iterator[Any]:
 class ModelCalls(Generic[Value]):
     """Collects spans one by one, in any order; iterating yields the `read` value of each model call, once.
 
+    `with_recorded_costs` also yields that of each span with a cost that the application recorded by hand.
+
     Of a span it keeps only that value and two ids, so a file with prompts in it may be larger than the memory. If the
     same span arrives twice, the later one counts.
     """
 
-    def __init__(self, read: Callable[[FinishedSpan], Value]) -> None:
+    def __init__(self, read: Callable[[FinishedSpan], Value], *, with_recorded_costs: bool = False) -> None:
         self._read = read
+        self._with_recorded_costs = with_recorded_costs
+        self._recorded_costs: set[tuple[str, str]] = set()
         self._parents: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._reports: dict[tuple[str, str], CallReport] = {}
         self._values: dict[tuple[str, str], Value] = {}
 
     def add(self, span: Any) -> None:
         """Adds a `FinishedSpan`, or a `ReadableSpan` of the OpenTelemetry SDK."""
-        finished: FinishedSpan = _SdkSpan.from_span(span) if hasattr(span, "get_span_context") else span
+        finished = finished_span(span)
         key = finished.trace_id, finished.span_id
         self._parents[key] = (finished.trace_id, finished.parent_id) if finished.parent_id else None
         report = call_report(finished.attributes)
+        self._recorded_costs.discard(key)
         if report is None:
             self._reports.pop(key, None)
+            if self._with_recorded_costs and has_recorded_cost(finished.attributes):
+                self._recorded_costs.add(key)
+                self._values[key] = self._read(finished)
             return
         self._reports[key] = report
         self._values[key] = self._read(finished)
 
     def __iter__(self) -> Iterator[Value]:
         counted = distinct_calls(self._reports, self._parents)
-        return (value for key, value in self._values.items() if key in counted)
+        return (value for key, value in self._values.items() if key in counted or key in self._recorded_costs)

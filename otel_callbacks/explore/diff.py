@@ -197,11 +197,11 @@ def _step_rows(difference: Diff) -> list[tuple[str, ...]]:
 
 
 def _step_cells(step: StepDiff) -> Iterator[str]:
-    """Yields the cells of a step; only model calls have tokens and a cost of their own."""
+    """Yields the cells of a step; model calls have tokens and a cost of their own, other spans perhaps a cost."""
 
     def both(read: Callable[[SpanRecord], float | None], format_value: _Format, *, own: bool) -> str:
         values = [
-            read(span) if span and (span.is_model_call or not own) else None for span in (step.a, step.b)
+            read(span) if span and (span.has_own_cost or not own) else None for span in (step.a, step.b)
         ]
         words = [_formatted(value, format_value) for value in values]
         return words[0] if words[0] == words[1] else " → ".join(words).strip()

@@ -34,13 +34,12 @@ from otel_callbacks.operations import (
     Operation,
     Retrieval,
     ToolExecution,
-    providers,
 )
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
+from otel_callbacks.operations.providers import tool_definitions
 from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
-from otel_callbacks.runs.surroundings import add_hidden_run
 from otel_callbacks.runtime.faults import faults, guarded
 from otel_callbacks.shared_by_handlers import SharedByHandlers
 
@@ -97,7 +96,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        parent = parent_run.parent_run(runs, parent_run_id)
+        parent, body = parent_run.find_parent(runs, parent_run_id)
         is_node = langgraph.is_node(known, tags)
         frame = parent_run.calling_frame()
         inside = bodies.inside_chain(runs, run_id, frame)
@@ -109,7 +108,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                add_hidden_run(parent, run_id, inside)
+                recorder.hide(run_id, parent, inside, body, known)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
@@ -123,6 +122,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             inside=inside,
             begun=bodies.body_begun(),
             resumes=graph is not None and langgraph.is_resumed(inputs),
+            body=body,
         )
         if recorder.wants_content(run):
             workflows.read_inputs(operation, graph, inputs)
@@ -207,9 +207,9 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         recorder, known = self._recorder, mapping(metadata)
         model = parent_run.component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
-        parent = parent_run.parent_run(recorder.runs, parent_run_id)
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         attach = (integer(kwargs.get("batch_size")) or 1) <= 1
-        options = {"inside": inside, "begun": begun, "attach": attach}
+        options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
         run = self._start(run_id, operation, parent, known, frame, **options)
         use_template(run, parent_run_id)
         recorder.refuse_over_budget(run)
@@ -217,7 +217,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         tools = items(parameters.get("tools")) or parameters.get("functions")
         if recorder.wants_content(run):
             operation.input_messages = (messages.prompts if completion else messages.conversation)(sent)
-            operation.tool_definitions = providers.tool_definitions(tools)
+            operation.tool_definitions = tool_definitions(tools)
         if recorder.estimates_usage:
             inference.estimate_prompt(operation, sent)
         if (prompt := recorder.start_prompt(run)) is not None:
@@ -237,10 +237,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
 
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Notes the first content of a model that streams protocol events.
-
-        Later events are ignored: most integrations also report each chunk as a token, which must not count twice.
-        """
+        """Notes the first content of a model that streams protocol events. Tokens report the later chunks."""
         run = self._recorder.runs.get(run_id)
         if run is not None and isinstance(run.inside, InEventStream):
             run.inside.note_event()
@@ -280,7 +277,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a tool."""
         recorder = self._recorder
         frame = parent_run.calling_frame()
-        parent = parent_run.parent_run(recorder.runs, parent_run_id)
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
         run = self._start(
             run_id,
@@ -289,6 +286,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             mapping(metadata),
             frame,
             inside=bodies.inside_of(run_id, frame),
+            body=body,
         )
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
@@ -326,13 +324,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         frame = parent_run.calling_frame()
         known = mapping(metadata)
         operation = retrieval.start_retrieval(known, parent_run.component_of(frame))
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         run = self._start(
             run_id,
             operation,
-            parent_run.parent_run(recorder.runs, parent_run_id),
+            parent,
             known,
             frame,
             inside=bodies.inside_of(run_id, frame),
+            body=body,
         )
         if recorder.wants_content(run):
             operation.query = query
@@ -379,7 +379,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> Run | None:
         """Starts a run in its conversation; `options` are those of `Recorder.start`."""
         operation.conversation_id = conversation_id(metadata, frame)
-        run = self._recorder.start(run_id, operation, parent, tags=metadata, **options)
+        run = self._recorder.start(run_id, operation, parent, metadata=metadata, **options)
         lend_to_parent(run, self._recorder)
         return run
 

@@ -7,14 +7,18 @@ reported.
 """
 
 import sys
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
 from langchain_core.runnables.config import var_child_runnable_config
+from opentelemetry.context import get_current
 
-from otel_callbacks.runs.run import Run
-from otel_callbacks.runs.surroundings import ended_run, find_surroundings
+from otel_callbacks.operations.payload import mapping
+from otel_callbacks.runs.handed_down import readers
+from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
+from otel_callbacks.runs.surroundings import enclosing_run, ended_run, find_surroundings
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 
@@ -25,24 +29,48 @@ def child_config_run_id() -> UUID | None:
     return getattr(config.get("callbacks"), "parent_run_id", None) if config else None
 
 
-def parent_run(runs: dict[Any, Run], parent_run_id: UUID | None) -> Run | None:
-    """Returns the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
+def find_parent(runs: dict[Any, Run], parent_run_id: UUID | None) -> tuple[Run | None, BodyLabels | None]:
+    """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 
     The child config's run may be unknown, because the application silenced it with `{"callbacks": []}`; then the run
     around it is the parent. A parent that has just ended still counts, for work that outlives it.
+
+    Returns:
+        The parent, and who pays in its body, or in that of the hidden run whose id led to it. No labels, if LangChain
+        names nobody, and so hands nothing down; None, if what it names is not traced.
     """
     config_id = child_config_run_id()
     named = runs.get(parent_run_id) if parent_run_id is not None else None
     configured = runs.get(config_id) if config_id is not None else None
+    found, id_ = named, parent_run_id or config_id
     if configured is not None and (named is None or configured.is_within(named)):
-        return configured
-    if named is None and config_id is not None and configured is None:
-        named = find_surroundings(None, runs).run
-    wanted = parent_run_id or config_id
-    if named is None and wanted is not None:
+        found, id_ = configured, config_id
+    elif named is None and config_id is not None and configured is None:
+        found = find_surroundings(None, runs).run
+        if found is not None and not found.has_id(id_):
+            return found, None
+    if found is None and id_ is not None:
         ended = ended_run()
-        return ended if ended is not None and ended.has_id(wanted) else None
-    return named
+        found = ended if ended is not None and ended.has_id(id_) else None
+    if found is None:
+        return None, NO_BODY if id_ is None else None
+    hidden = found.hidden_labels.get(id_) if found.hidden_labels is not None else None
+    return found, hidden or found.body_labels
+
+
+def _handed_down() -> Mapping[str, Any] | None:
+    """Returns the metadata of the child config, if its run is not traced; of a traced run it is known."""
+    config = var_child_runnable_config.get()
+    if not config:
+        return None
+    callbacks = config.get("callbacks")
+    around = enclosing_run(get_current())
+    if around is not None and getattr(callbacks, "parent_run_id", None) in around.open_runs:
+        return None
+    return {**mapping(config.get("metadata")), **mapping(getattr(callbacks, "metadata", None))}
+
+
+readers.metadata = _handed_down
 
 
 def calling_frame() -> FrameType | None:

@@ -24,6 +24,7 @@ from otel_callbacks.llama_index.search_reports import SearchReports
 from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
 from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
 from otel_callbacks.recording.recorder import Recorder
+from otel_callbacks.runs.handed_down import readers
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run
 from otel_callbacks.runtime.faults import guarded
@@ -35,6 +36,8 @@ _CANCELLING = (
     WorkflowCancelledByUser,
     WorkflowTimeoutError,
 )  # they end the steps, too
+readers.tags = active_instrument_tags.get
+
 _ID_SUFFIX = 37  # of "Class.method-" + uuid4
 
 

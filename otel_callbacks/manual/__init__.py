@@ -1,8 +1,8 @@
 """Manual operations: decorators and context managers for your own code, inside or outside a framework.
 
-The room also has `record_usage` and `record_feedback`. It may import `operations`, `runs`, `privacy`, `rag`,
-`recording` and `options`, but neither a framework nor the SDK. Open `operation_span.py` first: every manual operation
-starts and ends there.
+The room also has `record_usage`, `record_cost` and `record_feedback`. It may import `operations`, `runs`, `privacy`,
+`rag`, `recording` and `options`, but neither a framework nor the SDK. Open `operation_span.py` first: every manual
+operation starts and ends there.
 """
 
 from otel_callbacks import operations

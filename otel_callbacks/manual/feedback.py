@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_callbacks import semconv
 from otel_callbacks.manual.current_recorder import current_recorder
+from otel_callbacks.recording import by_hand
 from otel_callbacks.runs.surroundings import suppressed
 from otel_callbacks.runtime.faults import guarded
 
@@ -62,7 +63,7 @@ def record_feedback(
 @guarded
 def _record(subject: SpanContext, attributes: dict[str, Any], explanation: str | None) -> None:
     content = {} if explanation is None else {semconv.EVALUATION_EXPLANATION: explanation}
-    current_recorder().record_evaluation(subject, attributes, content)
+    by_hand.record_evaluation(current_recorder(), subject, attributes, content)
 
 
 def _attributes(name: str, score: float | None, label: str | None, explanation: str | None) -> dict[str, Any]:

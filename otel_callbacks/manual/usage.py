@@ -1,9 +1,11 @@
 """Records model calls that the application makes without a framework."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from otel_callbacks.manual.amounts import check_amount
 from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import Inference, Usage, providers
+from otel_callbacks.recording import by_hand
 from otel_callbacks.runtime.faults import guarded
 
 
@@ -45,8 +47,8 @@ def record_usage(
         cost_usd: the cost in USD that the provider or a gateway reports.
 
     Raises:
-        TypeError: `model` is not a string, or empty.
-        ValueError: `cost_usd` is not a finite amount of at least 0.
+        TypeError: `model` is not a string, or empty, or `cost_usd` is not an amount.
+        ValueError: `cost_usd` is negative, infinite or too large.
     """
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be the name of a model, not {model!r}")
@@ -67,23 +69,11 @@ def record_usage(
         response_model=response_model,
         response_service_tier=service_tier,
         usage=providers.read_usage(usage) if usage is not None else counts,
-        reported_usd=_check_amount(cost_usd),
+        reported_usd=None if cost_usd is None else check_amount("cost_usd", cost_usd),
     )
     _record(call)
 
 
 @guarded
 def _record(call: Inference) -> None:
-    current_recorder().record_usage(call)
-
-
-def _check_amount(usd: Decimal | float | str | None) -> Decimal | None:
-    if usd is None:
-        return None
-    try:
-        amount = Decimal(str(usd))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if isinstance(usd, bool) or not amount.is_finite() or amount < 0:
-        raise ValueError(f"cost_usd must be an amount of USD, not {usd!r}")
-    return amount
+    by_hand.record_usage(current_recorder(), call)

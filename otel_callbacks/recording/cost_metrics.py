@@ -5,6 +5,7 @@ counted as `__other__`, and the sums stay exact.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, Protocol
 
 from otel_callbacks import limits, operations, semconv
@@ -73,6 +74,10 @@ class LabelValues:
             if (value := labels.get(name)) is not None
         }
 
+    def bounded_value(self, name: str, value: str, limit: int) -> str:
+        """Returns the value of one attribute, or `__other__` past its limit."""
+        return value if self._is_within(name, value, limit) else OTHER
+
     def _is_within(self, name: str, value: str, limit: int | frozenset[str]) -> bool:
         if isinstance(limit, frozenset):
             return value in limit
@@ -95,7 +100,9 @@ class CostMetrics:
 
     def __init__(self, counter: _MakeCounter) -> None:
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
-        self._cost = counter(semconv.METRIC_COST_USD, "{USD}", "What model calls cost, by who pays")
+        self._cost = counter(
+            semconv.METRIC_COST_USD, "{USD}", "What model calls and other paid work cost, by who pays"
+        )
         self._unpriced = counter(
             semconv.METRIC_UNPRICED, "{call}", "Model calls whose cost is not known, or only in part"
         )
@@ -130,6 +137,10 @@ class CostMetrics:
                 if tokens:
                     self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels}).add(tokens)
         return reason is not None
+
+    def count_recorded_cost(self, usd: Decimal, what: str, labels: Mapping[str, str]) -> None:
+        """Counts the cost of something that is no model call."""
+        self._cost.sum({semconv.COST_WHAT: what, **labels}).add_exactly(usd)
 
     def count_tool_tokens(self, tokens: Mapping[tuple[str, str], int]) -> None:
         """Counts the input tokens of an agent's model call, by tool and kind of part."""

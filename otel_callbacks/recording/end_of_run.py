@@ -3,15 +3,17 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Literal
 
 from opentelemetry.trace import Span
 
 from otel_callbacks import limits, operations, semconv
-from otel_callbacks.cost import call_cost
+from otel_callbacks.cost import call_cost, recorded_costs
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
+from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
@@ -90,22 +92,9 @@ class EndOfRun:
         cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
         if not isinstance(operation, operations.Step):  # no metric is about steps
-            self._metrics.add(
-                EndedOperation(
-                    operation,
-                    (ended - run.started) / 1e9,
-                    failure.type if failure else None,
-                    totals,
-                    run.span.get_span_context(),
-                    cost,
-                    policy.labels(run.labels),
-                    self._label_rules,
-                    run.chunk_gaps or (),
-                    tool_tokens,
-                )
-            )
+            self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
         if isinstance(cost, Cost):
-            self._add_to_budgets(run.span, policy, run.labels, run.started, cost)
+            self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
         if not run.span.is_recording():
             return
         attributes = span_attributes.end_attributes(operation, policy.label)
@@ -118,13 +107,38 @@ class EndOfRun:
         if policy.captures:
             content_recording.record_content(run, attributes, self._events, ended, recorded)
         if cost is not None:
-            attributes.update(call_cost.attributes(cost))
-            attributes.update(call_cost.billing_attributes(operation))
+            attributes.update({**call_cost.attributes(cost), **call_cost.billing_attributes(operation)})
         _put_prompt(attributes, run, policy)
+        if run.parent is None:
+            attributes.update(self._budgets.attributes(run.labels, run.started))
         if totals is not None:
             _put_totals(attributes, run, totals, late=late)
         put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
         put(attributes)
+
+    def _add_to_metrics(
+        self,
+        run: Run,
+        ended: int,
+        failure: operations.Failure | None,
+        totals: Totals | None,
+        cost: CallCost | None,
+        tool_tokens: _ToolTokens,
+    ) -> None:
+        self._metrics.add(
+            EndedOperation(
+                run.operation,
+                (ended - run.started) / 1e9,
+                failure.type if failure else None,
+                totals,
+                run.span.get_span_context(),
+                cost,
+                run.content_policy.labels(run.labels),
+                self._label_rules,
+                run.chunk_gaps or (),
+                tool_tokens,
+            )
+        )
 
     def record_on_user_span(
         self,
@@ -171,7 +185,38 @@ class EndOfRun:
             EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
         )
         if isinstance(cost, Cost):
-            self._add_to_budgets(span, policy, labels, started, cost)
+            self._add_to_budgets(span, policy, labels, started, cost.total)
+
+    def record_cost(
+        self,
+        span: Span,
+        run: Run | None,
+        policy: ContentPolicy,
+        labels: Mapping[str, str],
+        usd: Decimal,
+        what: str,
+    ) -> None:
+        """Records the cost of something that is no model call: on a span, in the metric, totals and budgets.
+
+        Args:
+            span: the span, of a run or of the application. What it carries already is added up.
+            run: the run that it belongs to, whose totals count the cost.
+            policy: which redactors apply.
+            labels: who pays.
+            usd: the cost in USD.
+            what: what it is for.
+        """
+        what, redacted_labels = policy.label(what), policy.labels(labels)
+        with _totals_lock:
+            above = _with_open_totals(run)
+            if above is not None:
+                above.totals = above.totals or Totals()
+                above.totals.cost = add(above.totals.cost or ZERO, usd)
+            if span.is_recording():
+                known = getattr(span, "attributes", None) or {}
+                span.set_attributes(recorded_costs.with_cost(known, usd, what))
+        self._metrics.count_recorded_cost(usd, what, redacted_labels, self._label_rules)
+        self._add_to_budgets(span, policy, labels, time.time_ns(), usd)
 
     def _cost_of_call(
         self, operation: operations.Operation, started: int, *, failed: bool, ended_early: bool = False
@@ -211,17 +256,17 @@ class EndOfRun:
         return totals, above is None and run.parent is not None, tool_tokens
 
     def _add_to_budgets(
-        self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, cost: Cost
+        self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, usd: Decimal
     ) -> None:
         """Adds a cost to the budgets of those who pay, and reports each budget that it exceeds."""
         # with the labels as given: redacted ones may be the same for many people
-        for crossing in self._budgets.spend(cost.total, labels, started):
-            self._report_crossing(span, policy, crossing._replace(labels=policy.labels(crossing.labels)))
+        for crossing in self._budgets.spend(usd, labels, started):
+            self.report_crossing(span, policy, crossing)
 
     @guarded
-    def _report_crossing(self, span: Span, policy: ContentPolicy, crossing: Crossing) -> None:
-        """Reports an exceeded budget: on the span, in the metric, and last to the application."""
-        budget = crossing.budget
+    def report_crossing(self, span: Span, policy: ContentPolicy, crossing: Crossing) -> None:
+        """Reports that a budget is spent: on the span, in the metric, and last to the application."""
+        budget, crossing = crossing.budget, crossing._replace(labels=policy.labels(crossing.labels))
         span.add_event(
             semconv.EVENT_BUDGET_EXCEEDED,
             {
@@ -315,12 +360,6 @@ def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
         name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS
     }
     return replace(usage, **checked)
-
-
-def has_model_call(span: Span) -> bool:
-    """Tells whether a model call has been recorded on a span of the application."""
-    attributes: Mapping[str, object] = getattr(span, "attributes", None) or {}
-    return semconv.COST_STATUS in attributes
 
 
 def _with_open_totals(run: Run | None) -> Run | None:

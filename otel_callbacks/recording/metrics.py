@@ -3,6 +3,7 @@
 import functools
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from decimal import Decimal
 from importlib.metadata import version
 
 from opentelemetry import metrics
@@ -42,7 +43,7 @@ class Metrics:
         self._keeps = None if meter_provider is None else _keeps(type(meter_provider))
         self.counts = SpanCounts()
         self._label_values = LabelValues()
-        self._exceeding = fork.safe_lock()
+        self._at_once = fork.safe_lock()  # for what end callbacks count while all else waits in the queue
         self._queue = MetricsQueue(self._record, self._hand_over)
         self._by_key: dict[Hashable, OperationMetrics] = {}
         fork.run_in_child(self.counts.reset)  # the parent process exports what was counted before the fork
@@ -78,8 +79,17 @@ class Metrics:
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str], rules: LabelRules) -> None:
         """Counts one call, with these labels, that exceeded a budget."""
         bounded = self._label_values.bounded(rules, labels)
-        with self._exceeding:  # called from end callbacks, where everything else waits in the queue
+        with self._at_once:
             self._cost_metrics.count_exceeded_budget(per, bounded)
+
+    def count_recorded_cost(
+        self, usd: Decimal, what: str, labels: Mapping[str, str], rules: LabelRules
+    ) -> None:
+        """Counts the cost of something that is no model call."""
+        named = self._label_values.bounded_value(semconv.COST_WHAT, what, limits.LABEL_VALUES)
+        bounded = self._label_values.bounded(rules, labels)
+        with self._at_once:
+            self._cost_metrics.count_recorded_cost(usd, named, bounded)
 
     def _observe_count(self, field: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:

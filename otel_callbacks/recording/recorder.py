@@ -21,21 +21,26 @@ from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost import attribution
-from otel_callbacks.cost.budget import Budgets
+from otel_callbacks.cost.budget import Budgets, Refusal
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.rag import prompt
-from otel_callbacks.recording import content_recording, exit_sweep, span_attributes
+from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
-from otel_callbacks.recording.end_of_run import EndOfRun, has_model_call
+from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import metrics_of
+from otel_callbacks.recording.span_start import span_starter
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
-from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
-from otel_callbacks.runs.surroundings import enclosing_run, find_surroundings, suppressed
+from otel_callbacks.runs.surroundings import (
+    add_hidden_run,
+    find_surroundings,
+    suppressed,
+)
 from otel_callbacks.runtime.execution_context import current_execution_context
 from otel_callbacks.runtime.faults import guarded
 
@@ -73,17 +78,17 @@ class Recorder:
         self.estimates_usage = estimates_usage
         self.content_policy = content_policy
         self._provider = tracer_provider
-        self._tracer = trace.get_tracer(
+        self.tracer = trace.get_tracer(
             semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
         )
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
-        self._attribution = attribution
+        self.attribution = attribution
         self._budgets = budgets
-        self._events = Events(logger_provider)
-        self._end_of_run = EndOfRun(self._metrics, self._events, pricer, budgets, label_rules)
+        self.events = Events(logger_provider)
+        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: Callable[..., Span] = self._tracer.start_span
+        self._start_with: Callable[..., Span] = self.tracer.start_span
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
@@ -92,7 +97,7 @@ class Recorder:
         provider = self._provider or trace.get_tracer_provider()
         if self._shared is None or self._shared[0] is not provider:
             self._shared = (provider, open_runs_of(provider))
-            self._start_with = _span_starter(
+            self._start_with = span_starter(
                 trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
             )
             exit_sweep.sweep_at_exit()
@@ -118,6 +123,8 @@ class Recorder:
         begun: Callable[[], bool] | None = None,
         attach: bool = True,
         resumes: bool = False,
+        body: BodyLabels | None = None,
+        metadata: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> Run | None:
         """Starts a run with its span and makes it current.
@@ -131,7 +138,9 @@ class Recorder:
             begun: see `Run`.
             attach: False if several runs start before the first body runs.
             resumes: the run continues an interrupted conversation; its span links to the interrupted root.
-            tags: the metadata or tags of the framework's call, which may name who pays.
+            body: who pays in the body that the framework names by id, that of `base` or of a hidden run below it.
+            metadata: the metadata of LangChain's call, which may name who pays.
+            tags: the tags of LlamaIndex's call, which may name who pays.
 
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
@@ -154,8 +163,9 @@ class Recorder:
         run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
         run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         span_attributes.clean_names(operation)
-        run.own_labels = attribution.labels_from_tags(tags)
-        run.labels = self._attribution.labels_of_run(parent, context, run.own_labels)
+        run.body_labels = self.attribution.labels_of_run(
+            key, around.labels_at(base, parent, body), body, context, metadata, tags
+        )
         run.started = time.time_ns()
         if is_dropped(parent_span) and self._open_runs.drops_children:
             run.span = dropped_child(parent_span)
@@ -169,6 +179,25 @@ class Recorder:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context)
         return run
+
+    def hide(
+        self,
+        key: Any,
+        run: Run,
+        inside: Callable[[], bool] | None,
+        body: BodyLabels | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`."""
+        around = find_surroundings(run, run.open_runs)
+        labels = self.attribution.labels_of_hidden_run(
+            key,
+            around.labels_at(run, around.run if around.are_within(run) else run, body),
+            body,
+            around.context,
+            metadata,
+        )
+        add_hidden_run(run, key, inside, around, labels)
 
     def _start_span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
         attributes = span_attributes.start_attributes(run.operation, run.content_policy.label)
@@ -230,12 +259,16 @@ class Recorder:
         Raises:
             BudgetExceeded: the budget is spent. The exception is meant for the application.
         """
-        if run is None or not self._budgets.enforce:
+        if run is None or run.reservations is not None or not self._budgets.enforce:
             return
-        refusal = self._budgets.exceeded(run.labels, run.started)
-        if refusal is not None:
-            self.fail(run, refusal)
-            raise refusal
+        reserved = self._budgets.reserve(run.labels, run.started)
+        if not isinstance(reserved, Refusal):
+            run.reservations = reserved
+            return
+        if reserved.crossing is not None:
+            self.end_of_run.report_crossing(run.span, run.content_policy, reserved.crossing)
+        self.fail(run, reserved.error)
+        raise reserved.error
 
     def start_prompt(self, run: Run | None) -> prompt.Prompt | None:
         """Returns the prompt of a model call for the handler to fill in; None if nothing is recorded of it."""
@@ -307,12 +340,14 @@ class Recorder:
         try:
             if outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
-            self._end_of_run.record(run, ended, failure, outcome, self._open_runs.recorded_messages)
+            self.end_of_run.record(run, ended, failure, outcome, self._open_runs.recorded_messages)
         except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise
         finally:
             self.counts.ended += 1
+            for each in run.reservations or ():
+                each.release()
             run.leave_tree()
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
@@ -363,45 +398,3 @@ class Recorder:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
-
-    def record_usage(self, call: operations.Inference) -> None:
-        """Records the usage of a model call that the application made by hand.
-
-        Inside a run that is a model call, it completes that run. Otherwise it goes onto the current span, or onto a new
-        span below it: a span of ours describes another operation, and a span has room for one model call only.
-        """
-        context = context_api.get_current()
-        run, span = enclosing_run(context), trace.get_current_span(context)
-        if run is not None and isinstance(run.operation, operations.Inference):
-            run.operation.usage = call.usage
-            run.operation.reported_usd = call.reported_usd
-            run.operation.response_model = run.operation.response_model or call.response_model
-        elif isinstance(span, CurrentSpan) or not span.is_recording() or has_model_call(span):
-            below = self.start(object(), call, attach=False)
-            if below is not None:
-                self.finish(below)
-        else:
-            scope = find_content_scope(context, run.content_scope if run is not None else None)
-            labels = self._attribution.labels_of_run(run, context, attribution.NO_LABELS)
-            policy = scoped_policy(scope, self.content_policy)
-            self._end_of_run.record_on_user_span(span, run, policy, labels, call)
-
-    def record_evaluation(
-        self, subject: SpanContext, attributes: span_attributes.Attributes, explanation: Mapping[str, str]
-    ) -> None:
-        """Records somebody's feedback on a span; `explanation` holds the attributes that are content."""
-        context = context_api.get_current()
-        policy = scoped_policy(find_content_scope(context), self.content_policy)
-        labels = attribution.labels_in(context, policy)
-        content_recording.record_evaluation(
-            subject, attributes, explanation, labels, policy, self._tracer, self._events
-        )
-
-
-def _span_starter(tracer: trace.Tracer) -> Callable[..., Span]:
-    """Returns what starts spans with a tracer; the SDK is imported only where it is in use."""
-    if type(tracer).__module__ != "opentelemetry.sdk.trace":
-        return tracer.start_span
-    from otel_callbacks.recording import sdk_span
-
-    return sdk_span.span_starter(tracer)

@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.run import BodyLabels, Run
 
 STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 """Where a context has the stand-in that was attached last."""
@@ -44,6 +44,7 @@ class CurrentSpan(Span):
         outer: the span outside, as it stands in the context.
         enclosing: stands for the run outside; `outer` is its span or a span within it.
         inside: as `Run.inside`, for a hidden run, which ends when this is closed.
+        hidden_labels: who pays in the body of that hidden run, if its call added labels.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class CurrentSpan(Span):
         outer: Span,
         enclosing: "CurrentSpan | None",
         inside: Callable[[], bool] | None = None,
+        hidden_labels: BodyLabels | None = None,
     ) -> None:
         self.run = run
+        self.hidden_labels = hidden_labels
         self.outer = outer
         self.enclosing = enclosing
         self._inside = inside
@@ -85,6 +88,10 @@ class CurrentSpan(Span):
     def is_current(self) -> bool:
         """Tells whether the caller is in the body of the run, or of the hidden run."""
         return self._open and self.run.is_current() and (self._inside is None or self._inside())
+
+    def body_labels(self) -> BodyLabels:
+        """Returns who pays in the body of the run, or of the hidden run."""
+        return self.run.body_labels if self.hidden_labels is None else self.hidden_labels
 
     def _live(self) -> Span:
         span: Span = self

@@ -3,7 +3,7 @@
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
@@ -12,8 +12,28 @@ from otel_callbacks import limits
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.execution_context import ExecutionContext, current_execution_context
 
-_NO_LABELS: Mapping[str, str] = {}
+_NONE: Mapping[str, str] = {}
 _room_lock = fork.safe_lock()  # the first hidden runs below a run may start in several threads at once
+
+
+class BodyLabels(NamedTuple):
+    """Who pays for what happens in the body of a run, or inside a `with attribution(...)` there.
+
+    Attributes:
+        key: the framework's id of the run; None outside every run.
+        labels: all labels, by attribute, as given.
+        metadata: what LangChain's metadata, which LangChain hands down to the calls in the body, says of labels.
+        tags: the same of LlamaIndex's tags.
+    """
+
+    key: Any = None
+    labels: Mapping[str, str] = _NONE
+    metadata: Mapping[str, str] = _NONE
+    tags: Mapping[str, str] = _NONE
+
+
+NO_BODY = BodyLabels()
+"""The labels outside every run and scope."""
 
 
 class Run:
@@ -37,7 +57,7 @@ class Run:
         may_vanish: the framework may never report the end of this run (cancellation), but its body is over for certain
             when `inside` says no in the thread and task where it started, and when that task is over. It is the
             attribute `may_vanish` of `inside`.
-        labels: who pays, by attribute, as given; `own_labels` are those that this run's own call named.
+        body_labels: who pays for the run and for what happens in its body.
         of_parent_process: the run was open when this process was forked; the parent process ends it.
         execution_context: the thread and task in which the run started.
         on_task_done: the callback that ends the run when its task ends.
@@ -48,11 +68,13 @@ class Run:
         hidden_runs: ids of the open runs below that have no span of their own and are found as this run; with what
             stands in the context for those that run where this one was not current.
         ended_hidden_runs: ids of those that have ended; they stay for children that start late.
+        hidden_labels: by id, who pays in the bodies of the hidden runs whose calls added labels.
         in_search: the run is a retrieval, a reranker or a query transformer, or inside one.
         trace_documents: on an outermost run, the documents of its trace; on a retrieval, those that runs inside found.
         prompt: on a model call, what its prompt is made of.
         prompt_templates: templates whose messages wait for a model call, by the id of their chain.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all four.
+        reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
     """
@@ -60,6 +82,7 @@ class Run:
     __slots__ = (
         "agent_prompts",
         "begun",
+        "body_labels",
         "children",
         "chunk_gaps",
         "complete",
@@ -68,13 +91,13 @@ class Run:
         "ended_hidden_runs",
         "execution_context",
         "first_chunk",
+        "hidden_labels",
         "hidden_runs",
         "in_search",
         "inner_usages",
         "inside",
         "interrupted",
         "key",
-        "labels",
         "last_chunk",
         "may_vanish",
         "of_parent_process",
@@ -82,12 +105,12 @@ class Run:
         "open",
         "open_runs",
         "operation",
-        "own_labels",
         "parent",
         "prompt",
         "prompt_templates",
         "recorded_error",
         "recorder",
+        "reservations",
         "span",
         "stand_in",
         "started",
@@ -112,8 +135,7 @@ class Run:
         self.content_policy: Any = None
         self.content_scope: Any = None
         self.started = 0
-        self.labels: Mapping[str, str] = _NO_LABELS
-        self.own_labels: Mapping[str, str] = _NO_LABELS
+        self.body_labels = NO_BODY
         self.execution_context: ExecutionContext | None = None
         self.inside: Callable[[], bool] | None = None
         self.begun: Callable[[], bool] | None = None
@@ -122,6 +144,7 @@ class Run:
         self.children: set[Run] | None = None
         self.hidden_runs: dict[Any, Any] | None = None
         self.ended_hidden_runs: OrderedDict[Any, None] | None = None
+        self.hidden_labels: dict[Any, BodyLabels] | None = None
         self.of_parent_process = False
         self.totals: Any = None
         self.totals_final = False
@@ -133,11 +156,17 @@ class Run:
         self.recorded_error: BaseException | None = None
         self.inner_usages: list[Any] | None = None
         self.complete: Callable[[], Any] | None = None
+        self.reservations: Any = None
         self.first_chunk: int | None = None
         self.last_chunk = 0
         self.chunk_gaps: array[float] | None = None
         self.on_task_done: Callable[[Any], None] | None = None
         self.stand_in: Any = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Who pays, by attribute, as given."""
+        return self.body_labels.labels
 
     def is_current(self) -> bool:
         """Tells whether the run is open and the caller is in its body."""
@@ -218,7 +247,10 @@ class Run:
             stand_in.close()
         ended[key] = None
         if len(ended) > limits.ENDED_HIDDEN_RUNS:
-            self.open_runs.pop(ended.popitem(last=False)[0], None)
+            oldest = ended.popitem(last=False)[0]
+            self.open_runs.pop(oldest, None)
+            if self.hidden_labels is not None:
+                self.hidden_labels.pop(oldest, None)
             limits.log_reached(
                 "ENDED_HIDDEN_RUNS", "what starts late below the oldest may attach to another parent"
             )

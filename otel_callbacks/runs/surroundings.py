@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan
-from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
@@ -37,6 +37,25 @@ class Surroundings(NamedTuple):
     def run(self) -> Run | None:
         """The run that the span is in."""
         return self.enclosing.run if self.enclosing is not None else None
+
+    @property
+    def labels(self) -> BodyLabels:
+        """Who pays for what happens here, without a scope that is open here."""
+        return self.enclosing.body_labels() if self.enclosing is not None else NO_BODY
+
+    def labels_at(self, base: Run | None, parent: Run | None, named: BodyLabels | None) -> BodyLabels:
+        """Returns who pays, without a scope that is open here, where a run starts.
+
+        Args:
+            base: the run that the framework names as the parent.
+            parent: the parent.
+            named: who pays in the body that the framework names by id, that of `base` or of a hidden run below it.
+        """
+        if parent is None:
+            return NO_BODY
+        if parent is base and named is not None:
+            return named
+        return self.labels if parent is self.run else parent.body_labels
 
     def are_within(self, run: Run) -> bool:
         """Tells whether all this is in the body of `run`."""
@@ -100,15 +119,26 @@ def ended_run() -> Run | None:
     return stand_in.run if stand_in is not None and not stand_in.run.open else None
 
 
-def add_hidden_run(run: Run, key: Any, inside: Callable[[], bool] | None) -> None:
+def enclosing_labels(context: Context) -> BodyLabels:
+    """Returns who pays in the innermost body that `context` is in, without a scope that is open there."""
+    found = _first_current(context.get(STAND_IN_KEY), None, None)  # type: ignore[arg-type]
+    return found.body_labels() if found is not None else NO_BODY
+
+
+def add_hidden_run(
+    run: Run, key: Any, inside: Callable[[], bool] | None, around: Surroundings, labels: BodyLabels
+) -> None:
     """Lets a run without a span be found as `run`, the nearest one above it that has a span.
 
-    Makes `run` current if it is not: the hidden body may run in another context, or where a sibling is current.
+    Makes `run` current if it is not: the hidden body may run in another context, or where a sibling is current. The
+    same if other labels hold there.
 
     Args:
         run: the nearest run that has a span.
         key: the framework's id of the hidden run. If `run` has ended, only the id is kept.
         inside: tells whether the calling code is in the body of the hidden run, see `Run`.
+        around: what the hidden run finds around it, given `run`.
+        labels: who pays in the body of the hidden run.
     """
     if key == run.key:
         return  # the same id again, after the end, and as its own parent
@@ -116,14 +146,17 @@ def add_hidden_run(run: Run, key: Any, inside: Callable[[], bool] | None) -> Non
     if hidden is None:
         hidden = run.hold_hidden_runs()
     hidden[key] = None
+    others = labels if labels is not run.body_labels else None
+    if others is not None:
+        run.hidden_labels = {} if run.hidden_labels is None else run.hidden_labels
+        run.hidden_labels[key] = others
     run.open_runs[key] = run
     if run.open_runs.get(run.key) is not run:  # perhaps it ended in another thread just now
         run.open_runs.pop(key, None)
         run.end_hidden_run(key)
         return
-    around = find_surroundings(run, run.open_runs)
-    if not around.are_within(run):
-        stand_in = hidden[key] = CurrentSpan(run, around.outer, around.enclosing, inside)
+    if not around.are_within(run) or around.labels is not labels:
+        stand_in = hidden[key] = CurrentSpan(run, around.outer, around.enclosing, inside, others)
         stand_in.attach(around.context)
 
 

@@ -23,6 +23,7 @@ from opentelemetry.propagate import inject
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, baggage_headers
+from otel_callbacks.cost import attribution as attribution_module
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -120,6 +121,144 @@ def test_a_scope_inside_a_tool_counts_more_than_the_metadata_around_it(captured:
 
     ask.invoke({"question": "q"}, {"callbacks": [handler(captured)], "metadata": {"tenant": "acme"}})
     assert all_labels(captured) == [{"app.tenant_id": "acme"}, {"app.tenant_id": "globex"}]
+
+
+def test_inherited_metadata_is_not_named_again_beside_the_calls_own(captured: Captured) -> None:
+    def outer(question: str) -> str:
+        with attribution(tenant="globex"):
+            return str(ScriptedModel().invoke(question, {"metadata": {"feature": "search"}}).content)
+
+    config = {"callbacks": [handler(captured)], "metadata": {"tenant": "acme"}}
+    RunnableLambda(outer).invoke("q", config)
+    assert all_labels(captured) == [
+        {"app.tenant_id": "acme"},
+        {"app.tenant_id": "globex", "app.feature": "search"},
+    ]
+
+
+def test_another_spelling_of_an_inherited_label_is_the_calls_own(captured: Captured) -> None:
+    def outer(question: str) -> str:
+        return str(ScriptedModel().invoke(question, {"metadata": {"tenant": "globex"}}).content)
+
+    config = {"callbacks": [handler(captured)], "metadata": {"tenant_id": "acme"}}
+    RunnableLambda(outer).invoke("q", config)
+    assert all_labels(captured) == [{"app.tenant_id": "acme"}, {"app.tenant_id": "globex"}]
+
+
+@pytest.mark.parametrize("detail", ["operations", "standard", "everything"])
+def test_a_scope_in_a_hidden_run_counts_more_than_the_metadata_of_the_hidden_run(
+    detail: Any, captured: Captured
+) -> None:
+    user = UserSpans(captured.tracer_provider)
+
+    def inner(question: str) -> str:
+        user.inside("http")()
+        with attribution(tenant="globex"):
+            return str(ScriptedModel().invoke(question, {"metadata": {"feature": "search"}}).content)
+
+    def outer(question: str) -> str:
+        hidden = RunnableLambda(inner, name="RunnableLambda")
+        return hidden.invoke(question, {"metadata": {"tenant": "initech"}})
+
+    config = {"callbacks": [handler(captured, detail=detail)], "metadata": {"tenant": "acme"}}
+    RunnableLambda(outer).invoke("q", config)
+    found = {span.name: labels(span) for span in captured.spans}
+    assert found.pop("RunnableLambda", None) == (
+        {"app.tenant_id": "initech"} if detail == "everything" else None
+    )
+    assert found == {
+        "invoke_workflow outer": {"app.tenant_id": "acme"},
+        "http": {"app.tenant_id": "initech"},
+        "chat scripted-1": {"app.tenant_id": "globex", "app.feature": "search"},
+    }
+
+
+async def test_calls_of_a_batch_each_have_their_own_metadata(captured: Captured) -> None:
+    user = UserSpans(captured.tracer_provider)
+
+    def work(number: int) -> int:
+        user.inside(f"http {number}")()
+        return number
+
+    async def outer(numbers: list[int]) -> list[int]:
+        hidden = RunnableLambda(work, name="RunnableLambda") | RunnableLambda(work, name="Runnable")
+        configs: Any = [{"metadata": {"tenant": f"t{number}"}} for number in numbers]
+        return hidden.batch(numbers, configs) + await hidden.abatch(numbers, configs)
+
+    await RunnableLambda(outer, name="outer").ainvoke(list(range(5)), {"callbacks": [handler(captured)]})
+    found = [(span.name, labels(span)["app.tenant_id"]) for span in captured.spans if span.name[:4] == "http"]
+    assert sorted(found) == [(f"http {number}", f"t{number}") for number in range(5) for _ in range(4)]
+
+
+def test_a_scope_counts_more_than_metadata_of_a_call_around_that_is_not_traced(captured: Captured) -> None:
+    def outer(question: str) -> str:
+        with attribution(tenant="globex"):
+            return str(ScriptedModel().invoke(question, {"callbacks": [handler(captured)]}).content)
+
+    RunnableLambda(outer).invoke("q", {"metadata": {"tenant": "acme"}})
+    assert all_labels(captured) == [{"app.tenant_id": "globex"}]
+
+
+def test_a_scope_in_a_silenced_call_counts_more_than_that_calls_metadata(captured: Captured) -> None:
+    def inner(question: str) -> str:
+        with attribution(tenant="globex"):
+            return str(ScriptedModel().invoke(question, {"callbacks": [handler(captured)]}).content)
+
+    def outer(question: str) -> str:
+        silenced: Any = {"callbacks": [], "metadata": {"tenant": "initech"}}
+        return RunnableLambda(inner).invoke(question, silenced)
+
+    config = {"callbacks": [handler(captured)], "metadata": {"tenant": "acme"}}
+    RunnableLambda(outer).invoke("q", config)
+    assert all_labels(captured) == [{"app.tenant_id": "acme"}, {"app.tenant_id": "globex"}]
+
+
+def test_llama_index_a_scope_counts_more_than_the_tags_around_it(
+    captured: Captured,
+    untouched_settings: None,  # noqa: F811
+) -> None:
+    Settings.callback_manager = CallbackManager([handler(captured)])
+    with instrument_tags({"tenant": "acme", "user": "u-7"}), attribution(tenant="globex"):
+        llama_fakes.ScriptedModel().complete("q")
+    assert all_labels(captured) == [{"app.tenant_id": "globex", "user.id": "u-7"}]
+
+
+OTHERS = {
+    "app.team": "red",
+    "app.region": 7,
+    "app.key": "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGH",
+    "app.prompt": "the question",
+    "app.messages": "the question",
+    "app.Upper": "x",
+    "app.a.b": "x",
+    "app.nothing": None,
+    "app.list": ["x"],
+    "app.empty": "",
+    "application": "x",
+    7: "x",
+}
+OWN = {"app.team": "red", "app.region": "7", "app.key": "sk-[redacted:key]"}
+
+
+def test_metadata_and_tags_may_name_any_label(
+    captured: Captured,
+    untouched_settings: None,  # noqa: F811
+) -> None:
+    Settings.callback_manager = CallbackManager([handler(captured)])
+    rag(captured).invoke("q", {"callbacks": [handler(captured)], "metadata": OTHERS})
+    with instrument_tags(OTHERS):
+        llama_fakes.ScriptedModel().complete("q")
+    assert all_labels(captured) == [OWN] * 6
+
+
+def test_a_call_names_a_bounded_number_of_labels(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(attribution_module, "LABELS_OF_A_CALL", 2)
+    metadata = {f"app.n{number}": "x" for number in range(5)}
+    ScriptedModel().invoke("q", {"callbacks": [handler(captured)], "metadata": metadata})
+    assert all_labels(captured) == [{"app.n0": "x", "app.n1": "x"}]
+    assert "LABELS_OF_A_CALL" in caplog.text
 
 
 async def test_metadata_of_one_call_does_not_stay_for_the_next(captured: Captured) -> None:

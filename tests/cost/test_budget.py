@@ -18,7 +18,6 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.instrumentation.dispatcher import instrument_tags
 
 from otel_callbacks import Budget, BudgetExceeded, ContentPolicy, OTelCallbackHandler, attribution
-from otel_callbacks.cost.budget import Budgets
 from otel_callbacks.testing import Captured
 
 pytestmark = llama_fakes.IGNORED
@@ -138,14 +137,20 @@ def test_only_the_last_periods_are_remembered() -> None:
     assert (budget.spent(0), budget.spent(19 * DAY)) == (0, 1)
 
 
-def test_a_budget_is_crossed_by_the_call_that_spends_its_last_cent() -> None:
-    budgets = Budgets([Budget(usd=1, enforce=True)])
-    assert budgets.exceeded({}, 0) is None
-    assert budgets.spend(Decimal("0.9"), {}, 0) == []
-    assert budgets.exceeded({}, 0) is None
-    assert [crossing.spent for crossing in budgets.spend(Decimal("0.1"), {}, 0)] == [Decimal("1.0")]
-    assert isinstance(budgets.exceeded({}, 0), BudgetExceeded)
-    assert budgets.spend(Decimal("0.1"), {}, 0) == []  # told once
+def test_a_budget_that_is_spent_exactly_is_reported_with_the_refusal(captured: Captured) -> None:
+    crossings: list[Any] = []
+    given = config(captured, Budget(usd="0.0008", enforce=True, on_exceeded=crossings.append))
+    for _ in range(2):
+        ScriptedModel().invoke("q", given)
+    assert [crossing.spent for crossing in crossings] == [Decimal("0.0008")]
+    for _ in range(2):
+        with pytest.raises(BudgetExceeded, match=r"is spent \(0.0008 USD\)"):
+            ScriptedModel().invoke("q", given)
+    assert len(crossings) == 1
+    found = [[event.name for event in span.events] for span in captured.spans]
+    assert found == [[], ["otel_callbacks.budget.exceeded"], ["exception"], ["exception"]]
+    (point,) = captured.metrics()["otel_callbacks.budget.exceeded"]
+    assert point.value == 1
 
 
 @pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])

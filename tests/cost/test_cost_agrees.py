@@ -18,9 +18,18 @@ from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from otel_callbacks import OTelCallbackHandler, attribution, embedding, record_usage, workflow
+from otel_callbacks import (
+    OTelCallbackHandler,
+    attribution,
+    embedding,
+    record_cost,
+    record_usage,
+    step,
+    workflow,
+)
 from otel_callbacks.cli import main
 from otel_callbacks.explore import JsonLinesSpanExporter
+from otel_callbacks.explore.collection import traces
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.testing import Captured
 
@@ -65,6 +74,7 @@ class Application:
             lambda: self.llm.complete("q"),
             lambda: next(self.llm.stream_complete("q")),
             self.by_hand,
+            self.paid_tool,
         )
 
     def by_hand(self) -> None:
@@ -72,6 +82,14 @@ class Application:
             with embedding("embed-1") as call:
                 call.usage(input_tokens=random.randint(1, 10_000))
             record_usage(model="scripted-1", input_tokens=random.randint(1, 99), output_tokens=7)
+
+    def paid_tool(self) -> None:
+        with workflow("research"):
+            for _ in range(2):
+                record_cost(usd=f"0.00{random.randint(1, 9999)}", what="search")
+            with step("read"):
+                record_cost(usd="0.000037", what="crawl")
+        record_cost(usd="0.000001", what="alone")
 
     def run(self, number: int) -> None:
         with attribution(tenant=f"t{number % TENANTS:02}"):
@@ -100,8 +118,9 @@ def test_spans_metrics_and_the_report_agree(
 
     spans: Counter[str] = Counter()
     for span in captured.spans:
-        cost = (span.attributes or {}).get("gen_ai.usage.cost_usd", 0)
-        spans[str((span.attributes or {})["app.tenant_id"])] += exact(cost)  # type: ignore[assignment]
+        given = span.attributes or {}
+        cost = given.get("gen_ai.usage.cost_usd", given.get("otel_callbacks.cost.recorded_usd", 0))
+        spans[str(given["app.tenant_id"])] += exact(cost)  # type: ignore[assignment]
     metrics: Counter[str] = Counter()
     for point in captured.metrics()["gen_ai.cost.usd"]:
         metrics[point.attributes["app.tenant_id"]] += exact(point.value)  # type: ignore[assignment]
@@ -114,3 +133,6 @@ def test_spans_metrics_and_the_report_agree(
     unpriced = sum(point.value for point in captured.metrics()["otel_callbacks.cost.unpriced"])
     assert unpriced == statuses["unpriced"] + statuses["partial"]
     assert json.loads(told.output)["total"]["unpriced_calls"] == unpriced
+    roots = [span.attributes or {} for span in captured.spans if span.parent is None]
+    assert sum(exact(root.get("otel_callbacks.rollup.cost_usd", 0)) for root in roots) == sum(spans.values())
+    assert sum(exact(trace.cost or 0) for trace in traces.open(file)) == sum(spans.values())

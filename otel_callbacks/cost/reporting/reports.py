@@ -58,7 +58,8 @@ class Row:
         output_tokens: including reasoning.
         cached_tokens: the part of the input that came from the provider's cache.
         reasoning_tokens: the part of the output that was reasoning.
-        cost_usd: the exact cost of the calls that have one; a lower bound if there are unpriced calls.
+        cost_usd: the exact cost of the calls that have one, and of what `record_cost` recorded, which is no call; a
+            lower bound if there are unpriced calls.
         share: the share of the report's cost, from 0 to 1; None if the report's cost is 0.
         unpriced: the number of calls whose cost is not known, or only in part, by reason.
         cached_calls: answers from the framework's own cache.
@@ -171,7 +172,7 @@ class Report:
 def report(
     spans: Iterable[Any] | HasSpans, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost
 ) -> Report:
-    """Reports the usage and cost of the model calls among finished spans; each call counts once.
+    """Reports the usage and cost of the model calls among finished spans, and the costs recorded beside; each once.
 
     Args:
         spans: a `Trace`, `Traces`, or a list of `SpanRecord`s or of the OpenTelemetry SDK's `ReadableSpan`s in any
@@ -197,7 +198,7 @@ class Accumulator:
 
     def __init__(self, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost) -> None:
         self._by = check_grouping(by)
-        self._calls = ModelCalls(_call_reader(self._by, cost_of_span))
+        self._calls = ModelCalls(_call_reader(self._by, cost_of_span), with_recorded_costs=True)
 
     def add(self, span: Any) -> None:
         """Adds a finished span."""
@@ -257,9 +258,8 @@ def _call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[Finis
     def read(span: FinishedSpan) -> _CallValues:
         cost = cost_of_span(span)
         seconds = max(0, span.end_ns - span.start_ns) / 1e9
-        return _CallValues(
-            tuple(part(span, cost) for part in parts), cost, usage_of(span.attributes), seconds
-        )
+        usage = Usage() if cost.status == "recorded" else usage_of(span.attributes)
+        return _CallValues(tuple(part(span, cost) for part in parts), cost, usage, seconds)
 
     return read
 
@@ -279,8 +279,8 @@ def _attribute(names: Sequence[str]) -> Callable[[FinishedSpan, SpanCost], str |
 
 
 def _row(key: Key, calls: Sequence[_CallValues], report_cost: Decimal) -> Row:
-    sent = [call for call in calls if call.cost.status != "cached"]
-    cost = sum((call.cost.usd or ZERO for call in sent), ZERO)
+    sent = [call for call in calls if call.cost.status not in ("cached", "recorded")]
+    cost = sum((call.cost.usd or ZERO for call in calls), ZERO)  # a cached answer costs 0
     seconds = sorted(call.seconds for call in sent)
     return Row(
         key=key,
@@ -292,7 +292,7 @@ def _row(key: Key, calls: Sequence[_CallValues], report_cost: Decimal) -> Row:
         cost_usd=cost,
         share=float(cost / report_cost) if report_cost else None,
         unpriced=Counter(call.cost.reason for call in sent if call.cost.reason is not None),
-        cached_calls=len(calls) - len(sent),
+        cached_calls=sum(call.cost.status == "cached" for call in calls),
         saved_usd=sum((call.cost.saved_usd or ZERO for call in calls), ZERO),
         p50=_percentile(seconds, 50),
         p95=_percentile(seconds, 95),

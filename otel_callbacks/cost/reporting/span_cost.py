@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.call_cost import UNIT_ATTRIBUTES
-from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, FinishedSpan
+from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, FinishedSpan, has_recorded_cost
 from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Pricer, Unpriced
 from otel_callbacks.cost.rates import ZERO
+from otel_callbacks.cost.recorded_costs import recorded_usd, recorded_what
 from otel_callbacks.cost.terms import TIER
 from otel_callbacks.limits import DECIMAL_DIGITS
 from otel_callbacks.operations import Usage
@@ -41,7 +42,7 @@ _COUNTS = {
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_NS = 86_400_000_000_000
 
-Status = Literal["priced", "reported", "cached", "partial", "unpriced", "failed"]
+Status = Literal["priced", "reported", "cached", "partial", "unpriced", "failed", "recorded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class SpanCost:
 
     Attributes:
         status: as in `otel_callbacks.cost.status`; `failed` for a call that ended in an error before the provider
-            counted any tokens, and so is neither priced nor unpriced.
+            counted any tokens, and so is neither priced nor unpriced; `recorded` for what is no model call and has a
+            cost that the application recorded.
         usd: the cost; None if the call is `unpriced` or `failed`, a lower bound if it is `partial`.
         saved_usd: what the framework's own cache saved.
         reason: why the call is `unpriced`, or what a `partial` cost leaves out.
@@ -69,6 +71,8 @@ CostReader = Callable[[FinishedSpan], SpanCost]
 def recorded_cost(span: FinishedSpan) -> SpanCost:
     """Returns the cost that a span carries, whoever wrote it. It is never rounded: 0.1 is one tenth."""
     attributes = span.attributes
+    if has_recorded_cost(attributes):
+        return SpanCost("recorded", recorded_usd(attributes))
     status = attributes.get(semconv.COST_STATUS)
     if status == "cached":
         return SpanCost("cached", ZERO, _usd(attributes.get(semconv.COST_SAVED_USD)))
@@ -93,7 +97,7 @@ def repriced_cost(pricer: Pricer) -> CostReader:
 
     def reprice(span: FinishedSpan) -> SpanCost:
         recorded = recorded_cost(span)
-        if recorded.status == "failed":
+        if recorded.status in ("failed", "recorded"):
             return recorded
         call = call_of(span)
         cost = pricer.price(call)
@@ -161,8 +165,9 @@ def text(attributes: Mapping[str, Any], name: str) -> str | None:
 
 
 def model_of(attributes: Mapping[str, Any]) -> str | None:
-    """Returns the model that answered, else the requested model."""
-    return text(attributes, semconv.RESPONSE_MODEL) or text(attributes, semconv.REQUEST_MODEL)
+    """Returns the model that answered, else the requested model, else what a recorded cost is for."""
+    model = text(attributes, semconv.RESPONSE_MODEL) or text(attributes, semconv.REQUEST_MODEL)
+    return model or ", ".join(recorded_what(attributes)) or None
 
 
 def _failed(span: FinishedSpan) -> bool:

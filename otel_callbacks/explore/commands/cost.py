@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.cost.pricing import Pricer
+from otel_callbacks.cost.reporting.outcomes import OutcomeReport, per_outcome, split_outcome
 from otel_callbacks.cost.reporting.reconciliation import Reconciliation, reconcile
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Report, check_grouping, report
 from otel_callbacks.cost.reporting.repricing import Repricing, recompute
@@ -21,6 +22,17 @@ def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
         return check_grouping([name.strip() for name in text.split(",") if name.strip()])
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _outcome(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    try:
+        return text if text is None else "=".join(filter(None, split_outcome(text)))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _is_given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 _PATH = click.Path(exists=True, dir_okay=False)
@@ -58,6 +70,15 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     type=_PATH,
     help="Compare with an invoice: a CSV file of OpenAI, Anthropic or FOCUS; repeatable.",
 )
+@click.option(
+    "--per",
+    metavar="OUTCOME",
+    callback=_outcome,
+    help="Show the cost per completed task. OUTCOME is the name of feedback (record_feedback) or of a label "
+    "(app.<name>) that says how a trace ended. A trace is completed if it has one, other than a score of 0 or less, "
+    "'no', 'false', 'fail', 'error', 'cancelled' and the like; with NAME=VALUE, if it is VALUE. The cost of all "
+    "traces, discarded attempts included, is divided by the number of completed ones.",
+)
 def cost(
     files: tuple[str, ...],
     by: tuple[str, ...],
@@ -67,15 +88,20 @@ def cost(
     reprice: bool,
     prices: str | None,
     invoices: tuple[str, ...],
+    per: str | None,
 ) -> None:
     """Report the usage and cost of the model calls in trace files (OTLP JSON Lines, or folders of them).
 
     Costs are estimates. The exit status is 1 if an invoice and the traces disagree (by more than half a percent of
     the tokens or one percent of the money), 2 if a file cannot be read, and otherwise 0.
     """
+    if per and (invoices or reprice or _is_given("by")):
+        raise click.UsageError(
+            "--per cannot be used with --by, --recompute and --reconcile: its rows are outcomes"
+        )
     if prices and not reprice:
         raise click.UsageError("--prices needs --recompute: without it the costs are those in the files")
-    if invoices and click.get_current_context().get_parameter_source("by") is not ParameterSource.DEFAULT:
+    if invoices and _is_given("by"):
         raise click.UsageError(
             "--by cannot be used with --reconcile, which groups by day, provider and model"
         )
@@ -83,7 +109,12 @@ def cost(
         raise click.UsageError("--by status is not the same before and after --recompute")
     with file_errors():
         pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
-        result = _result(_between(read_jsonl(files), since, until), by, pricer, invoices)
+        result: Report | Repricing | Reconciliation | OutcomeReport
+        if per:
+            first, end = _nanoseconds_between(since, until)
+            result = per_outcome(read_jsonl(files), per, since=first, until=end)
+        else:
+            result = _result(_between(read_jsonl(files), since, until), by, pricer, invoices)
     shown = {"table": result.__str__, "csv": result.to_csv, "json": result.to_json}[output_format]()
     click.echo(shown, nl=output_format != "csv")
     if isinstance(result, Reconciliation) and not result.agrees:
@@ -102,9 +133,13 @@ def _between(
     spans: Iterable[SpanRecord], since: datetime | None, until: datetime | None
 ) -> Iterator[SpanRecord]:
     """Returns the spans that started from the first to the last of these days (UTC)."""
-    first = _nanoseconds(since) if since else 0
-    end = _nanoseconds(until + timedelta(days=1)) if until else None
+    first, end = _nanoseconds_between(since, until)
     return (span for span in spans if first <= span.start_ns and (end is None or span.start_ns < end))
+
+
+def _nanoseconds_between(since: datetime | None, until: datetime | None) -> tuple[int, int | None]:
+    first = _nanoseconds(since) if since else 0
+    return first, _nanoseconds(until + timedelta(days=1)) if until else None
 
 
 def _nanoseconds(day: datetime) -> int:

@@ -28,7 +28,7 @@ def open_private(path: Path, flags: int) -> int:
         return os.open(path, flags)  # such as /dev/stdout
     try:
         _check_owner(path, os.fstat(descriptor))
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on
         os.close(descriptor)
         raise
     return descriptor

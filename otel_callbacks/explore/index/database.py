@@ -176,7 +176,7 @@ class Index:
         """Adds the spans of `trace`. If the trace has earlier spans, decides again which model calls count."""
         earlier = self._spans(trace.trace_id)
         whole = SpanTree.of([*earlier, *trace.spans]) if earlier else trace
-        counted = {span.span_id for span in whole.model_calls}
+        counted = {span.span_id for span in whole.counted}
         resources = {id(span.resource): span.resource for span in trace.spans}  # many spans share one
         numbers = {key: self._resource_id(resource) for key, resource in resources.items()}
         self._connection.executemany(

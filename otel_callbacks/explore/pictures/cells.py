@@ -35,13 +35,13 @@ class Cells:
 
 def span_cells(trace: SpanTree, span: SpanRecord) -> Cells:
     """Returns the words for one span, without the spans below it."""
-    calls = [span] if span.is_model_call else []
+    calls = [span] if span.has_own_cost else []
     return _cells(printable(span.name), span.duration, calls, note(trace, span))
 
 
 def folded_cells(trace: SpanTree, spans: Sequence[SpanRecord]) -> Cells:
     """Returns the words for `spans` and everything below them together."""
-    counted = {call.span_id for call in trace.model_calls}
+    counted = {span.span_id for span in trace.counted}
     everything = list(trace.walk(*spans))
     calls = [span for span in everything if span.span_id in counted]
     seconds = SpanTree.of(spans).duration

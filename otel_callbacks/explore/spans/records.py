@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Self
 
 from otel_callbacks import semconv
-from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind
+from otel_callbacks.cost.model_calls import COST_ATTRIBUTES, call_kind, has_recorded_cost
 from otel_callbacks.explore.spans.attributes import (
     Attributes,
     integer,
@@ -199,8 +199,14 @@ class SpanRecord:
     @property
     def cost(self) -> float | None:
         """Own cost in US dollars; None if the span has no cost, which is not the same as 0."""
-        costs = map(self._number, COST_ATTRIBUTES)
+        names = (*COST_ATTRIBUTES, semconv.COST_RECORDED_USD)
+        costs = map(self._number, names)
         return next((cost for cost in costs if cost is not None and isfinite(cost)), None)
+
+    @property
+    def has_own_cost(self) -> bool:
+        """Whether its tokens and cost are its own: those of a model call, or a cost recorded by hand."""
+        return self.is_model_call or has_recorded_cost(self.attributes)
 
     @property
     def cost_status(self) -> str | None:

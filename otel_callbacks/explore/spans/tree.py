@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
-from otel_callbacks.cost.model_calls import call_report, distinct_calls
+from otel_callbacks.cost.model_calls import call_report, distinct_calls, has_recorded_cost
 from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
 from otel_callbacks.explore.spans.records import SpanRecord
 
@@ -74,9 +74,18 @@ class SpanTree:
         return self.input_tokens + self.output_tokens
 
     @property
+    def counted(self) -> tuple[SpanRecord, ...]:
+        """The spans whose costs add up to that of the trace: model calls, and spans with a recorded cost."""
+        calls = {span.span_id for span in self.model_calls}
+        recorded = (
+            span for span in self.spans if span.span_id not in calls and has_recorded_cost(span.attributes)
+        )
+        return (*self.model_calls, *recorded)
+
+    @property
     def cost(self) -> float | None:
-        """The sum of the costs of all model calls in US dollars; None if no call has a cost."""
-        costs = [span.cost for span in self.model_calls if span.cost is not None]
+        """The sum of the costs of all model calls, and of those recorded by hand, in US dollars; None without any."""
+        costs = [span.cost for span in self.counted if span.cost is not None]
         return exact_sum(costs) if costs else None
 
     @property
