@@ -172,14 +172,12 @@ class EndOfRun:
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(call))
+        span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.count(call, cost)
-        if above is None and run is not None:
-            attributes[semconv.ROLLUP_LATE] = True
-        span.set_attributes(attributes)
         identity = span.get_span_context()
         self._metrics.add(
             EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)

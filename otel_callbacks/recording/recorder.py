@@ -217,9 +217,9 @@ class Recorder:
         run.open_runs[run.key] = run
         run.enter_tree()
         started_in = run.execution_context = current_execution_context()
-        if run.may_vanish and started_in.task is not None:
+        if run.may_vanish and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(self._end_with_task, run)
-            started_in.task.add_done_callback(run.on_task_done)
+            task.add_done_callback(run.on_task_done)
 
     # --- what a handler asks before it reads a payload ----------------------------------------------------------
 
@@ -359,8 +359,8 @@ class Recorder:
         """Ends what depends on the run: the watch on its task, and runs that vanished in it or are given up with it."""
         given_up = outcome in (semconv.ABANDONED, semconv.CANCELLED)
         started_in = run.execution_context
-        if run.on_task_done is not None and started_in is not None and started_in.task is not None:
-            started_in.task.remove_done_callback(run.on_task_done)
+        if run.on_task_done is not None and started_in and (task := started_in.running_task()) is not None:
+            task.remove_done_callback(run.on_task_done)
         for child in list(run.children or ()):
             if not child.goes_on_without(run, given_up=given_up):
                 self._sweep(child, outcome if given_up and outcome else semconv.CANCELLED)

@@ -201,7 +201,7 @@ class Run:
             return True
         if started_in is None or started_in in (parent.execution_context, current_execution_context()):
             return False
-        return started_in.task is None or not started_in.task.done()  # it has a thread or a task of its own
+        return started_in.task is None or started_in.running_task() is not None  # a thread or task of its own
 
     def is_recorded(self) -> bool:
         """Tells whether the span of this run, or of one above it, is recorded."""

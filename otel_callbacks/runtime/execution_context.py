@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import sys
 import threading
+import weakref
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -13,13 +14,19 @@ class ExecutionContext(NamedTuple):
 
     Attributes:
         thread: the thread.
-        task: the asyncio task in it; None outside a task.
+        task: a weak reference to the asyncio task in it; None outside a task. A cancelled task holds the frames of its
+            error, and so perhaps the very stream whose end a run waits for.
         greenlet: the greenlet in it; None in the main one. SQLAlchemy's asynchronous drivers switch to others.
     """
 
     thread: int
-    task: "asyncio.Task[Any] | None"
+    task: "weakref.ref[asyncio.Task[Any]] | None"
     greenlet: Any
+
+    def running_task(self) -> "asyncio.Task[Any] | None":
+        """Returns the task unless it is done."""
+        task = self.task() if self.task is not None else None
+        return task if task is not None and not task.done() else None
 
 
 def current_execution_context() -> ExecutionContext:
@@ -27,9 +34,9 @@ def current_execution_context() -> ExecutionContext:
     # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
     # and one exception per run is too slow.
     loop = asyncio._get_running_loop()
-    return ExecutionContext(
-        threading.get_ident(), asyncio.current_task(loop) if loop is not None else None, _current_greenlet()
-    )
+    task = asyncio.current_task(loop) if loop is not None else None
+    reference = weakref.ref(task) if task is not None else None
+    return ExecutionContext(threading.get_ident(), reference, _current_greenlet())
 
 
 def _current_greenlet() -> Any:
