@@ -80,6 +80,31 @@ def seconds(span: ReadableSpan) -> float:
     return (span.end_time - span.start_time) / 1e9
 
 
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_tokens_add_up_and_their_parts_have_counters_of_their_own(
+    captured: Captured, config: Any
+) -> None:
+    gpt().invoke("q", config)
+    found = captured.metrics()
+    by_type = {point.attributes["token_type"]: point.value for point in found["gen_ai.tokens.total"]}
+    assert by_type == {
+        "input": only(captured, USED + "input_tokens").value,
+        "output": only(captured, USED + "output_tokens").value,
+    }
+    attributes = captured.spans[0].attributes or {}
+    assert sum(by_type.values()) == attributes["otel_callbacks.rollup.total_tokens"]
+    for part in ("cache_read.input_tokens", "reasoning.output_tokens"):
+        assert only(captured, USED + part).value == attributes[f"gen_ai.usage.{part}"]
+
+
+def test_no_unit_repeats_the_name_in_prometheus() -> None:
+    """Prometheus appends every unit that is not in braces to the name."""
+    assert {unit for unit in UNITS.values() if not unit.startswith("{")} == {"s"}
+    assert not [name for name, unit in UNITS.items() if unit == "s" and "second" in name]
+
+
 # --- instruments ---------------------------------------------------------------------------------------------------
 
 UNITS = {

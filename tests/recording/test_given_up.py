@@ -20,7 +20,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
-from waiting import until
+from waiting import AT_MOST, until
 
 from otel_callbacks import OTelCallbackHandler, operations
 from otel_callbacks.langchain.streamed_answer import StreamedAnswer
@@ -320,9 +320,9 @@ async def test_a_cancelled_agent_has_what_its_model_spent(
 
     Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers)])
     model = Stalling(script=["a b c"])
-    timeout = 0.5 if how == "timeout" else None
+    timeout = 3.0 if how == "timeout" else None
     running = FunctionAgent(name="a", llm=model, tools=[], timeout=timeout).run("hi")
-    await stalled.wait()
+    await asyncio.wait_for(stalled.wait(), AT_MOST)
     if how == "cancel_run":
         await running.cancel_run()
     await asyncio.gather(running, return_exceptions=True)
