@@ -32,9 +32,10 @@ def lend_to_parent(run: Run | None, recorder: Recorder) -> None:
     `abatch` fires the callbacks that start its runs in tasks of their own, which are over before a body starts.
     """
     parent = run.parent if run is not None else None
-    if run is None or parent is None or parent.execution_context is None or parent.operation.conversation_id:
+    started_in = parent.execution_context if parent is not None else None
+    if run is None or parent is None or started_in is None or parent.operation.conversation_id:
         return
-    if (task := parent.execution_context.task) is not None and task.done() and run.operation.conversation_id:
+    if started_in.task is not None and started_in.running_task() is None and run.operation.conversation_id:
         parent.operation.conversation_id = run.operation.conversation_id
         recorder.rename(parent)
 
