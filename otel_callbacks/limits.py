@@ -56,6 +56,8 @@ TOKENS_OF_A_CALL = 10**15
 USD_OF_A_CALL = 1_000_000
 # The least recently used results are computed again: addresses and stop reasons repeat, others must not pile up.
 CACHED_TEXTS = 1_024
+# More usage reports of one call are not read for what the first ones lack: no integration has as many places for one.
+USAGE_REPORTS_READ = 8
 # The model logged first is logged again: an application may call any number of models whose streams have no usage.
 STREAMS_WITHOUT_USAGE_LOGGED = 1_000
 

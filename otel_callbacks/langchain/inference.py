@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
 from otel_callbacks.langchain import messages
-from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, SUMMARIES_SEARCHED, first
+from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ, SUMMARIES_SEARCHED, first
 from otel_callbacks.operations import Inference, Operation, PromptTemplate, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
@@ -171,7 +171,8 @@ def is_end_mark(token: Any, chunk: Any) -> bool:
 
 def add_chunk(operation: Operation, chunk: Any) -> None:
     """Notes the usage in a chunk; few chunks have any."""
-    usage = attribute(attribute(chunk, "message"), "usage_metadata")
+    message = attribute(chunk, "message") if is_a(chunk, ChatGenerationChunk) else None
+    usage = attribute(message, "usage_metadata") if is_a(message, AIMessageChunk) else None
     if usage is not None and isinstance(operation, Inference):
         providers.add_chunk_usage(operation, usage)
 
@@ -193,7 +194,7 @@ def complete_run(run: Run, response: Any, *, cut: bool = False) -> None:
 
 @guarded  # an unreadable answer must not keep the span from ending
 def finish_inference(
-    operation: Inference, response: Any, *, with_content: bool, streamed: bool, cut: bool = False
+    operation: Inference, response: Any, *, with_content: bool, streamed: bool = False, cut: bool = False
 ) -> None:
     """Adds the response to the operation of a model call.
 
@@ -283,8 +284,10 @@ def _is_made_of_error(choice: Any) -> bool:
 
 def _tool_blocks(message: AIMessage) -> Iterator[Any]:
     """Yields the blocks of an answer among which the calls of the provider's own tools are."""
-    yield from items(attribute(message, "content"))
-    yield from items(mapping(attribute(message, "additional_kwargs")).get("tool_outputs"))
+    yield from items(attribute(message, "content"))[:MESSAGE_BLOCKS_READ]
+    yield from items(mapping(attribute(message, "additional_kwargs")).get("tool_outputs"))[
+        :MESSAGE_BLOCKS_READ
+    ]
 
 
 def _message(choice: Generation) -> AIMessage | None:

@@ -263,12 +263,12 @@ def finish_embedding(operation: Embedding, vectors: Any) -> None:
 def add_usage(operation: Embedding | Rerank, response: Any) -> None:
     """Adds what a response of the provider's client reports: tokens, searches. One batch may need several responses."""
     found = providers.layers(response, operation.provider)
-    for report in (*providers.usage_reports_in(found), response):
+    reports = providers.usage_reports_in(found)
+    for report in reports:
         if (usage := providers.read_embedding_usage(report)) is not None:
             before = operation.usage.input_tokens if operation.usage is not None else None
             operation.usage = Usage(input_tokens=(before or 0) + (usage.input_tokens or 0))
             break
-    reports = map(mapping_or_fields, providers.usage_reports_in(found))
     billing = providers.read_billing(operation.provider, operation.name, None, [*found, *reports])
     if billing is not None and isinstance(operation, Rerank):
         operation.billing = billing

@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy
 import pytest
 from hostile import Failing, FailingDict, FailingList, FailingNumber, FailingText, Lying
+from pydantic import BaseModel
 
 from otel_callbacks.operations import payload
 
@@ -54,3 +55,21 @@ def test_reading(read: Callable[[Any], Any]) -> None:
 def test_an_attribute_that_raises_is_none() -> None:
     assert payload.attribute(Failing(), "anything") is None
     assert payload.attribute(Size.BIG, "value") == 7
+
+
+def test_the_fields_that_a_type_does_not_declare() -> None:
+    class Report(BaseModel, extra="allow"):
+        prompt_tokens: int
+
+    class Plain:
+        def __init__(self) -> None:
+            self.prompt_tokens = 1
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError("the object's own code ran")
+
+    assert payload.mapping_or_fields(Report(prompt_tokens=1, cached_tokens=2)) == {  # type: ignore[call-arg]
+        "prompt_tokens": 1,
+        "cached_tokens": 2,
+    }
+    assert payload.mapping_or_fields(Plain()) == {"prompt_tokens": 1}

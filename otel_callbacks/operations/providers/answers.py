@@ -124,9 +124,9 @@ def _add_identity(operation: Inference, found: Layers) -> None:
         operation.system_fingerprint = undo_repetition(fingerprint) or operation.system_fingerprint
 
 
-def _reported(reports: Sequence[Any], normal: Any) -> Iterator[Mapping[str, Any]]:
+def _reported(reports: Layers, normal: Any) -> Iterator[Mapping[str, Any]]:
     """Yields the fields of usage reports, among which there is more than counts."""
-    yield from map(mapping_or_fields, reports)
+    yield from reports
     if normal is not None:  # Perplexity's citations
         yield mapping_or_fields(mapping_or_fields(normal).get("output_token_details"))
 

@@ -50,28 +50,31 @@ def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None
         found.append(fields)
 
 
-def usage_reports_in(found: Layers) -> list[Any]:
-    """Returns the usage reports in the layers of a payload, the most telling first."""
+def usage_reports_in(found: Layers) -> Layers:
+    """Returns the fields of the usage reports in the layers of a payload, the most telling first."""
     reports = list(_reports(found))
     # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
     return reports or [fields for fields in found if has_counts(fields)][:1]
 
 
-def _reports(found: Layers) -> Iterator[Any]:
+def _reports(found: Layers) -> Iterator[Mapping[str, Any]]:
     for fields in found:
         for key in _USAGE_KEYS if not _USAGE_KEYS.keys().isdisjoint(fields) else ():
             if (report := fields.get(key)) is not None:
                 yield from _inside(report)
         for choice in _choices(fields):  # Moonshot's stream
             if (report := choice.get("usage")) is not None:
-                yield report
+                yield mapping_or_fields(report)
 
 
-def _inside(report: Any) -> Iterator[Any]:
-    """Yields the fields of a report, or the reports that Cohere's newer API puts into its `usage`."""
+def _inside(report: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields the fields of a report, or of those that Cohere's newer API puts into its `usage`."""
     known = mapping_or_fields(report)
     inner = [known[key] for key in ("billed_units", "tokens") if known.get(key) is not None]
-    yield from inner or ((known,) if known else ())
+    if inner:
+        yield from map(mapping_or_fields, inner)
+    elif known:
+        yield known
 
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

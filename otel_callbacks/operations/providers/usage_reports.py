@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+from otel_callbacks.limits import USAGE_REPORTS_READ
 from otel_callbacks.operations.payload import mapping_or_fields
 from otel_callbacks.operations.providers.usage_counts import BY_MODALITY, Counts, read_counts
 from otel_callbacks.operations.usage import TOKEN_COUNTS, Usage
@@ -117,6 +118,8 @@ def first_usage(
     for report in reports:
         if id(report) in read:  # integrations put the same report into several places
             continue
+        if len(read) >= USAGE_REPORTS_READ:
+            break
         read.append(id(report))
         if found is not None and _adds_nothing(report, normal):
             continue
