@@ -458,6 +458,6 @@ def test_the_first_and_newest_messages_are_read_if_there_are_very_many_parts(cap
 def test_the_first_answers_are_read_if_there_are_very_many() -> None:
     choices = [[ChatGeneration(message=AIMessage("yes"))] * 100] * 100
     operation = Inference()
-    inference.finish_inference(operation, LLMResult(generations=choices), with_content=True)
+    inference.finish_inference(operation, LLMResult(generations=choices), with_content=True, streamed=False)
     assert operation.output_messages is not None
     assert len(operation.output_messages) == 128

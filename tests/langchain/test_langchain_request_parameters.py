@@ -36,7 +36,6 @@ BOUND: dict[str, tuple[dict[str, Any], str, Any]] = {
     "Gemini's media type": ({"response_mime_type": "application/json"}, TYPE, "json"),
     "Ollama's format": ({"format": "json"}, TYPE, "json"),
     "Ollama's schema": ({"format": {"type": "object"}}, TYPE, "json"),
-    "Bedrock's guardrail": ({"guardrail_config": {"guardrailIdentifier": "g1"}}, GUARDRAIL, "g1"),
 }
 
 
@@ -46,7 +45,6 @@ class Configured(ScriptedModel):
     stop_sequences: Any = None
     reasoning_effort: Any = None
     output_config: Any = None
-    guardrail_config: Any = None
 
     def _get_invocation_params(self, stop: Any = None, **kwargs: Any) -> dict[str, Any]:
         return {"model": self.model}
@@ -56,7 +54,6 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str, Any]] = {
     "stop_sequences": ({"stop_sequences": ["a"]}, STOP, ("a",)),
     "effort": ({"reasoning_effort": "high"}, LEVEL, "high"),
     "output configuration": ({"output_config": {"effort": "high"}}, LEVEL, "high"),
-    "guardrail": ({"guardrail_config": {"guardrailIdentifier": "g1"}}, GUARDRAIL, "g1"),
 }
 
 
