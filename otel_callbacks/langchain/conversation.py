@@ -41,7 +41,10 @@ def lend_to_parent(run: Run | None, recorder: Recorder) -> None:
 
 
 def _id_in(holder: Mapping[str, Any]) -> str | None:
-    return next((found for key in _KEYS if (found := payload.name(holder.get(key)))), None)
+    for key in _KEYS:
+        if key in holder and (found := payload.name(holder[key])):
+            return found
+    return None
 
 
 def _configurable(frame: FrameType | None) -> Mapping[str, Any]:

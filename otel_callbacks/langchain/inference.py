@@ -91,7 +91,7 @@ def start_inference(
         output_type="json" if "ls_structured_output_format" in options else None,
     )
     fields = mapping(attribute(model, "__dict__"))
-    own = {key: fields[key] for key in _OWN_SETTINGS if key in fields}
+    own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
     providers.set_parameters(operation, _PARAMETERS, own, parameters)
     operation.billing = providers.requested_billing(
         provider,
@@ -106,17 +106,18 @@ def start_inference(
         operation.request = keywords.get("invocation_params")
     if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
         operation.compacted = True
-    if name := word(metadata.get("prompt_name")):
+    if "prompt_name" in metadata and (name := word(metadata["prompt_name"])):
         operation.prompt_template = PromptTemplate(name, word(metadata.get("prompt_version")))
     return operation
 
 
 def _is_summary(message: Any) -> bool:
     """Tells whether a message is LangChain's summary of those before it, or has the provider's."""
-    marks = mapping(attribute(message, "additional_kwargs"))
-    return word(marks.get("lc_source")) == "summarization" or providers.has_compaction(
-        attribute(message, "content")
-    )
+    fields = message.__dict__ if is_a(message, BaseMessage) else {}
+    marks, content = fields.get("additional_kwargs"), fields.get("content")
+    if marks and word(mapping(marks).get("lc_source")) == "summarization":
+        return True
+    return type(content) is not str and providers.has_compaction(content)
 
 
 def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:

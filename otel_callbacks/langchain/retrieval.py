@@ -128,9 +128,10 @@ class _KnownScores:
             return known
         if (relevance := _relevance(document)) is not None:
             return relevance, "relevance"
-        in_metadata = number(_metadata(document).get("score"))
-        # some integrations return documents of their own class, which has the score
-        return in_metadata if in_metadata is not None else number(attribute(document, "score")), None
+        score = number(_metadata(document).get("score"))
+        if score is None and type(document) is not LangChainDocument:
+            score = number(attribute(document, "score"))  # of an integration's own class
+        return score, None
 
 
 @guarded

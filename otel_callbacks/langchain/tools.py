@@ -44,7 +44,7 @@ def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) ->
     The result is a value, a message, a LangGraph command that puts messages into the state, or a list of these. The
     messages that answer this call count; if none does, all of them.
     """
-    answers = list(_tool_messages(output))
+    answers = [output] if is_a(output, ToolMessage) else list(_tool_messages(output))
     if operation.call_id is None and answers:  # langchain-core 1.0 does not pass it at the start
         operation.call_id = word(attribute(answers[0], "tool_call_id"))
     own = [each for each in answers if word(attribute(each, "tool_call_id")) == operation.call_id] or answers

@@ -66,7 +66,7 @@ class DispatcherReports:
         recorder = self._recorder(above, instance, parent_id)
         if recorder is None:
             return
-        method = id_[:-_ID_SUFFIX].rpartition(".")[2]
+        method = _method(id_)
         of_workflow = _workflow_of(above, parent_id) if instance is None else None
         if of_workflow is not None:
             waiting_runs.step_starts(of_workflow.run)
@@ -92,6 +92,8 @@ class DispatcherReports:
             return
         reported.workflow = of_workflow
         if isinstance(operation, Inference):
+            if parent_id is not None and _method(parent_id) in inference.PREDICT:
+                operation.prompt_template = inference.prompt_template()
             reported.run.in_search = reported.run.in_search or in_search
             reported.run.complete = functools.partial(_finish_operation, reported, None, GeneratorExit())
             _read_prompt(recorder, reported.run, operation, arguments)
@@ -193,7 +195,7 @@ class DispatcherReports:
                 reported.repeats.append(id_)
             else:
                 del self.open[id_]
-            streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], None)
+            streams.history_written(instance, _method(id_), None)
             return
         with_content = reported.run.recorder.wants_content(reported.run)
         if streams.follow(result, functools.partial(self._end, reported), with_content=with_content):
@@ -245,7 +247,7 @@ class DispatcherReports:
         del self.open[id_]
         if isinstance(error, WaitingForEvent):
             reported.outcome = semconv.INTERRUPTED  # an agent's tool waits; its step catches the exception
-        streams.history_written(instance, id_[:-_ID_SUFFIX].rpartition(".")[2], error)
+        streams.history_written(instance, _method(id_), error)
 
     @guarded
     def rerank_starts(self, event: Any, parent_id: str | None) -> None:
@@ -320,6 +322,11 @@ class DispatcherReports:
             self._end(reported, GeneratorExit())
         self.open.clear()
         self._searches.clear()
+
+
+def _method(id_: str) -> str:
+    """Returns the method that a report is about, from its id."""
+    return id_[:-_ID_SUFFIX].rpartition(".")[2]
 
 
 def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:

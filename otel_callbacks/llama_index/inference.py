@@ -31,7 +31,8 @@ from otel_callbacks.runtime.faults import guarded
 _URL_KEYS = ("api_base", "base_url", "azure_endpoint", "endpoint", "endpoint_url")
 _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
 _UNKNOWN = "unknown"
-_PREDICT = ("predict", "apredict", "stream", "astream")
+PREDICT = ("predict", "apredict", "stream", "astream")
+"""The methods of a model that fill in a template and call another method with it."""
 _ASK_FOR_USAGE = dict.fromkeys(
     ("openai", "azure.ai.openai"),
     'to get it, make the model with additional_kwargs={"stream_options": {"include_usage": True}}',
@@ -122,7 +123,6 @@ def start_inference(
     private = {"generation_config": attribute(instance, "_generation_config")}  # LlamaIndex's GoogleGenAI
     providers.set_parameters(operation, providers.PARAMETERS, private, fields, additional, keywords)
     operation.billing = providers.requested_billing(provider, fields, additional, keywords)
-    operation.prompt_template = _prompt_template()
     if with_content:
         sent = _sent(arguments)
         operation.input_messages = (
@@ -132,13 +132,13 @@ def start_inference(
     return operation
 
 
-def _prompt_template() -> PromptTemplate | None:
-    """Returns the template with which `predict` calls the model, from the frame of that method; None without one."""
+def prompt_template() -> PromptTemplate | None:
+    """Returns the template with which a method of `PREDICT` calls the model, from the frame of that method."""
     frame: FrameType | None = sys._getframe(1)
     for _ in range(PREDICT_FRAMES_SEARCHED):
         if frame is None:
             return None
-        if frame.f_code.co_name in _PREDICT and frame.f_globals.get("__name__") == LLM.__module__:
+        if frame.f_code.co_name in PREDICT and frame.f_globals.get("__name__") == LLM.__module__:
             known = mapping(attribute(frame.f_locals.get("prompt"), "metadata"))
             kind = word(known.get("prompt_type"))
             name = word(known.get("prompt_name")) or word(known.get("name"))

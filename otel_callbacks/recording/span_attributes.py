@@ -201,10 +201,7 @@ def span_name(operation: operations.Operation) -> str:
     return f"{verb} {operation.name}" if operation.name else verb
 
 
-_UNKNOWN_REASON = "unknown"
-"""The finish reason of an output message where nobody said why it ended. The conventions' schema requires one (Phoenix
-drops the whole list without), its list of reasons is open, and `stop` would be made up."""
-_CLEANED = ("name", "provider", "integration", "response_model", "agent_name")
+_CLEANED = ("name", "provider", "response_model")
 _NAMES = {kind: [each.name for each in fields(kind) if each.name in _CLEANED] for kind in _START}
 
 
@@ -369,6 +366,7 @@ def _put_messages(
     content[semconv.OUTPUT_MESSAGES] = writer.messages(
         semconv.OUTPUT_MESSAGES,
         operation.output_messages,
-        operations.providers.message_finish_reason(reasons[-1]) if reasons else _UNKNOWN_REASON,
+        # the schema requires a reason of every output message, and Phoenix drops the whole list without
+        operations.providers.message_finish_reason(reasons[-1] if reasons else None),
     )
     content[semconv.INPUT_MESSAGES] = writer.messages(semconv.INPUT_MESSAGES, operation.input_messages)

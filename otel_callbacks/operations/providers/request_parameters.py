@@ -32,8 +32,9 @@ def set_parameters(operation: Inference, spellings: Parameters, *sources: Mappin
     """
     for parameters in filter(None, sources):
         for held in (*_held(parameters), parameters):
-            for key, (field, read) in spellings.items():
-                if key in held and (value := read(held[key])) is not None:
+            for key in filter(held.__contains__, spellings):
+                field, read = spellings[key]
+                if (value := read(held[key])) is not None:
                     setattr(operation, field, value)
     if operation.provider != "openai" or operation.request_service_tier == "auto":
         operation.request_service_tier = None
@@ -43,8 +44,8 @@ def set_parameters(operation: Inference, spellings: Parameters, *sources: Mappin
 
 def _held(parameters: Mapping[str, Any], depth: int = 2) -> Iterator[Mapping[str, Any]]:
     """Yields the parameters that stand in a parameter, such as Gemini's thinking level in its configuration."""
-    for key in _HOLDERS:
-        if depth and key in parameters and (held := mapping_or_fields(parameters[key])):
+    for key in filter(parameters.__contains__, _HOLDERS if depth else ()):
+        if held := mapping_or_fields(parameters[key]):
             yield from _held(held, depth - 1)
             yield held
 
