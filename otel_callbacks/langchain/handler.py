@@ -215,6 +215,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
+        if run is not None and run.span.is_recording():
+            inference.find_summaries(operation, sent)
         if recorder.wants_content(run):
             operation.input_messages = (messages.prompts if completion else messages.conversation)(sent)
             operation.tool_definitions = tool_definitions(tools)

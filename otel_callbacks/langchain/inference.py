@@ -104,11 +104,15 @@ def start_inference(
         operation.billing = providers.with_uncounted_sound(operation.billing)
     if completion and (integer(keywords.get("batch_size")) or 1) > 1:
         operation.request = keywords.get("invocation_params")
-    if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
-        operation.compacted = True
     if "prompt_name" in metadata and (name := word(metadata["prompt_name"])):
         operation.prompt_template = PromptTemplate(name, word(metadata.get("prompt_version")))
     return operation
+
+
+def find_summaries(operation: Inference, sent: Sequence[Any]) -> None:
+    """Notes whether a summary stands in for earlier messages of the conversation."""
+    if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
+        operation.compacted = True
 
 
 def _is_summary(message: Any) -> bool:

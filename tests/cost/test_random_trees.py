@@ -143,7 +143,7 @@ def agree(captured: Captured, spans: Sequence[ReadableSpan], file: Path) -> None
     tokens = sums["input_tokens"] + sums["output_tokens"]
     assert sum(point.value for point in metrics["gen_ai.tokens.total"]) == tokens
     told = CliRunner().invoke(main, ["cost", str(file), "--by", "model", "--format", "json"])
-    assert sum(exact(row["cost_usd"]) for row in json.loads(told.output)["rows"]) == sums["cost_usd"]
+    assert sum(exact(row["cost_usd"]) for row in json.loads(told.stdout)["rows"]) == sums["cost_usd"]
     traces = group(read_jsonl(file))
     assert sum(row.cost_usd for row in report(traces, by=["model"]).rows) == sums["cost_usd"]
     each = sum(trace.cost or 0 for trace in traces)

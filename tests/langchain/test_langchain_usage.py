@@ -146,6 +146,7 @@ def test_openai_tells_its_tier_and_fingerprint_and_nobody_else_does(captured: Ca
     ]
     assert tiers[1:] == [{}, {}]
     assert tiers[0] == {
+        "openai.api.type": "chat_completions",
         "openai.request.service_tier": "flex",
         "openai.response.service_tier": "flex",
         "openai.response.system_fingerprint": "fp_44709d6fcb",
@@ -252,7 +253,7 @@ SOUND = {"type": "media", "mime_type": "audio/wav", "data": "UklGRiQAAABXQVZF"}
 )
 def test_sound_that_nobody_counts(provider: str, block: Any, unknown: Any) -> None:
     call = start_inference(
-        None, {"ls_provider": provider}, {}, [HumanMessage([block])], text_completion=False
+        None, None, {"ls_provider": provider}, [HumanMessage([block])], {}, completion=False
     )
     assert (call.billing and call.billing.unknown) == unknown
 
@@ -260,5 +261,5 @@ def test_sound_that_nobody_counts(provider: str, block: Any, unknown: Any) -> No
 def test_what_a_model_was_made_with_may_decide_its_price() -> None:
     made = {"kwargs": {"inference_geo": "us", "api_key": "secret"}}
     keywords = {"invocation_params": {"model_kwargs": {"speed": "fast"}, "service_tier": "auto"}}
-    call = start_inference(made, {"ls_provider": "anthropic"}, keywords, [], text_completion=False)
+    call = start_inference(made, None, {"ls_provider": "anthropic"}, [], keywords, completion=False)
     assert call.billing == Billing(conditions={"inference_geo": "us", "speed": "fast"})

@@ -1,9 +1,9 @@
 """The tree that the spans of one trace form, with its totals. Pictures, diffs, data frames and the index use it."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Self, TypeAlias
 
 from otel_callbacks.cost.model_calls import call_report, distinct_calls, has_recorded_cost
@@ -118,11 +118,8 @@ class SpanTree:
 
 
 def exact_sum(costs: Iterable[float]) -> float:
-    """Returns a sum without rounding errors; infinity if it is too large."""
-    try:
-        return math.fsum(costs)
-    except OverflowError:
-        return math.inf
+    """Returns the sum of costs as they are written, which is that of the reports; infinity if it is too large."""
+    return float(sum(Decimal(repr(cost)) for cost in costs))
 
 
 def spans_by_trace(spans: Iterable[SpanRecord]) -> dict[str, list[SpanRecord]]:
