@@ -6,7 +6,7 @@ covered, and `tests/support/secret_formats.py` has an example of each.
 
 import re
 
-from otel_callbacks.privacy.pattern import Pattern, behind
+from otel_callbacks.privacy.pattern import Pattern, behind, letters
 
 KEY_PREFIXES: dict[str, tuple[str, ...]] = {
     "models and search": (
@@ -107,10 +107,13 @@ WORD_PREFIXES: dict[str, tuple[str, ...]] = {
 }
 """Prefixes that words and names have, too. A key has 20 more characters, which must mix letters and digits a lot."""
 
-_RANDOM = r"(?:(?=[\w.~+/=-]{0,64}\d)|(?=[A-Z]*[a-z]+[A-Z]+[a-z])[A-Za-z]{20})"
+# Each looks ahead without going back, and not far, so that a text full of prefixes does not take long.
+_RANDOM = r"(?:(?=[A-Za-z_.~+/=-]{0,40}+\d)|(?=[A-Z]*+[a-z]++[A-Z]++[a-z])[A-Za-z]{20})"
+_BOTH_CASES = r"(?=[A-Z\d_-]{0,32}+[a-z][a-z\d_-]{0,32}+[A-Z])"
 _RANDOM_WORD = (
-    r"(?:(?=[\w+/-]{0,64}[A-Z])(?=[\w+/-]{0,64}[a-z])(?=[\w+/-]{0,64}\d[\w+/-]{0,64}\d)[\w+/-]{0,64}?[A-Za-z0-9]{12}"
-    r"|(?=[A-Z]*[a-z]+[A-Z]+[a-z])[A-Za-z]{30}|[0-9a-f]{32}|(?=(?:[a-z]*\d){4})[a-z0-9]{28}|[A-Z0-9]{24}"
+    r"(?:(?=[a-z\d_+/-]{0,32}+[A-Z])(?=[A-Z\d_+/-]{0,32}+[a-z])(?=[A-Za-z_+/-]{0,40}+\d[A-Za-z_+/-]{0,40}+\d)"
+    r"(?:[A-Za-z0-9]{0,11}+[_+/-]++){0,9}+[A-Za-z0-9]{12}"
+    r"|(?=[A-Z]*+[a-z]++[A-Z]++[a-z])[A-Za-z]{30}|[0-9a-f]{32}|(?=(?:[a-z]*+\d){4})[a-z0-9]{28}|[A-Z0-9]{24}"
     r"|[A-Z0-9]{6}-[A-Z0-9]{6}|(?:na|eu)\d-[0-9a-f]{8}-|(?:[0-9a-f]{16}|local)_[0-9a-f]{32}|\d{6,9}_[A-Z0-9]{24})"
 )
 _ALONE = "(?<![A-Za-z0-9])"
@@ -125,10 +128,10 @@ def _prefixed(mark: str) -> Pattern:
         ends.setdefault(each[-2], set()).add(each[-3])
     last = "|".join(f"(?<=[{''.join(sorted(before))}]{end}.)" for end, before in sorted(ends.items()))
     expression = (
-        rf"{re.escape(mark)}(?:{last})(?=[\w.~+/=-]{{10}})"
-        rf"(?:(?={_RANDOM}|[\w-]{{0,64}}[a-z][A-Z])(?:{behind(known, _ALONE)})"
-        rf"|(?=[\w.~+/-]{{14}})(?={_RANDOM})(?<={_ALONE}sk-)"
-        rf"|(?=[\w.+/-]{{20}})(?={_RANDOM_WORD})(?:{behind(words, _ALONE)}))"
+        rf"{re.escape(mark)}(?<={letters([*known, *words, 'sk-'], -3, -2)}.)(?=[\w.~+/=-]{{10}})(?:{last})"
+        rf"(?:(?:{behind(known, _ALONE)})(?={_RANDOM}|{_BOTH_CASES})"
+        rf"|(?<={_ALONE}sk-)(?=[\w.~+/-]{{14}})(?={_RANDOM})"
+        rf"|(?:{behind(words, _ALONE)})(?=[\w.+/-]{{20}})(?={_RANDOM_WORD}))"
         r"(?P<secret>[\w.~+/=-]+)"
     )
     return Pattern("key", re.compile(expression), (mark,))

@@ -65,9 +65,10 @@ SECRETS = (
     Pattern(  # the password has a / or ? that should have been escaped
         "url",
         re.compile(
-            r"://(?!\[redacted)[^\s/:@\"'<>\[]{0,64}:(?!\d{1,5}(?![^/?#\s\"'<>,;)]))(?P<secret>[^\s@\"'<>]{1,256})@"
+            r"://(?!\[redacted)[^\s/:@\"'<>\[]{0,64}:(?!\d{1,5}(?![^/?#\s\"'<>,;)]))(?P<secret>[^\s@\"'<>]{1,64}+)@"
         ),
         ("://",),
+        re.compile("@"),
     ),
     Pattern(  # a data source of Go; of Oracle
         "url",
