@@ -58,6 +58,7 @@ pytestmark = llama_fakes.IGNORED
 Job = Callable[[Callable[[], None]], Awaitable[Any]]
 
 ALLOWED_ATTRIBUTES = {
+    "gen_ai.prompt.name",  # LlamaIndex names the prompts of its engines, LangChain's templates have no name
     "gen_ai.request.temperature",  # LlamaIndex's models always have these two, LangChain's only when set
     "gen_ai.request.max_tokens",
     "server.address",  # only in LlamaIndex does the scripted model's package look like OpenAI's

@@ -208,15 +208,18 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         model = parent_run.component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
         parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
-        attach = (integer(kwargs.get("batch_size")) or 1) <= 1
-        options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
+        options = {
+            "inside": inside,
+            "begun": begun,
+            "attach": (integer(kwargs.get("batch_size")) or 1) <= 1,
+            "body": body,
+        }
         run = self._start(run_id, operation, parent, known, frame, **options)
         use_template(run, parent_run_id)
         recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
-        if run is not None and run.span.is_recording():
-            inference.find_summaries(operation, sent)
+        inference.find_summaries(run, sent)
         if recorder.wants_content(run):
             operation.input_messages = (messages.prompts if completion else messages.conversation)(sent)
             operation.tool_definitions = tool_definitions(tools)

@@ -109,10 +109,12 @@ def start_inference(
     return operation
 
 
-def find_summaries(operation: Inference, sent: Sequence[Any]) -> None:
-    """Notes whether a summary stands in for earlier messages of the conversation."""
+def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
+    """Notes whether a summary stands in for earlier messages of the conversation, if the run is recorded."""
+    if run is None or not run.span.is_recording():
+        return
     if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
-        operation.compacted = True
+        run.operation.compacted = True
 
 
 def _is_summary(message: Any) -> bool:
