@@ -69,10 +69,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
 
     @property
     def raise_error(self) -> bool:  # type: ignore[override]
-        """Tells LangChain to pass on exceptions of this handler.
-
-        It raises only in tests, and to refuse a model call whose budget is spent.
-        """
+        """Tells LangChain to pass on exceptions: in tests, and to refuse a model call whose budget is spent."""
         return faults.strict or self._recorder.enforces_budgets
 
     # --- chains, graphs, agents ----------------------------------------------------------------------------------
@@ -208,12 +205,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         model = parent_run.component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
         parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
-        options = {
-            "inside": inside,
-            "begun": begun,
-            "attach": (integer(kwargs.get("batch_size")) or 1) <= 1,
-            "body": body,
-        }
+        attach = (integer(kwargs.get("batch_size")) or 1) <= 1
+        options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
         run = self._start(run_id, operation, parent, known, frame, **options)
         use_template(run, parent_run_id)
         recorder.refuse_over_budget(run)
