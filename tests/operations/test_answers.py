@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from otel_callbacks.operations import Billing, Inference, Usage
 from otel_callbacks.operations.providers import (
@@ -51,7 +52,7 @@ PLACES: dict[str, tuple[str, Any, str | None]] = {
     ),
     "Groq's last chunk": (
         "groq",
-        SimpleNamespace(__pydantic_extra__={"x_groq": {"id": "r", "usage": COUNTS}}, choices=[]),
+        ChatCompletionChunk.model_construct(choices=[], x_groq={"id": "r", "usage": COUNTS}),
         None,
     ),
     "Moonshot's last choice": (
