@@ -92,7 +92,7 @@ class DispatcherReports:
             return
         reported.workflow = of_workflow
         if isinstance(operation, Inference):
-            if parent_id is not None and _method(parent_id) in inference.PREDICT:
+            if isinstance(parent_id, str) and _method(parent_id) in inference.PREDICT:
                 operation.prompt_template = inference.prompt_template()
             reported.run.in_search = reported.run.in_search or in_search
             reported.run.complete = functools.partial(_finish_operation, reported, None, GeneratorExit())

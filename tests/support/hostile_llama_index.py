@@ -11,6 +11,7 @@ import llama_fakes
 from hostile import Call, Draw, Failing
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.agent.workflow.workflow_events import ToolCall, ToolCallResult
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -168,7 +169,17 @@ class Payloads:
         return ToolOutput.model_construct(**fields)
 
     def event(self) -> Any:
-        return self.text()  # the events of some versions cannot be made without their fields
+        # `model_construct` recurses forever on events with some versions of pydantic, so a proper one is altered.
+        event = ToolCall(tool_name="look_up", tool_kwargs={}, tool_id="call-1")
+        if self.draw.choice((True, False)):
+            output = ToolOutput(content="7", tool_name="look_up", raw_input={}, raw_output=7)
+            event = ToolCallResult(**event.model_dump(), tool_output=output, return_direct=False)
+        event.__dict__.update(
+            self.draw.fields(
+                tool_name=self.text, tool_kwargs=dict, tool_id=self.text, tool_output=self.tool_output
+            )
+        )
+        return event
 
     def answer(self) -> Any:
         draw = self.draw
