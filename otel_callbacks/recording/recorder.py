@@ -9,7 +9,6 @@ import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 from opentelemetry import context as context_api
@@ -79,7 +78,7 @@ class Recorder:
         self.content_policy = content_policy
         self._provider = tracer_provider
         self.tracer = trace.get_tracer(
-            semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
+            semconv.SCOPE, semconv.SCOPE_VERSION, tracer_provider, semconv.SCHEMA_URL
         )
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
@@ -88,7 +87,7 @@ class Recorder:
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: Callable[..., Span] = self.tracer.start_span
+        self._start_with: Callable[..., Span] = span_starter(self.tracer)  # here: it imports
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
@@ -98,7 +97,7 @@ class Recorder:
         if self._shared is None or self._shared[0] is not provider:
             self._shared = (provider, open_runs_of(provider))
             self._start_with = span_starter(
-                trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
+                trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
             )
             exit_sweep.sweep_at_exit()
         return self._shared[1]
