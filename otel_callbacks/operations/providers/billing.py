@@ -23,6 +23,7 @@ Unknown, which is billed, and nobody said how much:
     audio_tokens: sound in a prompt to Gemini, which costs more than text; langchain-google-genai drops the count.
     cache_write_lifetime: how many of the cache writes are kept for an hour, which costs more.
     billed_tokens: the tokens that are billed; those reported are the ones that were read (Cohere).
+    compaction, advisor: the tokens of Anthropic's runs that summarise a conversation or advise on it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

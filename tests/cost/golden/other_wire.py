@@ -11,13 +11,19 @@ def anthropic(
     *,
     model: str = "claude-sonnet-4-5-20250929",
     stop: str = "end_turn",
+    summary: str | None = None,
     cut: bool = False,
     fail: bool = False,
 ) -> Answer:
-    """A message. Its stream tells the input at the start and the output, with all of it again, at the end."""
+    """A message. Its stream tells the input at the start and the output, with all of it again, at the end.
+
+    With a `summary` it begins with the block that stands for the conversation before it.
+    """
     head = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
     text = {"type": "text", "text": "four"}
     searched = list(_searches((usage.get("server_tool_use") or {}).get("web_search_requests", 0)))
+    if summary is not None:
+        searched.append({"type": "compaction", "content": summary})
 
     def stream() -> Iterator[Json]:
         begun = {**usage, "output_tokens": 1}
@@ -27,7 +33,11 @@ def anthropic(
             "message": {**head, "content": [], "stop_reason": None, "usage": begun},
         }
         for at, block in enumerate(searched):
-            yield {"type": "content_block_start", "index": at, "content_block": block}
+            begins = {**block, "content": None} if block["type"] == "compaction" else block
+            yield {"type": "content_block_start", "index": at, "content_block": begins}
+            if begins is not block:
+                delta = {"type": "compaction_delta", "content": block["content"]}
+                yield {"type": "content_block_delta", "index": at, "delta": delta}
             yield {"type": "content_block_stop", "index": at}
         last = len(searched)
         yield {"type": "content_block_start", "index": last, "content_block": {**text, "text": ""}}
@@ -49,6 +59,7 @@ def anthropic(
             "cache_creation_input_tokens",
             "cache_read_input_tokens",
             "server_tool_use",
+            "iterations",
         )
         ended = {key: usage[key] for key in counted if key in usage}
         yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": ended}

@@ -12,6 +12,10 @@ LISTED_OPUS = {"provider": "anthropic", "model": OPUS, "input_mtok": "5", "outpu
 PLAIN = "1000*3/1e6 + 200*15/1e6"
 CACHED = "1000*3/1e6 + 400*0.3/1e6 + 300*3.75/1e6 + 200*15/1e6"
 HOUR = "1000*3/1e6 + 400*0.3/1e6 + 200*3.75/1e6 + 100*6/1e6 + 200*15/1e6"
+SUMMARISED = [
+    claude_tokens(180_000, 3_500, type="compaction"),
+    claude_tokens(1000, 200, type="message"),
+]
 CACHE = [
     *calls(
         "plain",
@@ -95,6 +99,42 @@ CACHE = [
         usage=used(250_000, 1000, cache_read=100_000),
         cost="150000*6/1e6 + 100000*0.6/1e6 + 1000*22.5/1e6",
         listed={"provider": "anthropic", "model": SONNET},
+    ),
+    *calls(  # the counts are of the answer alone; only Anthropic's whole answer also has those of the summary
+        "after a summary that is billed apart",
+        "lc.anthropic",
+        "invoke stream ainvoke astream",
+        model=SONNET,
+        answer=anthropic(
+            claude_tokens(1000, 200, iterations=SUMMARISED), summary="So far: they asked what 1 + 1 is."
+        ),
+        options={"betas": ["compact-2026-01-12"]},
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="compaction",
+    ),
+    *calls(
+        "with an advisor that is billed apart",
+        BOTH,
+        "invoke",
+        model=SONNET,
+        answer=anthropic(
+            claude_tokens(
+                1000,
+                200,
+                iterations=[
+                    claude_tokens(1000, 200, type="message"),
+                    claude_tokens(800, 90, type="advisor_message", model=OPUS),
+                ],
+            )
+        ),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="advisor",
     ),
     *calls(
         "cut off at the limit",
