@@ -126,7 +126,7 @@ def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
 
 
 _MARKS = ("response_metadata", "additional_kwargs", "content")
-"""Where a message says that it stands for others, or has lost a part: LangChain's edits, its summaries, a provider's."""
+"""Where a message says that it lost a part or stands for others: by LangChain's edits, its summaries, a provider's."""
 
 
 def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:
