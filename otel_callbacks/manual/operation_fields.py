@@ -88,7 +88,8 @@ def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) ->
         if not isinstance(value, allowed.types):
             expected = " or ".join(each.__name__ for each in allowed.types[1:])
             raise TypeError(f"{word}({name}={value!r:.100}) must be {expected}, not {type(value).__name__}")
-        if allowed.items is not object and not all(isinstance(each, allowed.items) for each in value or ()):
+        listed = value if isinstance(value, list | tuple) and allowed.items is not object else ()
+        if not all(isinstance(each, allowed.items) for each in listed):
             raise TypeError(f"{word}({name}={value!r:.100}) must be a list of {allowed.items.__name__}")
         if allowed.choices and value not in (None, *allowed.choices):
             known = ", ".join(map(repr, allowed.choices))
