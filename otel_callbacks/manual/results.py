@@ -189,20 +189,6 @@ def _reason(operation: Inference) -> str | None:
     return operation.finish_reasons[0] if operation.finish_reasons else None
 
 
-def chunk_text(chunk: Any) -> str:
-    """Returns the text in a chunk of a stream; empty for a chunk without text."""
-    if isinstance(chunk, str):
-        return chunk
-    known = mapping_or_fields(chunk)
-    delta = known.get("delta")
-    if choices := known.get("choices"):
-        delta = mapping_or_fields(choices[0]).get("delta")
-    if isinstance(delta, str):
-        return delta
-    fields = mapping_or_fields(delta)
-    return text(fields.get("content")) or text(fields.get("text")) or ""
-
-
 def number(value: Any) -> float | None:
     """Returns a number as a float, numpy's numbers included; None for anything else."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None

@@ -1,9 +1,12 @@
 """Messages by hand, in the forms of the providers: none of them, and no part of one, vanishes."""
 
 import json
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
+from scripted_openai import chunks, response
 
 from otel_callbacks import agent, content, inference
 from otel_callbacks.testing import Captured
@@ -136,3 +139,126 @@ def test_the_instructions_of_an_agent(instructions: Any, captured: Captured) -> 
 def test_what_is_no_list_of_the_kind(fields: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         agent("helper", **fields)
+
+
+# --- an answer in chunks -----------------------------------------------------------------------------------------
+
+QUOTED = '{"word": "x"}'
+
+
+def anthropic(*blocks: tuple[dict[str, Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": {"id": "msg_1", "content": []}}]
+    for index, (begun, pieces) in enumerate(blocks):
+        events.append({"type": "content_block_start", "index": index, "content_block": begun})
+        events += ({"type": "content_block_delta", "index": index, "delta": piece} for piece in pieces)
+        events.append({"type": "content_block_stop", "index": index})
+    return [
+        *events,
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+
+
+def google(*parts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"candidates": [{"content": {"role": "model", "parts": [part]}}]} for part in parts]
+
+
+def openai_calls(*pieces: dict[str, Any]) -> list[Any]:
+    calls = [{"index": 0, "id": "call_1", "function": {"name": "look_up", "arguments": ""}}, *pieces]
+    return chunks(*({"tool_calls": [call]} for call in calls))
+
+
+STREAMS: dict[str, tuple[list[Any], list[dict[str, Any]]]] = {
+    "texts": (["h", "i"], [TEXT]),
+    "OpenAI's text": (chunks({"content": "h"}, {"content": "i"}), [TEXT]),
+    "its call": (
+        openai_calls(
+            {"index": 0, "function": {"arguments": QUOTED[:5]}},
+            {"index": 0, "function": {"arguments": QUOTED[5:]}},
+        ),
+        [CALL],
+    ),
+    "its refusal": (
+        chunks({"refusal": "I can"}, {"refusal": "not"}),
+        [{"type": "refusal", "content": "I cannot"}],
+    ),
+    "reasoning beside the content": (
+        chunks({"reasoning_content": "let me "}, {"reasoning_content": "see"}, {"content": "hi"}),
+        [THOUGHT, TEXT],
+    ),
+    "the end of a stream of the Responses API": (
+        [
+            {"type": "response.output_text.delta", "delta": "h"},
+            {
+                "type": "response.completed",
+                "response": response(
+                    {
+                        "type": "message",
+                        "role": "assistant",
+                        "content": [{"type": "output_text", "text": "hi"}],
+                    },
+                    {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": QUOTED},
+                ),
+            },
+        ],
+        [TEXT, CALL],
+    ),
+    "one that breaks off": ([{"type": "response.output_text.delta", "delta": each} for each in "hi"], [TEXT]),
+    "Anthropic's blocks": (
+        anthropic(
+            (
+                {"type": "thinking", "thinking": ""},
+                [{"type": "thinking_delta", "thinking": each} for each in ("let me ", "see")],
+            ),
+            ({"type": "text", "text": ""}, [{"type": "text_delta", "text": each} for each in "hi"]),
+            (
+                {"type": "tool_use", "id": "call_1", "name": "look_up", "input": {}},
+                [{"type": "input_json_delta", "partial_json": each} for each in (QUOTED[:5], QUOTED[5:])],
+            ),
+        ),
+        [THOUGHT, TEXT, CALL],
+    ),
+    "Google's parts": (
+        google(
+            {"text": "let me ", "thought": True},
+            {"text": "see", "thought": True},
+            {"text": "h"},
+            {"text": "i"},
+            {"function_call": {"id": "call_1", "name": "look_up", "args": {"word": "x"}}},
+        ),
+        [THOUGHT, TEXT, CALL],
+    ),
+    "Ollama's": ([{"message": {"role": "assistant", "content": each}} for each in "hi"], [TEXT]),
+    "chunks of LangChain": ([AIMessageChunk("h"), AIMessageChunk("i")], [TEXT]),
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_streamed_answer(stream: str, mode: str, captured: Captured) -> None:
+    given, expected = STREAMS[stream]
+
+    @inference("m")
+    def answer() -> Iterator[Any]:
+        yield from given
+
+    @inference("m")
+    async def answer_later() -> AsyncIterator[Any]:
+        for chunk in given:
+            yield chunk
+
+    with content("spans"):
+        read = list(answer()) if mode == "sync" else [chunk async for chunk in answer_later()]
+    assert read == given
+    (message,) = told(captured, "gen_ai.output.messages")
+    assert (message["role"], message["parts"]) == ("assistant", expected)
+    assert message["finish_reason"]
+
+
+def test_nothing_is_kept_of_a_stream_without_content(captured: Captured) -> None:
+    @inference("m")
+    def answer() -> Iterator[Any]:
+        yield from chunks({"content": "hi"})
+
+    assert len(list(answer())) == 3
+    assert "gen_ai.output.messages" not in (captured.spans[0].attributes or {})
