@@ -6,7 +6,7 @@ A handler creates an operation when the work starts and completes the same objec
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from otel_callbacks.operations.documents import Document, ScoreKind
 from otel_callbacks.operations.messages import Message, PromptTemplate
@@ -16,7 +16,25 @@ UNKNOWN_PROVIDER = "unknown"
 """Stands for the provider of a call made by hand that names none."""
 
 
-@dataclass(slots=True, kw_only=True)
+_T = TypeVar("_T")
+
+
+@dataclass_transform(kw_only_default=True)
+def _operation(kind: type[_T]) -> type[_T]:
+    """Makes a dataclass that stores the fields it is given; the others have their default from the class.
+
+    A model call has 45 fields, most of which are not known. Storing each would take longer than reading the call.
+    """
+    made: Any = dataclass(init=False)(kind)
+    made.__init__ = _store
+    return made  # type: ignore[no-any-return]
+
+
+def _store(operation: Any, **fields: Any) -> None:
+    operation.__dict__.update(fields)
+
+
+@_operation
 class Operation:
     """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node.
 
@@ -42,7 +60,7 @@ class Operation:
             setattr(self, field_, None)
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Workflow(Operation):
     """The outermost chain or graph of a call, or a sub-graph that the application defined."""
 
@@ -51,7 +69,7 @@ class Workflow(Operation):
     output_messages: Sequence[Message] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class AgentInvocation(Operation):
     """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end.
 
@@ -67,7 +85,7 @@ class AgentInvocation(Operation):
     tool_definitions: Sequence[Mapping[str, Any]] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Step(Operation):
     """Anything else worth a span: a graph node, a named runnable, a workflow step.
 
@@ -81,7 +99,7 @@ class Step(Operation):
     in_search: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 
@@ -94,7 +112,7 @@ class ToolExecution(Operation):
     result_size: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Retrieval(Operation):
     """A search. `name` is the data source, when it has an id of its own.
 
@@ -115,7 +133,7 @@ class Retrieval(Operation):
     store_scores: Sequence[tuple[Any, float, ScoreKind | None]] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class _ModelCall(Operation):
     """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known."""
 
@@ -128,7 +146,7 @@ class _ModelCall(Operation):
         return self.provider or (self.integration or UNKNOWN_PROVIDER).lower()
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Embedding(_ModelCall):
     """Texts turned into vectors: only their number and length are kept. `name` is the model.
 
@@ -148,7 +166,7 @@ class Embedding(_ModelCall):
     duplicate: bool | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Rerank(Operation):
     """Documents put in a better order. `name` is the model, `documents` are those that were kept.
 
@@ -172,7 +190,7 @@ class Rerank(Operation):
     duplicate: bool | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@_operation
 class Inference(_ModelCall):
     """One model call; `name` is the requested model.
 

@@ -20,6 +20,7 @@ from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.rag import prompt
 from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import Metrics
@@ -342,7 +343,7 @@ def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
         outer.inner_usages.append(usage)
 
 
-def _longest_gap(run: Run, ended: int, *, cut: bool) -> span_attributes.Attributes:
+def _longest_gap(run: Run, ended: int, *, cut: bool) -> Attributes:
     """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
     if run.first_chunk is None:
         return {}
@@ -367,13 +368,13 @@ def _with_open_totals(run: Run | None) -> Run | None:
     return run
 
 
-def _put_prompt(attributes: span_attributes.Attributes, run: Run, policy: ContentPolicy) -> None:
+def _put_prompt(attributes: Attributes, run: Run, policy: ContentPolicy) -> None:
     if rag_attributes := prompt.end_attributes(run):
         redact_attributes(rag_attributes, policy.label)
         attributes.update(rag_attributes)
 
 
-def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool) -> None:
     if late:
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):

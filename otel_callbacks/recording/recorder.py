@@ -31,7 +31,7 @@ from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import metrics_of
-from otel_callbacks.recording.span_start import span_starter
+from otel_callbacks.recording.span_start import StartSpan, span_starter
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
@@ -88,7 +88,7 @@ class Recorder:
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: Callable[..., Span] = self.tracer.start_span
+        self._start_with: StartSpan
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
@@ -171,7 +171,7 @@ class Recorder:
             run.span = dropped_child(parent_span)
         else:
             links = self._open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = self._start_span(run, trace.set_span_in_context(parent_span, context), links)
+            run.span = self._start_span(run, parent_span, context, links)
         self._add_open_run(run)
         if base is None:
             self._open_runs.remember_root(run)
@@ -199,16 +199,13 @@ class Recorder:
         )
         add_hidden_run(run, key, inside, around, labels)
 
-    def _start_span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
-        attributes = span_attributes.start_attributes(run.operation, run.content_policy.label)
-        attributes.update(run.content_policy.labels(run.labels))
+    def _start_span(self, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
+        operation, policy = run.operation, run.content_policy
+        plan = span_attributes.plan_of(operation)
+        attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
+        span_attributes.add_start_attributes(attributes, operation, policy.label)
         return self._start_with(
-            span_attributes.span_name(run.operation),
-            context,
-            span_attributes.span_kind(run.operation),
-            attributes,
-            links,
-            run.started,
+            plan.span_name, parent, context, plan.span_kind, attributes, links, run.started
         )
 
     def _add_open_run(self, run: Run) -> None:
@@ -216,7 +213,9 @@ class Recorder:
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        started_in = run.execution_context = current_execution_context()
+        started_in = run.execution_context = (
+            getattr(run.inside, "started_in", None) or current_execution_context()
+        )
         if run.may_vanish and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(self._end_with_task, run)
             task.add_done_callback(run.on_task_done)
@@ -277,7 +276,7 @@ class Recorder:
     def rename(self, run: Run) -> None:
         """Renames the span after its operation has learned its key, such as the model."""
         span_attributes.clean_names(run.operation)
-        run.span.update_name(span_attributes.span_name(run.operation))
+        run.span.update_name(span_attributes.plan_of(run.operation).span_name)
         run.span.set_attributes(span_attributes.start_attributes(run.operation, run.content_policy.label))
 
     def chunk(self, run: Run) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry import context as context_api
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
-from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan
+from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan, span_in
 from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runtime.execution_context import current_execution_context
 
@@ -70,7 +69,7 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
     remaining runs, or to the base even if that has ended: work that outlives its parent.
     """
     context = context_api.get_current()
-    span = trace.get_current_span(context)
+    span = span_in(context)
     enclosing: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
     vanished: list[Run] = []
     while type(span) is CurrentSpan:
