@@ -27,6 +27,7 @@ def _operation(kind: type[_T]) -> type[_T]:
     """
     made: Any = dataclass(init=False)(kind)
     made.__init__ = _store
+    made._WITHOUT_CONTENT = dict.fromkeys(made.CONTENT)
     return made  # type: ignore[no-any-return]
 
 
@@ -43,6 +44,7 @@ class Operation:
 
     CONTENT: ClassVar[Sequence[str]] = ()
     """The fields that hold content, or the application's own objects."""
+    _WITHOUT_CONTENT: ClassVar[Mapping[str, None]] = {}
 
     name: str | None = None
     conversation_id: str | None = None
@@ -56,8 +58,7 @@ class Operation:
 
     def forget_content(self) -> None:
         """Releases the content once it has been recorded."""
-        for field_ in self.CONTENT:
-            setattr(self, field_, None)
+        self.__dict__.update(self._WITHOUT_CONTENT)
 
 
 @_operation

@@ -88,9 +88,11 @@ class EndOfRun:
         operation, policy = run.operation, run.content_policy
         span_attributes.clean_names(operation)
         failed = failure is not None or outcome is not None
-        _complete_call(run, operation, failed)
-        ended_early = outcome is not None or (failed and run.first_chunk is not None)
-        cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
+        cost = None
+        if isinstance(operation, _WITH_USAGE):
+            _complete_call(run, operation, failed)
+            ended_early = outcome is not None or (failed and run.first_chunk is not None)
+            cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
         if not isinstance(operation, operations.Step):  # no metric is about steps
             self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
@@ -99,7 +101,8 @@ class EndOfRun:
         if not run.span.is_recording():
             return
         attributes = span_attributes.end_attributes(operation, policy.label)
-        attributes.update(_longest_gap(run, ended, cut=failed))
+        if run.first_chunk is not None:
+            attributes.update(_longest_gap(run, ended, cut=failed))
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
@@ -108,12 +111,14 @@ class EndOfRun:
         if policy.captures:
             content_recording.record_content(run, attributes, self._events, ended, recorded)
         if cost is not None:
-            attributes.update({**call_cost.attributes(cost), **call_cost.billing_attributes(operation)})
-        _put_prompt(attributes, run, policy)
-        if run.parent is None:
-            attributes.update(self._budgets.attributes(run.labels, run.started))
+            attributes.update(call_cost.attributes(cost))
+            attributes.update(call_cost.billing_attributes(operation))
+        if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
+            _put_prompt(attributes, run, policy)
         if totals is not None:
             _put_totals(attributes, run, totals, late=late)
+        if run.parent is None:
+            attributes.update(self._budgets.attributes(run.labels, run.started))
         put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
         put(attributes)
 
@@ -238,8 +243,10 @@ class EndOfRun:
         """
         operation = run.operation
         with _totals_lock:
-            prompt.add_to_trace_documents(run, failed=failed)
-            prompt.add_tool_tokens_to_caller(run)
+            if isinstance(operation, operations.Retrieval | operations.Rerank):
+                prompt.add_to_trace_documents(run, operation, failed=failed)
+            if run.agent_prompts is not None:
+                prompt.add_tool_tokens_to_caller(run)
             tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
             if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
                 run.totals = run.totals or Totals()
@@ -280,11 +287,13 @@ class EndOfRun:
             budget.on_exceeded(crossing)
 
 
-def _complete_call(run: Run, operation: operations.Operation, failed: bool) -> None:
-    """Completes a call from its run, and tells whether other calls did it; nothing to do for other operations."""
+def _complete_call(
+    run: Run, operation: operations.Inference | operations.Rerank | operations.Embedding, failed: bool
+) -> None:
+    """Completes a call from its run, and tells whether other calls did it."""
     if isinstance(operation, operations.Inference):
         _complete_inference(run, operation, failed)
-    elif isinstance(operation, operations.Rerank | operations.Embedding):
+    else:
         operation.duplicate = _is_done_by_other_calls(run, operation)
 
 
@@ -345,8 +354,6 @@ def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
 
 def _longest_gap(run: Run, ended: int, *, cut: bool) -> Attributes:
     """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
-    if run.first_chunk is None:
-        return {}
     wait = ((ended - run.last_chunk) / 1e9,) if cut else ()
     return span_attributes.longest_gap((*(run.chunk_gaps or ()), *wait))
 
