@@ -10,7 +10,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -46,6 +46,14 @@ from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
+
+
+class _OfProvider(NamedTuple):
+    """What belongs to one tracer provider: the open runs, and what starts spans."""
+
+    provider: TracerProvider
+    open_runs: OpenRuns
+    start_span: StartSpan
 
 
 class Recorder:
@@ -87,29 +95,33 @@ class Recorder:
         self._budgets = budgets
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
-        self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: StartSpan
+        self._known: _OfProvider | None = None
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
+    def _of_provider(self) -> "_OfProvider":
+        """Returns what belongs to the tracer provider; the application may set the global one late."""
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known  # the quick way, for every event
+        provider = self._provider or trace.get_tracer_provider()
+        if known is None or known.provider is not provider:
+            tracer = trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
+            known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
+            exit_sweep.sweep_at_exit()
+        return known
+
     @property
     def _open_runs(self) -> OpenRuns:
-        provider = self._provider or trace.get_tracer_provider()
-        if self._shared is None or self._shared[0] is not provider:
-            self._shared = (provider, open_runs_of(provider))
-            self._start_with = span_starter(
-                trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
-            )
-            exit_sweep.sweep_at_exit()
-        return self._shared[1]
+        return self._of_provider().open_runs
 
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, those of other recorders with the same tracer provider included."""
-        shared = self._shared
-        if shared is not None and shared[0] is self._provider:
-            return shared[1].by_id  # the quick way to `_open_runs`, for every event
-        return self._open_runs.by_id
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known.open_runs.by_id
+        return self._of_provider().open_runs.by_id
 
     # --- the start of a run -------------------------------------------------------------------------------------
 
@@ -145,7 +157,9 @@ class Recorder:
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
-        runs = self.runs
+        of_provider = self._of_provider()
+        open_runs = of_provider.open_runs
+        runs = open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
         if key in runs or suppressed(context):
@@ -167,14 +181,14 @@ class Recorder:
             key, around.labels_at(base, parent, body), body, context, metadata, tags
         )
         run.started = time.time_ns()
-        if is_dropped(parent_span) and self._open_runs.drops_children:
+        if is_dropped(parent_span) and open_runs.drops_children:
             run.span = dropped_child(parent_span)
         else:
-            links = self._open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = self._start_span(run, parent_span, context, links)
+            links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
+            run.span = _start_span(of_provider.start_span, run, parent_span, context, links)
         self._add_open_run(run)
         if base is None:
-            self._open_runs.remember_root(run)
+            open_runs.remember_root(run)
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context)
@@ -198,15 +212,6 @@ class Recorder:
             metadata,
         )
         add_hidden_run(run, key, inside, around, labels)
-
-    def _start_span(self, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
-        operation, policy = run.operation, run.content_policy
-        plan = span_attributes.plan_of(operation)
-        attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
-        span_attributes.add_start_attributes(attributes, operation, policy.label)
-        return self._start_with(
-            plan.span_name, parent, context, plan.span_kind, attributes, links, run.started
-        )
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
@@ -397,3 +402,11 @@ class Recorder:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
+
+
+def _start_span(start: StartSpan, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
+    operation, policy = run.operation, run.content_policy
+    plan = span_attributes.plan_of(operation)
+    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
+    span_attributes.add_start_attributes(attributes, operation, policy.label)
+    return start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)
