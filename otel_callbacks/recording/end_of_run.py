@@ -100,14 +100,18 @@ class EndOfRun:
             self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
         if run.span.is_recording():
             attributes = span_attributes.end_attributes(operation, policy.label)
+            self._add_how_it_ended(attributes, run, ended, failure, outcome)
+            if policy.captures:  # its event repeats these attributes, and none of our own that follow
+                content_recording.record_content(run, attributes, self._events, ended, recorded)
             if cost is not None:
                 attributes.update(call_cost.attributes(cost))
                 attributes.update(call_cost.billing_attributes(operation))
             if totals is not None:
                 _put_totals(attributes, run, totals, late=late)
-            self._add_how_it_ended(attributes, run, ended, failure, outcome)
-            if policy.captures:
-                content_recording.record_content(run, attributes, self._events, ended, recorded)
+            if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
+                _put_prompt(attributes, run, policy)
+            if run.parent is None:
+                attributes.update(self._budgets.attributes(run.labels, run.started))
             put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
 
@@ -126,10 +130,6 @@ class EndOfRun:
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
             content_recording.record_failure(run, failure, self._events, ended)
-        if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
-            _put_prompt(attributes, run, run.content_policy)
-        if run.parent is None:
-            attributes.update(self._budgets.attributes(run.labels, run.started))
 
     def _add_to_metrics(
         self,
