@@ -111,6 +111,7 @@ FINDINGS_IN_TEXT = 1_000
 SECRET_CHARACTERS = 256
 # The least recently used results are computed again: names, types and policies repeat, others must not pile up.
 CACHED_NAMES = 4_096
+CACHED_PLANS = 4_096
 CACHED_TYPES = 1_024
 CACHED_POLICIES = 128
 

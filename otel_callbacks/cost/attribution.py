@@ -113,8 +113,8 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
 
     Skips values that cannot be labels, and names of content.
     """
-    known = payload.mapping(tags)
-    if not _may_name_labels(known):
+    known = tags if type(tags) is dict else payload.mapping(tags)
+    if not known or not _may_name_labels(known):
         return NO_LABELS
     keys = [
         key for key in known if type(key) is str and (key in _TAG_ATTRIBUTES or key[:4] == semconv.APP_PREFIX)
@@ -296,11 +296,9 @@ class LabelResolver:
         here = _labels_here(context, body)
         labels = here.labels if body.key is not None else self._labels_of_root(context, here.labels)
         in_metadata, in_tags = here.metadata, here.tags
-        if metadata is not None:
-            in_metadata = _labels_in_tags(metadata)
+        if metadata is not None and (in_metadata := _labels_in_tags(metadata)):
             labels = _add_named(labels, in_metadata, (named or here).metadata)
-        if tags is not None:
-            in_tags = _labels_in_tags(tags)
+        if tags is not None and (in_tags := _labels_in_tags(tags)):
             labels = _add_named(labels, in_tags, here.tags)
         return BodyLabels(key, labels, in_metadata, in_tags)
 

@@ -30,6 +30,7 @@ from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import PRICES_REMEMBERED
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import provider_name
+from otel_callbacks.operations.sparse import sparse_and_frozen
 
 Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 """A price book, a mapping in its format, or the path of a .toml or .json file."""
@@ -52,7 +53,7 @@ _BILLED_BY_OTHERS = frozenset(("upstream_cost",))
 """In `Call.unknown`: what is billed by somebody else than who reports the cost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@sparse_and_frozen
 class Call:
     """Everything about a model call that its price depends on.
 

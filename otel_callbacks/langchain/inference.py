@@ -1,6 +1,7 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -323,8 +324,16 @@ def _is_cache_hit(message: AIMessage) -> bool:
 
 def first_attribute(component: Any, names: Sequence[str]) -> str | None:
     """Returns the first of these attributes that is a text."""
-    return next((found for name in names if (found := word(attribute(component, name)))), None)
+    if component is None:
+        return None
+    try:
+        values = [*map(getattr, repeat(component), names, repeat(None))]
+    except Exception:  # a property of the application's failed; the others may be right
+        values = [attribute(component, name) for name in names]
+    return next((found for value in values if value is not None and (found := word(value))), None)
 
 
 def _first_word(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    if found.keys().isdisjoint(keys):
+        return None
     return next((value for key in keys if (value := word(found.get(key)))), None)

@@ -96,11 +96,11 @@ def _text(messages: Sequence[Message] | None) -> str:
     )
 
 
-def add_to_trace_documents(run: Run, *, failed: bool) -> None:
+def add_to_trace_documents(
+    run: Run, operation: operations.Retrieval | operations.Rerank, *, failed: bool
+) -> None:
     """Adds the documents that a run found or kept to those of its trace, or of the retrieval around it."""
-    operation, inside = run.operation, run.trace_documents
-    if not isinstance(operation, operations.Retrieval | operations.Rerank):
-        return
+    inside = run.trace_documents
     holder = _holder_of_documents(run)
     found = holder.trace_documents if holder is not None else None
     if isinstance(operation, operations.Rerank) and operation.may_pass_on_scores and operation.documents:
@@ -149,8 +149,6 @@ def add_tool_tokens_to_agent(run: Run) -> Mapping[tuple[str, str], int]:
 
 def add_tool_tokens_to_caller(run: Run) -> None:
     """Adds what an agent that has ended spent on its tools to the agent that called it."""
-    if run.agent_prompts is None:
-        return
     caller = _agent_above(run)
     if caller is not None:
         caller.agent_prompts = caller.agent_prompts or AgentPrompts()

@@ -9,7 +9,7 @@ import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -30,7 +30,7 @@ from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import metrics_of
-from otel_callbacks.recording.span_start import span_starter
+from otel_callbacks.recording.span_start import StartSpan, span_starter
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
@@ -45,6 +45,14 @@ from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
+
+
+class _OfProvider(NamedTuple):
+    """What belongs to one tracer provider: the open runs, and what starts spans."""
+
+    provider: TracerProvider
+    open_runs: OpenRuns
+    start_span: StartSpan
 
 
 class Recorder:
@@ -86,29 +94,35 @@ class Recorder:
         self._budgets = budgets
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
-        self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: Callable[..., Span] = span_starter(self.tracer)  # here: it imports
+        self._known: _OfProvider | None = None
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
+        if tracer_provider is not None:
+            self._of_provider()  # here, because it imports, and no callback may read from disk
+
+    def _of_provider(self) -> "_OfProvider":
+        """Returns what belongs to the tracer provider; the application may set the global one late."""
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known  # the quick way, for every event
+        provider = self._provider or trace.get_tracer_provider()
+        if known is None or known.provider is not provider:
+            tracer = trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
+            known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
+            exit_sweep.sweep_at_exit()
+        return known
 
     @property
     def _open_runs(self) -> OpenRuns:
-        provider = self._provider or trace.get_tracer_provider()
-        if self._shared is None or self._shared[0] is not provider:
-            self._shared = (provider, open_runs_of(provider))
-            self._start_with = span_starter(
-                trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
-            )
-            exit_sweep.sweep_at_exit()
-        return self._shared[1]
+        return self._of_provider().open_runs
 
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, those of other recorders with the same tracer provider included."""
-        shared = self._shared
-        if shared is not None and shared[0] is self._provider:
-            return shared[1].by_id  # the quick way to `_open_runs`, for every event
-        return self._open_runs.by_id
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known.open_runs.by_id
+        return self._of_provider().open_runs.by_id
 
     # --- the start of a run -------------------------------------------------------------------------------------
 
@@ -144,7 +158,9 @@ class Recorder:
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
-        runs = self.runs
+        of_provider = self._of_provider()
+        open_runs = of_provider.open_runs
+        runs = open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
         if key in runs or suppressed(context):
@@ -166,14 +182,14 @@ class Recorder:
             key, around.labels_at(base, parent, body), body, context, metadata, tags
         )
         run.started = time.time_ns()
-        if is_dropped(parent_span) and self._open_runs.drops_children:
+        if is_dropped(parent_span) and open_runs.drops_children:
             run.span = dropped_child(parent_span)
         else:
-            links = self._open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = self._start_span(run, trace.set_span_in_context(parent_span, context), links)
+            links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
+            run.span = _start_span(of_provider.start_span, run, parent_span, context, links)
         self._add_open_run(run)
         if base is None:
-            self._open_runs.remember_root(run)
+            open_runs.remember_root(run)
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context)
@@ -198,24 +214,14 @@ class Recorder:
         )
         add_hidden_run(run, key, inside, around, labels)
 
-    def _start_span(self, run: Run, context: Context, links: Sequence[Link]) -> Span:
-        attributes = span_attributes.start_attributes(run.operation, run.content_policy.label)
-        attributes.update(run.content_policy.labels(run.labels))
-        return self._start_with(
-            span_attributes.span_name(run.operation),
-            context,
-            span_attributes.span_kind(run.operation),
-            attributes,
-            links,
-            run.started,
-        )
-
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        started_in = run.execution_context = current_execution_context()
+        started_in = run.execution_context = (
+            getattr(run.inside, "started_in", None) or current_execution_context()
+        )
         if run.may_vanish and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(self._end_with_task, run)
             task.add_done_callback(run.on_task_done)
@@ -276,7 +282,7 @@ class Recorder:
     def rename(self, run: Run) -> None:
         """Renames the span after its operation has learned its key, such as the model."""
         span_attributes.clean_names(run.operation)
-        run.span.update_name(span_attributes.span_name(run.operation))
+        run.span.update_name(span_attributes.plan_of(run.operation).span_name)
         run.span.set_attributes(span_attributes.start_attributes(run.operation, run.content_policy.label))
 
     def chunk(self, run: Run) -> None:
@@ -397,3 +403,11 @@ class Recorder:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
+
+
+def _start_span(start: StartSpan, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
+    operation, policy = run.operation, run.content_policy
+    plan = span_attributes.plan_of(operation)
+    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
+    span_attributes.add_start_attributes(attributes, operation, policy.label)
+    return start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)
