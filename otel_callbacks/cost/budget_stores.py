@@ -52,7 +52,9 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # who spent how much is for the owner alone
+            os.close(
+                os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            )  # who spent how much is for the owner alone
             with closing(self._connect()) as connection, connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(
