@@ -24,7 +24,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = escaped_lines(error.message)
+            error.message = escaped_lines(error.message)  # type: ignore[misc]  # click prints it, with the usage
             raise
 
 

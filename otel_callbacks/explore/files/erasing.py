@@ -2,8 +2,8 @@
 
 First the ids of the traces and the files are noted in the folder, then each file is replaced by one without the traces,
 then the index is deleted and the note with it. An interrupted erasure is completed by the next one in the folder,
-whatever it erases: the note knows traces whose labelled spans are gone already, and the files that may still have others.
-A file is replaced at once, and what its writer appends meanwhile is kept.
+whatever it erases: the note knows traces whose labelled spans are gone already, and files that may still have others. A
+file is replaced at once, and what its writer appends meanwhile is kept.
 """
 
 import gzip
@@ -90,7 +90,9 @@ def _rotated(file: Path) -> list[Path]:
 def _noted(note: Path) -> tuple[set[str], list[Path]]:
     """Returns the ids of the traces that an interrupted erasure was to erase, and from which files."""
     try:
-        with os.fdopen(open_private(note, os.O_RDONLY), "rb") as file:  # not one that somebody else has put there
+        with os.fdopen(
+            open_private(note, os.O_RDONLY), "rb"
+        ) as file:  # not one that somebody else has put there
             document = json.load(file)
         return set(map(str, document["trace_ids"])), list(map(Path, document["files"]))
     except (OSError, ValueError, TypeError, KeyError):
