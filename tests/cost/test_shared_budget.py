@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
 from otel_callbacks.cost import shared_spending
-from otel_callbacks.cost.budget_stores import State, open_store
+from otel_callbacks.cost.budget_stores import SqliteStore, State, open_store
 from otel_callbacks.cost.shared_spending import Settlement, settle
 from otel_callbacks.testing import Captured
 
@@ -332,6 +332,11 @@ def test_the_root_span_says_how_much_is_used(captured: Captured, file: str) -> N
 def test_wrong_arguments_are_refused(given_: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         Budget(usd=10, **given_)
+
+
+def test_the_file_is_for_its_owner(tmp_path: Path) -> None:
+    SqliteStore(str(tmp_path / "b.sqlite")).update("acme", lambda state, now: None)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
