@@ -132,14 +132,14 @@ RECORDED_COSTS_NAMED = 20
 BUDGET_LEASE_SECONDS = 15.0
 # If it comes back even later, what it spent may count twice: the store must not remember every process for good.
 BUDGET_WORKER_REMEMBERED_SECONDS = 3600.0
-# A lease is renewed that often, so that a few failures do not lose it.
-BUDGET_RENEWAL_SECONDS = 1.0
+# A lease is renewed that often, so that a few failures do not lose it, and a new process soon gets its part.
+BUDGET_RENEWAL_SECONDS = 0.25
 # What was spent is settled after so long, together with what was spent meanwhile: one update for many calls.
 BUDGET_SETTLEMENT_SECONDS = 0.05
-# A call that has to wait longer for a lease is refused, on an event loop at once: nothing of ours may block a call.
-BUDGET_LEASE_WAIT_SECONDS = 0.5
-# A lease is at most this part of what is left, so that one process cannot hold the budget of all.
-BUDGET_SLICES = 20
+# Making a budget waits that long for the other processes to make room; no call ever waits.
+BUDGET_FIRST_LEASE_SECONDS = 1.0
+# While each process can make so many calls, one more part of the budget is held by nobody, for a process that comes.
+BUDGET_FEW_CALLS = 50
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
