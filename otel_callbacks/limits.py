@@ -235,8 +235,6 @@ TOOL_RESULT_BLOCKS_COUNTED = 1_000
 COMMAND_VALUES_SEARCHED = 1_000
 # The oldest template of a span is forgotten, and its model call has no `gen_ai.prompt.name`; most are used at once.
 PROMPT_TEMPLATES_KEPT = 64
-# A summary after so many messages of a request is not seen (`gen_ai.conversation.compacted`): it stands at the start.
-SUMMARIES_SEARCHED = 8
 # A LlamaIndex prompt template is found in the nearest frames only: `predict` calls the model itself.
 PREDICT_FRAMES_SEARCHED = 24
 # A conversation id in `configurable` is found in the nearest frames only; LangChain has at most five between the call

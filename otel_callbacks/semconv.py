@@ -5,10 +5,12 @@ no release yet). The names below "Ours" are our own, because the conventions hav
 rename something, change one line here and add one to the changelog.
 """
 
+from importlib.metadata import version
 from typing import Final
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 SCOPE: Final = "otel_callbacks"
+SCOPE_VERSION: Final = version("otel-callbacks")  # read from disk here: no callback may
 
 # Operations: the values of gen_ai.operation.name.
 OPERATION_NAME: Final = "gen_ai.operation.name"

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import trace
@@ -19,9 +18,7 @@ class Events:
     """Emits log records to one logger provider (None: the global one, even if it is set later)."""
 
     def __init__(self, logger_provider: LoggerProvider | None) -> None:
-        self._logger = get_logger(
-            semconv.SCOPE, version("otel-callbacks"), logger_provider, semconv.SCHEMA_URL
-        )
+        self._logger = get_logger(semconv.SCOPE, semconv.SCOPE_VERSION, logger_provider, semconv.SCHEMA_URL)
         opted = {word.strip() for word in os.environ.get(EXCEPTION_VARIABLE, "").split(",")}
         self._exceptions_on_spans = "logs" not in opted
         self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})

@@ -9,7 +9,6 @@ import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, get_args
 
 from opentelemetry import context as context_api
@@ -87,7 +86,7 @@ class Recorder:
         self.content_policy = content_policy
         self._provider = tracer_provider
         self.tracer = trace.get_tracer(
-            semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
+            semconv.SCOPE, semconv.SCOPE_VERSION, tracer_provider, semconv.SCHEMA_URL
         )
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
@@ -96,6 +95,7 @@ class Recorder:
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
         self._known: _OfProvider | None = None
+        span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
@@ -106,7 +106,7 @@ class Recorder:
             return known  # the quick way, for every event
         provider = self._provider or trace.get_tracer_provider()
         if known is None or known.provider is not provider:
-            tracer = trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
+            tracer = trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
             known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
             exit_sweep.sweep_at_exit()
         return known

@@ -11,6 +11,7 @@ from otel_callbacks.operations.operation import Inference
 from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
 from otel_callbacks.operations.providers.api_types import openai_api_type
 from otel_callbacks.operations.providers.billing import read_billing
+from otel_callbacks.operations.providers.compaction import read_compaction
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
@@ -92,6 +93,7 @@ def read_answer(
     elif streamed and not any(reasons) and (cut or counted_again or provider in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
+    read_compaction(operation, [fields for each in found for fields in each], reports, blocks)
     sources = [*(fields for each in found for fields in each), *_reported(reports, normal)]
     cost = reported_cost(sources)
     if cost is not None:

@@ -227,6 +227,8 @@ def _read_blocks(bill: _Bill, blocks: Sequence[Any]) -> None:
                 bill.unknown["code_interpreter"] = None
         elif kind in _UNCOUNTED:
             bill.unknown[_UNCOUNTED[kind]] = None
+        elif kind in _LEFT_BY_OTHER_RUNS and known.get("content") is not None:
+            bill.unknown[_LEFT_BY_OTHER_RUNS[kind]] = None
     for unit, count in counted.items():
         bill.units.setdefault(unit, count)
 
@@ -234,8 +236,9 @@ def _read_blocks(bill: _Bill, blocks: Sequence[Any]) -> None:
 _UNCOUNTED = {
     "code_interpreter_call": "code_interpreter",
     "image_generation_call": "image_generation",
-    "compaction": "compaction",  # in Anthropic's streams, whose counts LangChain cuts short
 }
+_LEFT_BY_OTHER_RUNS = {"compaction": "compaction", "advisor_tool_result": "other_models"}
+"""The blocks that show Anthropic's other runs in a stream, of whose counts LangChain drops these."""
 
 
 def _is_search(call: Mapping[str, Any]) -> bool:
