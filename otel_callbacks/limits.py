@@ -185,6 +185,8 @@ DEFINITION_VALUES_READ = 600  # values in tool definitions; later ones get a rou
 VALUE_ITEMS_READ = 200  # of one value; these stand for the others
 VALUE_DEPTH_READ = 12  # deeper values get no tokens
 TOOLS_WEIGHED = 200  # later tools of one model call get no tokens; providers accept 128
+# The prompt of an agent that was sent least recently is read again if it goes on; for the memory of its messages.
+PROMPTS_CONTINUED = 8
 MESSAGE_WEIGHTS = 4_096  # all weights of an agent are forgotten and estimated again, for its memory
 TOOL_DEFINITION_WEIGHTS = 1_000  # the same, for the process
 # Further tools of an agent are added up in one row, `__other__`; no agent chooses among so many.
