@@ -22,9 +22,11 @@ MAY_IMPORT = {
     "explore": "limits semconv runtime cost",
     "options": "runtime privacy cost recording",
     "shared_by_handlers": "limits recording explore",
-    "langchain": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers",
-    "llama_index": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers",
     "manual": "limits semconv runtime operations runs privacy rag recording options",
+    "propagation": "semconv runtime operations runs privacy cost manual",
+    "langchain": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers",
+    "llama_index": "limits semconv runtime operations runs privacy rag recording options shared_by_handlers"
+    " propagation",
     "export": "limits semconv runtime privacy cost recording explore",
     "extension": "explore export",
     "testing": "options recording export",

@@ -82,6 +82,11 @@ class Step(Operation):
 
 
 @dataclass(slots=True, kw_only=True)
+class ReceivedMessage(Operation):
+    """The work on a message that another process sent. `name` says what the work is."""
+
+
+@dataclass(slots=True, kw_only=True)
 class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 

@@ -45,6 +45,7 @@ _START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
             ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
         )
     ),
+    operations.ReceivedMessage: lambda operation: {},
     operations.ToolExecution: _reader(
         (
             ("name", semconv.TOOL_NAME),
@@ -178,7 +179,8 @@ _OPERATION_NAMES = {
     operations.Rerank: semconv.RERANK,
     operations.Inference: semconv.CHAT,
 }
-_CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
+_KINDS = dict.fromkeys((operations.Inference, operations.Embedding, operations.Retrieval), SpanKind.CLIENT)
+_KINDS[operations.ReceivedMessage] = SpanKind.CONSUMER
 
 
 def operation_name(operation: operations.Operation) -> str | None:
@@ -189,8 +191,8 @@ def operation_name(operation: operations.Operation) -> str | None:
 
 
 def span_kind(operation: operations.Operation) -> SpanKind:
-    """Returns CLIENT for operations that call a model or a store, INTERNAL for the others."""
-    return SpanKind.CLIENT if isinstance(operation, _CLIENTS) else SpanKind.INTERNAL
+    """Returns CLIENT for calls of a model or a store, CONSUMER for messages of others, INTERNAL for the rest."""
+    return _KINDS.get(type(operation), SpanKind.INTERNAL)
 
 
 def span_name(operation: operations.Operation) -> str:
