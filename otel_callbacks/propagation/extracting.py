@@ -42,6 +42,7 @@ class _Entered(NamedTuple):
 class extract:  # lower case because it reads as a statement: `with extract(message):`
     """Goes on with the trace that a carrier brings: what happens inside hangs below the sender's span.
 
+    If a span of that trace is open here already, because an instrumentation has read the carrier, it stays the parent.
     A context manager, and a decorator for functions, coroutine functions and generators.
 
         with extract(request.headers): ...
@@ -125,6 +126,7 @@ class extract:  # lower case because it reads as a statement: `with extract(mess
         propagator = propagate.get_global_textmap()
         if not self._link:
             found = carriers.read(propagator, self._carrier, context)
+            found = _inside_current_span(found, context)
             return None, carriers.accept_labels(found, self._attributes)
         inside = trace.set_span_in_context(INVALID_SPAN, outside_every_run(context))
         found = carriers.read(propagator, self._carrier, inside)
@@ -132,6 +134,14 @@ class extract:  # lower case because it reads as a statement: `with extract(mess
         senders = {span.span_id: span for span in spans if span.is_valid}  # one, if it sent to itself
         found = trace.set_span_in_context(INVALID_SPAN, found)
         return _Message(self._name, senders.values()), carriers.accept_labels(found, self._attributes)
+
+
+def _inside_current_span(found: Context, context: Context) -> Context:
+    """Returns `found` with the current span of `context`, if that is open in the same trace."""
+    current, sender = trace.get_current_span(context), trace.get_current_span(found)
+    if current.is_recording() and current.get_span_context().trace_id == sender.get_span_context().trace_id:
+        return trace.set_span_in_context(current, found)
+    return found
 
 
 class _Message(OperationSpan):

@@ -95,6 +95,23 @@ def test_runs_hang_below_the_senders_span_with_its_labels(
     assert captured.span("invoke_workflow answer").attributes[ROLLUP] == 120
 
 
+def test_a_span_that_an_instrumentation_has_opened_stays_the_parent(captured: Captured) -> None:
+    message = sent(captured, tenant="acme")
+    tracer = captured.tracer_provider.get_tracer("application")
+    with (
+        extract(message),
+        tracer.start_as_current_span("GET /"),
+        extract(message, labels=["tenant"]),
+        workflow("w"),
+    ):
+        pass
+    assert captured.tree() == "send\n  GET /\n    invoke_workflow w"
+    assert captured.span("invoke_workflow w").attributes["app.tenant_id"] == "acme"
+    with extract(message), workflow("late"):  # the span above has ended
+        pass
+    assert captured.span("invoke_workflow late").parent.span_id == captured.span("send").context.span_id
+
+
 def test_a_message_starts_a_trace_that_links_to_its_sender(
     captured: Captured, answer: Callable[[], Any]
 ) -> None:
