@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_callbacks.cost.attribution import attribution, baggage_headers
+    from otel_callbacks.cost.attribution import attribution
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.price_book import PriceBook
     from otel_callbacks.cost.price_list import prices
@@ -37,7 +37,6 @@ __all__ = [
     "Telemetry",
     "agent",
     "attribution",
-    "baggage_headers",
     "configure",
     "content",
     "current_trace_id",
@@ -72,7 +71,6 @@ _HOMES = {
     "Telemetry": "otel_callbacks.export.telemetry",
     "agent": "otel_callbacks.manual",
     "attribution": "otel_callbacks.cost.attribution",
-    "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.export.configure",
     "current_trace_id": "otel_callbacks.manual.feedback",
     "embedding": "otel_callbacks.manual",
