@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
@@ -42,6 +43,8 @@ __all__ = [
     "content",
     "current_trace_id",
     "embedding",
+    "flush_on_signal",
+    "flushing_lifespan",
     "inference",
     "instrument",
     "prices",
@@ -76,6 +79,8 @@ _HOMES = {
     "configure": "otel_callbacks.export.configure",
     "current_trace_id": "otel_callbacks.manual.feedback",
     "embedding": "otel_callbacks.manual",
+    "flush_on_signal": "otel_callbacks.export.process_end",
+    "flushing_lifespan": "otel_callbacks.export.process_end",
     "inference": "otel_callbacks.manual",
     "content": "otel_callbacks.privacy.content_scope",
     "instrument": "otel_callbacks.handler",

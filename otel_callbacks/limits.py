@@ -263,6 +263,8 @@ QUEUE_ITEMS = 2_048
 BATCH_ITEMS = 512
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# Losses that go on are logged again after so long, with their number; each batch would fill the log.
+LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
 METRIC_EXPORTS_WAITING = 8
 

@@ -8,6 +8,7 @@ no content is recorded. docs/options.md has the table; a test compares it with t
 import functools
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -22,6 +23,8 @@ from otel_callbacks.runtime.faults import logger
 PREFIX = "OTEL_CALLBACKS_"
 INSTRUMENT_FLAGS = ("embeddings", "rerankers")
 """The arguments of `instrument` that have a variable, too."""
+SIGNAL = "flush_on_signal"
+"""What the function of this name takes; only `opentelemetry-instrument` reads it."""
 
 Check = Callable[..., object]
 """Raises TypeError, ValueError or OSError if no handler takes an option, which is given as a keyword argument."""
@@ -51,6 +54,13 @@ def read_flag(option: str) -> bool:
     return bool(text) and _parsed(option, text, _flag) is True
 
 
+def read_signal() -> signal.Signals | None:
+    """Returns the signal that is to flush; None if there is none."""
+    text = _text(SIGNAL)
+    found = _parsed(SIGNAL, text, _signal) if text else _WRONG
+    return None if found is _WRONG else found
+
+
 def written(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Returns each option with how its value is written, those of a content policy after `content`."""
     for name, kind in options.items():
@@ -58,6 +68,7 @@ def written(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if name == "content":
             yield from ((field, _FORMS[reader]) for field, reader in CONTENT_FIELDS.items())
     yield from ((name, _FORMS[_flag]) for name in INSTRUMENT_FLAGS)
+    yield SIGNAL, _FORMS[_signal]
 
 
 # --- how a value is written -----------------------------------------------------------------------------------------
@@ -65,6 +76,10 @@ def written(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _flag(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
+
+
+def _signal(text: str) -> signal.Signals:
+    return signal.Signals[text.upper()]
 
 
 def _most(text: str) -> int | None:
@@ -91,6 +106,7 @@ def _budgets(text: str) -> list[Budget]:
 _FORMS: Mapping[Callable[[str], Any], str] = {
     str: "a word or path",
     _flag: "`true` or `false`",
+    _signal: "`SIGTERM` or another signal",
     _most: "a whole number or `none`",
     _words: "`one,other`",
     _pairs: "`tenant=acme,feature=search`, with `%2C` for a comma",
@@ -168,7 +184,7 @@ def _warn(name: str, problem: str) -> None:
 
 
 def _warn_of_unknown(options: Mapping[str, Any]) -> None:
-    known = {HASH_KEY_VARIABLE, *map(variable, (*options, *CONTENT_FIELDS, *INSTRUMENT_FLAGS))}
+    known = {HASH_KEY_VARIABLE, *map(variable, (*options, *CONTENT_FIELDS, *INSTRUMENT_FLAGS, SIGNAL))}
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1)

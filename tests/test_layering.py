@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "extension": "explore export",
     "testing": "options recording export",
     "handler": "options langchain llama_index",
-    "zero_code": "runtime recording option_variables options shared_by_handlers langchain llama_index",
+    "zero_code": "runtime recording option_variables options shared_by_handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
     "cli": "conformance demo explore",
     "__main__": "cli",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks import instrument, option_variables, options
+from otel_callbacks import flush_on_signal, instrument, option_variables, options
 from otel_callbacks.options import Options, variables
 from otel_callbacks.privacy.policy import ContentPolicy
 
@@ -31,6 +31,8 @@ def row(name: str, form: str) -> str:
         argument, meaning = f"`content=ContentPolicy({field}=…)`", said(ContentPolicy)[field]
     elif name in Options.__annotations__:
         argument, meaning = f"`{name}`", said(Options)[name]
+    elif name == option_variables.SIGNAL:
+        argument, meaning = "`flush_on_signal(…)`", (inspect.getdoc(flush_on_signal) or "").partition(";")[0]
     else:
         argument, meaning = f"`instrument({name}=…)`", said(instrument)[name]
     return f"| {argument} | `{option_variables.variable(name)}` | {form} | {meaning} |"

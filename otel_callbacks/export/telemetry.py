@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_callbacks.export import process_end
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
 from otel_callbacks.recording.exit_sweep import sweep_all
@@ -82,6 +83,7 @@ class Telemetry:
         if multiprocessing.parent_process() is not None:
             self._exit_with_the_child()
         child_processes.register_after_fork(self, Telemetry._exit_with_the_child)
+        process_end.add(self)
 
     def stats(self) -> Stats:
         """Returns what became of the telemetry so far."""

@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from packaging.requirements import Requirement
 from wrapt import register_post_import_hook
 
-from otel_callbacks.option_variables import INSTRUMENT_FLAGS, read_flag
+from otel_callbacks.option_variables import INSTRUMENT_FLAGS, read_flag, read_signal
 from otel_callbacks.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.recording.recorder import Recorder
@@ -48,6 +48,7 @@ class OTelCallbacksInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _recorder: Callable[[], Recorder] | None = None
     _on_request: Mapping[str, bool] = {}
     _handlers: Mapping[str, Any] = {}
+    _restore_signal: Callable[[], None] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Returns nothing: either framework will do, and each is looked at when it is imported."""
@@ -64,15 +65,35 @@ class OTelCallbacksInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         set_process_recorder(self, make)
         for module in _FRAMEWORKS:
             register_post_import_hook(self._switch_on, module)  # at once if it is there already
+        register_post_import_hook(self._watch_celery, "celery.signals")
+        if (number := read_signal()) is not None:
+            from otel_callbacks.export.process_end import flush_on_signal
+
+            self._restore_signal = guarded(flush_on_signal)(number)
 
     def _uninstrument(self, **_: Any) -> None:
         self._recorder = None
+        self._forget_ends()
         for module, handler in self._handlers.items():
             room = import_module(_FRAMEWORKS[module].room)
             if room.instrumented() is handler:  # else the application has put its own in its place
                 room.uninstrument()
         self._handlers = {}
         set_process_recorder(self, None)
+
+    def _watch_celery(self, _: ModuleType) -> None:
+        if self._recorder is not None:
+            from otel_callbacks.export.process_end import watch_celery
+
+            guarded(watch_celery)()
+
+    def _forget_ends(self) -> None:
+        from otel_callbacks.export.process_end import forget_celery
+
+        forget_celery()
+        if self._restore_signal is not None:
+            self._restore_signal()
+            self._restore_signal = None
 
     @guarded
     def _switch_on(self, module: ModuleType) -> None:

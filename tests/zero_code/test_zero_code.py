@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -49,7 +50,7 @@ PARTS = """
 """
 
 
-def run(script: str, folder: Path, **variables: str) -> tuple[list[dict[str, Any]], str]:
+def run(script: str, folder: Path, ends: int = 0, **variables: str) -> tuple[list[dict[str, Any]], str]:
     """The spans of a script that runs below `opentelemetry-instrument`, and what it logs."""
     (folder / "app.py").write_text(textwrap.dedent(script))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
@@ -61,7 +62,7 @@ def run(script: str, folder: Path, **variables: str) -> tuple[list[dict[str, Any
         text=True,
         timeout=60,
     )
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == ends, ran.stderr
     return list(_documents(ran.stdout)), ran.stderr
 
 
@@ -90,6 +91,24 @@ def test_each_call_is_one_span_also_if_the_code_traces_it_as_well(tmp_path: Path
         "OTEL_CALLBACKS_BUDGET is ignored: it is not known; did you mean OTEL_CALLBACKS_BUDGETS?",
         "OTEL_CALLBACKS_ESTIMATE_USAGE is ignored: it is written as `true` or `false`, and 'perhaps' is not: 'perhaps'",
     ]
+
+
+def test_uvicorn_sends_what_waits_before_it_repeats_the_signal(tmp_path: Path) -> None:
+    script = """
+        import asyncio, os, signal, threading
+        import uvicorn
+        from langchain_core.language_models import FakeListChatModel
+
+        async def app(scope, receive, send):
+            assert scope["type"] == "lifespan"  # which it knows nothing of
+            FakeListChatModel(responses=["a"]).invoke("q")
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise NotImplementedError
+
+        uvicorn.run(app, port=0)
+    """
+    spans, _ = run(script, tmp_path, OTEL_CALLBACKS_FLUSH_ON_SIGNAL="SIGTERM", ends=-signal.SIGTERM)
+    assert [span["name"] for span in spans] == ["chat"]
 
 
 def test_a_version_that_is_too_old_is_left_alone_and_named(tmp_path: Path) -> None:
