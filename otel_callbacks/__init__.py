@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.keep import Keep
     from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
@@ -32,6 +33,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "ContentPolicy",
+    "Keep",
     "OTelCallbackHandler",
     "Price",
     "PriceBook",
@@ -69,6 +71,7 @@ _HOMES = {
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",
+    "Keep": "otel_callbacks.export.keep",
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Price": "otel_callbacks.cost.rates",
     "PriceBook": "otel_callbacks.cost.price_book",

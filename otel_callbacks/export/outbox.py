@@ -79,7 +79,7 @@ class Outbox(Generic[T]):
         self._items = items
         self._send = send
         self._limits = limits
-        self._closed = False
+        self._closed = self._diverted = False
         self._reset()
         fork.run_in_child(self._reset)
 
@@ -99,6 +99,15 @@ class Outbox(Generic[T]):
 
     def put(self, item: T) -> None:
         """Adds an item to send, or drops and counts it if the queue is full."""
+        if not self._diverted:
+            self._add(item)
+
+    def divert(self) -> Callable[[T], None]:
+        """Ends what `put` does; returns the function that does it instead, for somebody who decides first."""
+        self._diverted = True
+        return self._add
+
+    def _add(self, item: T) -> None:
         with self._changed:
             waiting = len(self._queue)
             if self._closed or waiting + self._sending >= self._limits.queue:

@@ -17,6 +17,8 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_callbacks.export import process_end
+from otel_callbacks.export.keep import Keep
+from otel_callbacks.export.keep_processor import KeepProcessor, KeptSpans
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
 from otel_callbacks.recording.exit_sweep import sweep_all
@@ -39,6 +41,7 @@ class Stats:
         unpriced: model calls without a known price.
         faults: our own failures, which are logged once per kind.
         destinations: what became of the spans, by destination.
+        keep: what `configure(keep=...)` decided about the spans that ended; None without it.
     """
 
     started: int
@@ -49,6 +52,7 @@ class Stats:
     unpriced: int
     faults: int
     destinations: tuple[Delivery, ...]
+    keep: KeptSpans | None = None
 
     @property
     def open(self) -> int:
@@ -75,6 +79,7 @@ class Telemetry:
     _others: Sequence[Outbox[Any]] = field(default=(), repr=False)
     _readers: Sequence[MetricReader] = field(default=(), repr=False)
     _application: Outbox[TracerProvider] | None = field(default=None, repr=False)
+    _keep: KeepProcessor | None = field(default=None, init=False, repr=False)
     _is_shut_down: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +103,14 @@ class Telemetry:
             unpriced=sum(each.unpriced for each in counts),
             faults=faults.count,
             destinations=destinations,
+            keep=self._keep.counts() if self._keep is not None else None,
         )
+
+    def keep_only(self, keep: Keep) -> None:
+        """Exports only the traces that are worth it; `configure` calls this."""
+        takes = [outbox.divert() for outbox in self._destinations]
+        self._keep = KeepProcessor(keep, takes)
+        self.tracer_provider.add_span_processor(self._keep)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting; returns True if all of it was accepted within `timeout` seconds in all.
@@ -116,6 +128,8 @@ class Telemetry:
         if self._is_shut_down:
             return True
         self._is_shut_down = True
+        if self._keep is not None:
+            self._keep.decide_all()
         accepted = close_all(self._outboxes(), timeout)
         ours = self.tracer_provider if self._application is None else None
         for provider in (ours, self.meter_provider, self.logger_provider):
