@@ -41,6 +41,8 @@ class Options(TypedDict, total=False):
             each label to how many values it may take (by default 100), or to the values it may take.
         estimate_usage: True estimates the tokens of model calls that report no usage, such as streams that were not
             asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
+        start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow starts, so that a
+            back end shows what is running now; its span arrives when it has ended.
     """
 
     tracer_provider: TracerProvider | None
@@ -54,6 +56,7 @@ class Options(TypedDict, total=False):
     budgets: Iterable[Budget]
     metric_labels: MetricLabels
     estimate_usage: bool
+    start_events: bool
 
 
 def recorder(**options: Unpack[Options]) -> Recorder:
@@ -97,6 +100,7 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
         budgets=Budgets(options.get("budgets", ())),
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
         estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
+        start_events=_flag("start_events", options.get("start_events", False)),
     )
 
 

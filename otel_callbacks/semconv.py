@@ -230,6 +230,7 @@ KEPT_SHARE: Final = "share"
 KEEP_RATIO: Final = "otel_callbacks.keep.ratio"  # which share of the traces like this one is exported
 EVENT_CUSTOM: Final = "custom"  # replaces the name of an application's own event if it is more than a name
 EVENT_INTERRUPT: Final = "interrupt"
+EVENT_RUN_STARTED: Final = "otel_callbacks.run.started"  # a log record, on request
 EVENT_RETRY: Final = "retry"
 METRIC_SPANS_STARTED: Final = "otel_callbacks.spans.started"
 METRIC_SPANS_ENDED: Final = "otel_callbacks.spans.ended"
