@@ -24,10 +24,12 @@ from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded, logger
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
-"""What FastAPI, Starlette and Litestar take as `lifespan`: a function of the application."""
+"""What FastAPI and Starlette take as `lifespan`: a function of the application."""
 
 
 class _Delivers(Protocol):
+    def waiting(self) -> int: ...
+
     def flush(self, timeout: float) -> bool: ...
 
     def shutdown(self, timeout: float) -> bool: ...
@@ -51,8 +53,13 @@ def flush_process(timeout: float = SHUTDOWN_SECONDS) -> bool:
     ours = [each.flush(max(deadline - time.monotonic(), 0)) for each in _delivering]
     sent = all(ours) if ours else _flush_providers(timeout)
     if not sent:
+        waiting = sum(each.waiting() for each in _delivering)
         logger.warning(
-            "not all telemetry was accepted within %g s; what waits is lost if the process ends now", timeout
+            "not all telemetry was accepted within %g s; %s is lost if the process ends now",
+            timeout,
+            f"what waits ({waiting} spans, events or collections of metrics)"
+            if _delivering
+            else "what waits",
         )
     return sent
 

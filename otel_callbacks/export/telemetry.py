@@ -112,6 +112,10 @@ class Telemetry:
         self._keep = KeepProcessor(keep, takes)
         self.tracer_provider.add_span_processor(self._keep)
 
+    def waiting(self) -> int:
+        """Returns how many spans, events and collections of metrics have not been sent yet."""
+        return sum(outbox.delivery().waiting for outbox in (*self._destinations, *self._others))
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting; returns True if all of it was accepted within `timeout` seconds in all.
 

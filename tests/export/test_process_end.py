@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from otlp_servers import OtlpServer, otlp_http
 from processes import run_script
+from receivers import receiver
 from redis_servers import running_redis
 
 from otel_callbacks.export import process_end
@@ -219,6 +220,34 @@ def test_only_the_main_thread_may_set_a_handler() -> None:
     thread.start()
     thread.join()
     assert str(raised[0]).startswith("flush_on_signal must be called in the main thread")
+
+
+# --- a back end that does not answer ---------------------------------------------------------------------------------
+
+
+def test_the_log_says_how_much_waits_and_how_much_is_lost(tmp_path: Path) -> None:
+    with receiver("hanging", tmp_path) as back_end:
+        printed = run_script(
+            f"""
+            import logging, sys
+            from otel_callbacks import configure, step
+            from otel_callbacks.export.process_end import finish_process, flush_process
+            logging.basicConfig(stream=sys.stdout, format="%(message)s")
+            configure(endpoints={back_end.url!r})
+            for _ in range(3):
+                with step("one"):
+                    pass
+            print(flush_process(0.1))
+            finish_process(0.1)
+            """,
+            tmp_path,
+        )
+    assert [line.replace(back_end.url, "URL") for line in printed.splitlines()] == [
+        "not all telemetry was accepted within 0.1 s; what waits (4 spans, events or collections of metrics) is lost if the process ends now",
+        "False",
+        "URL: 3 spans are lost so far: 3 were not accepted, 0 found the queue full or closed",
+        "URL: 2 collections of metrics are lost so far: 1 were not accepted, 1 found the queue full or closed",
+    ]
 
 
 # --- whatever the application has set up ----------------------------------------------------------------------------

@@ -93,6 +93,49 @@ def test_each_call_is_one_span_also_if_the_code_traces_it_as_well(tmp_path: Path
     ]
 
 
+WITHOUT = """
+    import sys
+    from importlib.machinery import PathFinder
+
+    class Without(PathFinder):
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            return None if name.split(".")[0] in {hidden!r} else super().find_spec(name, path, target)
+
+    sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+TWICE = """
+    work()
+    from otel_callbacks import instrument
+    instrument()
+    work()
+"""
+ONE_CALL = {
+    "langchain": """
+    from langchain_core.language_models import FakeListChatModel
+    work = lambda: FakeListChatModel(responses=["a"]).invoke("q")
+    """,
+    "llama_index": """
+    from llama_index.core.llms import MockLLM
+    work = lambda: MockLLM().complete("q")
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("framework", "hidden", "name"),
+    [
+        ("langchain", ("llama_index",), "chat"),
+        ("llama_index", ("langchain", "langchain_core"), "text_completion"),
+    ],
+)
+def test_one_framework_is_enough(framework: str, hidden: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    script = WITHOUT.format(hidden=hidden) + ONE_CALL[framework] + TWICE
+    spans, logged = run(script, tmp_path)
+    assert [span["name"] for span in spans] == [name] * 2
+    assert logged == ""
+
+
 def test_uvicorn_sends_what_waits_before_it_repeats_the_signal(tmp_path: Path) -> None:
     script = """
         import asyncio, os, signal, threading
