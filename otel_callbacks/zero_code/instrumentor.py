@@ -1,7 +1,9 @@
 """The instrumentor that `opentelemetry-instrument` loads, for both frameworks."""
 
 import functools
+import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import requires
 from types import ModuleType
@@ -65,6 +67,7 @@ class OTelCallbacksInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         set_process_recorder(self, make)
         for module in _FRAMEWORKS:
             register_post_import_hook(self._switch_on, module)  # at once if it is there already
+        register_post_import_hook(self._import_core, "workflows")
         register_post_import_hook(self._watch_celery, "celery.signals")
         if (number := read_signal()) is not None:
             from otel_callbacks.export.process_end import flush_on_signal
@@ -80,6 +83,16 @@ class OTelCallbacksInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 room.uninstrument()
         self._handlers = {}
         set_process_recorder(self, None)
+
+    @guarded
+    def _import_core(self, _: ModuleType) -> None:
+        """Imports LlamaIndex's core, which switches tracing on, if its workflows are used without it."""
+        is_llama_index = "llama_index_instrumentation" in sys.modules  # or another module of this name
+        if self._recorder is not None and is_llama_index and "llama_index" not in sys.modules:
+            with suppress(
+                ModuleNotFoundError
+            ):  # the workflows may be installed alone; we trace them with the core
+                import_module("llama_index.core")
 
     def _watch_celery(self, _: ModuleType) -> None:
         if self._recorder is not None:

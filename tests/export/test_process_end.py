@@ -243,7 +243,8 @@ def test_the_log_says_how_much_waits_and_how_much_is_lost(tmp_path: Path) -> Non
             tmp_path,
         )
     assert [line.replace(back_end.url, "URL") for line in printed.splitlines()] == [
-        "not all telemetry was accepted within 0.1 s; what waits (4 spans, events or collections of metrics) is lost if the process ends now",
+        "not all telemetry was accepted within 0.1 s; what waits (4 spans, events or collections of metrics) is lost"
+        " if the process ends now",
         "False",
         "URL: 3 spans are lost so far: 3 were not accepted, 0 found the queue full or closed",
         "URL: 2 collections of metrics are lost so far: 1 were not accepted, 1 found the queue full or closed",

@@ -119,6 +119,21 @@ ONE_CALL = {
     from llama_index.core.llms import MockLLM
     work = lambda: MockLLM().complete("q")
     """,
+    "workflows alone": """
+    import asyncio
+    from workflows import Workflow, step
+    from workflows.events import StartEvent, StopEvent
+
+    class Asks(Workflow):
+        @step
+        async def ask(self, event: StartEvent) -> StopEvent:
+            return StopEvent(result="a")
+
+    async def ask():
+        await Asks().run()
+
+    work = lambda: asyncio.run(ask())
+    """,
 }
 
 
@@ -127,11 +142,12 @@ ONE_CALL = {
     [
         ("langchain", ("llama_index",), "chat"),
         ("llama_index", ("langchain", "langchain_core"), "text_completion"),
+        ("workflows alone", ("langchain", "langchain_core"), "invoke_workflow Asks"),
     ],
 )
 def test_one_framework_is_enough(framework: str, hidden: tuple[str, ...], name: str, tmp_path: Path) -> None:
     script = WITHOUT.format(hidden=hidden) + ONE_CALL[framework] + TWICE
-    spans, logged = run(script, tmp_path)
+    spans, logged = run(script, tmp_path, OTEL_CALLBACKS_DETAIL="operations")
     assert [span["name"] for span in spans] == [name] * 2
     assert logged == ""
 
