@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.keep import Keep
+    from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
@@ -31,6 +33,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "ContentPolicy",
+    "Keep",
     "OTelCallbackHandler",
     "Price",
     "PriceBook",
@@ -41,6 +44,8 @@ __all__ = [
     "content",
     "current_trace_id",
     "embedding",
+    "flush_on_signal",
+    "flushing_lifespan",
     "inference",
     "instrument",
     "prices",
@@ -65,6 +70,7 @@ _HOMES = {
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",
+    "Keep": "otel_callbacks.export.keep",
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Price": "otel_callbacks.cost.rates",
     "PriceBook": "otel_callbacks.cost.price_book",
@@ -74,6 +80,8 @@ _HOMES = {
     "configure": "otel_callbacks.export.configure",
     "current_trace_id": "otel_callbacks.manual.feedback",
     "embedding": "otel_callbacks.manual",
+    "flush_on_signal": "otel_callbacks.export.process_end",
+    "flushing_lifespan": "otel_callbacks.export.process_end",
     "inference": "otel_callbacks.manual",
     "content": "otel_callbacks.privacy.content_scope",
     "instrument": "otel_callbacks.handler",

@@ -262,8 +262,19 @@ SETTINGS_HANDLER_LISTS_REMEMBERED = 64
 QUEUE_ITEMS = 2_048
 # A full batch is sent at once and the rest waits for the next; the SDK's default.
 BATCH_ITEMS = 512
+# A trace with more ended spans is decided before its end (logged once, counted in `Telemetry.stats()`): when it is
+# kept, all of them go into the queue at once.
+KEEP_TRACE_SPANS = QUEUE_ITEMS // 2
+# If more spans are held altogether, the trace that is held longest is decided before its end, as above; for memory.
+KEEP_SPANS = 20_000
+# A trace that is held longer is decided before its end, as above: somebody waits for its spans.
+KEEP_SECONDS = 600.0
+# A span that ends after its trace, and after that many other traces were kept, is decided by itself; for memory.
+KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# Losses that go on are logged again after so long, with their number; each batch would fill the log.
+LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
 METRIC_EXPORTS_WAITING = 8
 

@@ -155,3 +155,13 @@ def register(recorder_for: RecorderFor) -> None:
             root_dispatcher.add_span_handler(_span_handler)
         if not any(handler is _event_handler for handler in root_dispatcher.event_handlers):
             root_dispatcher.add_event_handler(_event_handler)
+
+
+def unregister() -> None:
+    """Takes the handlers out of the root dispatcher again, unless something that they report is still open."""
+    with _lock:
+        if not reports.open:
+            # other lists, because calls in other threads go through these
+            spans, events = root_dispatcher.span_handlers, root_dispatcher.event_handlers
+            root_dispatcher.span_handlers = [each for each in spans if each is not _span_handler]
+            root_dispatcher.event_handlers = [each for each in events if each is not _event_handler]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import pytest
 from fakes import ScriptedModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis_servers import running_redis
 
 from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
 from otel_callbacks.cost import shared_spending
@@ -415,25 +415,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ordered = ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(ordered, stdout=subprocess.DEVNULL)
-    try:
-        until(lambda: _answers(port))
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
+    with running_redis(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.services
