@@ -118,7 +118,7 @@ def read(paths: Iterable[str | Path]) -> Signals:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    found = sorted((*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")))
+    found = sorted(each for each in (*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")) if each.is_file())
     if not found:
         raise FileNotFoundError(f"{folder}: no .jsonl file in this folder")
     return found

@@ -146,13 +146,12 @@ def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | 
 
 @guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
-    """Reads the messages, or the texts for a text model, into what `prompt` asks for: its parts or its text."""
-    newest = items(sent)[-ITEMS_READ:]
-    if prompt.weights is not None:
-        chat = [message for message in newest if is_a(message, BaseMessage)]
-        prompt.parts = messages.prompt_parts(chat, tools, prompt.weights)
+    """Reads the messages, or the texts for a text model, into what `prompt` asks for: its weights or its text."""
+    chat = items(sent)
+    if prompt.weights is not None and chat and is_a(chat[0], BaseMessage):
+        prompt.weighed = prompt.weights.weigh(chat, tools, messages.FORM)
     if prompt.trace_documents is not None:
-        prompt.find_documents(join_lines(map(messages.text_in, newest)))
+        prompt.find_documents(join_lines(map(messages.text_in, chat[-ITEMS_READ:])))
 
 
 @guarded

@@ -167,13 +167,14 @@ def estimate_prompt(operation: Inference, arguments: BoundArguments) -> None:
 
 @guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
-    """Reads the messages or the text into what `prompt` asks for: its parts or its text."""
+    """Reads the messages or the text into what `prompt` asks for: its weights or its text."""
     sent = _sent(arguments)
-    chat = [message for message in items(sent)[-ITEMS_READ:] if is_a(message, ChatMessage)]
-    if prompt.weights is not None and chat:
-        prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
+    chat = items(sent)
+    if prompt.weights is not None and chat and is_a(chat[0], ChatMessage):
+        prompt.weighed = prompt.weights.weigh(chat, arguments.kwargs.get("tools"), messages.FORM)
     if prompt.trace_documents is not None:
-        prompt.find_documents(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
+        texts = (messages.text_in(message) or "" for message in chat[-ITEMS_READ:])
+        prompt.find_documents(text(sent) or join_lines(texts))
 
 
 def answer_text(received: ReceivedAnswer) -> str:

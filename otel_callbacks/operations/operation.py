@@ -85,6 +85,11 @@ class Step(Operation):
 
 
 @sparse
+class ReceivedMessage(Operation):
+    """The work on a message that another process sent. `name` says what the work is."""
+
+
+@sparse
 class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 

@@ -52,7 +52,7 @@ class Billing:
     The names in `conditions`, `units` and `unknown` are listed, each with its meaning, in `providers/billing.py`.
 
     Attributes:
-        service_tier: as the response reports it, else as requested; None is the provider's standard tier.
+        service_tier: as the response reports it, else as requested; None if neither names one.
         conditions: what else decides the rate, such as {"speed": "fast", "inference_geo": "us"}.
         units: what is billed by number, such as {"web_searches": 3, "citation_tokens": 120}.
         unknown: what the provider bills and nobody counted, such as ("code_interpreter",): the cost is partial.

@@ -94,7 +94,7 @@ class EndOfRun:
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
-        if not isinstance(operation, operations.Step):  # no metric is about steps
+        if not isinstance(operation, operations.Step | operations.ReceivedMessage):  # no metric is about them
             self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
         if isinstance(cost, Cost):
             self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)

@@ -27,6 +27,10 @@ class Events:
         """Emits the details of a model call, with its messages; `timestamp` is in nanoseconds since 1970."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
+    def started(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
+        """Emits that an agent or workflow has started, with what its span starts with."""
+        self._emit(span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, timestamp)
+
     def exception(
         self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]
     ) -> None:

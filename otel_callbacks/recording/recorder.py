@@ -65,6 +65,7 @@ class Recorder:
         pricer, attribution, budgets: what calls cost, who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
+        start_events: whether an event tells that an agent or workflow has started.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class Recorder:
         budgets: Budgets,
         label_rules: LabelRules,
         estimates_usage: bool = False,
+        start_events: bool = False,
     ) -> None:
         self.detail = detail
         self.estimates_usage = estimates_usage
+        self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
         self.tracer = trace.get_tracer(
@@ -95,10 +98,9 @@ class Recorder:
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
         self._known: _OfProvider | None = None
+        span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
-        if tracer_provider is not None:
-            self._of_provider()  # here, because it imports, and no callback may read from disk
 
     def _of_provider(self) -> "_OfProvider":
         """Returns what belongs to the tracer provider; the application may set the global one late."""
@@ -193,7 +195,16 @@ class Recorder:
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context)
+        if isinstance(operation, self._announced) and run.span.is_recording():
+            self._announce(run)
         return run
+
+    @guarded
+    def _announce(self, run: Run) -> None:
+        clean = run.content_policy.label
+        attributes = span_attributes.start_attributes(run.operation, clean)
+        attributes.update(run.content_policy.labels(run.labels))
+        self.events.started(run.span, attributes, run.started)
 
     def hide(
         self,

@@ -107,6 +107,11 @@ def _first_current(
     return None
 
 
+def outside_every_run(context: Context) -> Context:
+    """Returns `context` without the runs that it is in."""
+    return Context({key: value for key, value in context.items() if key != STAND_IN_KEY})
+
+
 def ended_run() -> Run | None:
     """Returns the run that was last made current here, if it has ended.
 

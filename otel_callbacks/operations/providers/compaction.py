@@ -11,8 +11,6 @@ from otel_callbacks.operations.providers.usage_counts import token_count
 
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COMPACTION = "compaction"
-_BILLED_APART = {_COMPACTION: _COMPACTION, "advisor_message": "advisor", "advisor_tool_result": "advisor"}
-"""Anthropic's runs, and the blocks that they leave, whose tokens are not in the counts of the answer."""
 
 
 def has_compaction(content: Any) -> bool:
@@ -27,9 +25,7 @@ def _is_compaction(block: Mapping[str, Any]) -> bool:
     return word(block.get("type")) == _COMPACTION and block.get("content", "") is not None
 
 
-def read_compaction(
-    operation: Inference, found: Layers, reports: Layers, blocks: Sequence[Any]
-) -> frozenset[str]:
+def read_compaction(operation: Inference, found: Layers, reports: Layers, blocks: Sequence[Any]) -> None:
     """Marks a model call whose answer says that its conversation was made shorter.
 
     Anthropic also says how many tokens it removed, or how many each of its runs was sent: first the one that
@@ -40,9 +36,6 @@ def read_compaction(
         found: the layers of the answer's payload.
         reports: the usage reports in them.
         blocks: the blocks of the answer.
-
-    Returns:
-        What is billed and not in the usage: `compaction`, `advisor`.
     """
     runs = list(_entries(reports, "iterations"))
     types = [word(run.get("type")) for run in runs]
@@ -64,8 +57,6 @@ def read_compaction(
         compacted = True
     if compacted:
         operation.compacted = True
-    told = (*types, *(word(block.get("type")) for block in said if block.get("content") is not None))
-    return frozenset(_BILLED_APART[each] for each in told if each in _BILLED_APART)
 
 
 def _entries(holders: Layers, key: str) -> Iterator[Mapping[str, Any]]:

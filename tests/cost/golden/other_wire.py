@@ -11,19 +11,18 @@ def anthropic(
     *,
     model: str = "claude-sonnet-4-5-20250929",
     stop: str = "end_turn",
-    summary: str | None = None,
     cut: bool = False,
     fail: bool = False,
 ) -> Answer:
     """A message. Its stream tells the input at the start and the output, with all of it again, at the end.
 
-    With a `summary` it begins with the block that stands for the conversation before it.
+    With a compaction among the `iterations` of its usage it begins with the summary.
     """
     head = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
     text = {"type": "text", "text": "four"}
     searched = list(_searches((usage.get("server_tool_use") or {}).get("web_search_requests", 0)))
-    if summary is not None:
-        searched.append({"type": "compaction", "content": summary})
+    if any(run["type"] == "compaction" for run in usage.get("iterations", ())):
+        searched.insert(0, {"type": "compaction", "content": "so far"})
 
     def stream() -> Iterator[Json]:
         begun = {**usage, "output_tokens": 1}
@@ -33,10 +32,9 @@ def anthropic(
             "message": {**head, "content": [], "stop_reason": None, "usage": begun},
         }
         for at, block in enumerate(searched):
-            begins = {**block, "content": None} if block["type"] == "compaction" else block
-            yield {"type": "content_block_start", "index": at, "content_block": begins}
-            if begins is not block:
-                delta = {"type": "compaction_delta", "content": block["content"]}
+            yield {"type": "content_block_start", "index": at, "content_block": block}
+            if block["type"] == "compaction":
+                delta = {"type": "compaction_delta", "content": "so far"}
                 yield {"type": "content_block_delta", "index": at, "delta": delta}
             yield {"type": "content_block_stop", "index": at}
         last = len(searched)

@@ -12,10 +12,6 @@ LISTED_OPUS = {"provider": "anthropic", "model": OPUS, "input_mtok": "5", "outpu
 PLAIN = "1000*3/1e6 + 200*15/1e6"
 CACHED = "1000*3/1e6 + 400*0.3/1e6 + 300*3.75/1e6 + 200*15/1e6"
 HOUR = "1000*3/1e6 + 400*0.3/1e6 + 200*3.75/1e6 + 100*6/1e6 + 200*15/1e6"
-SUMMARISED = [
-    claude_tokens(180_000, 3_500, type="compaction"),
-    claude_tokens(1000, 200, type="message"),
-]
 CACHE = [
     *calls(
         "plain",
@@ -99,42 +95,6 @@ CACHE = [
         usage=used(250_000, 1000, cache_read=100_000),
         cost="150000*6/1e6 + 100000*0.6/1e6 + 1000*22.5/1e6",
         listed={"provider": "anthropic", "model": SONNET},
-    ),
-    *calls(  # the counts are of the answer alone; only Anthropic's whole answer also has those of the summary
-        "after a summary that is billed apart",
-        "lc.anthropic",
-        "invoke stream ainvoke astream",
-        model=SONNET,
-        answer=anthropic(
-            claude_tokens(1000, 200, iterations=SUMMARISED), summary="So far: they asked what 1 + 1 is."
-        ),
-        options={"betas": ["compact-2026-01-12"]},
-        prices=BOOK,
-        usage=used(1000, 200),
-        status="partial",
-        cost=PLAIN,
-        reason="compaction",
-    ),
-    *calls(
-        "with an advisor that is billed apart",
-        BOTH,
-        "invoke",
-        model=SONNET,
-        answer=anthropic(
-            claude_tokens(
-                1000,
-                200,
-                iterations=[
-                    claude_tokens(1000, 200, type="message"),
-                    claude_tokens(800, 90, type="advisor_message", model=OPUS),
-                ],
-            )
-        ),
-        prices=BOOK,
-        usage=used(1000, 200),
-        status="partial",
-        cost=PLAIN,
-        reason="advisor",
     ),
     *calls(
         "cut off at the limit",
@@ -326,4 +286,56 @@ SEARCH = [
         cost=PLAIN,
     ),
 ]
-ROWS = [*CACHE, *TIER, *SEARCH]
+COUNTED = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+SUMMED_UP = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500, **COUNTED}
+ANSWERED = {"type": "message", "input_tokens": 1000, "output_tokens": 200, **COUNTED}
+ADVISED = {**ANSWERED, "type": "advisor_message", "model": OPUS}
+RUNS = [
+    *calls(  # the counts of the answer leave out the run that sums up: 180000*3/1e6 + 3500*15/1e6 more
+        "a conversation that was made shorter",
+        "lc.anthropic",
+        "invoke ainvoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[SUMMED_UP, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="compaction",
+    ),
+    *calls(  # a stream's runs are dropped, but not the summary
+        "a conversation that was made shorter",
+        "lc.anthropic",
+        "stream astream",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[SUMMED_UP, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="compaction",
+    ),
+    *calls(  # another model, at its own price
+        "a model that was advised",
+        BOTH,
+        "invoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[ANSWERED, ADVISED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="other_models",
+    ),
+    *calls(
+        "two runs of the same model",
+        BOTH,
+        "invoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[ANSWERED, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        cost=PLAIN,
+    ),
+]
+ROWS = [*CACHE, *TIER, *SEARCH, *RUNS]
