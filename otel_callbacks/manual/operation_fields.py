@@ -114,7 +114,7 @@ def _converted(kind: type[Operation], name: str, value: Any) -> Any:
         case "prompt_template" if value is not None:
             return _prompt_template(value)
         case "usage":
-            return results.read_usage(value)
+            return results.read_usage(value, embedded=kind is Embedding)
         case "provider" if kind is not Retrieval:  # whose provider is a store, named by its class
             return providers.provider_name(value)
         case "compacted":
