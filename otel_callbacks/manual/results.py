@@ -82,7 +82,7 @@ def _text_of_node(found: Any) -> str | None:
 
 
 def read_usage(reported: Any, known: Usage | None = None, *, embedded: bool = False) -> Usage | None:
-    """Reads a provider's usage report, of texts that were `embedded` or of an answer. What it lacks stays as `known`."""
+    """Reads a provider's usage report, of texts that were `embedded` or of an answer. `known` has what it lacks."""
     read = providers.read_embedding_usage(reported) if embedded else providers.read_usage(reported)
     return known if read is None else merge_usage(known, asdict(read))
 
