@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
-from scripted_openai import chunks, response
+from scripted_openai import chunks, completion, response
 
 from otel_callbacks import agent, content, inference
 from otel_callbacks.testing import Captured
@@ -262,3 +262,42 @@ def test_nothing_is_kept_of_a_stream_without_content(captured: Captured) -> None
 
     assert len(list(answer())) == 3
     assert "gen_ai.output.messages" not in (captured.spans[0].attributes or {})
+
+
+# --- a response in one -------------------------------------------------------------------------------------------
+
+RESPONSES: dict[str, dict[str, Any]] = {
+    "OpenAI's": completion({"content": "hi"}),
+    "of OpenAI's Responses API": response(
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}
+    ),
+    "Anthropic's": {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}]},
+    "Google's": {"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}}]},
+    "Bedrock's": {"output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}}},
+    "Cohere's": {"message": {"role": "assistant", "content": [{"type": "text", "text": "hi"}]}},
+    "Ollama's": {"message": {"role": "assistant", "content": "hi"}},
+}
+
+
+@pytest.mark.parametrize("provider", RESPONSES)
+@pytest.mark.parametrize("how", ["returned", "usage", "result"])
+def test_the_answer_in_a_response(provider: str, how: str, captured: Captured) -> None:
+    given = RESPONSES[provider]
+    with content("spans"):
+        if how == "returned":
+            assert inference("m")(lambda: given)() is given
+        else:
+            with inference("m") as span:
+                getattr(span, how)(given)
+    (message,) = told(captured, "gen_ai.output.messages")
+    assert (message["role"], message["parts"]) == ("assistant", [TEXT])
+
+
+def test_each_of_several_choices_has_its_own_reason(captured: Captured) -> None:
+    several = completion({"content": "hi"})
+    cut = {"index": 1, "finish_reason": "length", "message": {"role": "assistant", "content": "hi"}}
+    several["choices"].append(cut)
+    with content("spans"), inference("m") as span:
+        span.usage(several)
+    said = [each["finish_reason"] for each in told(captured, "gen_ai.output.messages")]
+    assert said == ["stop", "length"]
