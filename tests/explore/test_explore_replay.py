@@ -245,6 +245,7 @@ def test_a_wrong_header_is_not_printed(file):
     )
 
 
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
 @pytest.mark.parametrize(
     ("configured", "sent"),
     [
@@ -255,8 +256,8 @@ def test_a_wrong_header_is_not_printed(file):
         ("", True),
     ],
 )
-def test_the_headers_of_the_environment_go_to_its_own_host_only(file, server, configured, sent):
-    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter22", "OTEL_EXPORTER_OTLP_ENDPOINT": configured}
+def test_the_headers_of_the_environment_go_to_its_own_host_only(file, server, configured, sent, variable):
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter22", variable: configured}
     ran = replay(file, "--to", server.url, "--header", "x-own=1", **environment)
     assert ran.exit_code == 0
     assert ("x-key" in server.headers[0], server.headers[0]["x-own"]) == (sent, "1")
