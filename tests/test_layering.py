@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "testing": "options recording export",
     "handler": "options langchain llama_index",
     "demo": "limits semconv cost explore export langchain llama_index",
-    "cli": "conformance demo explore",
+    "cli": "runtime conformance demo explore",
     "__main__": "cli",
     "__init__": "cost explore export extension handler langchain manual privacy",
 }

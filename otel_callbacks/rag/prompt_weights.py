@@ -34,7 +34,7 @@ from otel_callbacks.operations.payload import (
     text,
     word,
 )
-from otel_callbacks.rag.token_estimate import WHOLE, estimate
+from otel_callbacks.rag.token_estimate import estimate
 
 _M = TypeVar("_M")
 
@@ -185,7 +185,7 @@ def _weighed(value: Any, left: list[int]) -> float:
     left[0] -= 1
     if type(value) is not str:
         return _weight(value, left, limits.VALUE_DEPTH_READ) if left[0] > 0 else _TOKENS_PER_VALUE
-    left[0] -= min(len(value), WHOLE) // _CHARACTERS_PER_ITEM
+    left[0] -= min(len(value), limits.ESTIMATED_CHARACTERS) // _CHARACTERS_PER_ITEM
     return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS_PER_TOKEN
 
 

@@ -164,7 +164,7 @@ DEARER_SOUND = {"gcp.gemini", "gcp.vertex_ai"}
 
 
 def with_uncounted_sound(billing: Billing | None) -> Billing:
-    """Returns a billing that says that there is sound in the prompt, and nobody will say how much."""
+    """Adds to a billing that the prompt has sound whose length no report will give."""
     known = billing or Billing()
     return replace(known, unknown=(*known.unknown, "audio_tokens"))
 

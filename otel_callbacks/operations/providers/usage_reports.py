@@ -1,4 +1,4 @@
-"""Usage reports: what is inside what. A provider's rule is one row of `_RULES`.
+"""Usage reports: which counts include others. A provider's rule is one row of `_RULES`.
 
 In `Usage` the totals include everything. Whether a report's input includes the cache, and its output the reasoning, is
 known of each provider, and of each API format where several providers share one. It is checked against the total that
@@ -15,7 +15,7 @@ from otel_callbacks.operations.providers.usage_counts import BY_MODALITY, Counts
 from otel_callbacks.operations.usage import TOKEN_COUNTS, Usage
 
 Place = Literal["inside", "beside", "mostly_inside", "mostly_beside"]
-"""Where a part is: inside the count that it belongs to, or beside it; `mostly`, unless the report's total says else."""
+"""Where a part is: inside the count it belongs to, or beside it; `mostly`, unless the report's total says otherwise."""
 
 
 class _Rule(NamedTuple):
