@@ -111,6 +111,7 @@ FINDINGS_IN_TEXT = 1_000
 SECRET_CHARACTERS = 256
 # The least recently used results are computed again: names, types and policies repeat, others must not pile up.
 CACHED_NAMES = 4_096
+CACHED_PLANS = 4_096
 CACHED_TYPES = 1_024
 CACHED_POLICIES = 128
 
@@ -131,14 +132,14 @@ RECORDED_COSTS_NAMED = 20
 BUDGET_LEASE_SECONDS = 15.0
 # If it comes back even later, what it spent may count twice: the store must not remember every process for good.
 BUDGET_WORKER_REMEMBERED_SECONDS = 3600.0
-# A lease is renewed that often, so that a few failures do not lose it.
-BUDGET_RENEWAL_SECONDS = 1.0
+# A lease is renewed that often, so that a few failures do not lose it, and a new process soon gets its part.
+BUDGET_RENEWAL_SECONDS = 0.25
 # What was spent is settled after so long, together with what was spent meanwhile: one update for many calls.
 BUDGET_SETTLEMENT_SECONDS = 0.05
-# A call that has to wait longer for a lease is refused, on an event loop at once: nothing of ours may block a call.
-BUDGET_LEASE_WAIT_SECONDS = 0.5
-# A lease is at most this part of what is left, so that one process cannot hold the budget of all.
-BUDGET_SLICES = 20
+# Making a budget waits that long for the other processes to make room; no call ever waits.
+BUDGET_FIRST_LEASE_SECONDS = 1.0
+# While each process can make so many calls, one more part of the budget is held by nobody, for a process that comes.
+BUDGET_FEW_CALLS = 50
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # An older sum is deleted from the store: a budget per month is read until the month is over.
@@ -187,6 +188,8 @@ DEFINITION_VALUES_READ = 600  # values in tool definitions; later ones get a rou
 VALUE_ITEMS_READ = 200  # of one value; these stand for the others
 VALUE_DEPTH_READ = 12  # deeper values get no tokens
 TOOLS_WEIGHED = 200  # later tools of one model call get no tokens; providers accept 128
+# The prompt of an agent that was sent least recently is read again if it goes on; for the memory of its messages.
+PROMPTS_CONTINUED = 8
 MESSAGE_WEIGHTS = 4_096  # all weights of an agent are forgotten and estimated again, for its memory
 TOOL_DEFINITION_WEIGHTS = 1_000  # the same, for the process
 # Further tools of an agent are added up in one row, `__other__`; no agent chooses among so many.
@@ -237,8 +240,6 @@ TOOL_RESULT_BLOCKS_COUNTED = 1_000
 COMMAND_VALUES_SEARCHED = 1_000
 # The oldest template of a span is forgotten, and its model call has no `gen_ai.prompt.name`; most are used at once.
 PROMPT_TEMPLATES_KEPT = 64
-# A summary after so many messages of a request is not seen (`gen_ai.conversation.compacted`): it stands at the start.
-SUMMARIES_SEARCHED = 8
 # A LlamaIndex prompt template is found in the nearest frames only: `predict` calls the model itself.
 PREDICT_FRAMES_SEARCHED = 24
 # A conversation id in `configurable` is found in the nearest frames only; LangChain has at most five between the call
@@ -264,8 +265,19 @@ SETTINGS_HANDLER_LISTS_REMEMBERED = 64
 QUEUE_ITEMS = 2_048
 # A full batch is sent at once and the rest waits for the next; the SDK's default.
 BATCH_ITEMS = 512
+# A trace with more ended spans is decided before its end (logged once, counted in `Telemetry.stats()`): when it is
+# kept, all of them go into the queue at once.
+KEEP_TRACE_SPANS = QUEUE_ITEMS // 2
+# If more spans are held altogether, the trace that is held longest is decided before its end, as above; for memory.
+KEEP_SPANS = 20_000
+# A trace that is held longer is decided before its end, as above: somebody waits for its spans.
+KEEP_SECONDS = 600.0
+# A span that ends after its trace, and after that many other traces were kept, is decided by itself; for memory.
+KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# Losses that go on are logged again after so long, with their number; each batch would fill the log.
+LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
 METRIC_EXPORTS_WAITING = 8
 

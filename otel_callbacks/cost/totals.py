@@ -1,8 +1,9 @@
 """Totals of tokens, calls and cost: each call is counted once, in the runs that enclose it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from itertools import compress
+from operator import add as plus
 from operator import attrgetter
 
 from otel_callbacks import operations, semconv
@@ -10,21 +11,21 @@ from otel_callbacks.cost.call_cost import CallCost
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.cost.rates import ZERO, add
 
-_INCLUSIVE = (
-    ("input_tokens", semconv.ROLLUP_INPUT_TOKENS),
-    ("output_tokens", semconv.ROLLUP_OUTPUT_TOKENS),
-    ("cache_read_tokens", semconv.ROLLUP_CACHE_READ_TOKENS),
-    ("reasoning_tokens", semconv.ROLLUP_REASONING_TOKENS),
-    ("inference_calls", semconv.ROLLUP_INFERENCE_CALLS),
-    ("tool_calls", semconv.ROLLUP_TOOL_CALLS),
-    ("cached_calls", semconv.ROLLUP_CACHED_CALLS),
-    ("unpriced_calls", semconv.ROLLUP_UNPRICED_CALLS),
-)
-_INCLUSIVE_NAMES = tuple(name for _, name in _INCLUSIVE)
-_inclusive = attrgetter(*(field for field, _ in _INCLUSIVE))
+_INCLUSIVE = {
+    "input_tokens": semconv.ROLLUP_INPUT_TOKENS,
+    "output_tokens": semconv.ROLLUP_OUTPUT_TOKENS,
+    "cache_read_tokens": semconv.ROLLUP_CACHE_READ_TOKENS,
+    "reasoning_tokens": semconv.ROLLUP_REASONING_TOKENS,
+    "inference_calls": semconv.ROLLUP_INFERENCE_CALLS,
+    "tool_calls": semconv.ROLLUP_TOOL_CALLS,
+    "cached_calls": semconv.ROLLUP_CACHED_CALLS,
+    "unpriced_calls": semconv.ROLLUP_UNPRICED_CALLS,
+}
+_OWN = ("own_input_tokens", "own_output_tokens", "own_inference_calls", "own_tool_calls")
+_ALL = (*_INCLUSIVE, *_OWN)
+_read_inclusive, _read_all = attrgetter(*_INCLUSIVE), attrgetter(*_ALL)
 
 
-@dataclass(slots=True)
 class Totals:
     """The tokens, calls and cost of a run and everything below it.
 
@@ -92,29 +93,19 @@ class Totals:
 
     def add(self, other: "Totals", *, own: bool) -> None:
         """Adds the totals of a run below this one; `own=False` if that run is an agent."""
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.cache_read_tokens += other.cache_read_tokens
-        self.reasoning_tokens += other.reasoning_tokens
-        self.inference_calls += other.inference_calls
-        self.tool_calls += other.tool_calls
-        self.cached_calls += other.cached_calls
-        self.unpriced_calls += other.unpriced_calls
+        names, read = (_ALL, _read_all) if own else (_INCLUSIVE, _read_inclusive)
+        self.__dict__.update(zip(names, map(plus, read(self), read(other)), strict=True))
         if other.cost is not None:
             self.cost = add(self.cost or ZERO, other.cost)
-        self.retrieved = self.retrieved or other.retrieved
-        if own:
-            self.own_input_tokens += other.own_input_tokens
-            self.own_output_tokens += other.own_output_tokens
-            self.own_inference_calls += other.own_inference_calls
-            self.own_tool_calls += other.own_tool_calls
-            self.own_finish_reasons = other.own_finish_reasons or self.own_finish_reasons
+        if other.retrieved:
+            self.retrieved = True
+        if own and other.own_finish_reasons:
+            self.own_finish_reasons = other.own_finish_reasons
 
     def attributes(self) -> dict[str, int | float]:
         """Returns the non-zero totals under our own names, so that no back end adds them to the usage of the calls."""
-        attributes: dict[str, int | float] = {
-            name: value for name, value in zip(_INCLUSIVE_NAMES, _inclusive(self), strict=True) if value
-        }
+        sums = _read_inclusive(self)
+        attributes: dict[str, int | float] = dict(compress(zip(_INCLUSIVE.values(), sums, strict=True), sums))
         if total := self.input_tokens + self.output_tokens:
             attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
         if self.cost is not None:

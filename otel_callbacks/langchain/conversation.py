@@ -10,6 +10,7 @@ from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 
 _KEYS = ("thread_id", "session_id", "conversation_id")
+_NAMES = frozenset(_KEYS)
 _LANGCHAIN = ("langchain_core.", "langgraph.", "langchain.", "langchain_classic.")
 
 
@@ -23,7 +24,8 @@ def conversation_id(metadata: Mapping[str, Any], frame: FrameType | None) -> str
         metadata: the run's metadata, which includes the metadata of the runs above.
         frame: the frame that fired the callback that starts the run.
     """
-    return _id_in(metadata) or _id_in(_configurable(frame))
+    found = _id_in(metadata)
+    return _id_in(_configurable(frame)) if found is None else found
 
 
 def lend_to_parent(run: Run | None, recorder: Recorder) -> None:
@@ -41,6 +43,8 @@ def lend_to_parent(run: Run | None, recorder: Recorder) -> None:
 
 
 def _id_in(holder: Mapping[str, Any]) -> str | None:
+    if _NAMES.isdisjoint(holder):
+        return None
     for key in _KEYS:
         if key in holder and (found := payload.name(holder[key])):
             return found

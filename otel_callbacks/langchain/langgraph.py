@@ -1,14 +1,15 @@
 """Recognises LangGraph's graphs, agents, nodes, breakpoints and control flow, without importing LangGraph."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
 from otel_callbacks.langchain.bodies import InStreamingChain
 from otel_callbacks.langchain.parent_run import component_of
-from otel_callbacks.limits import GRAPH_PATH_PARTS, first
+from otel_callbacks.limits import CACHED_NAMES, GRAPH_PATH_PARTS, WORDS_READ, first
 from otel_callbacks.operations import Step
-from otel_callbacks.operations.payload import attribute, integer, items, mapping, name, word, words
+from otel_callbacks.operations.payload import attribute, integer, items, mapping, name, word
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 
@@ -56,20 +57,32 @@ def tools_of(graph: Any) -> Iterable[tuple[Any, Any]]:
 
 def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:
     """Tells whether a run is a graph node. Runs inside a node inherit its metadata but not its tag."""
-    return "langgraph_node" in metadata and any(tag.startswith("graph:step") for tag in words(tags) or ())
+    if "langgraph_node" not in metadata:
+        return False
+    return any(type(tag) is str and tag.startswith("graph:step") for tag in items(tags)[:WORDS_READ])
 
 
 def start_node(metadata: Mapping[str, Any]) -> Step:
     """Returns the operation of a graph node that starts."""
-    parts = first(items(metadata.get("langgraph_path")), GRAPH_PATH_PARTS, "parts of a LangGraph path")
     node_name = name(metadata["langgraph_node"]) or "node"
+    path = items(metadata.get("langgraph_path"))
+    try:
+        path_text = _path_text(tuple(path))
+    except TypeError:  # a part of it has no hash
+        path_text = _path_text.__wrapped__(path)
     return Step(
         name=node_name,
         node=node_name,
         step=integer(metadata.get("langgraph_step")),
-        path="/".join(filter(None, map(name, parts))) or None,
+        path=path_text,
         checkpoint_ns=word(metadata.get("langgraph_checkpoint_ns")),
     )
+
+
+@lru_cache(maxsize=CACHED_NAMES)
+def _path_text(path: Sequence[Any]) -> str | None:
+    parts = first(path, GRAPH_PATH_PARTS, "parts of a LangGraph path")
+    return "/".join(filter(None, map(name, parts))) or None
 
 
 def is_resumed(inputs: Any) -> bool:

@@ -1,10 +1,10 @@
-"""Translates LangChain's messages into the conventions' form, and weighs the parts of an agent's prompt."""
+"""Translates LangChain's messages into the conventions' form."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import Generation
 
 from otel_callbacks.limits import ITEMS_READ, MESSAGE_BLOCKS_READ, MESSAGE_TOOL_CALLS_READ, first
@@ -12,7 +12,6 @@ from otel_callbacks.operations import (
     Data,
     Message,
     Part,
-    PromptPart,
     Text,
     ToolCallResponse,
     first_and_newest,
@@ -28,7 +27,8 @@ from otel_callbacks.operations.payload import (
     text,
     word,
 )
-from otel_callbacks.rag.prompt_weights import PromptWeights, weight
+from otel_callbacks.rag.prompt_weights import weight
+from otel_callbacks.rag.weighed_prompt import MessageForm
 from otel_callbacks.runtime.faults import guarded
 
 _ROLES = {
@@ -88,26 +88,20 @@ def _is_sound(block: Any) -> bool:
     return providers.modality_of(word(known.get("type")) or "", mime_type) in _SOUNDING
 
 
-def prompt_parts(chat: Iterable[BaseMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
-    """Returns the parts of an agent's prompt: the definitions of its tools, then the messages."""
-    return weights.parts(chat, tools, _key, _message_or_empty)
-
-
 def _key(message: BaseMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
     known = _fields(message)
-    content = known.get("content")
+    content, calls = known.get("content"), known.get("tool_calls")
     written = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
-    if is_a(message, ToolMessage):
-        return hash((type(message), written, word(known.get("tool_call_id"))))
-    calls = [_call_key(mapping(call)) for call in items(known.get("tool_calls"))[:MESSAGE_TOOL_CALLS_READ]]
-    return hash((type(message), written, *calls))
+    called = tuple(map(_call_key, items(calls)[:MESSAGE_TOOL_CALLS_READ])) if calls else None
+    return hash((type(message), written, called, word(known.get("tool_call_id"))))
 
 
-def _call_key(call: Mapping[str, Any]) -> Hashable:
-    if identity := word(call.get("id")):
+def _call_key(call: Any) -> Hashable:
+    known = mapping(call)
+    if identity := word(known.get("id")):
         return identity
-    read = providers.tool_call(call)
+    read = providers.tool_call(known)
     return read.name, weight(read.arguments)
 
 
@@ -208,8 +202,12 @@ def _output_message(message: Any) -> Message | None:
     return replace(read, finish_reason=providers.message_finish_reason(reasons[0]))
 
 
-def _message_or_empty(message: BaseMessage) -> Message:
+def _message_or_empty(message: Any) -> Message:
     return _message(message) or Message("unknown", ())
+
+
+FORM = MessageForm("content", _key, _message_or_empty)
+"""How an agent's messages are read."""
 
 
 def _parts(known: Mapping[str, Any]) -> Iterator[Part]:

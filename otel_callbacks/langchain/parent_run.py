@@ -8,7 +8,7 @@ reported.
 
 import sys
 from collections.abc import Mapping
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,9 @@ from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run, find_surroundings
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
+_codes_between: set[CodeType] = (
+    set()
+)  # that were found to be of these modules; as many as these have functions
 
 
 def child_config_run_id() -> UUID | None:
@@ -76,9 +79,17 @@ readers.metadata = _handed_down
 def calling_frame() -> FrameType | None:
     """Returns the frame that fired the callback: the first one outside the callback machinery."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_BETWEEN):
+    while frame is not None and (frame.f_code in _codes_between or _is_between(frame)):
         frame = frame.f_back
     return frame
+
+
+def _is_between(frame: FrameType) -> bool:
+    """Tells whether a frame is of the callback machinery, and remembers its code if it is."""
+    if not frame.f_globals.get("__name__", "").startswith(_BETWEEN):
+        return False
+    _codes_between.add(frame.f_code)
+    return True
 
 
 def component_of(frame: FrameType | None) -> Any:

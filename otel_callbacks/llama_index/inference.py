@@ -167,13 +167,14 @@ def estimate_prompt(operation: Inference, arguments: BoundArguments) -> None:
 
 @guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
-    """Reads the messages or the text into what `prompt` asks for: its parts or its text."""
+    """Reads the messages or the text into what `prompt` asks for: its weights or its text."""
     sent = _sent(arguments)
-    chat = [message for message in items(sent)[-ITEMS_READ:] if is_a(message, ChatMessage)]
-    if prompt.weights is not None and chat:
-        prompt.parts = messages.prompt_parts(chat, arguments.kwargs.get("tools"), prompt.weights)
+    chat = items(sent)
+    if prompt.weights is not None and chat and is_a(chat[0], ChatMessage):
+        prompt.weighed = prompt.weights.weigh(chat, arguments.kwargs.get("tools"), messages.FORM)
     if prompt.trace_documents is not None:
-        prompt.find_documents(text(sent) or join_lines(messages.text_in(message) or "" for message in chat))
+        texts = (messages.text_in(message) or "" for message in chat[-ITEMS_READ:])
+        prompt.find_documents(text(sent) or join_lines(texts))
 
 
 def answer_text(received: ReceivedAnswer) -> str:
@@ -211,8 +212,6 @@ def finish_inference(
         cut=cut,
         how_to_get_usage=_ASK_FOR_USAGE.get(operation.provider or ""),
     )
-    raw = mapping_or_fields(answers[0])
-    providers.read_compaction(operation, raw.get("content") or raw.get("output"), raw)
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(received), cut=cut)
     if with_content and response is not None:
@@ -243,6 +242,7 @@ def _extras(response: Any) -> Iterator[Any]:
 
 
 def _tool_blocks(response: Any) -> Sequence[Any]:
-    """Returns the blocks of an answer of OpenAI's Responses, among which the calls of its own tools are."""
+    """Returns the blocks of an answer of OpenAI's Responses or of Anthropic, with the calls of its own tools."""
     raw = mapping_or_fields(attribute(response, "raw"))
-    return items(raw.get("output")) or items(mapping_or_fields(raw.get("response")).get("output"))
+    own = items(raw.get("output")) or items(raw.get("content"))
+    return own or items(mapping_or_fields(raw.get("response")).get("output"))

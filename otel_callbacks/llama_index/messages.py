@@ -1,6 +1,6 @@
-"""Translates LlamaIndex's messages into the conventions' form, and weighs the parts of an agent's prompt."""
+"""Translates LlamaIndex's messages into the conventions' form."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -22,7 +22,6 @@ from otel_callbacks.operations import (
     Message,
     OtherPart,
     Part,
-    PromptPart,
     Reasoning,
     Text,
     ToolCall,
@@ -40,7 +39,8 @@ from otel_callbacks.operations.payload import (
     text,
     word,
 )
-from otel_callbacks.rag.prompt_weights import PromptWeights, weight
+from otel_callbacks.rag.prompt_weights import weight
+from otel_callbacks.rag.weighed_prompt import MessageForm
 
 _MEDIA: tuple[tuple[type, str, str, str], ...] = (
     (ImageBlock, "image", "image_mimetype", "image"),
@@ -58,11 +58,6 @@ def conversation(chat: Any) -> list[Message] | None:
     return first_and_newest(
         items(chat), lambda message: _message(message) if is_a(message, ChatMessage) else None
     )
-
-
-def prompt_parts(chat: Iterable[ChatMessage], tools: Any, weights: PromptWeights) -> list[PromptPart]:
-    """Returns the parts of an agent's prompt: the definitions of its tools, then the messages."""
-    return weights.parts(chat, tools, _key, _message)
 
 
 def _key(message: ChatMessage) -> int:
@@ -137,6 +132,10 @@ def _message(message: ChatMessage) -> Message:
             role, (ToolCallResponse(text_in(message), call_id, () if only_texts else parts),), name
         )
     return Message(role, tuple(_parts(message)), name)
+
+
+FORM = MessageForm("blocks", _key, _message)
+"""How an agent's messages are read."""
 
 
 def _parts(message: ChatMessage) -> Iterator[Part]:

@@ -4,15 +4,25 @@ This is known only while a trace goes on. Its outermost run holds the documents 
 weights of the messages it has sent, and the run of a model call holds its prompt. No text outlives these runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.operations import Message, PromptPart, Text, without_retriever_scores
-from otel_callbacks.operations.payload import join_lines
-from otel_callbacks.rag.prompt_weights import PromptWeights
+from otel_callbacks.operations import (
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolCallResponse,
+    without_retriever_scores,
+)
+from otel_callbacks.operations.payload import attribute, join_lines
+from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 from otel_callbacks.rag.tool_tokens import ToolTokens
 from otel_callbacks.rag.trace_documents import Attributes, InPromptDocuments, TraceDocuments
+from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedPrompt
 from otel_callbacks.runs.run import Run
 
 
@@ -26,19 +36,19 @@ class AgentPrompts:
 
 @dataclass(slots=True)
 class Prompt:
-    """What a model call's prompt is made of. A handler fills in `parts` and `answer` and calls `find_documents`.
+    """What a model call's prompt is made of. A handler fills in `weighed` and `answer` and calls `find_documents`.
 
     Attributes:
-        weights: the weights of the agent's messages; None outside an agent, where `parts` are not needed.
+        weights: the weights of the agent's messages; None outside an agent, where `weighed` is not needed.
         trace_documents: the documents of the trace; None before a retrieval, when `answer` is not needed.
-        parts: what was sent, weighed.
+        weighed: what was sent, weighed; None if that is not known.
         in_prompt_documents: which documents of the trace are in the prompt; None until they have been looked for.
         answer: the text of the model's answer.
     """
 
     weights: PromptWeights | None
     trace_documents: TraceDocuments | None
-    parts: Sequence[PromptPart] = ()
+    weighed: WeighedPrompt | None = None
     in_prompt_documents: InPromptDocuments | None = None
     answer: str = ""
 
@@ -78,15 +88,31 @@ def read_messages(
     prompt: Prompt, input_messages: Sequence[Message] | None, output_messages: Sequence[Message] | None
 ) -> None:
     """Fills in a prompt from the messages of a model call."""
-    if prompt.weights is not None:
-        prompt.parts = prompt.weights.parts(input_messages or (), None, _key, lambda message: message)
+    if prompt.weights is not None and input_messages:
+        prompt.weighed = prompt.weights.weigh(input_messages, None, _FORM)
     if prompt.trace_documents is not None:
         prompt.find_documents(_text(input_messages))
         prompt.answer = _text(output_messages)
 
 
 def _key(message: Message) -> int:
-    return hash((message.role, str(message.parts)))
+    return hash((message.role, *map(_part_key, message.parts)))
+
+
+def _part_key(part: Part) -> Hashable:
+    match part:
+        case Text(content) | Reasoning(content):
+            return content
+        case ToolCall(name, call_id, arguments):
+            return call_id or (name, weight(arguments))
+        case ToolCallResponse(response, call_id):
+            return call_id, response if type(response) is str else weight(response)
+        case Media():
+            return part
+    return type(part), weight(attribute(part, "fields"))
+
+
+_FORM = MessageForm("parts", _key, lambda message: message)
 
 
 def _text(messages: Sequence[Message] | None) -> str:
@@ -96,11 +122,11 @@ def _text(messages: Sequence[Message] | None) -> str:
     )
 
 
-def add_to_trace_documents(run: Run, *, failed: bool) -> None:
+def add_to_trace_documents(
+    run: Run, operation: operations.Retrieval | operations.Rerank, *, failed: bool
+) -> None:
     """Adds the documents that a run found or kept to those of its trace, or of the retrieval around it."""
-    operation, inside = run.operation, run.trace_documents
-    if not isinstance(operation, operations.Retrieval | operations.Rerank):
-        return
+    inside = run.trace_documents
     holder = _holder_of_documents(run)
     found = holder.trace_documents if holder is not None else None
     if isinstance(operation, operations.Rerank) and operation.may_pass_on_scores and operation.documents:
@@ -138,19 +164,17 @@ def _holder_of_documents(run: Run) -> Run | None:
 def add_tool_tokens_to_agent(run: Run) -> Mapping[tuple[str, str], int]:
     """Adds a model call that has ended to the tool tokens of its agent; returns its tokens by tool and kind of part."""
     operation, prompt, agent = run.operation, run.prompt, _agent_above(run)
-    if prompt is None or not prompt.parts or agent is None or agent.agent_prompts is None:
+    if prompt is None or prompt.weighed is None or agent is None or agent.agent_prompts is None:
         return {}
     usage = operation.usage if isinstance(operation, operations.Inference) else None
     if usage is None or usage.input_tokens is None or operation.cached:
         return {}
     tools: ToolTokens = agent.agent_prompts.tools
-    return tools.add_model_call(prompt.parts, usage.input_tokens, usage.cache_read_input_tokens or 0)
+    return tools.add_model_call(prompt.weighed, usage.input_tokens, usage.cache_read_input_tokens or 0)
 
 
 def add_tool_tokens_to_caller(run: Run) -> None:
     """Adds what an agent that has ended spent on its tools to the agent that called it."""
-    if run.agent_prompts is None:
-        return
     caller = _agent_above(run)
     if caller is not None:
         caller.agent_prompts = caller.agent_prompts or AgentPrompts()

@@ -1,13 +1,14 @@
 """The weights of a prompt's parts, in estimated tokens.
 
-A message is weighed once per agent, however often it is sent, and the definitions of tools once per process.
+A message is read and weighed once per agent, however often it is sent, and the definitions of tools once per process.
 """
 
 import json
 import marshal
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any
 
 from otel_callbacks import limits
 from otel_callbacks.operations import (
@@ -35,8 +36,7 @@ from otel_callbacks.operations.payload import (
     word,
 )
 from otel_callbacks.rag.token_estimate import estimate
-
-_M = TypeVar("_M")
+from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedMessage, WeighedPrompt
 
 _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
 _MEDIA = ("image", "audio", "video", "file", "media", "document")
@@ -51,56 +51,72 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would mak
 class PromptWeights:
     """The weights of the messages that one agent has sent, by keys that the framework's translation chooses.
 
-    Keeps no text. When there are too many, all weights are forgotten and estimated again.
+    When there are too many, all weights are forgotten and estimated again. The messages themselves are kept only of the
+    prompts that may go on; there are several at a time if the agent's tools call models, too.
     """
 
     def __init__(self) -> None:
-        self._parts: dict[Hashable, Sequence[PromptPart]] = {}
+        self._weighed: dict[Hashable, WeighedMessage] = {}
+        self._definitions: dict[Sequence[str | None], Sequence[PromptPart]] = {}
         self._tools: dict[str, str] = {}  # the tool's name by the id of a call
+        self._prompts: list[WeighedPrompt] = []  # the one sent last comes first
 
-    def parts(
-        self,
-        chat: Iterable[_M],
-        tools: Any,
-        key: Callable[[_M], Hashable],
-        read: Callable[[_M], Message],
-    ) -> list[PromptPart]:
-        """Returns the weighed parts of what is sent to a model: the definitions of tools, then the messages.
+    def weigh(self, chat: Sequence[Any], tools: Any, form: MessageForm) -> WeighedPrompt:
+        """Returns the weighed prompt of a model call. Reads only the messages that no earlier prompt begins with.
 
         Args:
             chat: the messages, in the framework's form.
             tools: the definitions of tools, in the framework's form.
-            key: returns the same key for a message each time it is sent.
-            read: turns a message that was not sent before into the conventions' form.
+            form: how messages are read.
         """
-        parts = list(self.definitions(tools))
-        left, most_new = [limits.PROMPT_VALUES_READ], len(parts) + limits.NEW_PROMPT_PARTS
-        for message in chat:
-            known = key(message)
-            weighed = self._parts.get(known)
-            if weighed is None and len(parts) < most_new:
-                weighed = self._weigh(known, read(message), left)
-            elif weighed is not None:
-                most_new += len(weighed)
-            parts += weighed or ()
-            if len(parts) > limits.PROMPT_PARTS:
-                break
-        return parts
+        kept, before = max(
+            ((each.shared_with(chat, form), each) for each in self._prompts),
+            key=itemgetter(0),
+            default=(0, WeighedPrompt()),
+        )
+        left = [limits.PROMPT_VALUES_READ]
+        prompt = before.beginning(kept)
+        if kept and (key := form.key(chat[0])) != before.weighed[0].key:
+            prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
+        prompt.definitions = self.definitions(tools)
+        self._add_new(prompt, chat, form, left)
+        prompt.note_sent(chat, form)
+        others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]
+        self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
+        return prompt
 
-    def _weigh(self, key: Hashable, message: Message, left: list[int]) -> Sequence[PromptPart]:
+    def _add_new(
+        self, prompt: WeighedPrompt, chat: Sequence[Any], form: MessageForm, left: list[int]
+    ) -> None:
+        most, new = limits.PROMPT_PARTS - len(prompt.definitions), 0
+        for message in islice(chat, len(prompt.weighed), None):
+            key = form.key(message)
+            known = self._weighed.get(key)
+            if prompt.parts > most or (known is None and new >= limits.NEW_PROMPT_PARTS):
+                return
+            if known is None:
+                known = self._weigh(key, form.read(message), left)
+                new += len(known.parts)
+            prompt.add(known)
+
+    def _weigh(self, key: Hashable, message: Message, left: list[int]) -> WeighedMessage:
         """Weighs a message. The model's calls must be weighed before their results, the order they have in a prompt."""
         parts = tuple(self._weigh_part(part, message, key, left) for part in message.parts)
-        self._remember(key, parts)
-        return parts
+        if len(self._weighed) >= limits.MESSAGE_WEIGHTS:
+            self._weighed.clear()
+            self._tools.clear()
+        weighed = self._weighed[key] = WeighedMessage(key, parts)
+        return weighed
 
     def definitions(self, tools: Any) -> Sequence[PromptPart]:
         """Returns the weighed definitions of tools. Within an agent, the same names mean the same definitions."""
         read_tools = [tool for tool in map(mapping, items(tools)[: limits.TOOLS_WEIGHED]) if tool]
         names = tuple(map(_name, read_tools))
-        known = self._parts.get(names)
+        known = self._definitions.get(names)
         if known is None:
-            known = _definitions(read_tools, names)
-            self._remember(names, known)
+            if len(self._definitions) >= limits.MESSAGE_WEIGHTS:
+                self._definitions.clear()
+            known = self._definitions[names] = _definitions(read_tools, names)
         return known
 
     def _weigh_part(self, part: Part, message: Message, key: Hashable, left: list[int]) -> PromptPart:
@@ -121,12 +137,6 @@ class PromptWeights:
         if message.role in _TOOL_ROLES:
             return PromptPart("result", weighed, message.name, key)
         return PromptPart("other", weighed)
-
-    def _remember(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
-        if len(self._parts) >= limits.MESSAGE_WEIGHTS:
-            self._parts.clear()
-            self._tools.clear()
-        self._parts[key] = parts
 
 
 _weighed_definitions: dict[int | None, Sequence[PromptPart]] = {}

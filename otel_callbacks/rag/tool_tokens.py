@@ -1,19 +1,18 @@
 """How many of an agent's input tokens its tools took: their results, their definitions, the model's calls of them.
 
-The provider counts the tokens of a whole prompt. They are shared out to its parts by weight, in the prompt's order. So
-the parts always add up to what was billed, and the first ones are those that were cached. `token_estimate.py` says how
+The provider counts the tokens of a whole prompt. They are shared out by weight to the tools and to everything else. So
+the shares always add up to what was billed. The cached tokens are the first of the prompt. `token_estimate.py` says how
 wrong the weights can be.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import accumulate
 from operator import attrgetter
 
 from otel_callbacks import limits
-from otel_callbacks.operations import PromptPart
+from otel_callbacks.rag.weighed_prompt import WeighedPrompt
 
 OTHERS = "__other__"
 """The row in which further tools are added up."""
@@ -73,12 +72,12 @@ class ToolTokens:
     _sent_results: set[Hashable] = field(default_factory=set)
 
     def add_model_call(
-        self, parts: Sequence[PromptPart], input_tokens: int, cache_read_tokens: int = 0
+        self, prompt: WeighedPrompt, input_tokens: int, cache_read_tokens: int = 0
     ) -> Mapping[tuple[str, str], int]:
         """Adds the prompt of one model call of the agent.
 
         Args:
-            parts: what was sent, in order.
+            prompt: what was sent.
             input_tokens: how many tokens the provider counted, cached ones included.
             cache_read_tokens: how many of those were read from the cache.
 
@@ -86,35 +85,39 @@ class ToolTokens:
             The call's tokens by tool and kind of part.
         """
         self.input_tokens += input_tokens
+        if not prompt.weight:
+            return {}
+        cached = min(1.0, cache_read_tokens / input_tokens) if input_tokens else 0.0
+        new = self._take_new(prompt)
         by_tool_and_kind: defaultdict[tuple[str, str], int] = defaultdict(int)
-        occurrences: defaultdict[Hashable, int] = defaultdict(int)
-        sent: list[Hashable] = []
-        for part, start, end in _token_ranges(parts, input_tokens):
-            if part.kind == "other":
-                continue
-            tokens = end - start
-            tool = self._row_of(part.tool or UNKNOWN)
+        for name, kind, tokens in prompt.shares(input_tokens):
+            tool = self._row_of(name or UNKNOWN)
             use = self.uses[tool]
-            by_tool_and_kind[tool, part.kind] += tokens
-            if part.kind == "definition":
+            by_tool_and_kind[tool, kind] += tokens
+            if kind == "definition":
                 use.definition += tokens
-            elif part.kind == "call":
+            elif kind == "call":
                 use.call += tokens
             else:
-                use.cached += max(0, min(end, cache_read_tokens) - start)
-                occurrences[part.key] += 1
-                result = part.key, occurrences[part.key]  # some models give all calls the same id
-                if result in self._sent_results:
-                    use.resent += tokens
-                else:
-                    use.calls += 1
-                    use.sent_once += tokens
-                    sent.append(result)
-        if len(self._sent_results) + len(sent) > limits.TOOL_RESULTS:
+                results = prompt.tools[name].results
+                once = round(tokens * sum(new[name]) / results) if results else 0
+                use.calls += len(new[name])
+                use.sent_once += once
+                use.resent += tokens - once
+                use.cached += round(tokens * prompt.cached_part(name, cached)) if cached else 0
+        return by_tool_and_kind
+
+    def _take_new(self, prompt: WeighedPrompt) -> Mapping[str | None, Sequence[int]]:
+        """Returns the weights of the results that no call has sent before, by tool, and notes that this one has."""
+        unsent, new = prompt.take_unsent(), defaultdict(list)
+        for result in unsent:
+            if result.identity not in self._sent_results:
+                new[result.tool].append(result.weight)
+        if len(self._sent_results) + len(unsent) > limits.TOOL_RESULTS:
             self._sent_results.clear()
             limits.log_reached("TOOL_RESULTS", "results that an agent sends again count as sent once")
-        self._sent_results.update(sent)
-        return by_tool_and_kind
+        self._sent_results.update(result.identity for result in unsent)
+        return new
 
     def add_agent(self, below: "ToolTokens") -> None:
         """Adds what an agent spent that this one called."""
@@ -151,16 +154,3 @@ class ToolTokens:
             tool = tool if len(self.uses) < limits.TOOL_ROWS else OTHERS
             self.uses.setdefault(tool, ToolUse())
         return tool
-
-
-def _token_ranges(parts: Sequence[PromptPart], tokens: int) -> Iterator[tuple[PromptPart, int, int]]:
-    """Yields each part with its range in the whole prompt: its first token, and the first token of the next part.
-
-    The borders are rounded, not the parts: no part is off by a whole token, and all add up.
-    """
-    weights = list(accumulate([part.weight for part in parts]))
-    whole = weights[-1] if weights else 0.0
-    if not whole:
-        return iter(())
-    ends = [round(tokens * (weight / whole)) for weight in weights]
-    return zip(parts, (0, *ends), ends, strict=False)

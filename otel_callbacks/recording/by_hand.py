@@ -12,7 +12,8 @@ from otel_callbacks import operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
-from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording import content_recording
+from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.run import Run
@@ -99,7 +100,7 @@ def _attributes(span: Span) -> Mapping[str, object]:
 def record_evaluation(
     recorder: Recorder,
     subject: SpanContext,
-    attributes: span_attributes.Attributes,
+    attributes: Attributes,
     explanation: Mapping[str, str],
 ) -> None:
     """Records somebody's feedback on a span; `explanation` holds the attributes that are content."""

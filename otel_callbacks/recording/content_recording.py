@@ -11,6 +11,7 @@ from otel_callbacks.privacy.json_values import to_json
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.recording import span_attributes
+from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.message_history import MessageHistory
@@ -21,7 +22,7 @@ from otel_callbacks.runtime.faults import guarded, stack_frames
 
 @guarded  # a fault in content must not cost the span its usage
 def record_content(
-    run: Run, attributes: span_attributes.Attributes, events: Events, ended: int, recorded: RecordedMessages
+    run: Run, attributes: Attributes, events: Events, ended: int, recorded: RecordedMessages
 ) -> None:
     """Adds the content of a run to the attributes of its end, or emits it as an event, as the policy says."""
     policy: ContentPolicy = run.content_policy
@@ -90,7 +91,7 @@ def record_failure(run: Run, failure: operations.Failure, events: Events, ended:
 
 def record_evaluation(
     subject: SpanContext,
-    attributes: span_attributes.Attributes,
+    attributes: Attributes,
     explanation: Mapping[str, str],
     labels: Mapping[str, str],
     policy: ContentPolicy,

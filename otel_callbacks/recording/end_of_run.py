@@ -20,6 +20,7 @@ from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.rag import prompt
 from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import Metrics
@@ -87,34 +88,48 @@ class EndOfRun:
         operation, policy = run.operation, run.content_policy
         span_attributes.clean_names(operation)
         failed = failure is not None or outcome is not None
-        _complete_call(run, operation, failed)
-        ended_early = outcome is not None or (failed and run.first_chunk is not None)
-        cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
+        cost = None
+        if isinstance(operation, _WITH_USAGE):
+            _complete_call(run, operation, failed)
+            ended_early = outcome is not None or (failed and run.first_chunk is not None)
+            cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
-        if not isinstance(operation, operations.Step):  # no metric is about steps
+        if not isinstance(operation, operations.Step | operations.ReceivedMessage):  # no metric is about them
             self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
         if isinstance(cost, Cost):
             self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
-        if not run.span.is_recording():
-            return
-        attributes = span_attributes.end_attributes(operation, policy.label)
-        attributes.update(_longest_gap(run, ended, cut=failed))
+        if run.span.is_recording():
+            attributes = span_attributes.end_attributes(operation, policy.label)
+            self._add_how_it_ended(attributes, run, ended, failure, outcome)
+            if policy.captures:  # its event repeats these attributes, and none of our own that follow
+                content_recording.record_content(run, attributes, self._events, ended, recorded)
+            if cost is not None:
+                attributes.update(call_cost.attributes(cost))
+                attributes.update(call_cost.billing_attributes(operation))
+            if totals is not None:
+                _put_totals(attributes, run, totals, late=late)
+            if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
+                _put_prompt(attributes, run, policy)
+            if run.parent is None:
+                attributes.update(self._budgets.attributes(run.labels, run.started))
+            put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
+            put(attributes)
+
+    def _add_how_it_ended(
+        self,
+        attributes: Attributes,
+        run: Run,
+        ended: int,
+        failure: operations.Failure | None,
+        outcome: str | None,
+    ) -> None:
+        if run.first_chunk is not None:
+            attributes.update(_longest_gap(run, ended, cut=failure is not None or outcome is not None))
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
             content_recording.record_failure(run, failure, self._events, ended)
-        if policy.captures:
-            content_recording.record_content(run, attributes, self._events, ended, recorded)
-        if cost is not None:
-            attributes.update({**call_cost.attributes(cost), **call_cost.billing_attributes(operation)})
-        _put_prompt(attributes, run, policy)
-        if run.parent is None:
-            attributes.update(self._budgets.attributes(run.labels, run.started))
-        if totals is not None:
-            _put_totals(attributes, run, totals, late=late)
-        put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
-        put(attributes)
 
     def _add_to_metrics(
         self,
@@ -237,8 +252,10 @@ class EndOfRun:
         """
         operation = run.operation
         with _totals_lock:
-            prompt.add_to_trace_documents(run, failed=failed)
-            prompt.add_tool_tokens_to_caller(run)
+            if isinstance(operation, operations.Retrieval | operations.Rerank):
+                prompt.add_to_trace_documents(run, operation, failed=failed)
+            if run.agent_prompts is not None:
+                prompt.add_tool_tokens_to_caller(run)
             tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
             if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
                 run.totals = run.totals or Totals()
@@ -279,11 +296,13 @@ class EndOfRun:
             budget.on_exceeded(crossing)
 
 
-def _complete_call(run: Run, operation: operations.Operation, failed: bool) -> None:
-    """Completes a call from its run, and tells whether other calls did it; nothing to do for other operations."""
+def _complete_call(
+    run: Run, operation: operations.Inference | operations.Rerank | operations.Embedding, failed: bool
+) -> None:
+    """Completes a call from its run, and tells whether other calls did it."""
     if isinstance(operation, operations.Inference):
         _complete_inference(run, operation, failed)
-    elif isinstance(operation, operations.Rerank | operations.Embedding):
+    else:
         operation.duplicate = _is_done_by_other_calls(run, operation)
 
 
@@ -342,10 +361,8 @@ def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
         outer.inner_usages.append(usage)
 
 
-def _longest_gap(run: Run, ended: int, *, cut: bool) -> span_attributes.Attributes:
+def _longest_gap(run: Run, ended: int, *, cut: bool) -> Attributes:
     """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
-    if run.first_chunk is None:
-        return {}
     wait = ((ended - run.last_chunk) / 1e9,) if cut else ()
     return span_attributes.longest_gap((*(run.chunk_gaps or ()), *wait))
 
@@ -367,13 +384,13 @@ def _with_open_totals(run: Run | None) -> Run | None:
     return run
 
 
-def _put_prompt(attributes: span_attributes.Attributes, run: Run, policy: ContentPolicy) -> None:
+def _put_prompt(attributes: Attributes, run: Run, policy: ContentPolicy) -> None:
     if rag_attributes := prompt.end_attributes(run):
         redact_attributes(rag_attributes, policy.label)
         attributes.update(rag_attributes)
 
 
-def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool) -> None:
     if late:
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):

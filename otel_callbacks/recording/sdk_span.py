@@ -4,25 +4,25 @@ The SDK copies and checks every attribute of every span, asks a sampler whose an
 events and links. Here, a span is put together from a template and our own dictionary. It goes to the provider's
 processors as any span does: samplers, limits, id generator, `on_start` processors that write, resource and scope hold.
 
-This is the only file that knows internals of the SDK's tracer. `span_starter` compares the result with the SDK's own
-span once per tracer. Where anything differs, and for every other provider, it returns the public `start_span`.
+This is the only file that knows internals of the SDK's tracer. `quick_starter` compares the result with the SDK's own
+span once per tracer. Where anything differs, and for every other provider, the public `start_span` is used.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanProcessor, Tracer, _Span
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, _Span
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, StaticSampler
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
+
+from otel_callbacks.runs.current_span import context_with
 
 logger = logging.getLogger("otel_callbacks")
-
-StartSpan = Callable[[str, Context, SpanKind, dict[str, Any], Sequence[Link], int], trace.Span]
-"""Takes name, context with the parent span, kind, attributes, links and start (nanoseconds), as `Tracer.start_span`."""
 
 _FIELDS = {
     *(
@@ -39,8 +39,11 @@ _FIELDS = {
 }
 _LATER_FIELDS = {"_record_end_metrics"}  # since SDK 1.41
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since SDK 1.42
+_NO_STATE = trace.INVALID_SPAN_CONTEXT.trace_state
 _FLAGS = (TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.SAMPLED | _RANDOM))
 _NONE: Any = ()  # of events or links: most spans have neither
+_READABLE = tuple(vars(ReadableSpan("probe")))  # what a finished span has
+_read = itemgetter(*_READABLE)
 
 
 class RecordedSpan(_Span):
@@ -58,6 +61,11 @@ class RecordedSpan(_Span):
             names.update(attributes)
         else:
             self.set_attributes(attributes)
+
+    def _readable_span(self) -> ReadableSpan:
+        readable = object.__new__(ReadableSpan)
+        readable.__dict__.update(zip(_READABLE, _read(self.__dict__), strict=True))
+        return readable
 
     def _add_event(self, event: Any) -> None:
         with self._lock:
@@ -101,7 +109,8 @@ class _FastTracer:
     def start(
         self,
         name: str,
-        context: Context,
+        parent: trace.Span,
+        around: Context,
         kind: SpanKind,
         attributes: dict[str, Any],
         links: Sequence[Link],
@@ -109,29 +118,25 @@ class _FastTracer:
     ) -> trace.Span:
         """Starts a span as `Tracer.start_span` does; the dictionary becomes the span's."""
         tracer = self._tracer
-        parent: SpanContext | None = trace.get_current_span(context).get_span_context()
+        above: SpanContext | None = parent.get_span_context()
+        context = context_with(parent, around)
         if links or tracer.resource is not self._template["_resource"] or not _is_enabled(tracer):
             return tracer.start_span(name, context, kind, attributes, links, started)
-        if parent is not None and parent.is_valid:
-            if not (self._samples_children and parent.trace_flags & 1 and not parent.is_remote):
+        if above is not None and above.is_valid:
+            if not (self._samples_children and above.trace_flags & 1 and not above.is_remote):
                 return tracer.start_span(name, context, kind, attributes, links, started)
-            identity = SpanContext(
-                parent.trace_id,
-                self._ids.generate_span_id(),
-                False,
-                _FLAGS[bool(parent.trace_flags & _RANDOM)],
-                parent.trace_state,
-            )
+            flags = _FLAGS[bool(above.trace_flags & _RANDOM)]
+            identity = _identity(above.trace_id, self._ids.generate_span_id(), flags, above.trace_state)
         else:
             if not self._samples_roots:
                 return tracer.start_span(name, context, kind, attributes, links, started)
-            parent = None
-            random = _RANDOM and self._ids.is_trace_id_random()
+            above = None
+            flags = _FLAGS[bool(_RANDOM and self._ids.is_trace_id_random())]
             trace_id = self._ids.generate_trace_id()
-            identity = SpanContext(trace_id, self._ids.generate_span_id(), False, _FLAGS[bool(random)])
-        span = self._span(name, identity, parent, kind, attributes, started)
+            identity = _identity(trace_id, self._ids.generate_span_id(), flags, _NO_STATE)
+        span = self._span(name, identity, above, kind, attributes, started)
         if self._metrics is not None:
-            span._record_end_metrics = self._metrics.start_span(parent, Decision.RECORD_AND_SAMPLE)
+            span._record_end_metrics = self._metrics.start_span(above, Decision.RECORD_AND_SAMPLE)
         tracer.span_processor.on_start(span, parent_context=context)
         return span
 
@@ -145,15 +150,16 @@ class _FastTracer:
         started: int,
     ) -> RecordedSpan:
         span = object.__new__(RecordedSpan)
-        values = span.__dict__
-        values.update(self._template)
-        values["_name"] = name
-        values["_context"] = identity
-        values["_parent"] = parent
-        values["_kind"] = kind
-        values["_start_time"] = started
-        values["_attributes"] = self._new_attributes(attributes)
-        values["_lock"] = threading.Lock()
+        span.__dict__ = {
+            **self._template,
+            "_name": name,
+            "_context": identity,
+            "_parent": parent,
+            "_kind": kind,
+            "_start_time": started,
+            "_attributes": self._new_attributes(attributes),
+            "_lock": threading.Lock(),
+        }
         return span
 
     def _new_attributes(self, attributes: dict[str, Any]) -> Any:
@@ -161,15 +167,17 @@ class _FastTracer:
         if longest is not None or (most is not None and len(attributes) > most):
             return self._attributes_class(most, attributes, immutable=False, max_value_len=longest)
         held = object.__new__(self._attributes_class)
-        values = held.__dict__
-        values.update(self._attributes_template)
-        values["_dict"] = attributes
-        values["_lock"] = threading.Lock()
+        held.__dict__ = {**self._attributes_template, "_dict": attributes, "_lock": threading.Lock()}
         return held
 
 
-def span_starter(tracer: trace.Tracer) -> StartSpan:
-    """Returns the quickest right way to start spans with a tracer."""
+def _identity(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState) -> SpanContext:
+    """Returns the identity of a span; both ids are valid. The constructor would check them."""
+    return tuple.__new__(SpanContext, (trace_id, span_id, False, flags, state, True))
+
+
+def quick_starter(tracer: Any) -> Callable[..., trace.Span] | None:
+    """Returns a quick way to start spans with a tracer; None if its spans are not as we know them."""
     if type(tracer) is Tracer:
         try:
             fast = _FastTracer(tracer)
@@ -177,7 +185,7 @@ def span_starter(tracer: trace.Tracer) -> StartSpan:
                 return fast.start
         except Exception as error:  # an SDK whose internals we do not know
             logger.debug("otel-callbacks uses the SDK's public way to start spans: %r", error)
-    return tracer.start_span
+    return None
 
 
 def _is_enabled(tracer: Any) -> bool:
@@ -223,4 +231,9 @@ def _is_like_public(fast: _FastTracer, tracer: Tracer) -> bool:
         span.add_event("event", {"of": "the probe"}, 1)
         span.end(2)
     same: bool = public.to_json() == ours._readable_span().to_json()
-    return same
+    identity = _identity(1, 1, _FLAGS[0], _NO_STATE)
+    return (
+        same
+        and vars(public._readable_span()).keys() == {*_READABLE}
+        and identity == SpanContext(*identity[:-1])
+    )

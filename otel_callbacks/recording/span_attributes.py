@@ -6,139 +6,119 @@ want to see; everything else is set once, at the end.
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
-from opentelemetry.util.types import AttributeValue
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.privacy.redactor import redact_attributes, redact_name
+from otel_callbacks.limits import CACHED_PLANS
+from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.rag import recorded_documents
+from otel_callbacks.recording.attribute_table import Attributes, AttributeTable, Rows, reader
 from otel_callbacks.recording.content_writer import ContentWriter
-
-Attributes = dict[str, AttributeValue]
-_Table = Sequence[tuple[str, str]]
-
-
-def _reader(table: _Table) -> Callable[[Any], Attributes]:
-    """Compiles a table into a function that returns the attributes of the fields that are set."""
-    names = tuple(attribute for _, attribute in table)
-    fields = attrgetter(*(field for field, _ in table))
-    if len(table) == 1:
-        return lambda operation: {} if (value := fields(operation)) is None else {names[0]: value}
-    return lambda operation: {
-        name: value for name, value in zip(names, fields(operation), strict=True) if value is not None
-    }
-
 
 _SERVER = (("server_address", semconv.SERVER_ADDRESS), ("server_port", semconv.SERVER_PORT))
 
-_START: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
-    operations.Workflow: _reader((("name", semconv.WORKFLOW_NAME),)),
-    operations.AgentInvocation: _reader((("name", semconv.AGENT_NAME),)),
-    operations.Step: _reader(
-        (
-            ("node", semconv.LANGGRAPH_NODE),
-            ("step", semconv.LANGGRAPH_STEP),
-            ("path", semconv.LANGGRAPH_PATH),
-            ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
-        )
+_START_ROWS: dict[type[operations.Operation], Rows] = {
+    operations.Workflow: (("name", semconv.WORKFLOW_NAME),),
+    operations.AgentInvocation: (("name", semconv.AGENT_NAME),),
+    operations.Step: (
+        ("node", semconv.LANGGRAPH_NODE),
+        ("step", semconv.LANGGRAPH_STEP),
+        ("path", semconv.LANGGRAPH_PATH),
+        ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
     ),
-    operations.ToolExecution: _reader(
-        (
-            ("name", semconv.TOOL_NAME),
-            ("type", semconv.TOOL_TYPE),
-            ("call_id", semconv.TOOL_CALL_ID),
-        )
+    operations.ReceivedMessage: (),
+    operations.ToolExecution: (
+        ("name", semconv.TOOL_NAME),
+        ("type", semconv.TOOL_TYPE),
+        ("call_id", semconv.TOOL_CALL_ID),
     ),
-    operations.Retrieval: _reader(
-        (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER)
+    operations.Retrieval: (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER),
+    operations.Rerank: (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL)),
+    operations.Embedding: (
+        ("provider_or_integration", semconv.PROVIDER_NAME),
+        ("name", semconv.REQUEST_MODEL),
+        *_SERVER,
     ),
-    operations.Rerank: _reader((("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL))),
-    operations.Embedding: _reader(
-        (("provider_or_integration", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
-    ),
-    operations.Inference: _reader(
-        (("provider_or_integration", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL), *_SERVER)
-    ),
-}
-
-_END: dict[type[operations.Operation], Callable[[Any], Attributes]] = {
-    operations.Embedding: _reader(
-        (
-            # at the start too: an inner model may know what the outer one does not
-            ("provider_or_integration", semconv.PROVIDER_NAME),
-            ("name", semconv.REQUEST_MODEL),
-            ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
-            ("response_model", semconv.RESPONSE_MODEL),
-            ("dimension_count", semconv.EMBEDDINGS_DIMENSION_COUNT),
-            ("name", semconv.RAG_EMBEDDING_MODEL),
-            ("dimension_count", semconv.RAG_EMBEDDING_DIM),
-            ("count", semconv.RAG_EMBEDDING_COUNT),
-            ("duplicate", semconv.DUPLICATE),
-        )
-    ),
-    operations.AgentInvocation: _reader(
-        (("description", semconv.AGENT_DESCRIPTION), ("finish_reasons", semconv.RESPONSE_FINISH_REASONS))
-    ),
-    operations.ToolExecution: _reader(
-        (
-            ("description", semconv.TOOL_DESCRIPTION),
-            ("call_id", semconv.TOOL_CALL_ID),
-            ("result_size", semconv.TOOL_RESULT_SIZE),
-        )
-    ),
-    operations.Rerank: _reader(
-        (
-            ("provider", semconv.PROVIDER_NAME),
-            ("name", semconv.REQUEST_MODEL),
-            ("top_n", semconv.RETRIEVAL_TOP_K),
-            ("duplicate", semconv.DUPLICATE),
-        )
-    ),
-    operations.Retrieval: _reader(
-        (
-            ("provider", semconv.PROVIDER_NAME),
-            ("name", semconv.DATA_SOURCE_ID),
-            ("top_k", semconv.RETRIEVAL_TOP_K),
-            ("embedding_model", semconv.RAG_EMBEDDING_MODEL),
-            ("score_kind", semconv.RAG_SCORE_KIND),
-        )
-    ),
-    operations.Inference: _reader(
-        (
-            ("choice_count", semconv.REQUEST_CHOICE_COUNT),
-            ("frequency_penalty", semconv.REQUEST_FREQUENCY_PENALTY),
-            ("max_tokens", semconv.REQUEST_MAX_TOKENS),
-            ("presence_penalty", semconv.REQUEST_PRESENCE_PENALTY),
-            ("previous_response_id", semconv.REQUEST_PREVIOUS_RESPONSE_ID),
-            ("reasoning_level", semconv.REQUEST_REASONING_LEVEL),
-            ("seed", semconv.REQUEST_SEED),
-            ("stop_sequences", semconv.REQUEST_STOP_SEQUENCES),
-            ("stream", semconv.REQUEST_STREAM),
-            ("temperature", semconv.REQUEST_TEMPERATURE),
-            ("top_k", semconv.REQUEST_TOP_K),
-            ("top_p", semconv.REQUEST_TOP_P),
-            ("output_type", semconv.OUTPUT_TYPE),
-            ("request_service_tier", semconv.OPENAI_REQUEST_SERVICE_TIER),
-            ("api_type", semconv.OPENAI_API_TYPE),
-            ("compacted", semconv.CONVERSATION_COMPACTED),
-            ("compaction_tokens_before", semconv.COMPACTION_TOKENS_BEFORE),
-            ("compaction_tokens_after", semconv.COMPACTION_TOKENS_AFTER),
-            ("guardrail_id", semconv.AWS_BEDROCK_GUARDRAIL_ID),
-            ("response_model", semconv.RESPONSE_MODEL),
-            ("response_id", semconv.RESPONSE_ID),
-            ("response_service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
-            ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
-            ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
-            ("time_to_first_chunk", semconv.RESPONSE_TIME_TO_FIRST_CHUNK),
-            ("duplicate", semconv.DUPLICATE),
-        )
+    operations.Inference: (
+        ("provider_or_integration", semconv.PROVIDER_NAME),
+        ("name", semconv.REQUEST_MODEL),
+        *_SERVER,
     ),
 }
 
-_USAGE = _reader(
+_END_ROWS: dict[type[operations.Operation], Rows] = {
+    operations.Embedding: (
+        # at the start too: an inner model may know what the outer one does not
+        ("provider_or_integration", semconv.PROVIDER_NAME),
+        ("name", semconv.REQUEST_MODEL),
+        ("encoding_formats", semconv.REQUEST_ENCODING_FORMATS),
+        ("response_model", semconv.RESPONSE_MODEL),
+        ("dimension_count", semconv.EMBEDDINGS_DIMENSION_COUNT),
+        ("name", semconv.RAG_EMBEDDING_MODEL),
+        ("dimension_count", semconv.RAG_EMBEDDING_DIM),
+        ("count", semconv.RAG_EMBEDDING_COUNT),
+        ("duplicate", semconv.DUPLICATE),
+    ),
+    operations.AgentInvocation: (
+        ("description", semconv.AGENT_DESCRIPTION),
+        ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
+    ),
+    operations.ToolExecution: (
+        ("description", semconv.TOOL_DESCRIPTION),
+        ("call_id", semconv.TOOL_CALL_ID),
+        ("result_size", semconv.TOOL_RESULT_SIZE),
+    ),
+    operations.Rerank: (
+        ("provider", semconv.PROVIDER_NAME),
+        ("name", semconv.REQUEST_MODEL),
+        ("top_n", semconv.RETRIEVAL_TOP_K),
+        ("duplicate", semconv.DUPLICATE),
+    ),
+    operations.Retrieval: (
+        ("provider", semconv.PROVIDER_NAME),
+        ("name", semconv.DATA_SOURCE_ID),
+        ("top_k", semconv.RETRIEVAL_TOP_K),
+        ("embedding_model", semconv.RAG_EMBEDDING_MODEL),
+        ("score_kind", semconv.RAG_SCORE_KIND),
+    ),
+    operations.Inference: (
+        ("choice_count", semconv.REQUEST_CHOICE_COUNT),
+        ("frequency_penalty", semconv.REQUEST_FREQUENCY_PENALTY),
+        ("max_tokens", semconv.REQUEST_MAX_TOKENS),
+        ("presence_penalty", semconv.REQUEST_PRESENCE_PENALTY),
+        ("previous_response_id", semconv.REQUEST_PREVIOUS_RESPONSE_ID),
+        ("reasoning_level", semconv.REQUEST_REASONING_LEVEL),
+        ("seed", semconv.REQUEST_SEED),
+        ("stop_sequences", semconv.REQUEST_STOP_SEQUENCES),
+        ("stream", semconv.REQUEST_STREAM),
+        ("temperature", semconv.REQUEST_TEMPERATURE),
+        ("top_k", semconv.REQUEST_TOP_K),
+        ("top_p", semconv.REQUEST_TOP_P),
+        ("output_type", semconv.OUTPUT_TYPE),
+        ("request_service_tier", semconv.OPENAI_REQUEST_SERVICE_TIER),
+        ("api_type", semconv.OPENAI_API_TYPE),
+        ("compacted", semconv.CONVERSATION_COMPACTED),
+        ("compaction_tokens_before", semconv.COMPACTION_TOKENS_BEFORE),
+        ("compaction_tokens_after", semconv.COMPACTION_TOKENS_AFTER),
+        ("guardrail_id", semconv.AWS_BEDROCK_GUARDRAIL_ID),
+        ("response_model", semconv.RESPONSE_MODEL),
+        ("response_id", semconv.RESPONSE_ID),
+        ("response_service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
+        ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
+        ("finish_reasons", semconv.RESPONSE_FINISH_REASONS),
+        ("time_to_first_chunk", semconv.RESPONSE_TIME_TO_FIRST_CHUNK),
+        ("duplicate", semconv.DUPLICATE),
+    ),
+}
+
+_START = {kind: AttributeTable(kind, rows) for kind, rows in _START_ROWS.items()}
+_END = {kind: AttributeTable(kind, rows) for kind, rows in _END_ROWS.items()}
+
+_USAGE = reader(
     (
         ("input_tokens", semconv.USAGE_INPUT_TOKENS),
         ("output_tokens", semconv.USAGE_OUTPUT_TOKENS),
@@ -159,12 +139,12 @@ _USAGE = _reader(
 )
 
 
-_TOTALS = _reader(
+_TOTALS = reader(
     (("input_tokens", semconv.USAGE_INPUT_TOKENS), ("output_tokens", semconv.USAGE_OUTPUT_TOKENS))
 )
 """For embeddings and rerankers, whose tokens have no parts."""
 
-_CACHED = _reader(
+_CACHED = reader(
     (("input_tokens", semconv.CACHED_INPUT_TOKENS), ("output_tokens", semconv.CACHED_OUTPUT_TOKENS))
 )
 """For an answer from the framework's cache, which used no tokens this time."""
@@ -178,7 +158,8 @@ _OPERATION_NAMES = {
     operations.Rerank: semconv.RERANK,
     operations.Inference: semconv.CHAT,
 }
-_CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
+_KINDS = dict.fromkeys((operations.Inference, operations.Embedding, operations.Retrieval), SpanKind.CLIENT)
+_KINDS[operations.ReceivedMessage] = SpanKind.CONSUMER
 
 
 def operation_name(operation: operations.Operation) -> str | None:
@@ -188,28 +169,65 @@ def operation_name(operation: operations.Operation) -> str | None:
     return _OPERATION_NAMES.get(type(operation))
 
 
-def span_kind(operation: operations.Operation) -> SpanKind:
-    """Returns CLIENT for operations that call a model or a store, INTERNAL for the others."""
-    return SpanKind.CLIENT if isinstance(operation, _CLIENTS) else SpanKind.INTERNAL
-
-
-def span_name(operation: operations.Operation) -> str:
-    """Returns `{operation} {key}`, or the operation alone if its key is unknown; for a step, its own name."""
-    verb = operation_name(operation)
-    if verb is None:
-        return operation.name or "step"
-    return f"{verb} {operation.name}" if operation.name else verb
-
-
 _CLEANED = ("name", "provider", "response_model")
-_NAMES = {kind: [each.name for each in fields(kind) if each.name in _CLEANED] for kind in _START}
+_NAMES = {kind: tuple(each.name for each in fields(kind) if each.name in _CLEANED) for kind in _START}
+_READ_NAMES = {kind: attrgetter(*names, "agent_name") for kind, names in _NAMES.items()}
 
 
 def clean_names(operation: operations.Operation) -> None:
     """Removes credentials from the names of an operation, which spans, metrics and warnings about prices repeat."""
-    for field in _NAMES[type(operation)]:
-        if (name := getattr(operation, field)) is not None:
-            setattr(operation, field, redact_name(name))
+    kind = type(operation)
+    if found := _names_with_secrets(_NAMES[kind], _READ_NAMES[kind](operation)):
+        operation.__dict__.update(found)
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def _names_with_secrets(fields: Sequence[str], names: Sequence[str | None]) -> dict[str, str]:
+    """Returns the fields in whose names there are credentials, without these."""
+    cleaned = ((field, name and redact_name(name)) for field, name in zip(fields, names, strict=False))
+    return {
+        field: clean for (field, clean), name in zip(cleaned, names, strict=False) if clean and clean != name
+    }
+
+
+class Plan(NamedTuple):
+    """What every operation with the same names shares when it starts.
+
+    Attributes:
+        span_name: `{operation} {key}`, or the operation alone if its key is unknown; for a step, its own name.
+        span_kind: CLIENT for calls of a model or a store, CONSUMER for messages of others, INTERNAL for the rest.
+        attributes: the start attributes, without credentials. To be copied.
+    """
+
+    span_name: str
+    span_kind: SpanKind
+    attributes: Attributes
+
+
+def plan_of(operation: operations.Operation) -> Plan:
+    """Returns the plan of an operation, whose names are clean."""
+    kind: Any = type(operation)
+    texts = _START[kind].read_texts(operation)
+    return _plan(kind, operation_name(operation), operation.name, operation.agent_name, texts)
+
+
+@lru_cache(maxsize=CACHED_PLANS)
+def _plan(
+    kind: Any,
+    verb: str | None,
+    name: str | None,
+    agent: str | None,
+    texts: Sequence[Any],
+) -> Plan:
+    attributes = _START[kind].clean_texts(texts)
+    if agent is not None:
+        attributes.setdefault(semconv.AGENT_NAME, redact_name(agent))
+    if verb is not None:
+        attributes[semconv.OPERATION_NAME] = verb
+        span_name = f"{verb} {name}" if name else verb
+    else:
+        span_name = name or "step"
+    return Plan(span_name, _KINDS.get(kind, SpanKind.INTERNAL), attributes)
 
 
 def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
@@ -217,15 +235,16 @@ def start_attributes(operation: operations.Operation, clean: Callable[[str], str
 
     `clean` applies the content policy to the conversation's id, which the application chooses.
     """
-    attributes = _START[type(operation)](operation)
-    if operation.agent_name is not None:
-        attributes.setdefault(semconv.AGENT_NAME, operation.agent_name)
-    redact_attributes(attributes)
+    return add_start_attributes(plan_of(operation).attributes.copy(), operation, clean)
+
+
+def add_start_attributes(
+    attributes: Attributes, operation: operations.Operation, clean: Callable[[str], str]
+) -> Attributes:
+    """Adds to the attributes of a plan what differs between its operations."""
+    _START[type(operation)].add_varying(attributes, operation)
     if operation.conversation_id is not None:
         attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
-    verb = operation_name(operation)
-    if verb is not None:
-        attributes[semconv.OPERATION_NAME] = verb
     return attributes
 
 
@@ -234,11 +253,10 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
 
     `clean` applies the content policy to the ids and sources of documents.
     """
-    read = _END.get(type(operation))
-    if read is None:
+    table = _END.get(type(operation))
+    if table is None:
         return {}
-    attributes = read(operation)
-    redact_attributes(attributes)
+    attributes = table.read(operation)
     match operation:
         case operations.Inference():
             _put_usage(attributes, operation)

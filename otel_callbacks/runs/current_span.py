@@ -19,6 +19,18 @@ from otel_callbacks.runs.run import BodyLabels, Run
 
 STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 """Where a context has the stand-in that was attached last."""
+_SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+
+
+def context_with(span: Span, context: Context) -> Context:
+    """Returns `context` with another current span, as `trace.set_span_in_context` does."""
+    return Context({**context, _SPAN_KEY: span})
+
+
+def span_in(context: Context) -> Span:
+    """Returns the current span of `context`, as `trace.get_current_span` does."""
+    span = context.get(_SPAN_KEY)
+    return span if type(span) is CurrentSpan else trace.get_current_span(context)
 
 
 class _Below(NamedTuple):
@@ -71,7 +83,7 @@ class CurrentSpan(Span):
             self._below = _Below(context, beside, beside._below)
         else:
             self._below = _Below(context, None, None)
-        self._attached = trace.set_span_in_context(self, Context({**context, STAND_IN_KEY: self}))
+        self._attached = Context({**context, STAND_IN_KEY: self, _SPAN_KEY: self})
         context_api.attach(self._attached)
 
     def close(self) -> None:

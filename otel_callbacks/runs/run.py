@@ -79,48 +79,40 @@ class Run:
         inner_usages: on a model call, the usage of the model calls in its body.
     """
 
-    __slots__ = (
-        "agent_prompts",
-        "begun",
-        "body_labels",
-        "children",
-        "chunk_gaps",
-        "complete",
-        "content_policy",
-        "content_scope",
-        "ended_hidden_runs",
-        "execution_context",
-        "first_chunk",
-        "hidden_labels",
-        "hidden_runs",
-        "in_search",
-        "inner_usages",
-        "inside",
-        "interrupted",
-        "key",
-        "last_chunk",
-        "may_vanish",
-        "of_parent_process",
-        "on_task_done",
-        "open",
-        "open_runs",
-        "operation",
-        "parent",
-        "prompt",
-        "prompt_templates",
-        "recorded_error",
-        "recorder",
-        "reservations",
-        "span",
-        "stand_in",
-        "started",
-        "totals",
-        "totals_final",
-        "trace_documents",
-    )
-
-    parent: "Run | None"
+    agent_prompts: Any = None
+    begun: Callable[[], bool] | None = None
+    body_labels = NO_BODY
+    children: "set[Run] | None" = None
+    chunk_gaps: "array[float] | None" = None
+    complete: Callable[[], Any] | None = None
+    content_policy: Any = None
+    content_scope: Any = None
+    ended_hidden_runs: "OrderedDict[Any, None] | None" = None
+    execution_context: ExecutionContext | None = None
+    first_chunk: int | None = None
+    hidden_labels: dict[Any, BodyLabels] | None = None
+    hidden_runs: dict[Any, Any] | None = None
+    in_search = False
+    inner_usages: list[Any] | None = None
+    inside: Callable[[], bool] | None = None
+    interrupted = False
+    last_chunk = 0
+    may_vanish = False
+    of_parent_process = False
+    on_task_done: Callable[[Any], None] | None = None
+    open = True
     operation: Any
+    prompt: Any = None
+    prompt_templates: dict[Any, Any] | None = None
+    recorded_error: BaseException | None = None
+    recorder: Any = None
+    reservations: Any = None
+    span: Span = trace.INVALID_SPAN
+    stand_in: Any = None
+    started = 0
+    totals: Any = None
+    totals_final = False
+    trace_documents: Any = None
 
     def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
         if parent is not None:
@@ -129,39 +121,6 @@ class Run:
         self.operation = operation
         self.parent = parent
         self.open_runs = open_runs
-        self.open = True
-        self.span: Span = trace.INVALID_SPAN
-        self.recorder: Any = None
-        self.content_policy: Any = None
-        self.content_scope: Any = None
-        self.started = 0
-        self.body_labels = NO_BODY
-        self.execution_context: ExecutionContext | None = None
-        self.inside: Callable[[], bool] | None = None
-        self.begun: Callable[[], bool] | None = None
-        self.may_vanish = False
-        self.interrupted = False
-        self.children: set[Run] | None = None
-        self.hidden_runs: dict[Any, Any] | None = None
-        self.ended_hidden_runs: OrderedDict[Any, None] | None = None
-        self.hidden_labels: dict[Any, BodyLabels] | None = None
-        self.of_parent_process = False
-        self.totals: Any = None
-        self.totals_final = False
-        self.in_search = False
-        self.trace_documents: Any = None
-        self.prompt: Any = None
-        self.prompt_templates: dict[Any, Any] | None = None
-        self.agent_prompts: Any = None
-        self.recorded_error: BaseException | None = None
-        self.inner_usages: list[Any] | None = None
-        self.complete: Callable[[], Any] | None = None
-        self.reservations: Any = None
-        self.first_chunk: int | None = None
-        self.last_chunk = 0
-        self.chunk_gaps: array[float] | None = None
-        self.on_task_done: Callable[[Any], None] | None = None
-        self.stand_in: Any = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -268,10 +227,7 @@ class Run:
         if self.stand_in is not None:
             self.stand_in.close()
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
-        self.operation = _ENDED_OPERATION
-        self.stand_in = self.inside = self.begun = self.children = self.totals = self.recorded_error = None
-        self.trace_documents = self.prompt = self.agent_prompts = self.inner_usages = None
-        self.prompt_templates = self.execution_context = self.on_task_done = self.complete = None
+        self.__dict__.update(_RELEASED)
 
 
 class _EndedOperation:
@@ -282,4 +238,10 @@ class _EndedOperation:
     agent_name = None
 
 
-_ENDED_OPERATION = _EndedOperation()
+_RELEASED: Mapping[str, Any] = {
+    "operation": _EndedOperation(),
+    **dict.fromkeys(("agent_prompts", "begun", "children", "complete", "execution_context", "inner_usages")),
+    **dict.fromkeys(("inside", "on_task_done", "prompt", "prompt_templates", "recorded_error", "stand_in")),
+    **dict.fromkeys(("totals", "trace_documents")),
+}
+"""What a run that has ended no longer holds."""

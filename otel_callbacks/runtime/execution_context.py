@@ -68,15 +68,16 @@ class InFrame:
 
     Attributes:
         may_vanish: the frame may be left without a report. A generator's is told when it is closed.
+        started_in: the thread and task in which the run started.
     """
 
-    __slots__ = ("_started_in", "frame", "may_vanish")
+    __slots__ = ("frame", "may_vanish", "started_in")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame = frame
         self.may_vanish = not is_generator(frame)
-        self._started_in = current_execution_context()
+        self.started_in = current_execution_context()
 
     def __call__(self) -> bool:
         """Tells whether the caller is in the body."""
-        return current_execution_context() != self._started_in or is_called_from(self.frame)
+        return current_execution_context() != self.started_in or is_called_from(self.frame)

@@ -21,6 +21,7 @@ from otel_callbacks.rag import prompt_weights
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 from otel_callbacks.rag.token_estimate import estimate
 from otel_callbacks.rag.tool_tokens import OTHERS, UNKNOWN, ToolTokens, ToolUse
+from otel_callbacks.rag.weighed_prompt import WeighedMessage, WeighedPrompt
 
 other = PromptPart("other", 50)
 definition = PromptPart("definition", 10, "search")
@@ -29,11 +30,19 @@ first = PromptPart("result", 30, "search", "first")
 second = PromptPart("result", 100, "fetch", "second")
 
 
+def prompt(*parts: PromptPart) -> WeighedPrompt:
+    made = WeighedPrompt([part for part in parts if part.kind == "definition"])
+    for part in parts:
+        if part.kind != "definition":
+            made.add(WeighedMessage(part, (part,)))
+    return made
+
+
 def test_sent_once_and_again() -> None:
     spent = ToolTokens()
-    spent.add_model_call([definition, other], 60)
-    spent.add_model_call([definition, other, call, first], 200)
-    assert spent.add_model_call([definition, other, call, first, second], 400) == {
+    spent.add_model_call(prompt(definition, other), 60)
+    spent.add_model_call(prompt(definition, other, call, first), 200)
+    assert spent.add_model_call(prompt(definition, other, call, first, second), 400) == {
         ("search", "definition"): 20,
         ("search", "call"): 20,
         ("search", "result"): 60,
@@ -48,22 +57,22 @@ def test_sent_once_and_again() -> None:
 
 def test_the_cached_tokens_are_the_first_of_the_prompt() -> None:
     spent = ToolTokens()
-    spent.add_model_call([other, first, second], 180, cache_read_tokens=90)
+    spent.add_model_call(prompt(other, first, second), 180, cache_read_tokens=90)
     assert spent.table()["search"] == ToolUse(calls=1, sent_once=30, cached=30)
     assert spent.table()["fetch"] == ToolUse(calls=1, sent_once=100, cached=10)
 
 
 def test_results_with_the_same_id_are_distinguished_by_their_order() -> None:
     spent = ToolTokens()
-    spent.add_model_call([first], 30)
-    spent.add_model_call([first, first], 60)
+    spent.add_model_call(prompt(first), 30)
+    spent.add_model_call(prompt(first, first), 60)
     assert spent.table() == {"search": ToolUse(calls=2, sent_once=60, resent=30)}
 
 
 def test_an_agent_includes_the_agents_below() -> None:
     above, below = ToolTokens(), ToolTokens()
-    above.add_model_call([other, first], 80)
-    below.add_model_call([other, first, second], 180)
+    above.add_model_call(prompt(other, first), 80)
+    below.add_model_call(prompt(other, first, second), 180)
     above.add_agent(below)
     assert above.table() == {
         "fetch": ToolUse(calls=1, sent_once=100),
@@ -74,7 +83,7 @@ def test_an_agent_includes_the_agents_below() -> None:
 
 def test_the_ten_most_expensive_tools_and_the_others() -> None:
     spent = ToolTokens()
-    spent.add_model_call([PromptPart("result", 10 + at, f"t{at:02}", at) for at in range(12)], 186)
+    spent.add_model_call(prompt(*(PromptPart("result", 10 + at, f"t{at:02}", at) for at in range(12))), 186)
     told = json.loads(spent.to_json())
     assert list(told) == [f"t{at:02}" for at in range(11, 1, -1)] + [OTHERS]
     assert told[OTHERS]["sent_once"] == 10 + 11
@@ -84,7 +93,8 @@ def test_the_ten_most_expensive_tools_and_the_others() -> None:
 def test_names_and_results_are_bounded() -> None:
     spent = ToolTokens()
     for at in range(400):
-        spent.add_model_call([PromptPart("result", 1, f"t{at}", (at, each)) for each in range(50)], 50)
+        results = (PromptPart("result", 1, f"t{at}", (at, each)) for each in range(50))
+        spent.add_model_call(prompt(*results), 50)
     assert len(spent.table()) == 257
     assert spent.table()[OTHERS].calls == 144 * 50
     assert len(spent._sent_results) <= 10_000
@@ -94,7 +104,7 @@ def test_names_and_results_are_bounded() -> None:
 @pytest.mark.parametrize("parts", [[], [PromptPart("result", 0, "search", 1)]])
 def test_a_prompt_that_weighs_nothing_gives_tools_no_tokens(parts: list[PromptPart]) -> None:
     spent = ToolTokens()
-    assert spent.add_model_call(parts, 100) == {}
+    assert spent.add_model_call(prompt(*parts), 100) == {}
     assert (spent.tokens, spent.share) == (0, 0.0)
 
 
@@ -102,7 +112,7 @@ parts_of_any_kind = st.lists(
     st.builds(
         PromptPart,
         kind=st.sampled_from(["other", "result", "definition", "call"]),
-        weight=st.floats(0, 1e9, allow_subnormal=False),
+        weight=st.just(0.0) | st.floats(0.1, 1e9),  # one character is estimated at more
         tool=st.sampled_from(["search", "fetch", None]),
         key=st.integers(0, 5),
     )
@@ -113,10 +123,9 @@ parts_of_any_kind = st.lists(
 def test_parts_add_up(calls: list[tuple[list[PromptPart], int, int]]) -> None:
     spent, whole = ToolTokens(), ToolTokens()
     for parts, tokens, cached in calls:
-        whole.add_model_call(
-            [PromptPart("result", part.weight, "all", at) for at, part in enumerate(parts)], tokens
-        )
-        found = spent.add_model_call(parts, tokens, cached)
+        results = (PromptPart("result", part.weight, "all", at) for at, part in enumerate(parts))
+        whole.add_model_call(prompt(*results), tokens)
+        found = spent.add_model_call(prompt(*parts), tokens, cached)
         assert all(each >= 0 for each in found.values())
         assert sum(found.values()) <= tokens
     weighed = sum(tokens for parts, tokens, _ in calls if sum(part.weight for part in parts))
@@ -128,7 +137,18 @@ def test_parts_add_up(calls: list[tuple[list[PromptPart], int, int]]) -> None:
 # --- the frameworks' messages ------------------------------------------------------------------------------------
 
 
-def kinds(parts: Sequence[PromptPart]) -> list[tuple[str, str | None]]:
+def langchain_prompt(
+    chat: Sequence[BaseMessage], tools: Any = None, weights: PromptWeights | None = None
+) -> WeighedPrompt:
+    return (weights or PromptWeights()).weigh(chat, tools, langchain.FORM)
+
+
+def llama_index_prompt(chat: Sequence[ChatMessage], tools: Any = None) -> WeighedPrompt:
+    return PromptWeights().weigh(chat, tools, llama_index.FORM)
+
+
+def kinds(weighed: WeighedPrompt) -> list[tuple[str, str | None]]:
+    parts = [*weighed.definitions, *(part for each in weighed.weighed for part in each.parts)]
     return [(part.kind, part.tool) for part in parts]
 
 
@@ -151,7 +171,7 @@ def test_langchain() -> None:
         ToolMessage([{"type": "text", "text": "one dog"}], tool_call_id="c0", name="fetch"),
         ToolMessage("whose?", tool_call_id="gone"),
     ]
-    assert kinds(langchain.prompt_parts(chat, TOOLS, PromptWeights())) == [
+    assert kinds(langchain_prompt(chat, TOOLS)) == [
         *DEFINITIONS,
         ("other", None),
         ("other", None),
@@ -175,7 +195,7 @@ def test_llama_index() -> None:
         ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": older}),
         ChatMessage(role="tool", content="one dog", additional_kwargs={"tool_call_id": "c2"}),
     ]
-    assert kinds(llama_index.prompt_parts(chat, TOOLS, PromptWeights())) == [
+    assert kinds(llama_index_prompt(chat, TOOLS)) == [
         *DEFINITIONS,
         ("other", None),
         ("other", None),
@@ -194,7 +214,7 @@ def test_langchain_messages_with_the_same_text_are_distinguished() -> None:
         *(fakes.call("search", "c1"), ToolMessage("ok", tool_call_id="c1")),
         *(fakes.call("fetch", "c2"), ToolMessage("ok", tool_call_id="c2")),
     ]
-    assert kinds(langchain.prompt_parts(chat, None, PromptWeights())) == ALIKE
+    assert kinds(langchain_prompt(chat)) == ALIKE
 
 
 def test_llama_index_messages_with_the_same_text_are_distinguished() -> None:
@@ -203,12 +223,12 @@ def test_llama_index_messages_with_the_same_text_are_distinguished() -> None:
         called = {"tool_calls": [{"id": call_id, "function": {"name": name, "arguments": "{}"}}]}
         chat.append(ChatMessage(role="assistant", content="", additional_kwargs=called))
         chat.append(ChatMessage(role="tool", content="ok", additional_kwargs={"tool_call_id": call_id}))
-    assert kinds(llama_index.prompt_parts(chat, None, PromptWeights())) == ALIKE
+    assert kinds(llama_index_prompt(chat)) == ALIKE
 
 
 def test_a_result_of_an_unknown_tool_is_counted() -> None:
     spent = ToolTokens()
-    spent.add_model_call([PromptPart("result", 1, None, "k")], 10)
+    spent.add_model_call(prompt(PromptPart("result", 1, None, "k")), 10)
     assert spent.table() == {UNKNOWN: ToolUse(calls=1, sent_once=10)}
 
 
@@ -235,9 +255,8 @@ def test_the_remembered_weights_of_definitions_are_bounded() -> None:
 
 def test_an_image_weighs_as_an_image_not_as_its_bytes() -> None:
     image = {"type": "image", "source_type": "base64", "data": "A" * 100_000, "mime_type": "image/png"}
-    (part,) = langchain.prompt_parts(
-        [ToolMessage([image], tool_call_id="c1", name="draw")], None, PromptWeights()
-    )
+    (message,) = langchain_prompt([ToolMessage([image], tool_call_id="c1", name="draw")]).weighed
+    (part,) = message.parts
     assert 100 < part.weight < 2_000
 
 
@@ -252,14 +271,16 @@ def test_a_message_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
             HumanMessage("What is this?"),
             *(ToolMessage(f"cat {at}", tool_call_id=f"c{at}") for at in range(turn)),
         ]
-        langchain.prompt_parts(chat, TOOLS[:1], weights)
+        langchain_prompt(chat, TOOLS[:1], weights)
     assert weighed[1:] == ["What is this?", "cat 0", "cat 1", "cat 2"]  # the first is the definition
 
 
 def test_the_remembered_weights_of_messages_are_bounded() -> None:
     weights = PromptWeights()
-    langchain.prompt_parts([HumanMessage(f"number {at}") for at in range(10_000)], None, weights)
-    assert len(weights._parts) <= 4_096
+    for start in range(0, 10_000, 100):
+        langchain_prompt([HumanMessage(f"number {start + at}") for at in range(100)], None, weights)
+    assert len(weights._weighed) <= 4_096
+    assert len(weights._prompts) <= 8
 
 
 # --- the story ---------------------------------------------------------------------------------------------------
@@ -285,7 +306,7 @@ def test_tool_results_took_forty_per_cent_of_the_input() -> None:
     spent, weights, results = ToolTokens(), PromptWeights(), 0
     for chat in story():
         spent.add_model_call(
-            langchain.prompt_parts(chat, None, weights), sum(real_tokens(str(each.content)) for each in chat)
+            langchain_prompt(chat, None, weights), sum(real_tokens(str(each.content)) for each in chat)
         )
         results += sum(real_tokens(str(each.content)) for each in chat if isinstance(each, ToolMessage))
     assert results / spent.input_tokens == pytest.approx(0.40, abs=0.05)  # of Python's own pages
@@ -311,6 +332,6 @@ def test_large_definitions_are_weighed_but_not_remembered() -> None:
 def test_a_bounded_number_of_a_prompts_parts_is_weighed() -> None:
     weights = PromptWeights()
     chat = [ToolMessage(f"result {number}", tool_call_id=str(number)) for number in range(3_000)]
-    seen = [len(langchain.prompt_parts(chat, None, weights)) for _ in range(8)]
+    seen = [len(kinds(langchain_prompt(chat, None, weights))) for _ in range(8)]
     assert seen == sorted(seen)
     assert seen[0] == 400 and seen[-1] == 2_001

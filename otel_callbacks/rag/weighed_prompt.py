@@ -1,0 +1,250 @@
+"""A prompt by the weights of its parts. An agent's prompts begin alike, so each is made from one before.
+
+Messages that were sent before are not read again. They are recognised as the same objects, which is quick; a message
+that was made again, as a memory or a checkpointer does, is recognised by its key.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from operator import and_, is_
+from typing import Any, NamedTuple
+
+from otel_callbacks.operations import Message, PromptPart
+
+_WEIGHT_UNITS = 1_024  # of a token; whole numbers, so that taking a message away leaves what was there before
+
+
+class MessageForm(NamedTuple):
+    """How the messages of a framework are read.
+
+    Attributes:
+        content: the name of the attribute with the content. If it holds another object, the message has changed.
+        key: returns the same key for a message each time it is sent, also if it was made again.
+        read: turns a message into the conventions' form.
+    """
+
+    content: str
+    key: Callable[[Any], Hashable]
+    read: Callable[[Any], Message]
+
+
+class WeighedMessage(NamedTuple):
+    """The parts of a message, and its key."""
+
+    key: Hashable
+    parts: Sequence[PromptPart]
+
+    @property
+    def has_tools(self) -> bool:
+        """Tells whether a part belongs to a tool."""
+        return any(part.kind != "other" for part in self.parts)
+
+
+class Result(NamedTuple):
+    """A tool's result in a prompt. Some models give all calls the same id, so it has a number among its namesakes."""
+
+    tool: str | None
+    identity: tuple[Hashable, int]
+    weight: int
+
+
+@dataclass(slots=True)
+class ToolWeights:
+    """What one tool weighs in the messages of a prompt.
+
+    Attributes:
+        calls: the weight of the model's calls of the tool.
+        starts: what stands before each result.
+        sums: the weight of the results up to each one, from 0 to that of all.
+    """
+
+    calls: int = 0
+    starts: list[int] = field(default_factory=list)
+    sums: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def results(self) -> int:
+        """The weight of all results."""
+        return self.sums[-1]
+
+    def copy(self) -> "ToolWeights":
+        """Returns a copy that can be changed."""
+        return ToolWeights(self.calls, self.starts.copy(), self.sums.copy())
+
+
+@dataclass(slots=True)
+class WeighedPrompt:
+    """What a model was sent. It does not change once it was sent; the next prompt is a copy that goes on.
+
+    Attributes:
+        definitions: the definitions of tools, which stand first.
+        weighed: the messages, in order.
+        tools: what the tools weigh in the messages, by name.
+        unsent: the last results, those of which no counted call is known to have sent them.
+        parts: how many parts the messages have.
+    """
+
+    definitions: Sequence[PromptPart] = ()
+    weighed: list[WeighedMessage] = field(default_factory=list)
+    tools: dict[str | None, ToolWeights] = field(default_factory=dict)
+    unsent: list[Result] = field(default_factory=list)
+    parts: int = 0
+    _messages: Sequence[Any] = ()
+    _contents: Sequence[Any] = ()
+    _weight: int = 0  # of all messages
+    _first: int = 0  # the weight of the first one, if that may change: it has nothing of tools
+    _namesakes: dict[Hashable, int] = field(default_factory=dict)
+
+    def shared_with(self, chat: Sequence[Any], form: MessageForm) -> int:
+        """Returns how many messages a chat shares with this prompt, from the start. The first of several may differ."""
+        same_content = map(is_, self._contents, _contents(chat, form))
+        same = bytes(map(and_, map(is_, self._messages, chat), same_content))
+        other_first, at = False, same.find(False)
+        while at >= 0:
+            if form.key(chat[at]) != self.weighed[at].key:
+                if at > 0:
+                    break
+                other_first = True
+            at = same.find(False, at + 1)
+        shared = len(same) if at < 0 else at
+        return 0 if other_first and shared == 1 else shared
+
+    def beginning(self, messages: int) -> "WeighedPrompt":
+        """Returns a new prompt with the first messages of this one."""
+        if self.keeps_most(messages):
+            prompt = self._copy()
+            while len(prompt.weighed) > messages:
+                prompt._remove_last()
+            return prompt
+        prompt = WeighedPrompt()
+        for weighed in self.weighed[:messages]:
+            prompt.add(weighed)
+        return prompt
+
+    def keeps_most(self, messages: int) -> bool:
+        """Tells whether the first messages are at least half of this prompt."""
+        return 2 * messages >= len(self.weighed)
+
+    def add(self, weighed: WeighedMessage) -> None:
+        """Adds a message to a prompt that is being made."""
+        for part in weighed.parts:
+            weight = _units(part)
+            if part.kind == "result":
+                tool = self._tool(part.tool)
+                tool.starts.append(self._weight - self._first)
+                tool.sums.append(tool.results + weight)
+                number = self._namesakes[part.key] = self._namesakes.get(part.key, 0) + 1
+                self.unsent.append(Result(part.tool, (part.key, number), weight))
+            elif part.kind == "call":
+                self._tool(part.tool).calls += weight
+            self._weight += weight
+        if not self.weighed and not weighed.has_tools:
+            self._first = self._weight
+        self.weighed.append(weighed)
+        self.parts += len(weighed.parts)
+
+    def with_first(self, weighed: WeighedMessage) -> "WeighedPrompt":
+        """Returns the prompt with another first message; nothing of it if either of the two has to do with tools."""
+        if weighed.has_tools or self.weighed[0].has_tools:
+            return WeighedPrompt()
+        first = sum(map(_units, weighed.parts))
+        self.parts += len(weighed.parts) - len(self.weighed[0].parts)
+        self._weight += first - self._first
+        self._first = first
+        self.weighed[0] = weighed
+        return self
+
+    def note_sent(self, chat: Sequence[Any], form: MessageForm) -> None:
+        """Keeps the messages of a chat, as far as they were added; the next chat is compared with them."""
+        self._messages = chat[: len(self.weighed)]
+        self._contents = _contents(self._messages, form)
+
+    def shares(self, tokens: int) -> Iterator[tuple[str | None, str, int]]:
+        """Yields tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
+
+        The sums so far are rounded, not the shares: no share is off by a whole token, and all add up.
+        """
+        groups: list[tuple[str | None, str, int]]
+        groups = [(part.tool, part.kind, _units(part)) for part in self.definitions]
+        groups += [(name, "call", tool.calls) for name, tool in self.tools.items() if tool.calls]
+        groups += [(name, "result", tool.results) for name, tool in self.tools.items() if tool.starts]
+        whole, reached, before = self.weight, 0, 0
+        for name, kind, weight in groups if whole else ():
+            reached += weight
+            end = round(tokens * reached / whole)
+            yield name, kind, end - before
+            before = end
+
+    def cached_part(self, tool: str | None, share: float) -> float:
+        """Returns what part of a tool's results was cached if the first `share` of the prompt was; from 0 to 1."""
+        known = self.tools[tool]
+        border = share * self.weight - self._definitions() - self._first
+        at = bisect_left(known.starts, border)  # so many results start before the border
+        if not at or not known.results:
+            return 0.0
+        of_last = min(known.sums[at] - known.sums[at - 1], border - known.starts[at - 1])
+        return (known.sums[at - 1] + of_last) / known.results
+
+    def take_unsent(self) -> Sequence[Result]:
+        """Returns the results that may be new to the model, once: the call that asks has sent them."""
+        unsent, self.unsent = self.unsent, []
+        return unsent
+
+    @property
+    def weight(self) -> int:
+        """The weight of the whole prompt."""
+        return self._definitions() + self._weight
+
+    def _definitions(self) -> int:
+        return sum(map(_units, self.definitions))
+
+    def _tool(self, name: str | None) -> ToolWeights:
+        if name not in self.tools:
+            self.tools[name] = ToolWeights()
+        return self.tools[name]
+
+    def _copy(self) -> "WeighedPrompt":
+        return WeighedPrompt(
+            weighed=self.weighed.copy(),
+            tools={name: tool.copy() for name, tool in self.tools.items()},
+            unsent=self.unsent.copy(),
+            parts=self.parts,
+            _weight=self._weight,
+            _first=self._first,
+            _namesakes=self._namesakes.copy(),
+        )
+
+    def _remove_last(self) -> None:
+        weighed = self.weighed.pop()
+        for part in reversed(weighed.parts):
+            self._weight -= _units(part)
+            if part.kind != "other":
+                self._remove_from_tool(part)
+        self.parts -= len(weighed.parts)
+        if not self.weighed:
+            self._first = 0
+
+    def _remove_from_tool(self, part: PromptPart) -> None:
+        tool = self._tool(part.tool)
+        if part.kind == "call":
+            tool.calls -= _units(part)
+        else:
+            tool.starts.pop()
+            tool.sums.pop()
+            self._namesakes[part.key] -= 1
+            del self.unsent[-1:]  # if any are unsent, this one is
+        if not tool.calls and not tool.starts:
+            del self.tools[part.tool]  # as if it had never been there
+
+
+def _contents(messages: Sequence[Any], form: MessageForm) -> Sequence[Any]:
+    try:
+        return tuple(map(getattr, messages, repeat(form.content), repeat(None)))
+    except Exception:  # the application's own kind of message may fail; all messages are read again then
+        return ()
+
+
+def _units(part: PromptPart) -> int:
+    return round(part.weight * _WEIGHT_UNITS)
