@@ -147,7 +147,8 @@ def _parsed(option: str, text: str, reader: Callable[[str], Any]) -> Any:
     try:
         return reader(text)
     except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        _warn(variable(option), f"it is written as {_FORMS[reader]}, and {text!r:.100} is not: {error}")
+        shown = remove_secrets(repr(text))  # before it is cut: half an address is no longer known as one
+        _warn(variable(option), f"it is written as {_FORMS[reader]}, and {shown:.100} is not: {error}")
         return _WRONG
 
 

@@ -124,6 +124,14 @@ def test_what_is_wrong_is_logged_once_and_ignored(
     assert record.getMessage().startswith(f"{option_variables.variable(option)} is ignored: ")
 
 
+def test_a_password_is_not_logged_where_the_value_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = "redis://ann:" + "hunter22" * 20 + "@host"
+    assert read(monkeypatch, budgets=f'[{{"usd": 5, "store": "{store}"}}') == {}
+    assert "is ignored" in caplog.text and "hunter22" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "wrong", [{"content": "everywhere"}, {"content_redact": "e-mail"}, {"content_hashed": "1"}]
 )

@@ -159,6 +159,13 @@ def test_a_redirect_is_no_success(file, server):
     assert "answered 302" in replay(file, "--to", server.url).stderr
 
 
+def test_an_answer_that_repeats_a_key_is_shown_without_it(file, server):
+    server.answers = [(401, b"invalid key: hunter22, given as 'Bearer hunter22'")]
+    ran = replay(file, "--to", server.url, "--header", "authorization=Bearer hunter22")
+    assert "answered 401" in ran.stderr and "invalid key: [redacted], given as '[redacted]'" in ran.stderr
+    assert "hunter22" not in ran.output
+
+
 def test_headers_come_from_options_and_the_environment(file, server):
     environment = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
     assert replay(file, "--header", "b=3", "--header", "X-Key = s=cret", **environment).exit_code == 0
