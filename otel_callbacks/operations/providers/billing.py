@@ -49,7 +49,7 @@ class _Bill:
         self.provider, self.model = provider, model
         self.service_tier = requested.service_tier if requested is not None else None
         self.conditions = dict(requested.conditions or ()) if requested is not None else {}
-        self.units: dict[str, int] = {}
+        self.units = dict(requested.units or ()) if requested is not None else {}
         self.unknown: dict[str, None] = dict.fromkeys(requested.unknown if requested is not None else ())
 
     def count(self, unit: str, value: Any) -> None:
@@ -189,7 +189,7 @@ def read_billing(
     Args:
         provider: the conventions' name.
         model: the model that answered.
-        requested: what the request asked for.
+        requested: what the request asked for, and what is known already of this response.
         sources: the layers of the payloads, and the usage reports in them.
         blocks: the blocks of the answer, among which the calls of the provider's own tools are.
         unknown: what else is billed and not counted.

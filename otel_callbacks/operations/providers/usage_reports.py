@@ -94,7 +94,9 @@ def read_usage(
         return None
     total, usual = counts.get("total"), None
     if "output" not in counts and total == sum(counts.get(name, 0) for name in _ALL_BUT_OUTPUT):
-        counts["output"] = 0  # Google leaves out a zero: all that it may write was thoughts, or the prompt was refused
+        counts["output"] = (
+            0  # Google leaves out a zero: all that it may write was thoughts, or the prompt was refused
+        )
     for reading in _readings(counts, _rule(provider, host, report), normal):
         if reading.fits(total):
             return _usage(counts, reading)

@@ -45,7 +45,8 @@ COUNTS = [
         "invoke stream ainvoke astream",
         model=FLASH,
         answer=gemini(
-            {"promptTokenCount": 1000, "thoughtsTokenCount": 507, "totalTokenCount": 1507}, finish="MAX_TOKENS"
+            {"promptTokenCount": 1000, "thoughtsTokenCount": 507, "totalTokenCount": 1507},
+            finish="MAX_TOKENS",
         ),
         prices=BOOK,
         usage=used(1000, 507, reasoning=507),
