@@ -25,6 +25,7 @@ Unknown, which is billed, and nobody said how much:
     audio_tokens: sound in a prompt to Gemini, which costs more than text; langchain-google-genai drops the count.
     cached_tokens: how much of the prompt was read from the cache, which costs less.
     cache_write_lifetime: how many of the cache writes are kept for an hour, which costs more.
+    maps: an answer that Gemini took from Google's maps, which has a fee of its own.
     compaction: the run in which Anthropic's model made the conversation shorter; not in the counts.
     other_models: runs of other models than the one that answered (Anthropic's advisor and fallback).
     reported_cost: what OpenRouter says that the call cost; it depends on who answered.
@@ -101,6 +102,9 @@ def _xai_tools(bill: _Bill, value: Any) -> None:
 
 def _grounding(bill: _Bill, value: Any) -> None:
     known = mapping_or_fields(value)
+    chunks = items(known.get("grounding_chunks")) or items(known.get("groundingChunks"))
+    if any(mapping_or_fields(chunk).get("maps") is not None for chunk in chunks[:ITEMS_READ]):
+        bill.unknown["maps"] = None
     queries = items(known.get("web_search_queries")) or items(known.get("webSearchQueries"))
     if queries:
         per_answer = bill.model.startswith(("gemini-1", "gemini-2"))
