@@ -40,7 +40,7 @@ from otel_callbacks.runtime import fork
 logger = logging.getLogger("otel_callbacks")
 
 _ROUGHLY = Context(prec=12)
-"""For shares, whose size need not be exact. Our own, because the application may have set another one for the thread."""
+"""For shares, which need not be exact. Our own, because the application may have set another one for the thread."""
 _FIRST_RESERVATION = Decimal("0.01")  # of the budget, as long as nobody knows what a call costs
 
 

@@ -111,6 +111,19 @@ def _grounding(bill: _Bill, value: Any) -> None:
         bill.units["web_searches"] = 1 if per_answer else len(queries)
 
 
+def _search_parameters(bill: _Bill, value: Any) -> None:
+    """Notes that xAI may search; how many sources it used is what the answer says, if that is passed on."""
+    asked = mapping_or_fields(value)
+    if asked and word(asked.get("mode")) != "off":
+        bill.unknown["sources"] = None
+
+
+def _sources(bill: _Bill, value: Any) -> None:
+    if token_count(value) is not None:
+        bill.unknown.pop("sources", None)
+    bill.count("sources", value)
+
+
 def _iterations(bill: _Bill, value: Any) -> None:
     """Notes the runs in which Anthropic did not answer: the counts beside them leave those out."""
     for run in items(value)[:ITEMS_READ]:
@@ -141,6 +154,7 @@ _REQUESTED: dict[str, Callable[[_Bill, Any], None]] = {
     "performance_config": _latency,
     "speed": _condition("speed"),  # Anthropic
     "inference_geo": _condition("inference_geo"),  # Anthropic
+    "search_parameters": _search_parameters,  # xAI
 }
 """What may be asked for; what the response says counts instead."""
 _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
@@ -152,7 +166,7 @@ _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
     "server_tool_use": _server_tools,  # Anthropic, OpenRouter
     "iterations": _iterations,  # Anthropic
     "server_side_tool_usage_details": _xai_tools,  # xAI
-    "num_sources_used": _unit("sources"),  # xAI
+    "num_sources_used": _sources,  # xAI
     "num_search_queries": _unit("web_searches"),  # Perplexity
     "citation_tokens": _unit("citation_tokens"),  # Perplexity
     "search_context_size": _condition("search_context_size"),  # Perplexity
