@@ -39,6 +39,7 @@ _CACHE_OUTSIDE_NORMAL_FORM = {
     "api.moonshot.ai",
     "api.moonshot.cn",
     "api.deepseek.com",
+    "api.together.ai",
     "api.together.xyz",
 }
 """The providers, and hosts of OpenAI's imitators, whose streams tell of cached tokens where LangChain does not look."""

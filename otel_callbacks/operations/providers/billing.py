@@ -179,8 +179,11 @@ def requested_billing(provider: str | None, *sources: Mapping[str, Any]) -> Bill
     """Returns what a request asks for that changes the price; later sources win."""
     bill = _Bill(provider, "", None)
     for source in sources:
-        for key in _REQUESTED.keys() & source.keys():
-            _REQUESTED[key](bill, source[key])
+        for asked in (
+            (mapping_or_fields(source["extra_body"]), source) if "extra_body" in source else (source,)
+        ):
+            for key in _REQUESTED.keys() & asked.keys():
+                _REQUESTED[key](bill, asked[key])
     return bill.done()
 
 
