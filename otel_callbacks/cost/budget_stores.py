@@ -1,7 +1,7 @@
 """Where a budget's sum is kept for several processes: an SQLite file for one machine, Redis for more.
 
 A store keeps one short JSON text per budget and period, and changes it atomically. What stands in it, and how it may
-change, is in `shared_spending.py`; so both stores follow the same rules.
+change, is in `settlements.py`; so both stores follow the same rules.
 """
 
 import json

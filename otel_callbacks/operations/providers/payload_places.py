@@ -17,6 +17,7 @@ _ENVELOPES = {
     "delta": "its last event but one",
     "meta": "Cohere's answers",
     "x_groq": "the last chunk of Groq's stream",
+    "response_metadata": "LangChain's messages, which LlamaIndex may carry",
 }
 """The keys of envelopes, with the provider or SDK that uses each."""
 _METADATA = "metadata"
