@@ -81,7 +81,7 @@ def write(
         carrier: a mapping, or whatever else `setter` writes to.
         context: what to write.
         labels: the short names of the labels to write. If one is not set here, an older value in the carrier goes.
-        withheld: the short names of labels that an earlier writer may have left in the carrier, and that must go.
+        withheld: the short names of labels that must not be written, whether the carrier or the baggage has them.
         setter: how to write.
     """
     wanted, unwanted = tuple(labels), tuple(withheld)
@@ -97,6 +97,8 @@ def write(
             _remove_baggage(carrier)
         for key, value in {**kept, **own, **given}.items():
             context = baggage.set_baggage(key, value, context)
+        for key in unwanted:
+            context = baggage.remove_baggage(key, context)
     propagator.inject(carrier, context, setter)
 
 
