@@ -58,19 +58,23 @@ def captured() -> dict[str, Any]:
     return {"carrier": carrier, "labels": dict(given_labels(context)), "content": policy}
 
 
-def is_here(captured: Mapping[str, Any]) -> bool:
-    """Tells whether the code here is in the trace that was captured."""
-    context = carriers.read(propagate.get_global_textmap(), captured["carrier"], Context())
-    there, here = (trace.get_current_span(each).get_span_context().trace_id for each in (context, None))
-    return there == here
+def is_here(sent: dict[str, Any]) -> bool:
+    """Tells whether what was captured holds here anyway: the trace, the labels, and content or none."""
+    here = captured()
+    return sent | {"carrier": _trace_id(sent)} == here | {"carrier": _trace_id(here)}
 
 
-def attach(captured: Mapping[str, Any], context: Context) -> "Token[Context]":
+def _trace_id(sent: Mapping[str, Any]) -> int:
+    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], Context())
+    return trace.get_current_span(context).get_span_context().trace_id
+
+
+def attach(sent: Mapping[str, Any], context: Context) -> "Token[Context]":
     """Makes what another process captured hold here, on top of `context`; the token detaches all of it."""
-    context = carriers.read(propagate.get_global_textmap(), captured["carrier"], context)
-    token = context_api.attach(context_with_labels(captured["labels"], context))
-    if captured["content"] is not None:
-        content(captured["content"]).__enter__()
+    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], context)
+    token = context_api.attach(context_with_labels(sent["labels"], context))
+    if sent["content"] is not None:
+        content(sent["content"]).__enter__()
     return token
 
 

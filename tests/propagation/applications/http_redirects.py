@@ -1,4 +1,4 @@
-"""Asks a service that redirects to another host, with httpx instrumented; prints host, path and baggage of each request.
+"""Asks a service that redirects to another host, with httpx instrumented; prints what arrives of each request.
 
 python http_redirects.py SAMPLER, such as always_off.
 """
