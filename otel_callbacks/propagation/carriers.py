@@ -6,8 +6,8 @@ All reading and writing is done by the propagators that the application has set 
 import functools
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry import baggage, propagate
 from opentelemetry import context as context_api
@@ -21,9 +21,16 @@ from otel_callbacks.cost.attribution import (
     received_labels,
     refuse_text,
 )
-from otel_callbacks.runtime.faults import logger
+from otel_callbacks.runtime.faults import guarded, logger
 
-_Carrier = TypeVar("_Carrier", bound=MutableMapping[str, str])
+
+class _Writable(Protocol):
+    """Headers, a dictionary, or whatever else takes a text under a name."""
+
+    def __setitem__(self, name: str, text: str, /) -> None: ...
+
+
+_Carrier = TypeVar("_Carrier", bound=_Writable)
 
 
 def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier:
@@ -47,7 +54,9 @@ def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier:
     if carrier is os.environ:
         raise TypeError("carrier must not be os.environ, which all threads share; use environment()")
     refuse_text("labels", labels)
-    write(propagate.get_global_textmap(), carrier, context_api.get_current(), labels)
+    for label in labels:
+        attribute_of(label)
+    guarded(write)(propagate.get_global_textmap(), carrier, context_api.get_current(), labels)
     return carrier
 
 
@@ -89,8 +98,8 @@ def write(
     if wanted or unwanted or own:
         here = labels_in(context)
         given = {key: text for key in wanted if (text := here.get(attribute_of(key))) is not None}
-        if given:
-            _check_baggage(propagator)
+        if given and not _carries_baggage(propagator):
+            _warn_that_labels_stay()
         found = baggage.get_all(read(propagator, carrier, Context()))
         kept = {key: value for key, value in found.items() if key not in wanted and key not in unwanted}
         if kept != found:
@@ -127,15 +136,17 @@ def _normal(name: str) -> str:
     return re.sub("[^A-Z0-9]", "_", name.upper())
 
 
-@functools.lru_cache(maxsize=8)
-def _check_baggage(propagator: TextMapPropagator) -> None:
-    """Warns, once, if labels cannot travel."""
+def _carries_baggage(propagator: TextMapPropagator) -> bool:
     probe: dict[str, str] = {}
     propagator.inject(probe, baggage.set_baggage("probe", "1", Context()))
-    if not probe:
-        logger.warning(
-            "labels do not travel: none of the propagators that are set carries baggage; add it to OTEL_PROPAGATORS"
-        )
+    return bool(probe)
+
+
+@functools.cache
+def _warn_that_labels_stay() -> None:
+    logger.warning(
+        "labels do not travel: none of the propagators that are set carries baggage; add it to OTEL_PROPAGATORS"
+    )
 
 
 def _remove_baggage(carrier: Any) -> None:
