@@ -7,7 +7,7 @@ import functools
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from opentelemetry import baggage, propagate
 from opentelemetry import context as context_api
@@ -33,7 +33,15 @@ class _Writable(Protocol):
 _Carrier = TypeVar("_Carrier", bound=_Writable)
 
 
-def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier:
+@overload  # for `inject({})`, whose type no checker could find otherwise
+def inject(carrier: dict[str, str], labels: Collection[str] = ()) -> dict[str, str]: ...
+
+
+@overload
+def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier: ...
+
+
+def inject(carrier: Any, labels: Collection[str] = ()) -> Any:
     """Writes the current trace context and the application's baggage into a carrier.
 
     Other entries stay as they are, and so do the entries that its baggage has already.
@@ -71,8 +79,7 @@ def environment(labels: Collection[str] = ()) -> dict[str, str]:
     Raises:
         TypeError, ValueError: as in `inject`.
     """
-    context: dict[str, str] = inject({}, labels)
-    return {**os.environ, **{_normal(name): text for name, text in context.items()}}
+    return {**os.environ, **{_normal(name): text for name, text in inject({}, labels).items()}}
 
 
 def write(
