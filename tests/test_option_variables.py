@@ -76,6 +76,7 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         metric_labels="tenant=500, feature",
         estimate_usage="True",
     )
+    assert found.pop("prices") is options._in_environment()["prices"]  # the file is read once
     (budget,) = found.pop("budgets")
     assert repr(budget) == "Budget(app.tenant_id='acme', usd=0.5, per='hour')"
     assert budget.enforce
@@ -84,7 +85,6 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "content": ContentPolicy(
             "spans", kinds=("prompts", "answers"), redact=("emails",), cap=None, history="new"
         ),
-        "prices": str(book),
         "attribution": {"tenant": "acme", "feature": "a,b=c"},
         "baggage_keys": ("tenant", "feature"),
         "metric_labels": {"tenant": 500, "feature": 100},
