@@ -146,6 +146,27 @@ def _ends(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}\n{text[-limit // 2 :]}"
 
 
+def every_word(prompt: str) -> list[str] | None:
+    """Returns the words of a prompt; None if it is so long, or so full of escapes, that only some are compared."""
+    limit = limits.PROMPT_BYTES_COMPARED
+    if len(prompt) > limit or prompt.count("\\") + prompt.count("&") > limit // _BETWEEN_ESCAPES:
+        return None
+    if not prompt.isascii() and 2 * len(prompt.encode("utf-8", "replace")) > limit:
+        return None
+    words = _words(prompt, limit)
+    return words if len(words) <= limit // _LEAST_WORD else None
+
+
+def first_and_last_words(text: str) -> list[str]:
+    """Returns as many words of a document as are indexed."""
+    return _words(text, limits.DOCUMENT_BYTES_INDEXED)
+
+
+def rows_of(words: Sequence[str]) -> set[int]:
+    """Returns the hashes of all words in a row that do not stand in two texts by chance."""
+    return _rows(words, _IN_A_ROW)
+
+
 def _row_length(texts: Sequence[Sequence[str]]) -> int:
     """Returns how many words in a row do not stand in two texts by chance; more if the words are single characters."""
     words = sum(map(len, texts))

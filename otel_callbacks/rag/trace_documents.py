@@ -7,6 +7,7 @@ from typing import NamedTuple
 from otel_callbacks import limits, semconv
 from otel_callbacks.operations import Document, document_keys
 from otel_callbacks.rag.citations import cited
+from otel_callbacks.rag.document_index import DocumentIndex
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
 
 Attributes = dict[str, str | int | float | Sequence[str]]
@@ -26,15 +27,17 @@ class _Result:
 
     Attributes:
         documents: those of them that are searched for in prompts.
+        numbers: the number of each of these in the trace.
         reranked: for each of these, whether it has been through a reranker.
         kept: how many have been through a reranker, in all; None if no reranker was involved.
         superseded: a later reranker chose among these documents.
     """
 
-    __slots__ = ("_places", "documents", "kept", "reranked", "superseded")
+    __slots__ = ("_places", "documents", "kept", "numbers", "reranked", "superseded")
 
     def __init__(self, documents: Sequence[Document], reranked: Sequence[bool], kept: int | None) -> None:
         self.documents = documents
+        self.numbers: Sequence[int] = ()
         self.reranked = reranked
         self.kept = kept
         self.superseded = False
@@ -49,11 +52,20 @@ class _Result:
                     self._places.setdefault(key, at)
         return next((self._places[key] for key in keys if key in self._places), None)
 
-    def leave_only(self, places: Sequence[int]) -> None:
+    def leave_first(self, number: int) -> None:
         """Forgets the other documents."""
-        self.documents = [self.documents[at] for at in places]
-        self.reranked = [self.reranked[at] for at in places]
+        self.documents, self.numbers = self.documents[:number], self.numbers[:number]
+        self.reranked = self.reranked[:number]
         self._places = None
+
+    def leave_out_longest(self) -> None:
+        """Forgets documents that are too long to be kept."""
+        most = limits.TRACE_DOCUMENT_CHARACTERS
+        if any(len(each.content or "") > most for each in self.documents):
+            kept = [at for at, each in enumerate(self.documents) if len(each.content or "") <= most]
+            self.documents = [self.documents[at] for at in kept]
+            self.reranked = [self.reranked[at] for at in kept]
+            _log_forgotten()
 
 
 @dataclass(slots=True)
@@ -76,7 +88,17 @@ class TraceDocuments:
     _results: list[_Result] = field(default_factory=list)
     _ranks: dict[int, int] = field(
         default_factory=dict
-    )  # of documents without an id, by the hash of their text
+    )  # of documents without an id, by the hash of the text
+    _documents: dict[int, tuple[_Result, Document]] = field(
+        default_factory=dict
+    )  # by number, the oldest first
+    _characters: int = 0  # of these documents
+    _newest: int = (
+        0  # the number of the newest document; that of the newest when a prompt was searched last, and
+    )
+    _searched: int = 0
+    _indexed: int = 0  # of the newest one that is in the index
+    _index: DocumentIndex = field(default_factory=DocumentIndex)
 
     def add_retrieved(
         self, documents: Sequence[Document], unread: int = 0, inside: "TraceDocuments | None" = None
@@ -118,8 +140,8 @@ class TraceDocuments:
         self.retrieved += inside.retrieved
         if inside.kept is not None:
             self.kept = (self.kept or 0) + inside.kept
-        self._results += inside._results
-        self._leave_what_fits()
+        for result in inside._results:
+            self._append(result)
 
     def is_reranked(self, document: Document) -> bool:
         """Tells whether the newest document that equals this one has been through a reranker."""
@@ -132,9 +154,7 @@ class TraceDocuments:
     def _add(self, result: _Result) -> None:
         if result.kept is not None:
             self.kept = (self.kept or 0) + result.kept
-        if result.documents:
-            self._results.append(result)
-            self._leave_what_fits()
+        self._append(result)
 
     def _sources(self, candidates: Sequence[Document]) -> Sequence[_Result]:
         """Returns the results that a reranker chose from: the newest with all candidates, else the newest with each."""
@@ -151,41 +171,76 @@ class TraceDocuments:
             left = others
         return sources
 
-    def _leave_what_fits(self) -> None:
-        """Forgets the oldest documents if there are too many: earlier prompts have been searched for them."""
-        documents, characters = limits.TRACE_DOCUMENTS, limits.TRACE_DOCUMENT_CHARACTERS
-        for result in self._results[::-1]:
-            places: list[int] = []
-            for at, document in enumerate(result.documents):
-                if documents and (length := len(document.content or "")) <= characters:
-                    places.append(at)
-                    documents -= 1
-                    characters -= length
-            if len(places) < len(result.documents):
-                result.leave_only(places)
-                limits.log_reached(
-                    "TRACE_DOCUMENTS", "some documents of a trace are not searched for in later prompts"
-                )
-                self._results = [each for each in self._results if each.documents]
+    def _append(self, result: _Result) -> None:
+        """Adds the documents of a result to those that prompts are searched for."""
+        result.leave_out_longest()
+        if not result.documents:
+            return
+        result.numbers = range(self._newest + 1, self._newest + 1 + len(result.documents))
+        self._documents |= {
+            number: (result, each) for number, each in zip(result.numbers, result.documents, strict=True)
+        }
+        self._newest += len(result.documents)
+        self._characters += sum(len(each.content or "") for each in result.documents)
+        self._results.append(result)
+        while self._are_too_many():
+            self._forget_oldest()
+        if self._searched and len(self._documents) > limits.TRACE_DOCUMENTS_COMPARED:
+            self._add_to_index()
+
+    def _are_too_many(self) -> bool:
+        return (
+            len(self._documents) > limits.TRACE_DOCUMENTS
+            or self._characters > limits.TRACE_DOCUMENT_CHARACTERS
+        )
+
+    def _forget_oldest(self) -> None:
+        """Forgets as many of the oldest result's last documents as are too many: earlier prompts were searched."""
+        oldest = self._results[0]
+        left = len(oldest.documents)
+        while left and self._are_too_many():
+            left -= 1
+            _, document = self._documents.pop(oldest.numbers[left])
+            self._characters -= len(document.content or "")
+        oldest.leave_first(left)
+        if not left:
+            del self._results[0]
+        _log_forgotten()
+
+    def _add_to_index(self) -> None:
+        for number in range(self._indexed + 1, self._newest + 1):
+            if number in self._documents:
+                self._index.add(number, self._documents[number][1])
+        self._indexed = self._newest
+        self._index.forget_before(self._results[0].numbers[0])
 
     def find_in(self, prompt: str) -> InPromptDocuments:
         """Finds the documents that are in a prompt."""
-        sought = [each for result in self._results if not result.superseded for each in result.documents]
+        may_be_there = self._may_be_in(prompt)
+        sought = [each for result, each in may_be_there if not result.superseded]
         shares = in_prompt(sought, prompt)
         found = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
-        return InPromptDocuments(found + self._dropped_by_reranker(sought, prompt), share)
+        superseded = [each for result, each in may_be_there if result.superseded]
+        return InPromptDocuments(found + _unchanged(superseded, sought, prompt), share)
 
-    def _dropped_by_reranker(self, sought: Sequence[Document], prompt: str) -> list[Document]:
-        """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
-        known = {(each.id, each.content) for each in sought}
-        found: list[Document] = []
-        for each in [each for result in self._results if result.superseded for each in result.documents]:
-            text = (each.content or "").strip()
-            if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in known and text in prompt:
-                known.add((each.id, each.content))
-                found.append(each)
-        return found
+    def _may_be_in(self, prompt: str) -> Sequence[tuple[_Result, Document]]:
+        """Returns the documents with which a prompt is compared, the oldest first."""
+        compared = min(self._searched, self._indexed)
+        self._searched = self._newest
+        indexed = self._index.find(prompt) if compared else None
+        if indexed is None:
+            return list(self._documents.values())
+        numbers = set(range(compared + 1, self._newest + 1))
+        for equal in indexed:
+            numbers.update(equal if len(equal) == 1 else equal[-self._copies_in(prompt, equal[-1]) :])
+        return list(filter(None, map(self._documents.get, sorted(numbers))))
+
+    def _copies_in(self, prompt: str, number: int) -> int:
+        """Returns how often a document may be in a prompt: as often as its beginning is there, at least once."""
+        document = self._documents.get(number)
+        beginning = (document[1].content or "").strip()[:_LONG_ENOUGH] if document else ""
+        return max(1, prompt.count(beginning)) if beginning else 1
 
     def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
         """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
@@ -225,3 +280,19 @@ class TraceDocuments:
         if self.cited:
             attributes[semconv.RAG_CITED_DOCUMENTS] = list(self.cited)
         return attributes
+
+
+def _unchanged(dropped: Sequence[Document], sought: Sequence[Document], prompt: str) -> list[Document]:
+    """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
+    known = {(each.id, each.content) for each in sought} if dropped else set()
+    found: list[Document] = []
+    for each in dropped:
+        text = (each.content or "").strip()
+        if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in known and text in prompt:
+            known.add((each.id, each.content))
+            found.append(each)
+    return found
+
+
+def _log_forgotten() -> None:
+    limits.log_reached("TRACE_DOCUMENTS", "some documents of a trace are not searched for in later prompts")
