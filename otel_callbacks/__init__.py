@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_callbacks.cost.attribution import attribution, baggage_headers
+    from otel_callbacks.cost.attribution import attribution
     from otel_callbacks.cost.budget import Budget, BudgetExceeded
     from otel_callbacks.cost.price_book import PriceBook
     from otel_callbacks.cost.price_list import prices
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.configure import configure
+    from otel_callbacks.export.keep import Keep
+    from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
@@ -31,17 +33,19 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "ContentPolicy",
+    "Keep",
     "OTelCallbackHandler",
     "Price",
     "PriceBook",
     "Telemetry",
     "agent",
     "attribution",
-    "baggage_headers",
     "configure",
     "content",
     "current_trace_id",
     "embedding",
+    "flush_on_signal",
+    "flushing_lifespan",
     "inference",
     "instrument",
     "prices",
@@ -66,16 +70,18 @@ _HOMES = {
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",
+    "Keep": "otel_callbacks.export.keep",
     "OTelCallbackHandler": "otel_callbacks.handler",
     "Price": "otel_callbacks.cost.rates",
     "PriceBook": "otel_callbacks.cost.price_book",
     "Telemetry": "otel_callbacks.export.telemetry",
     "agent": "otel_callbacks.manual",
     "attribution": "otel_callbacks.cost.attribution",
-    "baggage_headers": "otel_callbacks.cost.attribution",
     "configure": "otel_callbacks.export.configure",
     "current_trace_id": "otel_callbacks.manual.feedback",
     "embedding": "otel_callbacks.manual",
+    "flush_on_signal": "otel_callbacks.export.process_end",
+    "flushing_lifespan": "otel_callbacks.export.process_end",
     "inference": "otel_callbacks.manual",
     "content": "otel_callbacks.privacy.content_scope",
     "instrument": "otel_callbacks.handler",

@@ -1,5 +1,8 @@
 """The `otel-callbacks` command."""
 
+import logging
+from typing import Any
+
 import click
 
 from otel_callbacks.conformance.command import check
@@ -10,12 +13,35 @@ from otel_callbacks.explore.commands.forget import forget
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top
 from otel_callbacks.explore.commands.view import view
+from otel_callbacks.runtime.untrusted_text import escaped_lines
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands whose errors print no control characters, whatever argument or file name they quote."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = escaped_lines(error.message)  # type: ignore[misc]  # click prints it, with the usage
+            raise
+
+
+class _Escaped(logging.Formatter):
+    """Formats what is logged without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the text of a record."""
+        return escaped_lines(super().format(record))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="otel-callbacks")
 def main() -> None:
     """Show, compare, check and price OpenTelemetry traces of LangChain, LangGraph and LlamaIndex."""
+    if logging.lastResort:  # prints what is logged, because a command configures no logging
+        logging.lastResort.setFormatter(_Escaped())
 
 
 main.add_command(check)

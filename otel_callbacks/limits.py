@@ -132,14 +132,14 @@ RECORDED_COSTS_NAMED = 20
 BUDGET_LEASE_SECONDS = 15.0
 # If it comes back even later, what it spent may count twice: the store must not remember every process for good.
 BUDGET_WORKER_REMEMBERED_SECONDS = 3600.0
-# A lease is renewed that often, so that a few failures do not lose it.
-BUDGET_RENEWAL_SECONDS = 1.0
+# A lease is renewed that often, so that a few failures do not lose it, and a new process soon gets its part.
+BUDGET_RENEWAL_SECONDS = 0.25
 # What was spent is settled after so long, together with what was spent meanwhile: one update for many calls.
 BUDGET_SETTLEMENT_SECONDS = 0.05
-# A call that has to wait longer for a lease is refused, on an event loop at once: nothing of ours may block a call.
-BUDGET_LEASE_WAIT_SECONDS = 0.5
-# A lease is at most this part of what is left, so that one process cannot hold the budget of all.
-BUDGET_SLICES = 20
+# Making a budget waits that long for the other processes to make room; no call ever waits.
+BUDGET_FIRST_LEASE_SECONDS = 1.0
+# While each process can make so many calls, one more part of the budget is held by nobody, for a process that comes.
+BUDGET_FEW_CALLS = 50
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
@@ -244,8 +244,6 @@ TOOL_RESULT_BLOCKS_COUNTED = 1_000
 COMMAND_VALUES_SEARCHED = 1_000
 # The oldest template of a span is forgotten, and its model call has no `gen_ai.prompt.name`; most are used at once.
 PROMPT_TEMPLATES_KEPT = 64
-# A summary after so many messages of a request is not seen (`gen_ai.conversation.compacted`): it stands at the start.
-SUMMARIES_SEARCHED = 8
 # A LlamaIndex prompt template is found in the nearest frames only: `predict` calls the model itself.
 PREDICT_FRAMES_SEARCHED = 24
 # A conversation id in `configurable` is found in the nearest frames only; LangChain has at most five between the call
@@ -271,8 +269,19 @@ SETTINGS_HANDLER_LISTS_REMEMBERED = 64
 QUEUE_ITEMS = 2_048
 # A full batch is sent at once and the rest waits for the next; the SDK's default.
 BATCH_ITEMS = 512
+# A trace with more ended spans is decided before its end (logged once, counted in `Telemetry.stats()`): when it is
+# kept, all of them go into the queue at once.
+KEEP_TRACE_SPANS = QUEUE_ITEMS // 2
+# If more spans are held altogether, the trace that is held longest is decided before its end, as above; for memory.
+KEEP_SPANS = 20_000
+# A trace that is held longer is decided before its end, as above: somebody waits for its spans.
+KEEP_SECONDS = 600.0
+# A span that ends after its trace, and after that many other traces were kept, is decided by itself; for memory.
+KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# Losses that go on are logged again after so long, with their number; each batch would fill the log.
+LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
 METRIC_EXPORTS_WAITING = 8
 

@@ -8,6 +8,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_callbacks import option_variables
 from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
@@ -40,6 +41,8 @@ class Options(TypedDict, total=False):
             each label to how many values it may take (by default 100), or to the values it may take.
         estimate_usage: True estimates the tokens of model calls that report no usage, such as streams that were not
             asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
+        start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow starts, so that a
+            back end shows what is running now; its span arrives when it has ended.
     """
 
     tracer_provider: TracerProvider | None
@@ -53,15 +56,31 @@ class Options(TypedDict, total=False):
     budgets: Iterable[Budget]
     metric_labels: MetricLabels
     estimate_usage: bool
+    start_events: bool
 
 
 def recorder(**options: Unpack[Options]) -> Recorder:
-    """Makes the recorder of a handler.
+    """Makes the recorder of a handler. For an option that is not given, the environment decides, then the default.
 
     Raises:
         TypeError, ValueError: an argument is wrong. The message names it, its value, and what would be right.
         OSError: the file of the price book cannot be read.
     """
+    missing: Any = {name: value for name, value in _in_environment().items() if options.get(name) is None}
+    return _recorder(**{**options, **missing})
+
+
+def _in_environment() -> dict[str, Any]:
+    """Returns the options that the environment sets; those that no recorder could have are logged and left out."""
+    return option_variables.read(variables(), check=lambda **option: _recorder(**option))
+
+
+def variables() -> dict[str, Any]:
+    """Returns the options that have an environment variable, with their types; a provider is no text."""
+    return {name: kind for name, kind in Options.__annotations__.items() if not name.endswith("_provider")}
+
+
+def _recorder(**options: Unpack[Options]) -> Recorder:
     for unknown in options.keys() - Options.__annotations__.keys():
         raise TypeError(f"a handler has no argument {unknown}; use {', '.join(Options.__annotations__)}")
     _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
@@ -81,6 +100,7 @@ def recorder(**options: Unpack[Options]) -> Recorder:
         budgets=Budgets(options.get("budgets", ())),
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
         estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
+        start_events=_flag("start_events", options.get("start_events", False)),
     )
 
 

@@ -5,10 +5,12 @@ no release yet). The names below "Ours" are our own, because the conventions hav
 rename something, change one line here and add one to the changelog.
 """
 
+from importlib.metadata import version
 from typing import Final
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 SCOPE: Final = "otel_callbacks"
+SCOPE_VERSION: Final = version("otel-callbacks")  # read from disk here: no callback may
 
 # Operations: the values of gen_ai.operation.name.
 OPERATION_NAME: Final = "gen_ai.operation.name"
@@ -221,8 +223,16 @@ LANGGRAPH_NODE: Final = "langgraph.node"
 LANGGRAPH_STEP: Final = "langgraph.step"
 LANGGRAPH_PATH: Final = "langgraph.path"
 LANGGRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
+KEEP_REASON: Final = "otel_callbacks.keep.reason"  # why a trace is exported
+KEPT_ERROR: Final = "error"
+KEPT_SLOW: Final = "slow"
+KEPT_COST: Final = "cost"
+KEPT_LABEL: Final = "label"
+KEPT_SHARE: Final = "share"
+KEEP_RATIO: Final = "otel_callbacks.keep.ratio"  # which share of the traces like this one is exported
 EVENT_CUSTOM: Final = "custom"  # replaces the name of an application's own event if it is more than a name
 EVENT_INTERRUPT: Final = "interrupt"
+EVENT_RUN_STARTED: Final = "otel_callbacks.run.started"  # a log record, on request
 EVENT_RETRY: Final = "retry"
 METRIC_SPANS_STARTED: Final = "otel_callbacks.spans.started"
 METRIC_SPANS_ENDED: Final = "otel_callbacks.spans.ended"

@@ -88,11 +88,14 @@ def _unpickle(kind: Any, pickled_as: str) -> Any:
     return _handler_with(kind, process_recorder() or _default_recorder(kind._make_recorder))
 
 
-@functools.lru_cache(maxsize=UNPICKLED_HANDLERS)
-def _handler_with(kind: Any, recorder: Recorder) -> Any:
+def handler_with(kind: Any, recorder: Recorder) -> Any:
+    """Makes a handler of a kind that records with `recorder`, which several handlers may share."""
     handler = kind.__new__(kind)
     handler._join(recorder)
     return handler
+
+
+_handler_with = functools.lru_cache(maxsize=UNPICKLED_HANDLERS)(handler_with)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from otel_callbacks import prices
-from otel_callbacks.conformance import check_spans
+from otel_callbacks.conformance import report_spans
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -47,5 +47,5 @@ def captured() -> Iterator[Captured]:
     """Telemetry in memory; what a test leaves in it keeps to the conventions."""
     with capture() as telemetry:
         yield telemetry
-        violations = [finding for finding in check_spans(telemetry.spans) if finding.level == "violation"]
+        violations = report_spans(telemetry.spans, events=telemetry.events).violations
     assert not violations

@@ -14,7 +14,14 @@ it runs all rules and lists what they do not check.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from otel_callbacks.conformance.check import Report, check_file, check_spans, report, report_spans
+from otel_callbacks.conformance.check import (
+    Report,
+    check_events,
+    check_file,
+    check_spans,
+    report,
+    report_spans,
+)
 from otel_callbacks.conformance.findings import Finding
 from otel_callbacks.conformance.otlp import TraceFileError
 from otel_callbacks.conformance.registry import DEFAULT_PROFILES, load
@@ -25,6 +32,7 @@ __all__ = [
     "Report",
     "TraceFileError",
     "assert_conformant",
+    "check_events",
     "check_file",
     "check_spans",
     "report",
@@ -37,6 +45,7 @@ REGISTRY_VERSION: str = load().version
 def assert_conformant(
     spans: Iterable[Mapping[str, Any] | Any],
     *,
+    events: Iterable[Mapping[str, Any] | Any] = (),
     allow: Collection[str] = (),
     profiles: Iterable[str] = DEFAULT_PROFILES,
 ) -> None:
@@ -44,6 +53,7 @@ def assert_conformant(
 
     Args:
         spans: Finished SDK spans (`InMemorySpanExporter.get_finished_spans()`) or OTLP JSON spans.
+        events: Log records of the SDK (`Captured.events`) or of OTLP's JSON.
         allow: Names of rules whose violations are accepted, such as `"genai_span_kind_unexpected"`.
         profiles: Additional spellings to allow; by default those that the package emits by default.
 
@@ -52,7 +62,7 @@ def assert_conformant(
             nothing proves nothing.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
-    outcome = report_spans(spans, profiles=profiles)
+    outcome = report_spans(spans, events=events, profiles=profiles)
     if not outcome.spans_checked:
         raise AssertionError(f"none of the {outcome.spans_skipped} spans is a GenAI span")
     violations = [finding for finding in outcome.violations if finding.rule not in allow]

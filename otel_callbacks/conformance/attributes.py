@@ -57,7 +57,7 @@ def _check_content(
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             yield violation("genai_content_schema", where, f"{name} is not JSON: {exc}")
             return
     for error in schema.errors(value, {"$ref": f"#/$defs/{schema_name}"}, registry.schemas):

@@ -13,13 +13,13 @@ Some things are not checked, because a finished trace does not show them or beca
   right, that metrics and inclusive totals add up to the spans, that content was redacted
 - the JSON Schema in `parameters` of a tool definition, the contents of tool arguments and results
 - resource attributes, entities, links, span events other than exceptions and the deprecated ones
-- metrics and logs given as SDK objects, temporality, and the spans, metrics and logs of other libraries
+- metrics given as SDK objects, temporality, and the spans, metrics and logs of other libraries
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from otel_callbacks.conformance import otlp
 from otel_callbacks.conformance.findings import Finding, advice
@@ -28,6 +28,8 @@ from otel_callbacks.conformance.registry import DEFAULT_PROFILES, Registry, load
 from otel_callbacks.conformance.signals import check_event, check_metric
 from otel_callbacks.conformance.spans import check_span, is_checked
 from otel_callbacks.conformance.tree import check_tree
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,30 @@ def check_spans(
     return list(report_spans(spans, profiles=profiles).findings)
 
 
+def check_events(
+    records: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
+) -> list[Finding]:
+    """Returns the findings in events: the SDK's log records, or OTLP JSON log records.
+
+    Raises:
+        TypeError: One of the `records` is neither.
+        ValueError: A profile is unknown.
+    """
+    return list(report_spans((), events=records, profiles=profiles).findings)
+
+
 def report_spans(
-    spans: Iterable[Mapping[str, Any] | Any], *, profiles: Iterable[str] = DEFAULT_PROFILES
+    spans: Iterable[Mapping[str, Any] | Any],
+    *,
+    events: Iterable[Mapping[str, Any] | Any] = (),
+    profiles: Iterable[str] = DEFAULT_PROFILES,
 ) -> Report:
-    """Checks spans as `check_spans` does; also reports how many were checked and skipped."""
-    return _check(Signals(spans=[_span(source) for source in spans]), load(tuple(profiles)))
+    """Checks spans as `check_spans` does, and events; also reports how many were checked and skipped."""
+    signals = Signals(
+        spans=[_decoded(otlp.span, source, "span") for source in spans],
+        logs=[_decoded(otlp.log, record, "log record") for record in events],
+    )
+    return _check(signals, load(tuple(profiles)))
 
 
 def report(paths: Iterable[str | Path], *, profiles: Iterable[str] = DEFAULT_PROFILES) -> Report:
@@ -92,11 +113,12 @@ def report(paths: Iterable[str | Path], *, profiles: Iterable[str] = DEFAULT_PRO
     return _check(otlp.read(paths), registry)
 
 
-def _span(source: Any) -> otlp.Span:
+def _decoded(decode: Callable[[Any], _T], source: Any, kind: str) -> _T:
     try:
-        return otlp.span(source)
+        return decode(source)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
-        raise TypeError(f"neither a finished span nor an OTLP JSON span ({exc!r}): {source!r:.200}") from exc
+        message = f"neither a finished {kind} nor one of OTLP's JSON ({exc!r}): {source!r:.200}"
+        raise TypeError(message) from exc
 
 
 def _check(signals: Signals, registry: Registry) -> Report:

@@ -118,7 +118,7 @@ def read(paths: Iterable[str | Path]) -> Signals:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    found = sorted((*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")))
+    found = sorted(each for each in (*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")) if each.is_file())
     if not found:
         raise FileNotFoundError(f"{folder}: no .jsonl file in this folder")
     return found
@@ -183,7 +183,7 @@ def _decode_line(line: Json, signals: Signals) -> None:
     for _, items in _scopes(line, "resourceMetrics", "scopeMetrics", "metrics"):
         signals.metrics += map(_metric, items)
     for _, items in _scopes(line, "resourceLogs", "scopeLogs", "logRecords"):
-        signals.logs += map(_log, items)
+        signals.logs += map(log, items)
 
 
 def _scopes(line: Json, resources: str, scopes: str, items: str) -> Iterator[tuple[str | None, list[Json]]]:
@@ -267,7 +267,25 @@ def _point(source: Json) -> Point:
     )
 
 
-def _log(source: Json) -> Log:
+def log(source: Any) -> Log:
+    """Decodes an OTLP JSON log record, or anything with the attributes of an SDK log record.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: `source` is neither.
+    """
+    return _otlp_log(source) if isinstance(source, Mapping) else _sdk_log(source)
+
+
+def _sdk_log(source: Any) -> Log:
+    return Log(
+        event_name=str(source.event_name or ""),
+        severity=source.severity_number.value if source.severity_number else 0,
+        has_body=bool(source.body),
+        attributes=dict(source.attributes or {}),
+    )
+
+
+def _otlp_log(source: Json) -> Log:
     attributes = _attributes(source.get("attributes", ()))
     severity = source.get("severityNumber", 0)
     return Log(

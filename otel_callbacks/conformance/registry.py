@@ -143,7 +143,7 @@ def load(profiles: tuple[str, ...] = DEFAULT_PROFILES) -> Registry:
         spans={name: SpanType(**_tuples(s)) for name, s in _merged_spans(layers).items()},
         metrics={name: MetricType(**_tuples(m)) for name, m in _merged(layers, "metrics").items()},
         buckets={name: tuple(bounds) for name, bounds in base["buckets"].items()},
-        events={name: EventType(**_tuples(e)) for name, e in base["events"].items()},
+        events={name: EventType(**_tuples(e)) for name, e in _merged(layers, "events").items()},
         schemas=base["message_schemas"],
     )
 

@@ -92,6 +92,7 @@ def _check_known_event(log: Log, known: EventType, registry: Registry) -> Iterat
 def _event_may_carry(known: EventType, name: str, registry: Registry) -> bool:
     if known.attributes_of == "*" or not name.startswith("gen_ai."):
         return True
-    declared = registry.spans[known.attributes_of].declared if known.attributes_of else frozenset()
+    of = known.attributes_of
+    declared = registry.spans[of].declared | registry.anywhere if of else frozenset()
     in_prefix = name not in registry.attributes and registry.attribute(name) is not None
     return in_prefix or name in declared or name in known.required or name in known.optional

@@ -99,8 +99,8 @@ def _check_declared(span: Span, span_type: SpanType, registry: Registry) -> Iter
 def _check_step(span: Span, registry: Registry) -> Iterator[Finding]:
     """Checks a span without an operation, a step: it is internal, has no usage and looks like no operation."""
     where = str(span)
-    if span.kind != "internal":
-        yield violation("step_kind", where, f"kind is {span.kind.upper()}, expected INTERNAL")
+    if span.kind not in ("internal", "consumer"):  # a consumer works on a message that another process sent
+        yield violation("step_kind", where, f"kind is {span.kind.upper()}, expected INTERNAL or CONSUMER")
     for name in span.attributes:
         if name.startswith(_USAGE):
             yield violation("usage_on_wrong_span", where, f"{name} on a span without an operation")

@@ -1,7 +1,7 @@
 """Rules that need the whole tree: missing parents, exceptions recorded twice, usage counted twice."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from otel_callbacks.conformance.findings import Finding, advice, violation
 from otel_callbacks.conformance.otlp import Span
@@ -23,13 +23,14 @@ def check_tree(spans: Iterable[Span], checked: Iterable[Span]) -> Iterator[Findi
             yield violation("span_id_duplicate", str(span), "another span has the same id")
         if span.parent_id and (span.trace_id, span.parent_id) not in tree:
             yield advice("parent_missing", str(span), f"remote or missing parent {span.parent_id}")
-        ancestors = [a for a in _ancestors(span, tree) if (a.trace_id, a.span_id) in checked_keys]
-        yield from _check_exceptions(span, ancestors)
-        yield from _check_usage(span, ancestors)
+        if exceptions := _exceptions(span):
+            yield from _check_exceptions(span, exceptions, list(_ancestors(span, tree, checked_keys)))
+        if _has_tokens(span):
+            yield from _check_usage(span, _ancestors(span, tree, checked_keys))
 
 
-def _ancestors(span: Span, tree: dict[_Key, Span]) -> Iterator[Span]:
-    """Yields the ancestors from the parent up; walks a circle, which a broken file may hold, only once."""
+def _ancestors(span: Span, tree: Mapping[_Key, Span], checked: Container[_Key]) -> Iterator[Span]:
+    """Yields the checked ancestors from the parent up; walks a circle, which a broken file may hold, only once."""
     seen = {span.span_id}
     while span.parent_id and span.parent_id not in seen:
         seen.add(span.parent_id)
@@ -37,21 +38,26 @@ def _ancestors(span: Span, tree: dict[_Key, Span]) -> Iterator[Span]:
         if parent is None:
             return
         span = parent
-        yield span
+        if (span.trace_id, span.span_id) in checked:
+            yield span
 
 
-def _check_exceptions(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
-    """Checks that an exception is recorded only where it arose; an equal one further up is the same one."""
-    own = _exceptions(span)
-    for exception, count in Counter(own).items():
+def _check_exceptions(
+    span: Span, exceptions: list[tuple[str, str]], ancestors: list[Span]
+) -> Iterator[Finding]:
+    """Checks that an exception is recorded only where it arose; an equal one further up is the same one.
+
+    Only the nearest ancestor is named, which names the next.
+    """
+    for exception, count in Counter(exceptions).items():
         if count > 1:
             yield violation(
                 "exception_recorded_twice", str(span), f"{exception[0]} {count} times on this span"
             )
-        for ancestor in ancestors:
-            if exception in _exceptions(ancestor):
-                message = f"{exception[0]} is recorded again on its ancestor {ancestor}"
-                yield violation("exception_recorded_twice", str(span), message)
+        nearest = next((each for each in ancestors if exception in _exceptions(each)), None)
+        if nearest:
+            message = f"{exception[0]} is recorded again on its ancestor {nearest}"
+            yield violation("exception_recorded_twice", str(span), message)
 
 
 def _exceptions(span: Span) -> list[tuple[str, str]]:
@@ -62,12 +68,13 @@ def _exceptions(span: Span) -> list[tuple[str, str]]:
     ]
 
 
-def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
+def _check_usage(span: Span, ancestors: Iterable[Span]) -> Iterator[Finding]:
     """Checks that a plain sum over a trace is right: only an agent may repeat what its model calls used.
 
-    A model that asks another model may have usage of its own, which differs from the other's.
+    A model that asks another model may have usage of its own, which differs from the other's. Only the nearest ancestor
+    is named, which names the next.
     """
-    if not _has_tokens(span) or span.attributes.get(OPERATION) == "invoke_agent":
+    if span.attributes.get(OPERATION) == "invoke_agent":
         return
     for ancestor in ancestors:
         operation = ancestor.attributes.get(OPERATION)
@@ -76,6 +83,7 @@ def _check_usage(span: Span, ancestors: list[Span]) -> Iterator[Finding]:
             yield violation(
                 "usage_counted_twice", str(ancestor), f"it has token usage, and so has {span} below it"
             )
+            return
 
 
 def _has_tokens(span: Span) -> bool:

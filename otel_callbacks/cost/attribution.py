@@ -16,14 +16,11 @@ content policy redacts it wherever labels are recorded.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from opentelemetry import baggage
 from opentelemetry import context as context_api
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 
 from otel_callbacks import semconv
@@ -113,8 +110,8 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
 
     Skips values that cannot be labels, and names of content.
     """
-    known = payload.mapping(tags)
-    if not _may_name_labels(known):
+    known = tags if type(tags) is dict else payload.mapping(tags)
+    if not known or not _may_name_labels(known):
         return NO_LABELS
     keys = [
         key for key in known if type(key) is str and (key in _TAG_ATTRIBUTES or key[:4] == semconv.APP_PREFIX)
@@ -164,12 +161,12 @@ class _Scope(NamedTuple):
     Attributes:
         inside: who pays inside the scope, with the labels around it. Its key is that of the run whose body opened
             the scope: runs inside that one have their own labels.
-        owner: the `attribution` that opened it.
+        owner: the `attribution` that opened it; None for labels that another process sent.
         previous: the context to return to.
     """
 
     inside: BodyLabels
-    owner: "attribution"
+    owner: "attribution | None"
     previous: Context
 
 
@@ -178,7 +175,7 @@ class attribution:  # lower case because it reads as a statement: `with attribut
 
     A context manager, and a decorator for functions, coroutines and generators. A decorated generator has the labels
     while it runs; the code that consumes it does not. An inner scope keeps the outer labels that it does not set.
-    The labels are not sent to other hosts.
+    The labels are not sent to other hosts, unless `otel_callbacks.propagation` is told to.
 
     Args:
         tenant: whose bill it is, `app.tenant_id`.
@@ -230,7 +227,7 @@ class attribution:  # lower case because it reads as a statement: `with attribut
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Decorates a function, a coroutine function or a generator function."""
-        return scopes.run_inside(lambda: self, function)
+        return scopes.run_inside(lambda *_, **__: self, function)
 
 
 def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> Labels:
@@ -242,8 +239,30 @@ def labels_in(context: Context, default_policy: ContentPolicy | None = None) -> 
     """
     run = enclosing_run(context)
     policy = run.content_policy if run is not None else default_policy
-    labels = _labels_here(context, enclosing_labels(context)).labels
+    labels = given_labels(context)
     return labels if policy is None else policy.labels(labels)
+
+
+def given_labels(context: Context) -> Labels:
+    """Returns the labels of `context` as given."""
+    return _labels_here(context, enclosing_labels(context)).labels
+
+
+def context_with_labels(labels: Labels, context: Context) -> Context:
+    """Returns `context` with labels that another process sent, as inside a scope; values by attribute, as given."""
+    here = _labels_here(context, enclosing_labels(context))
+    inside = BodyLabels(here.key, {**here.labels, **labels}, here.metadata, here.tags)
+    return context_api.set_value(_SCOPE_KEY, _Scope(inside, None, context), context)
+
+
+def received_labels(attributes: Mapping[str, str], sent: Mapping[str, object]) -> Labels:
+    """Returns the labels among the values that another process sent, without what cannot be a label.
+
+    Args:
+        attributes: the attribute name of each wanted key.
+        sent: the values by key.
+    """
+    return {name: text for key, name in attributes.items() if (text := _text(sent.get(key)))}
 
 
 def _labels_here(context: Context, body: BodyLabels) -> BodyLabels:
@@ -269,7 +288,7 @@ class LabelResolver:
             raise TypeError(
                 f"attribution must be labels such as {{'feature': 'search'}} or a function, not {source!r:.100}"
             )
-        _refuse_text("baggage_keys", baggage_keys)
+        refuse_text("baggage_keys", baggage_keys)
         self._function = source if callable(source) else None
         self._fixed: Labels = NO_LABELS if source is None or callable(source) else labels_by_attribute(source)
         self._baggage_attributes = {key: attribute_of(key) for key in baggage_keys}
@@ -296,11 +315,9 @@ class LabelResolver:
         here = _labels_here(context, body)
         labels = here.labels if body.key is not None else self._labels_of_root(context, here.labels)
         in_metadata, in_tags = here.metadata, here.tags
-        if metadata is not None:
-            in_metadata = _labels_in_tags(metadata)
+        if metadata is not None and (in_metadata := _labels_in_tags(metadata)):
             labels = _add_named(labels, in_metadata, (named or here).metadata)
-        if tags is not None:
-            in_tags = _labels_in_tags(tags)
+        if tags is not None and (in_tags := _labels_in_tags(tags)):
             labels = _add_named(labels, in_tags, here.tags)
         return BodyLabels(key, labels, in_metadata, in_tags)
 
@@ -328,11 +345,7 @@ class LabelResolver:
     def _labels_of_root(self, context: Context, scope_labels: Labels) -> Labels:
         if self._function is None and not self._baggage_attributes and not self._fixed:
             return scope_labels
-        from_baggage = {
-            name: text
-            for key, name in self._baggage_attributes.items()
-            if (text := _text(baggage.get_baggage(key, context)))
-        }
+        from_baggage = received_labels(self._baggage_attributes, baggage.get_all(context))
         return {**self._fixed, **(self._labels_of_function() or NO_LABELS), **from_baggage, **scope_labels}
 
     @guarded  # a fault of the application's function must not cost the span
@@ -340,34 +353,11 @@ class LabelResolver:
         return labels_by_attribute(self._function() or NO_LABELS) if self._function is not None else NO_LABELS
 
 
-def baggage_headers(url: str, *, keys: Collection[str], hosts: Collection[str]) -> dict[str, str]:
-    """Returns the current labels as a W3C baggage header, for a request to another service of your own.
-
-    Labels leave the process only through this function. Requests to model providers carry none.
-
-    Args:
-        url: where the request goes.
-        keys: the labels to send, by their short names, which the header uses too.
-        hosts: patterns such as "*.corp.example"; for any other host the result is empty.
+def refuse_text(argument: str, value: object) -> None:
+    """Refuses a text where a list of names is wanted, because each of its letters would count as a name.
 
     Raises:
-        TypeError: `keys` or `hosts` is a string. Each of its letters would count, and a `*` would match every host.
+        TypeError: `value` is a text.
     """
-    _refuse_text("keys", keys)
-    _refuse_text("hosts", hosts)
-    host = urlsplit(url).hostname or ""
-    if not any(fnmatchcase(host, pattern.lower()) for pattern in hosts):
-        return {}
-    labels = labels_in(context_api.get_current())
-    carrier: dict[str, str] = {}
-    context = Context()
-    for key in keys:
-        if (value := labels.get(attribute_of(key))) is not None:
-            context = baggage.set_baggage(key, value, context)
-    W3CBaggagePropagator().inject(carrier, context)
-    return carrier
-
-
-def _refuse_text(argument: str, value: object) -> None:
     if isinstance(value, str):
         raise TypeError(f"{argument} must be a list, not the text {value!r:.100}")

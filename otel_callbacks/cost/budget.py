@@ -100,21 +100,24 @@ class _OwnSpending:
 class Budget:
     """Limits what calls with certain labels may cost in a period; pass it to a handler's `budgets`.
 
-    By default a budget only watches. Once per period, the call that spends it (its last cent, or more than there is)
-    gets an event on its span, is counted in a metric, and `on_exceeded` is called. With `enforce`, the next model call
-    raises `BudgetExceeded` before anything is sent. Calls in progress always finish, so their cost may exceed the
-    budget. The root span of every trace says how much of it is used.
+    By default a budget only watches. The call that spends it (its last cent, or more than there is) gets an event on
+    its span, is counted in a metric, and `on_exceeded` is called, once per period. With `enforce`, model calls are
+    refused from then until the period is over: they raise `BudgetExceeded` before anything is sent. Calls in progress
+    always finish, so their cost may exceed the budget. Embeddings, rerankers and `record_cost` count, and are never
+    refused. The root span of every trace says how much of it is used.
 
     LlamaIndex stops a call only through the callback manager of its model, so the handler must be in that manager
     (`Settings` puts it there). With `instrument()` alone the budget only watches.
 
     By default each process counts by itself and starts at 0. With a `store`, all processes that use it share one sum
-    for the same labels and period, and an enforced budget reserves the likely cost of a call before the call, so that
-    they do not overspend together by more than what calls cost above their reservations. Make such a budget once per
-    process: it has a thread, which leases parts of the budget ahead of time, because callbacks do no network or disk
-    work. So a call may be refused although something is left: other processes hold it for their calls, or, on an event
-    loop, the next lease has not arrived. Each process reports once per period that the budget is spent. If the store
-    cannot be reached, calls are refused once the lease is used up.
+    for the same labels and period, and an enforced budget reserves the likely cost of a call before the call. Make such
+    a budget once per process: it has a thread, which leases a share of the budget ahead of time, because callbacks do
+    no network or disk work and never wait for it. So a call may be refused although something is left: other processes
+    hold it for their calls, or the next lease has not arrived (after a fork, or a burst of calls that used a whole
+    lease). Making the budget waits for the first one, a second at most. Together all processes overspend at most by
+    what calls in progress cost above their reservations, and by what a process had spent and not yet settled (every 50
+    milliseconds) when it was killed. Each process reports once per period that the budget is spent. If the store cannot
+    be reached, calls are refused once the lease is used up or has run out, after 15 seconds.
 
     Unpriced calls count as 0, partial costs as what is known of them.
 
@@ -170,7 +173,7 @@ class Budget:
             )
 
             key = json.dumps([self.per, *sorted(self.labels.items())])
-            self._spending = share_spending(store, key, self.usd, reserve, self.period)
+            self._spending = share_spending(store, key, self.usd, reserve, self.period, enforce)
 
     def __repr__(self) -> str:
         whose = "".join(f"{name}={value!r}, " for name, value in self.labels.items())

@@ -5,6 +5,7 @@ change, is in `shared_spending.py`; so both stores follow the same rules.
 """
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -51,13 +52,16 @@ class SqliteStore:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
+            os.close(
+                os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            )  # who spent how much is for the owner alone
             with closing(self._connect()) as connection, connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS budgets (key TEXT PRIMARY KEY, state TEXT, changed REAL)"
                 )
                 connection.execute("DELETE FROM budgets WHERE changed < ?", (time.time() - _KEPT_SECONDS,))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise OSError(f"store={path!r} cannot be used as a budget's SQLite file: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:

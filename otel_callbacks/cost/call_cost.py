@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Cost, Pricer, Unpriced
-from otel_callbacks.cost.terms import TIER, terms_of
+from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import UNPRICED_MODELS_LOGGED
 
 logger = logging.getLogger("otel_callbacks")
@@ -86,7 +86,7 @@ class OperationPricer:
     def _warn(self, call: Call, reason: str) -> None:
         """Logs once per model and terms that they have no price, and the price book line that would fix it."""
         model = call.response_model or call.request_model
-        terms = terms_of(call.service_tier, (call.conditions or {}).items())
+        terms = terms_of(call.service_tier, (call.conditions or {}).items(), call.provider)
         if self._is_new(call.provider, model, terms):
             logger.warning(
                 "calls of %s (%s, %s) have no price (%s) and no cost; to price them, add to your PriceBook:"
@@ -209,11 +209,9 @@ def billing_attributes(operation: operations.Operation) -> dict[str, int | Seque
     uncounted: tuple[str, ...] = ()
     if (billing := operation.billing) is not None:
         uncounted = billing.unknown
-        terms = dict(billing.conditions or {})
-        if billing.service_tier:
-            terms[TIER] = billing.service_tier
+        terms = terms_of(billing.service_tier, (billing.conditions or {}).items(), operation.provider)
         if terms:
-            found[semconv.COST_TERMS] = [f"{name}={value}" for name, value in sorted(terms.items())]
+            found[semconv.COST_TERMS] = [f"{name}={value}" for name, value in terms]
         for unit, number in (billing.units or {}).items():
             if unit in UNIT_ATTRIBUTES:
                 found[UNIT_ATTRIBUTES[unit]] = number

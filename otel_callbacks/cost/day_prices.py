@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_callbacks.cost.price_entry import PriceQuery
 from otel_callbacks.cost.rates import TOKEN_KINDS, ZERO, Price, Tier, UnpricedReason
-from otel_callbacks.cost.terms import TIER, rate_terms
+from otel_callbacks.cost.terms import TIER, TIERS_AT_STANDARD_PRICE, rate_terms
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
-
-_TIERS_AT_STANDARD_PRICE = frozenset((("groq", "flex"),))
-"""Other service tiers at the price of the standard tier (https://console.groq.com/docs/flex-processing)."""
 
 _RATE_KEYS = (
     ("input", "input_mtok"),
@@ -98,7 +95,7 @@ def prices_on_day(
 def _variant_conditions(query: PriceQuery, provider: "Provider") -> dict[str, str]:
     """Returns the terms of a call as genai-prices names them; empty for the standard price."""
     wanted = dict(rate_terms(query.terms))
-    if (provider.id, wanted.get(TIER)) in _TIERS_AT_STANDARD_PRICE:
+    if (provider.id, wanted.get(TIER)) in TIERS_AT_STANDARD_PRICE:
         del wanted[TIER]
     if wanted.get(TIER) == "batch":
         del wanted[TIER]

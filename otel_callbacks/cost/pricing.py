@@ -12,7 +12,7 @@ quotas, and discounts of a contract (put those into a `PriceBook`).
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -30,6 +30,7 @@ from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import PRICES_REMEMBERED
 from otel_callbacks.operations import Usage
 from otel_callbacks.operations.providers import provider_name
+from otel_callbacks.operations.sparse import sparse_and_frozen
 
 Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 """A price book, a mapping in its format, or the path of a .toml or .json file."""
@@ -48,11 +49,17 @@ ENDED_EARLY: Final = "ended_early"
 _UNCOUNTED_TOKENS = "billed_tokens"
 """In `Call.unknown`: the tokens in the usage are not those that are billed."""
 
+_UNCOUNTED_CACHE = "cached_tokens"
+"""In `Call.unknown`: some of the input may have been read from the provider's cache, for less."""
+
+_UNHEARD_COST = "reported_cost"
+"""In `Call.unknown`: the provider said what it bills, which was not passed on. Its list price may be another one."""
+
 _BILLED_BY_OTHERS = frozenset(("upstream_cost",))
 """In `Call.unknown`: what is billed by somebody else than who reports the cost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@sparse_and_frozen
 class Call:
     """Everything about a model call that its price depends on.
 
@@ -89,7 +96,8 @@ Source = Literal["reported", "price_book", "genai_prices", "cache"]
 class Cost(NamedTuple):
     """The cost of a call in USD, unrounded.
 
-    The parts do not overlap, and their sum is the total. They are None if the provider reported only a total.
+    The parts do not overlap, and their sum is the total. They are None if the provider reported only a total; `input`
+    and `cache_read` also if nobody said how much of the input was cached.
 
     Attributes:
         total: the whole cost.
@@ -218,6 +226,8 @@ class Pricer:
             return _UNPRICED["prices_loading" if counts != "no_usage" else counts]
         if isinstance(found, Unpriced):
             return _UNPRICED[counts] if isinstance(counts, str) else found
+        if found.source == "genai_prices" and _UNHEARD_COST in call.unknown:
+            return _UNPRICED["no_rate"]
         return _cost(call, counts, _price_at(found, nanoseconds), found)
 
     def _find(
@@ -231,12 +241,13 @@ class Pricer:
         day: int,
     ) -> _FoundPrices | Unpriced:
         """Returns a model's prices on a day (counted from 1970), from the price book or else from the price list."""
+        biller = _lower(provider_name(provider))
         query = PriceQuery(
-            _lower(provider_name(provider)),
+            biller,
             _lower(request_model),
             _lower(response_model),
             _lower(host),
-            terms_of(tier, conditions),
+            terms_of(tier, conditions, biller),
             date.fromordinal(_EPOCH_ORDINAL + day),
         )
         entry = self._book.find(query)
@@ -302,6 +313,9 @@ def _cost(
         fees, missing = fees_of(price, call.units)
     except ValueError:
         return _UNPRICED["invalid_usage"]
+    if call.unknown or found.day.missing:
+        missing = (*missing, *_left_out(call, price), *found.day.missing)
+    cache_is_counted = _UNCOUNTED_CACHE not in missing
     parts: CostParts | UnpricedReason
     if isinstance(counts, str):
         parts = counts
@@ -309,20 +323,22 @@ def _cost(
         if found.bills_reasoning_apart and counts.reasoning and price.reasoning is None:
             counts = counts._replace(output=counts.output - counts.reasoning, reasoning=0)
             missing = (*missing, "reasoning_tokens")
+        if not cache_is_counted:
+            counts = counts._replace(
+                cache_read=counts.input - counts.cache_write
+            )  # the least that it can cost
         parts = cost_of(price, counts, fees)
     if isinstance(parts, str):
         if not _bills_only_units(price, call.units):
             return _UNPRICED[parts]
         parts = CostParts(fees, ZERO, ZERO, ZERO, ZERO, fees)
-    if call.unknown or found.day.missing:
-        missing = (*missing, *call.unknown, *found.day.missing)
     if call.usage is not None and not call.usage.is_final:
         missing = (*missing, ENDED_EARLY)
     return Cost(
         total=parts.total,
-        input=parts.input,
+        input=parts.input if cache_is_counted else None,
         output=parts.output,
-        cache_read=parts.cache_read,
+        cache_read=parts.cache_read if cache_is_counted else None,
         cache_write=parts.cache_write,
         fees=parts.fees,
         source=found.source,
@@ -330,6 +346,15 @@ def _cost(
         version=found.day.version,
         missing=missing and tuple(sorted(set(missing))),
     )
+
+
+def _left_out(call: Call, price: Price) -> Iterator[str]:
+    """Yields what nobody counted of a call, as far as this price depends on it."""
+    for name in call.unknown:
+        if name == _UNCOUNTED_CACHE and not price.has_cheap_cache:
+            continue
+        if name != _UNHEARD_COST:  # here a price of the user's own: the list's does not come so far
+            yield name
 
 
 def _bills_only_units(price: Price, units: Mapping[str, int] | None) -> bool:

@@ -136,6 +136,11 @@ class Price(Rates):
         """Whether any kind of tokens has a rate; a reranker may be billed by the call alone."""
         return any(getattr(self, kind) is not None for kind in TOKEN_KINDS)
 
+    @property
+    def has_cheap_cache(self) -> bool:
+        """Whether input read from the cache has a rate of its own, so that it matters how much was."""
+        return any(rates.cache_read not in (None, rates.input) for rates in (self, *self.tiers))
+
     def at(self, input_tokens: int) -> Rates:
         """Returns the rates for a call with this many input tokens, cached ones included."""
         rates: Rates = self

@@ -1,15 +1,18 @@
-"""What several processes have spent of one budget: each leases slices of what is left, ahead of time.
+"""What several processes have spent of one budget: each leases a share of what is left, ahead of time.
 
-A callback must not do network or disk work, yet an enforced budget must know before a call whether it may be made.
-So a thread of our own leases a slice of the remaining sum from the store, and callbacks only use memory: a call
-reserves its likely cost from the slice, and replaces it by the real cost at its end. When the slice runs low, the
-thread settles what was spent and leases the next one. Slices get smaller as the budget runs out. All leases and the
-spent sum together never exceed the budget; only what a call costs above its reservation can.
+A callback must not do network or disk work nor wait for it, yet an enforced budget must know before a call whether it
+may be made. So a thread of our own leases a share of the remaining sum from the store, and callbacks only use memory:
+a call reserves its likely cost from the lease, and replaces it by the real cost at its end; without room for it the
+call is refused at once. When half of the lease is used, the thread settles what was spent and leases the next one.
+A process that is alone holds all that is left near the end of the budget; others get their shares as they come.
 
-The lease of a process that died runs out, and what was left of it can be leased again.
+All leases and the spent sum together never exceed the budget. At most it is overspent by what calls in progress cost
+above their reservations, and by what a process has spent that died, or lost the store, before it could settle.
+
+The lease of a process that died runs out, and what was left of it can be leased again. A process that only watches the
+budget leases nothing.
 """
 
-import asyncio
 import logging
 import threading
 import time
@@ -24,12 +27,12 @@ from uuid import uuid4
 from otel_callbacks.cost.budget_stores import State, Store, open_store
 from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.limits import (
+    BUDGET_FEW_CALLS,
+    BUDGET_FIRST_LEASE_SECONDS,
     BUDGET_LEASE_SECONDS,
-    BUDGET_LEASE_WAIT_SECONDS,
     BUDGET_PERIODS_KEPT,
     BUDGET_RENEWAL_SECONDS,
     BUDGET_SETTLEMENT_SECONDS,
-    BUDGET_SLICES,
     BUDGET_WORKER_REMEMBERED_SECONDS,
 )
 from otel_callbacks.privacy.redactor import redact_name
@@ -51,7 +54,7 @@ class Settlement(NamedTuple):
         highest: the highest cost of a call that it knows.
         reserved: what its calls in progress have reserved.
         one_call: what one more call reserves.
-        wanted: the lease that it would like: for the calls in progress, and for calls to come.
+        wanted: the lease that it would like: for the calls in progress, and for calls to come; 0 for none.
     """
 
     worker: str
@@ -64,11 +67,19 @@ class Settlement(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the store answers: the lease of the process, what all have spent, the highest cost of a call."""
+    """What the store answers.
+
+    Attributes:
+        leased: the lease of the process.
+        spent: what all have spent.
+        highest: the highest cost of a call.
+        workers: how many processes share the budget.
+    """
 
     leased: Decimal
     spent: Decimal
     highest: Decimal
+    workers: int
 
 
 def settle(state: State, now: float, told: Settlement) -> Standing:
@@ -86,14 +97,15 @@ def settle(state: State, now: float, told: Settlement) -> Standing:
     spent = add(Decimal(state.get("spent", "0")), _minus(told.spent, before))
     highest = max(Decimal(state.get("highest", "0")), told.highest)
     free = _minus(told.budget, spent)
-    for leased, until, _ in workers.values():
-        if now < until:
-            free = _minus(free, Decimal(leased))
+    others = [leased for leased, until, _ in workers.values() if now < until]
+    for leased in others:
+        free = _minus(free, Decimal(leased))
     enough = free >= add(told.reserved, told.one_call)
     lease = max(ZERO, min(told.wanted if enough else told.reserved, free))
-    workers[told.worker] = (str(lease), now + BUDGET_LEASE_SECONDS, str(told.spent))
+    until = now + BUDGET_LEASE_SECONDS if told.wanted else now
+    workers[told.worker] = (str(lease), until, str(told.spent))
     state.update(spent=str(spent), highest=str(highest), workers=workers)
-    return Standing(lease, spent, highest)
+    return Standing(lease, spent, highest, len(others) + 1)
 
 
 def _minus(a: Decimal, b: Decimal) -> Decimal:
@@ -111,6 +123,7 @@ class _Period:
         unsettled: what was spent and the store does not know yet.
         spent: what all processes have spent, as the store said last.
         highest: the highest cost of a call.
+        workers: how many processes share the budget, as the store said last.
         valid_until: when the lease runs out, by the monotonic clock.
         exceeded: whether this process has reported that the budget is spent.
     """
@@ -121,6 +134,7 @@ class _Period:
     unsettled: Decimal = ZERO
     spent: Decimal = ZERO
     highest: Decimal = ZERO
+    workers: int = 1
     valid_until: float = 0.0
     exceeded: bool = False
 
@@ -129,6 +143,10 @@ class _Period:
         if time.monotonic() >= self.valid_until:
             return ZERO
         return _minus(self.leased, add(self.reserved, self.unsettled))
+
+    def is_half_used(self) -> bool:
+        """Tells whether it is time for the next lease."""
+        return self.free() * 2 <= self.leased
 
     def total(self) -> Decimal:
         """Returns what all processes have spent, as far as this one knows."""
@@ -144,6 +162,7 @@ class SharedSpending:
         budget: the whole budget, in USD.
         reserve: what a call reserves; None for the highest cost of a call so far.
         period_at: returns the period that contains a time in nanoseconds since 1970.
+        enforce: whether calls reserve their cost, so that leases are needed.
 
     Raises:
         Exception: the store cannot be used.
@@ -156,8 +175,10 @@ class SharedSpending:
         budget: Decimal,
         reserve: Decimal | None,
         period_at: Callable[[int], str],
+        enforce: bool,
     ) -> None:
         self._store = store
+        self._enforce = enforce
         self._key = key
         self._budget = budget
         self._reserve = reserve
@@ -166,6 +187,8 @@ class SharedSpending:
         for period in self._coming_periods():
             self._settle(period)
         self._start_thread()
+        if enforce:
+            self._await_first_lease()
         fork.run_in_child(self._restart_in_child)
         self._close_at_exit()
         util.register_after_fork(self, SharedSpending._close_at_exit)
@@ -183,7 +206,22 @@ class SharedSpending:
     def _restart_in_child(self) -> None:
         """Starts without a lease in a forked process; the parent process settles what was spent before."""
         self._start_over()
+        with self._changed:
+            self._ask(urgent=True)
         self._start_thread()
+
+    def _await_first_lease(self) -> None:
+        """Waits a moment until the other processes have made room; a new process would refuse its first calls."""
+        with self._changed:
+            known = self._period(self._period_at(time.time_ns()))
+            self._changed.wait_for(
+                lambda: (
+                    known.free() >= (one_call := self._one_call(known))
+                    or _minus(self._budget, known.total()) < one_call
+                    or self._failing
+                ),
+                BUDGET_FIRST_LEASE_SECONDS,
+            )
 
     def _close_at_exit(self) -> None:
         util.Finalize(
@@ -207,7 +245,7 @@ class SharedSpending:
             known = self._period(period)
             known.unsettled = add(known.unsettled, amount)
             known.highest = max(known.highest, amount)
-            self._ask(urgent=known.free() < self._one_call(known))
+            self._ask(urgent=known.is_half_used())
             return self._found_spent(known)
 
     def found_spent(self, period: str) -> Decimal | None:
@@ -216,24 +254,15 @@ class SharedSpending:
             return self._found_spent(self._period(period))
 
     def reserve(self, period: str) -> Decimal | None:
-        """Reserves the likely cost of a call; returns it, or None if the lease has no room for it.
-
-        If the next lease is under way, a thread waits for it a moment; an event loop never does.
-        """
+        """Reserves the likely cost of a call; returns it, or None if the lease has no room for it."""
         with self._changed:
             known = self._period(period)
-            amount = self._take(known)
-            if amount is not None:
-                self._ask(urgent=known.free() < self._one_call(known))
-                return amount
-            asked = self._ask(urgent=True)
-            if _on_event_loop():
-                return None
-            self._changed.wait_for(
-                lambda: self._closed or self._answered >= asked or known.free() >= self._one_call(known),
-                BUDGET_LEASE_WAIT_SECONDS,
-            )
-            return self._take(known)
+            amount = self._one_call(known)
+            has_room = known.free() >= amount
+            if has_room:
+                known.reserved = add(known.reserved, amount)
+            self._ask(urgent=known.is_half_used())
+            return amount if has_room else None
 
     def release(self, period: str, amount: Decimal) -> None:
         """Gives a reservation back, at the end of its call."""
@@ -253,13 +282,6 @@ class SharedSpending:
     def _one_call(self, known: _Period) -> Decimal:
         return self._reserve or known.highest or self._budget * _FIRST_RESERVATION
 
-    def _take(self, known: _Period) -> Decimal | None:
-        amount = self._one_call(known)
-        if known.free() < amount:
-            return None
-        known.reserved = add(known.reserved, amount)
-        return amount
-
     def _found_spent(self, known: _Period) -> Decimal | None:
         total = known.total()
         if known.exceeded or total < self._budget:
@@ -267,12 +289,11 @@ class SharedSpending:
         known.exceeded = True
         return total
 
-    def _ask(self, *, urgent: bool) -> int:
-        """Asks the thread for a settlement, and returns its number. Another one may be under way."""
+    def _ask(self, *, urgent: bool) -> None:
+        """Asks the thread for a settlement. Another one may be under way."""
         self._asked += 1
         self._urgent = self._urgent or urgent
         self._changed.notify_all()
-        return self._asked
 
     # --- the thread ------------------------------------------------------------------------------------------------
 
@@ -320,12 +341,16 @@ class SharedSpending:
                 known.unsettled = _minus(known.unsettled, _minus(told.spent, known.settled))
                 known.settled = told.spent
                 known.leased, known.spent = standing.leased, standing.spent
+                if known.workers != standing.workers:
+                    known.workers = standing.workers
+                    self._ask(urgent=True)  # for a share of another size
                 known.highest = max(known.highest, standing.highest)
                 known.valid_until = began + BUDGET_LEASE_SECONDS
 
     def _settlement(self, known: _Period, *, current: bool) -> Settlement:
         one_call = self._one_call(known)
-        slice_ = max(one_call, _minus(self._budget, known.total()) / BUDGET_SLICES) if current else ZERO
+        needed = current and self._enforce
+        share = max(self._share(known), add(known.reserved, one_call)) if needed else known.reserved
         return Settlement(
             self._worker,
             self._budget,
@@ -333,8 +358,20 @@ class SharedSpending:
             known.highest,
             known.reserved,
             one_call,
-            add(known.reserved, slice_),
+            share,
         )
+
+    def _share(self, known: _Period) -> Decimal:
+        """Returns the part of what is left that this process should hold.
+
+        Near the end each holds as much as every other. Before, one more part is left to a process that comes, or comes
+        back after it was killed. As long as nobody knows what a call costs, the end may be near.
+        """
+        left, parts = _minus(self._budget, known.total()), known.workers
+        cost = self._reserve or known.highest
+        if cost and left >= cost * BUDGET_FEW_CALLS * parts:
+            parts += 1
+        return left / parts
 
     def _report(self, error: Exception) -> None:
         if not self._failing:
@@ -361,9 +398,14 @@ class SharedSpending:
 
 
 def share_spending(
-    store: object, key: str, budget: Decimal, reserve: Decimal | None, period_at: Callable[[int], str]
+    store: object,
+    key: str,
+    budget: Decimal,
+    reserve: Decimal | None,
+    period_at: Callable[[int], str],
+    enforce: bool,
 ) -> SharedSpending:
-    """Returns what has been spent of a budget in the store at an address.
+    """Returns what has been spent of a budget in the store at an address, see `SharedSpending`.
 
     Raises:
         TypeError, ValueError, ImportError: as `open_store`.
@@ -371,16 +413,8 @@ def share_spending(
     """
     opened = open_store(store)
     try:
-        return SharedSpending(opened, key, budget, reserve, period_at)
+        return SharedSpending(opened, key, budget, reserve, period_at, enforce)
     except Exception as error:  # each client has errors of its own for a server that cannot be reached
         raise OSError(
             f"store={redact_name(str(store))!r} cannot be reached: {type(error).__name__}"
         ) from error
-
-
-def _on_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -25,6 +25,9 @@ _STANDARD_TIERS = {
 
 _STANDARD_NAMES = frozenset(name for names in _STANDARD_TIERS.values() for name in names) | {""}
 
+TIERS_AT_STANDARD_PRICE = frozenset((("groq", "flex"),))
+"""Other tiers, by provider, at the price of the standard tier (https://console.groq.com/docs/flex-processing)."""
+
 _SAME_TIERS = {"on_demand_priority": "priority", "on_demand_flex": "flex"}
 """Google's names of traffic types → the tiers that they are."""
 
@@ -43,13 +46,13 @@ FEE_CONDITIONS = frozenset(("search_context_size",))
 """Conditions that change the fee of a request, and no rate of its tokens."""
 
 
-def terms_of(tier: str | None, conditions: Iterable[tuple[str, str]]) -> Terms:
-    """Returns the terms that change the price of a call."""
+def terms_of(tier: str | None, conditions: Iterable[tuple[str, str]], provider: str | None = None) -> Terms:
+    """Returns the terms that change the price of a provider's call."""
     terms = {
         name: value for name, given in conditions if (value := _clean(given)) not in _standard_values(name)
     }
     name = _clean(tier or "")
-    if name not in _STANDARD_NAMES:
+    if name not in _STANDARD_NAMES and (provider, name) not in TIERS_AT_STANDARD_PRICE:
         terms[TIER] = _SAME_TIERS.get(name, name)
     return tuple(sorted(terms.items()))
 

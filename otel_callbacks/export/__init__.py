@@ -2,5 +2,6 @@
 
 May import the rooms below: `privacy`, `cost`, `recording`, and of `explore` the trace file and the traces in memory.
 Open `configure.py` first: it decides where each signal goes. `outbox.py` has the queue, `signals.py` what feeds it,
-`resources.py` what keeps credentials out of the resource, `telemetry.py` the object that `configure` returns.
+`resources.py` what keeps credentials out of the resource, `telemetry.py` the object that `configure` returns. `keep.py`
+says which traces are exported, `process_end.py` sends what waits where a process ends without its exit functions.
 """

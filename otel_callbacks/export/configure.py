@@ -20,6 +20,7 @@ from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+from otel_callbacks.export.keep import Keep
 from otel_callbacks.export.otlp import OtlpEndpoint, Protocol, Signal
 from otel_callbacks.export.outbox import Outbox, QueueLimits
 from otel_callbacks.export.resources import without_secrets
@@ -50,6 +51,7 @@ def configure(
     file: str | os.PathLike[str] | None = None,
     local: bool = False,
     links: Mapping[str, str] | None = None,
+    keep: Keep | None = None,
     replace: bool = False,
 ) -> Telemetry:
     """Sets up the export of traces, metrics and events for the whole process.
@@ -76,11 +78,13 @@ def configure(
         local: also keeps the last traces in memory, for `otel_callbacks.traces`; a second call may add this.
         links: where the picture of a trace in a notebook links to, such as
             {"jaeger": "http://localhost:16686/trace/{trace_id}"}.
+        keep: which traces are exported, such as `Keep(errors=True, slow_seconds=5, ratio=0.1)`; by default all. Metrics
+            and budgets count every call, and traces in memory are not affected.
         replace: also replaces what an earlier call or the application set up, for handlers made afterwards. What
             waits in the old queues is still sent.
 
     Raises:
-        TypeError: the service name is not a string.
+        TypeError: the service name is not a string, or `keep` is not a `Keep`.
         ValueError: an endpoint is not an http(s) address, or a protocol or exporter, given here or in the
             environment, is not known.
     """
@@ -92,6 +96,8 @@ def configure(
         raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
+    if keep is not None and not isinstance(keep, Keep):
+        raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
     arguments = {
         "service_name": service_name,
@@ -99,6 +105,7 @@ def configure(
         "protocol": protocol,
         "headers": headers,
         "file": file,
+        "keep": keep,
     }
     with _lock:
         if _configured is None or replace:
@@ -110,6 +117,8 @@ def configure(
                 _configured = _build(service_name, otlp_endpoints, in_environment, file)
                 _install(_configured, again=replace)
             _first_arguments = arguments
+            if keep is not None:
+                _configured.keep_only(keep)
         elif ignored := [
             name for name, value in arguments.items() if value and value != _first_arguments[name]
         ]:

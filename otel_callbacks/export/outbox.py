@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from opentelemetry import context as context_api
 
-from otel_callbacks.limits import BATCH_ITEMS, QUEUE_ITEMS
+from otel_callbacks.limits import BATCH_ITEMS, LOSS_LOG_SECONDS, QUEUE_ITEMS
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import logger
@@ -65,13 +65,21 @@ class Outbox(Generic[T]):
         destination: the destination's name, for logs and counts.
         send: sends a batch and returns how many of it were accepted; it may raise or block.
         limits: how much may wait, and how much is sent at a time.
+        items: what the items are, such as "spans"; the log says how many of them are lost. None: nothing is lost.
     """
 
-    def __init__(self, destination: str, send: Callable[[Sequence[T]], int], limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        destination: str,
+        send: Callable[[Sequence[T]], int],
+        limits: QueueLimits,
+        items: str | None = None,
+    ) -> None:
         self._destination = destination
+        self._items = items
         self._send = send
         self._limits = limits
-        self._closed = False
+        self._closed = self._diverted = False
         self._reset()
         fork.run_in_child(self._reset)
 
@@ -86,9 +94,20 @@ class Outbox(Generic[T]):
         self._last_batch_accepted = True
         self._worker: threading.Thread | None = None
         self._warned = False
+        self._logged_loss = 0
+        self._log_loss_from = 0.0
 
     def put(self, item: T) -> None:
         """Adds an item to send, or drops and counts it if the queue is full."""
+        if not self._diverted:
+            self._add(item)
+
+    def divert(self) -> Callable[[T], None]:
+        """Ends what `put` does; returns the function that does it instead, for somebody who decides first."""
+        self._diverted = True
+        return self._add
+
+    def _add(self, item: T) -> None:
         with self._changed:
             waiting = len(self._queue)
             if self._closed or waiting + self._sending >= self._limits.queue:
@@ -134,6 +153,7 @@ class Outbox(Generic[T]):
             self._failed += self._sending
             self._sending = 0
             self._changed.notify_all()
+        self._log_loss(at_end=True)
         return sent
 
     @property
@@ -171,8 +191,7 @@ class Outbox(Generic[T]):
                 self._warn_once(f"the exporter raised {remove_secrets(repr(error)):.300}")
                 accepted = 0
             self._settle(len(batch), accepted)
-            if self._dropped:  # logged here and not in `put`, because a log handler may be slow
-                self._warn_once("telemetry arrives faster than it can be sent")
+            self._log_loss()  # here and not in `put`, because a log handler may be slow
         context_api.detach(token)
 
     def _next(self) -> list[T]:
@@ -200,6 +219,17 @@ class Outbox(Generic[T]):
         if not self._warned:
             self._warned = True
             logger.warning("%s: %s; some telemetry is lost, see Telemetry.stats()", self._destination, reason)
+
+    def _log_loss(self, *, at_end: bool = False) -> None:
+        """Logs how many items are lost if there are more than the log says; while losses go on, once a minute."""
+        failed, dropped, now = self._failed, self._dropped, time.monotonic()
+        more = failed + dropped > self._logged_loss
+        if self._items and more and (at_end or now >= self._log_loss_from):
+            self._logged_loss, self._log_loss_from = failed + dropped, now + LOSS_LOG_SECONDS
+            logger.warning(
+                "%s: %d %s are lost so far: %d were not accepted, %d found the queue full or closed",
+                *(self._destination, failed + dropped, self._items, failed, dropped),
+            )
 
 
 def flush_all(outboxes: Sequence[Outbox[Any]], timeout: float) -> bool:

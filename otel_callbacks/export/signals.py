@@ -88,7 +88,7 @@ class SpanDelivery(SpanProcessor):
             Resource.get_empty(),
             Resource.get_empty(),
         )  # the last one, and it without credentials
-        self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits)
+        self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits, "spans")
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queues a span that has ended."""
@@ -131,7 +131,7 @@ class EventDelivery(LogRecordProcessor):
 
     def __init__(self, destination: str, make: Callable[[], LogRecordExporter], limits: QueueLimits) -> None:
         self._exporter = PerProcess(make)
-        self.outbox: Outbox[ReadableLogRecord] = Outbox(destination, self._send, limits)
+        self.outbox: Outbox[ReadableLogRecord] = Outbox(destination, self._send, limits, "events")
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queues a copy of an event without its context.
@@ -172,7 +172,7 @@ class MetricDelivery(MetricExporter):
         first = self._exporter()
         super().__init__(first._preferred_temporality, first._preferred_aggregation)
         limits = QueueLimits(queue=METRIC_EXPORTS_WAITING, batch=1, delay=0)
-        self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, limits)
+        self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, limits, "collections of metrics")
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any

@@ -16,6 +16,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_callbacks.export import process_end
+from otel_callbacks.export.keep import Keep
+from otel_callbacks.export.keep_processor import KeepProcessor, KeptSpans
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
 from otel_callbacks.recording.exit_sweep import sweep_all
@@ -38,6 +41,7 @@ class Stats:
         unpriced: model calls without a known price.
         faults: our own failures, which are logged once per kind.
         destinations: what became of the spans, by destination.
+        keep: what `configure(keep=...)` decided about the spans that ended; None without it.
     """
 
     started: int
@@ -48,6 +52,7 @@ class Stats:
     unpriced: int
     faults: int
     destinations: tuple[Delivery, ...]
+    keep: KeptSpans | None = None
 
     @property
     def open(self) -> int:
@@ -74,6 +79,7 @@ class Telemetry:
     _others: Sequence[Outbox[Any]] = field(default=(), repr=False)
     _readers: Sequence[MetricReader] = field(default=(), repr=False)
     _application: Outbox[TracerProvider] | None = field(default=None, repr=False)
+    _keep: KeepProcessor | None = field(default=None, init=False, repr=False)
     _is_shut_down: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +88,7 @@ class Telemetry:
         if multiprocessing.parent_process() is not None:
             self._exit_with_the_child()
         child_processes.register_after_fork(self, Telemetry._exit_with_the_child)
+        process_end.add(self)
 
     def stats(self) -> Stats:
         """Returns what became of the telemetry so far."""
@@ -96,7 +103,18 @@ class Telemetry:
             unpriced=sum(each.unpriced for each in counts),
             faults=faults.count,
             destinations=destinations,
+            keep=self._keep.counts() if self._keep is not None else None,
         )
+
+    def keep_only(self, keep: Keep) -> None:
+        """Exports only the traces that are worth it; `configure` calls this."""
+        takes = [outbox.divert() for outbox in self._destinations]
+        self._keep = KeepProcessor(keep, takes)
+        self.tracer_provider.add_span_processor(self._keep)
+
+    def waiting(self) -> int:
+        """Returns how many spans, events and collections of metrics have not been sent yet."""
+        return sum(outbox.delivery().waiting for outbox in (*self._destinations, *self._others))
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting; returns True if all of it was accepted within `timeout` seconds in all.
@@ -114,6 +132,8 @@ class Telemetry:
         if self._is_shut_down:
             return True
         self._is_shut_down = True
+        if self._keep is not None:
+            self._keep.decide_all()
         accepted = close_all(self._outboxes(), timeout)
         ours = self.tracer_provider if self._application is None else None
         for provider in (ours, self.meter_provider, self.logger_provider):

@@ -1,13 +1,14 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
 
 from otel_callbacks.langchain import messages
-from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ, SUMMARIES_SEARCHED, first
+from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ, first
 from otel_callbacks.operations import Inference, Operation, PromptTemplate, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
@@ -110,20 +111,23 @@ def start_inference(
 
 
 def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
-    """Notes whether a summary stands in for earlier messages of the conversation, if the run is recorded."""
+    """Notes whether the conversation was made shorter, by LangChain or the provider, if the run is recorded."""
     if run is None or not run.span.is_recording():
         return
-    if any(map(_is_summary, items(sent)[:SUMMARIES_SEARCHED])):
-        run.operation.compacted = True
+    for message in items(sent)[-ITEMS_READ:]:
+        fields = message.__dict__ if is_a(message, BaseMessage) else {}
+        details, marks, content = map(fields.get, _MARKS)
+        if (
+            (type(details) is dict and "context_editing" in details)
+            or (type(marks) is dict and word(marks.get("lc_source")) == "summarization")
+            or (type(content) is not str and providers.has_compaction(content))
+        ):
+            run.operation.compacted = True
+            return
 
 
-def _is_summary(message: Any) -> bool:
-    """Tells whether a message is LangChain's summary of those before it, or has the provider's."""
-    fields = message.__dict__ if is_a(message, BaseMessage) else {}
-    marks, content = fields.get("additional_kwargs"), fields.get("content")
-    if marks and word(mapping(marks).get("lc_source")) == "summarization":
-        return True
-    return type(content) is not str and providers.has_compaction(content)
+_MARKS = ("response_metadata", "additional_kwargs", "content")
+"""Where a message says that it lost a part or stands for others: by LangChain's edits, its summaries, a provider's."""
 
 
 def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:
@@ -233,8 +237,6 @@ def finish_inference(
     if operation.api_type is None and choices and operation.provider == "openai":
         # a stream of its Chat Completions drops the ids that would tell; one of the Responses API does not
         operation.api_type = "chat_completions" if operation.integration == "ChatOpenAI" else None
-    for message in answers[:1]:
-        providers.read_compaction(operation, attribute(message, "content"), details[0])
     operation.cached = any(map(_is_cache_hit, answers))
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(choices) or "", cut=cut)
@@ -321,8 +323,16 @@ def _is_cache_hit(message: AIMessage) -> bool:
 
 def first_attribute(component: Any, names: Sequence[str]) -> str | None:
     """Returns the first of these attributes that is a text."""
-    return next((found for name in names if (found := word(attribute(component, name)))), None)
+    if component is None:
+        return None
+    try:
+        values = [*map(getattr, repeat(component), names, repeat(None))]
+    except Exception:  # a property of the application's failed; the others may be right
+        values = [attribute(component, name) for name in names]
+    return next((found for value in values if value is not None and (found := word(value))), None)
 
 
 def _first_word(found: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    if found.keys().isdisjoint(keys):
+        return None
     return next((value for key in keys if (value := word(found.get(key)))), None)

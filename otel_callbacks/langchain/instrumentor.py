@@ -5,6 +5,7 @@ Nothing is patched, except embedding models and rerankers on request: LangChain 
 
 from typing import Any
 
+from langchain_core.tracers import context as tracers
 from langchain_core.tracers.context import register_configure_hook
 
 from otel_callbacks.langchain.handler import OTelCallbackHandler
@@ -70,9 +71,26 @@ def instrument(
     return handler
 
 
+def instrumented() -> OTelCallbackHandler | None:
+    """Returns the process-wide handler; None if there is none."""
+    return _slot.handler
+
+
 def uninstrument() -> None:
-    """Switches the process-wide handler off and restores patched classes. Open runs end as usual."""
+    """Switches the process-wide handler off and restores what was changed. Open runs end as usual."""
     with _lock:
         _slot.handler = None
         untrace_all()
+        _unregister()
     set_process_recorder(_slot, None)
+
+
+def _unregister() -> None:
+    """Takes our hook out of LangChain's list, which has no public way to do so; an empty hook may also stay there."""
+    global _registered
+    hooks = getattr(tracers, "_configure_hooks", None)
+    if isinstance(
+        hooks, list
+    ):  # replaced by another list, because calls in other threads go through this one
+        tracers._configure_hooks = [hook for hook in hooks if hook[0] is not _slot]
+        _registered = False

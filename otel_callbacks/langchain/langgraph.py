@@ -57,9 +57,9 @@ def tools_of(graph: Any) -> Iterable[tuple[Any, Any]]:
 
 def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:
     """Tells whether a run is a graph node. Runs inside a node inherit its metadata but not its tag."""
-    return "langgraph_node" in metadata and any(
-        [type(tag) is str and tag.startswith("graph:step") for tag in items(tags)[:WORDS_READ]]
-    )
+    if "langgraph_node" not in metadata:
+        return False
+    return any(type(tag) is str and tag.startswith("graph:step") for tag in items(tags)[:WORDS_READ])
 
 
 def start_node(metadata: Mapping[str, Any]) -> Step:

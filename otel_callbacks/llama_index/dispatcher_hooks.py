@@ -20,14 +20,18 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.instrumentation.span import BaseSpan
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index_instrumentation import root_dispatcher
+from opentelemetry.context import get_current
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
+from otel_callbacks.propagation.carrying import attach, captured, is_here
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
+
+_CAPTURED_KEY = "otel_callbacks"
 
 
 @functools.singledispatch
@@ -70,7 +74,18 @@ def _cancelled(event: Any, reported: ReportedRun) -> None:
 
 
 class _SpanHandler(BaseSpanHandler[BaseSpan]):
-    """Receives the start, end and error of every instrumented method."""
+    """Receives the start, end and error of every instrumented method.
+
+    A workflow captures the context where it is called and restores it where it runs, perhaps in another process.
+    """
+
+    def capture_propagation_context(self) -> dict[str, Any]:
+        return {} if (found := guarded(captured)()) is None else {_CAPTURED_KEY: found}
+
+    @guarded
+    def restore_propagation_context(self, context: dict[str, Any]) -> None:
+        if (found := context.get(_CAPTURED_KEY)) is not None and not is_here(found):
+            attach(found, get_current())  # for the rest of the task
 
     def span_enter(
         self,
@@ -140,3 +155,13 @@ def register(recorder_for: RecorderFor) -> None:
             root_dispatcher.add_span_handler(_span_handler)
         if not any(handler is _event_handler for handler in root_dispatcher.event_handlers):
             root_dispatcher.add_event_handler(_event_handler)
+
+
+def unregister() -> None:
+    """Takes the handlers out of the root dispatcher again, unless something that they report is still open."""
+    with _lock:
+        if not reports.open:
+            # other lists, because calls in other threads go through these
+            spans, events = root_dispatcher.span_handlers, root_dispatcher.event_handlers
+            root_dispatcher.span_handlers = [each for each in spans if each is not _span_handler]
+            root_dispatcher.event_handlers = [each for each in events if each is not _event_handler]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from inspect import BoundArguments
 from typing import Any
 
+from llama_index.core.workflow import InputRequiredEvent
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 from opentelemetry.context import get_current
@@ -21,8 +22,14 @@ from otel_callbacks.llama_index import inference, streams, traced_methods, workf
 from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks, announcing, start_rerank
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.search_reports import SearchReports
-from otel_callbacks.llama_index.waiting_steps import step_that_waits, steps_that_wait, waiting_runs
+from otel_callbacks.llama_index.waiting_steps import (
+    WaitingStep,
+    step_that_waits,
+    steps_that_wait,
+    waiting_runs,
+)
 from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
+from otel_callbacks.operations.payload import is_a
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.handed_down import readers
 from otel_callbacks.runs.run import Run
@@ -189,6 +196,10 @@ class DispatcherReports:
             return
         if instance is None and result is None:
             self._end_waiting(reported, id_)
+        elif instance is None and is_a(result, InputRequiredEvent):
+            asked_by = reported.workflow if reported.id == id_ else reported
+            if asked_by is not None:
+                waiting_runs.add(WaitingStep.after_a_question(asked_by.instance), asked_by.run)
         workflows.note_answer(reported.agent or reported.run, result)
         if reported.id != id_:
             if reported.received is not None and streams.is_stream(result):

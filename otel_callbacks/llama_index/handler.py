@@ -50,6 +50,7 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     def _join(self, recorder: Recorder) -> None:
         LegacyBaseCallbackHandler.__init__(self, [], [])
         super()._join(recorder)
+        active_handlers.all.add(self)
         register(active_handlers.recorder_for)
 
     def on_event_start(
@@ -98,9 +99,11 @@ class ActiveHandlers:
 
     Attributes:
         instrumented: the handler of `instrument()`.
+        all: the handlers that exist; each may be in some component.
     """
 
     def __init__(self) -> None:
+        self.all: weakref.WeakSet[OTelCallbackHandler] = weakref.WeakSet()
         self.instrumented: OTelCallbackHandler | None = None
         # the handler lists seen in Settings, by id, each with the manager that had it first
         self._settings_lists: OrderedDict[int, tuple[list[Any], weakref.ref[CallbackManager]]] = OrderedDict()

@@ -212,8 +212,6 @@ def finish_inference(
         cut=cut,
         how_to_get_usage=_ASK_FOR_USAGE.get(operation.provider or ""),
     )
-    raw = mapping_or_fields(answers[0])
-    providers.read_compaction(operation, raw.get("content") or raw.get("output"), raw)
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(received), cut=cut)
     if with_content and response is not None:
@@ -244,6 +242,7 @@ def _extras(response: Any) -> Iterator[Any]:
 
 
 def _tool_blocks(response: Any) -> Sequence[Any]:
-    """Returns the blocks of an answer of OpenAI's Responses, among which the calls of its own tools are."""
+    """Returns the blocks of an answer of OpenAI's Responses or of Anthropic, with the calls of its own tools."""
     raw = mapping_or_fields(attribute(response, "raw"))
-    return items(raw.get("output")) or items(mapping_or_fields(raw.get("response")).get("output"))
+    own = items(raw.get("output")) or items(raw.get("content"))
+    return own or items(mapping_or_fields(raw.get("response")).get("output"))

@@ -5,6 +5,7 @@ Nothing is patched, except rerankers on request: the dispatcher reports every ot
 
 from typing import Any
 
+from otel_callbacks.llama_index.dispatcher_hooks import unregister
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
 from otel_callbacks.llama_index.rerankers import trace_all_rerankers, untrace_all_rerankers
 from otel_callbacks.options import handler_for
@@ -37,8 +38,15 @@ def instrument(
     return handler
 
 
+def instrumented() -> OTelCallbackHandler | None:
+    """Returns the process-wide handler; None if there is none."""
+    return active_handlers.instrumented
+
+
 def uninstrument() -> None:
     """Switches the process-wide handler off and restores what was patched. Open runs end as usual."""
     untrace_all_rerankers()
+    if set(active_handlers.all) <= {active_handlers.instrumented}:
+        unregister()
     active_handlers.instrumented = None
     set_process_recorder(active_handlers, None)

@@ -1,6 +1,7 @@
 """Workflow steps that wait for an event from outside, and the runs that go on after somebody saved the context.
 
-LlamaIndex reports a step that waits as one that returned None. Only its own frame around the step knows better. A run
+LlamaIndex reports a step that waits as one that returned None. Only its own frame around the step knows better. A step
+may also return its question, and another step takes the answer: then no step waits, but the workflow does. A run
 that goes on from a saved context is a new run, without a reference to the one before; but the context holds what waits.
 """
 
@@ -10,8 +11,10 @@ from inspect import BoundArguments
 from types import FrameType
 from typing import Any, NamedTuple
 
+from llama_index.core.workflow import HumanResponseEvent
+
 from otel_callbacks import limits
-from otel_callbacks.operations.payload import attribute, items, mapping
+from otel_callbacks.operations.payload import attribute, is_a, items, mapping
 from otel_callbacks.runs.run import Run
 
 _AROUND_STEP = "workflows.runtime.types.step_function"
@@ -30,8 +33,21 @@ class WaitingStep(NamedTuple):
     @classmethod
     def of(cls, workflow: Any, step: Any, work_item: Any, waiter: Any, event: Any) -> "WaitingStep":
         """Returns the step; `event` is the one that the step received."""
-        name = attribute(workflow, "workflow_name") or type(workflow).__qualname__
-        return cls(str(name), str(step), work_item, str(waiter), _fingerprint(event))
+        return cls(_name(workflow), str(step), work_item, str(waiter), _fingerprint(event))
+
+    @classmethod
+    def after_a_question(cls, workflow: Any) -> "WaitingStep":
+        """Returns what stands for any step that waits for the answer to a question which a step before it returned."""
+        return cls(_name(workflow), "", None, "", 0)
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether other runs of the workflow wait with the same step."""
+        return not self.step
+
+
+def _name(workflow: Any) -> str:
+    return str(attribute(workflow, "workflow_name") or type(workflow).__qualname__)
 
 
 def _fingerprint(event: Any) -> int:
@@ -62,7 +78,10 @@ def step_that_waits() -> WaitingStep | None:
 
 def steps_that_wait(workflow: Any, arguments: BoundArguments) -> set[WaitingStep]:
     """Returns the steps that wait when a workflow run starts; none unless it goes on from a saved context."""
-    workers = mapping(attribute(arguments.arguments.get("init_state"), "workers"))
+    state = arguments.arguments.get("init_state")
+    workers = mapping(attribute(state, "workers"))
+    if attribute(state, "is_running") is True and not any(map(_has_work, workers.values())):
+        return {WaitingStep.after_a_question(workflow)}
     return {
         WaitingStep.of(
             workflow,
@@ -76,6 +95,11 @@ def steps_that_wait(workflow: Any, arguments: BoundArguments) -> set[WaitingStep
     }
 
 
+def _has_work(worker: Any) -> bool:
+    """Tells whether a step has something to do, or waits for an event by name, in a saved context."""
+    return any(items(attribute(worker, each)) for each in ("queue", "in_progress", "collected_waiters"))
+
+
 class WaitingRun:
     """A workflow run with steps that wait.
 
@@ -84,15 +108,17 @@ class WaitingRun:
         conversation_id: the conversation that it belongs to.
         open_runs: see `Run`.
         steps: the steps that wait.
+        questions: how many questions that steps returned have no answer yet.
     """
 
-    __slots__ = ("conversation_id", "open_runs", "span_context", "steps")
+    __slots__ = ("conversation_id", "open_runs", "questions", "span_context", "steps")
 
     def __init__(self, run: Run) -> None:
         self.span_context = run.span.get_span_context()
         self.conversation_id: str | None = run.operation.conversation_id
         self.open_runs = run.open_runs
         self.steps: set[WaitingStep] = set()
+        self.questions = 0
 
 
 class WaitingRuns:
@@ -106,16 +132,22 @@ class WaitingRuns:
         """Notes that a step of `run` waits."""
         waiting = self._open.get(run.key) or self._open.setdefault(run.key, WaitingRun(run))
         waiting.steps.add(step)
+        waiting.questions += step.is_one_of_many
 
     def step_starts(self, run: Run) -> None:
-        """Notes that the step of `run` whose start LlamaIndex is reporting no longer waits."""
+        """Notes that the step of `run` whose start LlamaIndex is reporting no longer waits, or has its answer."""
         waiting = self._open.get(run.key)
         frame = _frame_around_step() if waiting is not None else None
         if waiting is None or frame is None:
             return
         found = frame.f_locals
         started = (found["step_name"], attribute(found["state"], "work_item_id"))
-        waiting.steps = {step for step in waiting.steps if (step.step, step.work_item) != started}
+        waiting.questions -= is_a(found["event"], HumanResponseEvent)
+        waiting.steps = {
+            step
+            for step in waiting.steps
+            if (step.step, step.work_item) != started and (waiting.questions > 0 or not step.is_one_of_many)
+        }
 
     def run_ends(self, run: Run, *, cancelled: bool) -> bool:
         """Notes the end of a workflow run. Returns True if it was cancelled while it waited, and may go on later."""
@@ -133,14 +165,16 @@ class WaitingRuns:
     def take(self, steps: set[WaitingStep], open_runs: Any) -> WaitingRun | None:
         """Returns the newest run that waits with one of these steps, and forgets it if it has ended; None without one.
 
-        None, too, if runs of different conversations wait for the same: a wrong link is worse than none.
+        None, too, if runs of different conversations wait for the same, or several after a question: a wrong link is
+        worse than none.
         """
         found = [
             (key, waiting)
             for key, waiting in (*self._open.items(), *self._ended.items())
             if waiting.open_runs is open_runs and not steps.isdisjoint(waiting.steps)
         ]
-        if len({waiting.conversation_id for _, waiting in found}) != 1:
+        several = any(step.is_one_of_many for step in steps) and len(found) > 1
+        if several or len({waiting.conversation_id for _, waiting in found}) != 1:
             return None
         key, newest = found[-1]
         self._ended.pop(key, None)

@@ -11,6 +11,7 @@ from otel_callbacks.operations import (
     Embedding,
     Inference,
     Operation,
+    PromptTemplate,
     Rerank,
     Retrieval,
     Step,
@@ -20,6 +21,8 @@ from otel_callbacks.operations import (
 )
 
 _SCALARS = {str, int, float, bool}
+_OURS = {"billing", "request"}
+"""Fields that only a framework's payload can fill."""
 
 
 class _AllowedValues(NamedTuple):
@@ -45,7 +48,11 @@ def _allowed_values(hint: Any) -> _AllowedValues:
 
 def _fields(kind: type[Operation]) -> dict[str, _AllowedValues]:
     hints = get_type_hints(kind)
-    return {each.name: _allowed_values(hints[each.name]) for each in dataclasses.fields(kind)}
+    return {
+        each.name: _allowed_values(hints[each.name])
+        for each in dataclasses.fields(kind)
+        if each.name not in _OURS
+    }
 
 
 _KINDS: tuple[type[Operation], ...] = (
@@ -78,11 +85,11 @@ def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) ->
         if allowed.choices and value not in (None, *allowed.choices):
             known = ", ".join(map(repr, allowed.choices))
             raise ValueError(f"{word}({name}={value!r:.100}) is not known; use one of {known}")
-        checked[name] = _converted(name, value)
+        checked[name] = _converted(kind, name, value)
     return checked
 
 
-def _converted(name: str, value: Any) -> Any:
+def _converted(kind: type[Operation], name: str, value: Any) -> Any:
     """Returns a field's value in the form that the operation needs: typed documents, messages and usage."""
     match name:
         case "documents" | "candidates" if value is not None:
@@ -91,8 +98,30 @@ def _converted(name: str, value: Any) -> Any:
             return messages.input_messages(value)
         case "output_messages":
             return messages.output_messages(value, None)
+        case "prompt_template" if value is not None:
+            return _prompt_template(value)
         case "usage":
             return results.read_usage(value)
-        case "provider":
+        case "provider" if kind is not Retrieval:  # whose provider is a store, named by its class
             return providers.provider_name(value)
+        case "compacted":
+            return value or None  # the conventions have it only where it is true
     return value
+
+
+def _prompt_template(value: Any) -> PromptTemplate:
+    """Returns a template from its name, or from a mapping with `name`, `version` and `variables`."""
+    fields = {"name": value} if isinstance(value, str) else value
+    if isinstance(fields, PromptTemplate):
+        return fields
+    if (
+        not isinstance(fields, Mapping)
+        or not fields.keys() <= {"name", "version", "variables"}
+        or not all(isinstance(fields.get(key, ""), str) for key in ("name", "version"))
+        or not isinstance(fields.get("variables", {}), Mapping)
+    ):
+        raise TypeError(
+            f"prompt_template={value!r:.100} must be the name of the template, or a mapping with its name, version and"
+            " variables"
+        )
+    return PromptTemplate(**fields)

@@ -9,6 +9,7 @@ from opentelemetry import context as context_api
 from otel_callbacks.manual import messages, results
 from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import (
+    TOKEN_COUNTS,
     AgentInvocation,
     Embedding,
     Inference,
@@ -16,7 +17,6 @@ from otel_callbacks.operations import (
     Rerank,
     Retrieval,
     Step,
-    Usage,
     Workflow,
 )
 from otel_callbacks.rag.prompt import read_messages
@@ -131,10 +131,8 @@ class OperationSpan:
         """
         self._only("usage", Inference, Embedding)
         for name, count in counts.items():
-            if name not in Usage.__slots__ or not isinstance(count, int):
-                raise TypeError(
-                    f"usage({name}={count!r:.100}): takes integers, as {', '.join(Usage.__slots__)}"
-                )
+            if name not in TOKEN_COUNTS or not isinstance(count, int):
+                raise TypeError(f"usage({name}={count!r:.100}): takes integers, as {', '.join(TOKEN_COUNTS)}")
         if isinstance(reported, str | bytes | int | float):
             raise TypeError(f"usage() takes a provider's report or response, not {reported!r:.100}")
         self._count(reported, counts)

@@ -4,38 +4,19 @@ A handler creates an operation when the work starts and completes the same objec
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar
 
 from otel_callbacks.operations.documents import Document, ScoreKind
 from otel_callbacks.operations.messages import Message, PromptTemplate
+from otel_callbacks.operations.sparse import sparse
 from otel_callbacks.operations.usage import Billing, Usage
 
 UNKNOWN_PROVIDER = "unknown"
 """Stands for the provider of a call made by hand that names none."""
 
 
-_T = TypeVar("_T")
-
-
-@dataclass_transform(kw_only_default=True)
-def _operation(kind: type[_T]) -> type[_T]:
-    """Makes a dataclass that stores the fields it is given; the others have their default from the class.
-
-    A model call has 45 fields, most of which are not known. Storing each would take longer than reading the call.
-    """
-    made: Any = dataclass(init=False)(kind)
-    made.__init__ = _store
-    made._WITHOUT_CONTENT = dict.fromkeys(made.CONTENT)
-    return made  # type: ignore[no-any-return]
-
-
-def _store(operation: Any, **fields: Any) -> None:
-    operation.__dict__.update(fields)
-
-
-@_operation
+@sparse
 class Operation:
     """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node.
 
@@ -45,6 +26,9 @@ class Operation:
     CONTENT: ClassVar[Sequence[str]] = ()
     """The fields that hold content, or the application's own objects."""
     _WITHOUT_CONTENT: ClassVar[Mapping[str, None]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._WITHOUT_CONTENT = dict.fromkeys(cls.CONTENT)
 
     name: str | None = None
     conversation_id: str | None = None
@@ -61,7 +45,7 @@ class Operation:
         self.__dict__.update(self._WITHOUT_CONTENT)
 
 
-@_operation
+@sparse
 class Workflow(Operation):
     """The outermost chain or graph of a call, or a sub-graph that the application defined."""
 
@@ -70,7 +54,7 @@ class Workflow(Operation):
     output_messages: Sequence[Message] | None = None
 
 
-@_operation
+@sparse
 class AgentInvocation(Operation):
     """One run of an agent. The recorder fills in the totals of the agent's own model calls at the end.
 
@@ -86,7 +70,7 @@ class AgentInvocation(Operation):
     tool_definitions: Sequence[Mapping[str, Any]] | None = None
 
 
-@_operation
+@sparse
 class Step(Operation):
     """Anything else worth a span: a graph node, a named runnable, a workflow step.
 
@@ -100,7 +84,12 @@ class Step(Operation):
     in_search: bool = False
 
 
-@_operation
+@sparse
+class ReceivedMessage(Operation):
+    """The work on a message that another process sent. `name` says what the work is."""
+
+
+@sparse
 class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 
@@ -113,7 +102,7 @@ class ToolExecution(Operation):
     result_size: int | None = None
 
 
-@_operation
+@sparse
 class Retrieval(Operation):
     """A search. `name` is the data source, when it has an id of its own.
 
@@ -134,7 +123,7 @@ class Retrieval(Operation):
     store_scores: Sequence[tuple[Any, float, ScoreKind | None]] = ()
 
 
-@_operation
+@sparse
 class _ModelCall(Operation):
     """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known."""
 
@@ -147,7 +136,7 @@ class _ModelCall(Operation):
         return self.provider or (self.integration or UNKNOWN_PROVIDER).lower()
 
 
-@_operation
+@sparse
 class Embedding(_ModelCall):
     """Texts turned into vectors: only their number and length are kept. `name` is the model.
 
@@ -167,7 +156,7 @@ class Embedding(_ModelCall):
     duplicate: bool | None = None
 
 
-@_operation
+@sparse
 class Rerank(Operation):
     """Documents put in a better order. `name` is the model, `documents` are those that were kept.
 
@@ -191,7 +180,7 @@ class Rerank(Operation):
     duplicate: bool | None = None
 
 
-@_operation
+@sparse
 class Inference(_ModelCall):
     """One model call; `name` is the requested model.
 

@@ -1,10 +1,13 @@
 """What one model call used: token counts, and what else the provider bills."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from typing import Any
+
+from otel_callbacks.operations.sparse import sparse_and_frozen
 
 
-@dataclass(frozen=True, slots=True)
+@sparse_and_frozen
 class Usage:
     """Token counts of one model call, as the provider bills them; None means not reported.
 
@@ -37,18 +40,19 @@ class Usage:
     estimated: bool = False
 
 
-TOKEN_COUNTS = tuple(field.name for field in fields(Usage) if field.name.endswith("_tokens"))
+_USAGE: Any = Usage
+TOKEN_COUNTS = tuple(field.name for field in fields(_USAGE) if field.name.endswith("_tokens"))
 """The fields of `Usage` that count tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@sparse_and_frozen
 class Billing:
     """What changes the price of a call or is billed beside its tokens, as the provider reports it.
 
     The names in `conditions`, `units` and `unknown` are listed, each with its meaning, in `providers/billing.py`.
 
     Attributes:
-        service_tier: as the response reports it, else as requested; None is the provider's standard tier.
+        service_tier: as the response reports it, else as requested; None if neither names one.
         conditions: what else decides the rate, such as {"speed": "fast", "inference_geo": "us"}.
         units: what is billed by number, such as {"web_searches": 3, "citation_tokens": 120}.
         unknown: what the provider bills and nobody counted, such as ("code_interpreter",): the cost is partial.

@@ -77,7 +77,7 @@ class content:
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Decorates a function so that each call runs in such a scope; of a generator, each step."""
-        return run_inside(lambda: self, function)
+        return run_inside(lambda *_, **__: self, function)
 
 
 def find_content_scope(context: Context, parent_scope: ContentScope | None = None) -> ContentScope | None:

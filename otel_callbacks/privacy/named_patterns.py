@@ -4,28 +4,27 @@ import re
 
 from otel_callbacks.privacy.pattern import Pattern, behind, letters
 
-_NAMES = (
-    *("apikey", "api_key", "api-key", "api key", "accesskey", "access_key", "access-key", "access key"),
-    *("accountkey", "account_key", "privatekey", "private_key", "secretkey", "secret_key", "secret-key"),
-    *("subscriptionkey", "subscription_key", "subscription-key", "signingkey", "signing_key", "signing-key"),
-    *("encryptionkey", "encryption_key", "encryption-key", "masterkey", "master_key", "master-key"),
-    *(
-        "sharedkey",
-        "shared_key",
-        "shared-key",
-        "authkey",
-        "auth_key",
-        "auth-key",
-        "servicekey",
-        "service_key",
-    ),
-    *("passphrase", "passcode", "password", "passwd", "_pass", "-pass", "_pwd", "-pwd", "secret", "token"),
-    *("authorization", "cookie", "credential", "credentials", "connectionstring", "connection_string"),
-    *(";pwd", "; pwd", "&pwd", "_gitlab_session", "phpsessid", "jsessionid", "sonar.login"),
+_KEYS = (  # of what a key may be
+    "access account admin api app application auth client consumer deploy encryption functions hmac license master"
+    " openai private secret security service shared signing subscription webhook"
 )
-_FILLER = r"[\"'\\\]*` ]"  # between a name and the sign after it
+_OTHERS = (
+    "passphrase passcode password passwd _pass -pass _pwd -pwd ;pwd &pwd secret token authorization cookie credential"
+    " credentials connectionstring connection_string sshpass requirepass _gitlab_session phpsessid jsessionid"
+    " sonar.login"
+)
+_NAMES = (
+    *(f"{word}{gap}key" for word in _KEYS.split() for gap in ("", "_", "-", " ")),
+    *_OTHERS.split(),
+    "; pwd",
+)
+_QUOTE = r"[\"']"
+_FILLER = r"[\"'\\\]*`? ]"  # between a name and the sign after it
 _CLOSING = r"\"'&;,(\[)}\]<>\\`"
 _SCHEMES = "bearer|basic|token|apikey|api-key|key|bot|digest|negotiate|ntlm|splunk|jwt|sso-key|geniekey"
+_GAP = (  # between the sign and the value: also a line end before quotes, a list of one value, a block of YAML
+    rf"(?:[^\S\n]|\*\*|`|\n[ \t]*(?=\"(?!\")|'(?!'))|\[(?=[bfru]?[\"']|(?i:{_SCHEMES})\s)|[|>][+-]?[ \t]*\n(?=[ \t]))*+"
+)
 _BOTH_CASES = (*_NAMES, *map(str.upper, _NAMES))
 _LAST = letters(_BOTH_CASES, -3, -2, -1)
 _REVERSED = f"(?={letters(_BOTH_CASES, -1, -2, -3)})(?i:{'|'.join(name[::-1] for name in _NAMES)})"
@@ -47,10 +46,12 @@ def _assigned(sign: str, sign_goes_on: str, bare: str) -> tuple[Pattern, Pattern
         r"(?i:none|null|true|false|undefined|string|required|optional)"
         rf"(?(quote)(?![^\"'\\\n])|(?!{character}))|\[redacted|\*{{3}}|\$|(?i:os|self|settings|config)\."
     )
+    # A value in quotes ends at the same quotes, and one in escaped quotes at the next ones of any kind.
+    quoted = r"(?(escaped)[^\"'\\\n]{4,}|(?:\\.|(?!(?P=quote))[^\\\n]){4,}+)"
     value = (
-        rf"(?={sign_goes_on}?(?:[^\S\n]|\*\*|`)*+(?P<quote>[bf]?\\*[\"'])?+"
+        rf"(?={sign_goes_on}?{_GAP}(?:[bfruBFRU]?(?P<escaped>\\++)?(?P<quote>\"\"\"|'''|[\"']))?+"
         rf"(?P<secret>(?(quote)|(?={character}{{6}}|(?i:{_SCHEMES})\s))(?!{no_secret})"
-        rf"(?(quote)[^\"'\\\n]{{4,}}|{bare}(?![(\[]))))"
+        rf"(?(quote){quoted}|{bare}(?![(\[]))))"
     )
     near = (
         f"{sign}(?:(?<={_LAST}{sign})|(?<={_LAST}{_FILLER}{sign})){value}"
@@ -67,13 +68,13 @@ def _assigned(sign: str, sign_goes_on: str, bare: str) -> tuple[Pattern, Pattern
 _NO_OPTION = r"(?!\[redacted|\*{3})"
 
 NAMED = (
-    *_assigned("=", ">", rf"[^=\s{_CLOSING}]{{6,}}+=*+"),
+    *_assigned("=", ">", rf"(?:(?i:{_SCHEMES})\s)?+[^=\s{_CLOSING}]{{6,}}+=*+"),
     *_assigned(":", "=", rf"(?:(?i:{_SCHEMES})\s)?+(?=[^:\s{_CLOSING}]*\d)[^:\s{_CLOSING}]{{6,}}+"),
     Pattern(  # --api-key VALUE, also as a list of arguments in JSON
         "option",
         re.compile(
             rf"-(?<![\w-]-)-?[A-Za-z][\w-]{{1,60}}+(?<={_LAST})(?:{_named('')})"
-            rf"(?:[ \t]+|\\?[\"'],\s*)(?P<quote>\\?[\"'])?+(?P<secret>{_NO_OPTION}"
+            rf"(?:[ \t]*(?:[ \t]|\\\n\s*|\n\s*-\s+)|\\?[\"'],\s*)(?P<quote>\\?[\"'])?+(?P<secret>{_NO_OPTION}"
             r"(?(quote)[^\"'\\\n-][^\"'\\\n]{3,}|(?=[^\s\"'`]*\d)[^\s\"'`<>$\[({-][^\s\"'`]{5,}))"
         ),
         ("-",),
@@ -86,15 +87,67 @@ NAMED = (
         ),
         ("-u",),
     ),
-    Pattern(  # <password>VALUE</password>
+    Pattern(  # api_key: str = "VALUE"
+        "assigned",
+        re.compile(
+            rf":(?<={_LAST}:)(?:{_named(':')}) ?[A-Za-z_][\w.\[\]| ]{{0,40}}= ?[bfruBFRU]?[\"']"
+            rf"(?P<secret>(?!\[redacted|(?i:none|null|string)[\"'])[^\"'\\\n]{{4,}})"
+        ),
+        (": str", ":str", ": String", ": Optional["),
+    ),
+    Pattern(  # ("api_key", "VALUE"), setenv("API_KEY", "VALUE")
+        "assigned",
+        re.compile(
+            rf",(?<={_LAST}{_QUOTE},)(?:{_named(_QUOTE + ',')}) {{0,4}}[bfruBFRU]?[\"']"
+            r"(?P<secret>(?!\[redacted|/)(?=[^\"'\\\n]*\d)[^\"'\\\n]{6,})"
+        ),
+        ('",', "',"),
+    ),
+    Pattern(  # PASSWORD 'VALUE', IDENTIFIED BY 'VALUE'
+        "assigned",
+        re.compile(
+            r"[\"'](?i:(?<=password .)|(?<=identified by .))(?P<secret>(?!\[redacted)[^\"'\\\n]{4,})(?=[\"'])"
+        ),
+        ("assword ", "ASSWORD ", "ied by ", "IED BY "),
+    ),
+    Pattern(  # ENV API_KEY VALUE
+        "assigned",
+        re.compile(
+            rf"ENV[ \t]+\w{{1,60}}+(?<={_LAST})(?:{_named('')})[ \t]+[\"']?(?P<secret>(?!\[redacted)[^\s\"']{{4,}})"
+        ),
+        ("ENV ",),
+    ),
+    Pattern(  # SecretStr("VALUE")
+        "assigned",
+        re.compile(r"\((?<=SecretStr\()[bfru]?[\"'](?P<secret>(?!\[redacted|\*{3})[^\"'\\\n]{4,})"),
+        ("SecretStr(",),
+    ),
+    Pattern(  # auth=("ann", "VALUE"), HTTPBasicAuth("ann", "VALUE")
+        "assigned",
+        re.compile(
+            r"\((?<=[hl= ]\()(?:(?<=Auth\()|(?<=Credential\()|(?<=auth=\()|(?<=auth = \())"
+            r"[\"'][^\"'\n]{1,64}[\"'],\s{0,9}[\"'](?P<secret>(?!\[redacted)[^\"'\\\n]{4,})"
+        ),
+        ("uth(", "uth=(", "uth = (", "redential("),
+    ),
+    Pattern(  # api_key%3DVALUE
+        "assigned",
+        re.compile(rf"%3[dD](?<={_LAST}%3.)(?:{_named('%3.')})(?P<secret>(?!\[redacted)[^\s%&\"'<>]{{6,}})"),
+        ("%3D", "%3d"),
+    ),
+    Pattern(  # <password type="text">VALUE</password>, <string name="password">VALUE</string>
         "element",
-        re.compile(rf">(?<={_LAST}>)(?=(?P<secret>(?!\[redacted)[^<>\n]{{4,}})</)(?:{_named('>')})"),
+        re.compile(
+            r">(?=(?:<!\[CDATA\[)?(?P<secret>(?!\[redacted)[^<>\n]{4,}?)(?:\]\]>)?</)"
+            rf"(?:(?<={_LAST}{_QUOTE}>)(?:{_named(_QUOTE + '>')})"
+            rf"|(?=[^<]*(?:<![^<]*)?</[\w:.-]{{1,60}}+(?<={_LAST})(?:{_named('')})>))"
+        ),
         ("</",),
     ),
     Pattern(  # name: DB_PASSWORD, value: VALUE
         "assigned",
         re.compile(
-            rf"(?:name|key|Name|Key)\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}\\?[\"']?[\w.:-]{{0,60}}(?:{_named('')})"
+            rf"(?:name|key|type|id|Name|Key)\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}\\?[\"']?[\w.:-]{{0,60}}(?:{_named('')})"
             r"\\?[\"']?\s{0,4},?\s{0,40}\\?[\"']?[vV]alue\\?[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?"
             r"(?P<secret>(?!\[redacted|\$)[^\s\"'\\,}>]{4,})"
         ),
@@ -114,6 +167,14 @@ NAMED = (
         re.compile(
             r"uthorization[\"'\\]{0,3}[ \t]*[:=][ \t]*\\?[\"']?(?i:digest|oauth|hawk|signature|aws4-hmac-sha256)[ \t]+"
             r"(?P<secret>[^\n}]{8,600})"
+        ),
+        ("uthorization",),
+    ),
+    Pattern(  # Authorization: SSWS VALUE
+        "assigned",
+        re.compile(
+            r"uthorization[\"'\\]{0,3}[ \t]*[:=][ \t]*\\?[\"']?[A-Za-z][\w-]{1,20}:?[ \t]+"
+            r"(?P<secret>(?!\[redacted)(?=[^\s\"'\\,;}]*\d)[^\s\"'\\,;}]{6,})"
         ),
         ("uthorization",),
     ),

@@ -9,7 +9,7 @@ from otel_callbacks.limits import FINDINGS_IN_TEXT
 MARK = "[redacted:"
 """The beginning of every mark that replaces a finding."""
 
-_BEFORE = 64  # characters: the part of an address before the @ has no more (RFC 5321)
+_BEFORE = 96  # characters: the longest key that we know by its end has 84
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _STANDS_ALONE = r"(?![\w+-])"  # not part of a longer number or an id; expressio
 
 def _query(mark: str) -> Pattern:
     expression = (
-        rf"{re.escape(mark)}(?i:key|sig|signature|code|auth|pwd|pass|ticket|assertion|saml[a-z]+|x-amz-[a-z-]+)="
+        rf"{re.escape(mark)}(?i:key|sig|signature|code|auth|pwd|pass|pw|sid|hmac|ticket|assertion|saml[a-z]+|x-(?:amz|goog)-[a-z-]+)="
         r"(?P<secret>[^&\s\"'<>#]{6,})"
     )
     return Pattern("query", re.compile(expression), (mark,))
@@ -62,6 +62,16 @@ SECRETS = (
         ("earer ", "EARER ", "asic ", "ASIC "),
     ),
     Pattern("url", re.compile(r"://(?P<secret>[^\s/?#\"'<>]+)@"), ("://",)),
+    # without a scheme; in JSON with escaped slashes; in a query
+    Pattern(
+        "url", re.compile(r"//(?<![:\w/]//)(?P<secret>[^\s/?#\"'<>:]{1,64}:[^\s/?#\"'<>]{1,128})@"), ("//",)
+    ),
+    Pattern("url", re.compile(r":\\/\\/(?P<secret>[^\s/?#\"'<>\\]+)@"), (":\\/\\/",)),
+    Pattern(
+        "url",
+        re.compile(r"(?i:%3a%2f%2f)(?P<secret>(?:[^\s%/?#\"'<>&]|%(?!40|2[fF])){1,256}+)%40"),
+        ("%2F%2F", "%2f%2f"),
+    ),
     Pattern(  # the password has a / or ? that should have been escaped
         "url",
         re.compile(
@@ -120,7 +130,7 @@ PERSONAL = {
 }
 """Patterns of personal data, by the name in `ContentPolicy(redact=...)`."""
 
-_MARK = re.compile(r"[-_.=:>$]|\w{20}|[Bb](?:earer|EARER|asic|ASIC) |login\s")
+_MARK = re.compile(r"[-_.=:>$\"']|[\w+/]{20}|[Bb](?:earer|EARER|asic|ASIC) |login\s|ENV |//|%[23]")
 
 
 def remove_patterns(patterns: Sequence[Pattern], text: str) -> str:

@@ -18,7 +18,8 @@ DROPPED = "[dropped: a redactor failed]"
 
 _SECRET_KEY = re.compile(
     r"apikey|passw(or)?d|passphrase|secret(?!ar)|credential|authorization|bearer|cookie|connectionstring"
-    r"|(access|account|auth|encryption|master|private|service|shared|signing|subscription)key"
+    r"|(access|account|admin|app|application|auth|client|consumer|deploy|encryption|functions|hmac|license|master"
+    r"|openai|private|security|service|shared|signing|subscription|webhook)key"
     r"|^(auth|dsn|jwt|pass|pwd|passcode|sas)$|(access|api|auth|bearer|refresh|session)tokens$"
 )
 _TOKEN_OF_TEXT = re.compile(

@@ -94,33 +94,42 @@ class EndOfRun:
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
-        if not isinstance(operation, operations.Step):  # no metric is about steps
+        if not isinstance(operation, operations.Step | operations.ReceivedMessage):  # no metric is about them
             self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
         if isinstance(cost, Cost):
             self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
-        if not run.span.is_recording():
-            return
-        attributes = span_attributes.end_attributes(operation, policy.label)
+        if run.span.is_recording():
+            attributes = span_attributes.end_attributes(operation, policy.label)
+            self._add_how_it_ended(attributes, run, ended, failure, outcome)
+            if policy.captures:  # its event repeats these attributes, and none of our own that follow
+                content_recording.record_content(run, attributes, self._events, ended, recorded)
+            if cost is not None:
+                attributes.update(call_cost.attributes(cost))
+                attributes.update(call_cost.billing_attributes(operation))
+            if totals is not None:
+                _put_totals(attributes, run, totals, late=late)
+            if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
+                _put_prompt(attributes, run, policy)
+            if run.parent is None:
+                attributes.update(self._budgets.attributes(run.labels, run.started))
+            put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
+            put(attributes)
+
+    def _add_how_it_ended(
+        self,
+        attributes: Attributes,
+        run: Run,
+        ended: int,
+        failure: operations.Failure | None,
+        outcome: str | None,
+    ) -> None:
         if run.first_chunk is not None:
-            attributes.update(_longest_gap(run, ended, cut=failed))
+            attributes.update(_longest_gap(run, ended, cut=failure is not None or outcome is not None))
         if outcome is not None:
             attributes[semconv.OUTCOME] = outcome
         if failure is not None:
             attributes[semconv.ERROR_TYPE] = failure.type
             content_recording.record_failure(run, failure, self._events, ended)
-        if policy.captures:
-            content_recording.record_content(run, attributes, self._events, ended, recorded)
-        if cost is not None:
-            attributes.update(call_cost.attributes(cost))
-            attributes.update(call_cost.billing_attributes(operation))
-        if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
-            _put_prompt(attributes, run, policy)
-        if totals is not None:
-            _put_totals(attributes, run, totals, late=late)
-        if run.parent is None:
-            attributes.update(self._budgets.attributes(run.labels, run.started))
-        put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
-        put(attributes)
 
     def _add_to_metrics(
         self,

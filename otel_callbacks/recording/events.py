@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import trace
@@ -19,9 +18,7 @@ class Events:
     """Emits log records to one logger provider (None: the global one, even if it is set later)."""
 
     def __init__(self, logger_provider: LoggerProvider | None) -> None:
-        self._logger = get_logger(
-            semconv.SCOPE, version("otel-callbacks"), logger_provider, semconv.SCHEMA_URL
-        )
+        self._logger = get_logger(semconv.SCOPE, semconv.SCOPE_VERSION, logger_provider, semconv.SCHEMA_URL)
         opted = {word.strip() for word in os.environ.get(EXCEPTION_VARIABLE, "").split(",")}
         self._exceptions_on_spans = "logs" not in opted
         self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})
@@ -29,6 +26,10 @@ class Events:
     def details(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
         """Emits the details of a model call, with its messages; `timestamp` is in nanoseconds since 1970."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
+
+    def started(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
+        """Emits that an agent or workflow has started, with what its span starts with."""
+        self._emit(span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, timestamp)
 
     def exception(
         self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]

@@ -4,7 +4,6 @@ import functools
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from decimal import Decimal
-from importlib.metadata import version
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -50,7 +49,7 @@ class Metrics:
         fork.run_in_child(self._queue.clear)
         fork.run_in_child(self._by_key.clear)
         meter = metrics.get_meter(
-            semconv.SCOPE, version("otel-callbacks"), meter_provider, schema_url=semconv.SCHEMA_URL
+            semconv.SCOPE, semconv.SCOPE_VERSION, meter_provider, schema_url=semconv.SCHEMA_URL
         )
         self._instruments = Instruments(meter, self._queue.drain)
         self._cost_metrics = CostMetrics(

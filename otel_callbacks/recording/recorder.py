@@ -9,8 +9,7 @@ import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -48,6 +47,14 @@ Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 
 
+class _OfProvider(NamedTuple):
+    """What belongs to one tracer provider: the open runs, and what starts spans."""
+
+    provider: TracerProvider
+    open_runs: OpenRuns
+    start_span: StartSpan
+
+
 class Recorder:
     """Records the operations of one handler.
 
@@ -58,6 +65,7 @@ class Recorder:
         pricer, attribution, budgets: what calls cost, who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
+        start_events: whether an event tells that an agent or workflow has started.
     """
 
     def __init__(
@@ -73,13 +81,15 @@ class Recorder:
         budgets: Budgets,
         label_rules: LabelRules,
         estimates_usage: bool = False,
+        start_events: bool = False,
     ) -> None:
         self.detail = detail
         self.estimates_usage = estimates_usage
+        self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
         self.tracer = trace.get_tracer(
-            semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
+            semconv.SCOPE, semconv.SCOPE_VERSION, tracer_provider, semconv.SCHEMA_URL
         )
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
@@ -87,29 +97,34 @@ class Recorder:
         self._budgets = budgets
         self.events = Events(logger_provider)
         self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
-        self._shared: tuple[TracerProvider, OpenRuns] | None = None
-        self._start_with: StartSpan
+        self._known: _OfProvider | None = None
+        span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
+    def _of_provider(self) -> "_OfProvider":
+        """Returns what belongs to the tracer provider; the application may set the global one late."""
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known  # the quick way, for every event
+        provider = self._provider or trace.get_tracer_provider()
+        if known is None or known.provider is not provider:
+            tracer = trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
+            known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
+            exit_sweep.sweep_at_exit()
+        return known
+
     @property
     def _open_runs(self) -> OpenRuns:
-        provider = self._provider or trace.get_tracer_provider()
-        if self._shared is None or self._shared[0] is not provider:
-            self._shared = (provider, open_runs_of(provider))
-            self._start_with = span_starter(
-                trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
-            )
-            exit_sweep.sweep_at_exit()
-        return self._shared[1]
+        return self._of_provider().open_runs
 
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, those of other recorders with the same tracer provider included."""
-        shared = self._shared
-        if shared is not None and shared[0] is self._provider:
-            return shared[1].by_id  # the quick way to `_open_runs`, for every event
-        return self._open_runs.by_id
+        known = self._known
+        if known is not None and known.provider is self._provider:
+            return known.open_runs.by_id
+        return self._of_provider().open_runs.by_id
 
     # --- the start of a run -------------------------------------------------------------------------------------
 
@@ -145,7 +160,9 @@ class Recorder:
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
-        runs = self.runs
+        of_provider = self._of_provider()
+        open_runs = of_provider.open_runs
+        runs = open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
         if key in runs or suppressed(context):
@@ -167,18 +184,27 @@ class Recorder:
             key, around.labels_at(base, parent, body), body, context, metadata, tags
         )
         run.started = time.time_ns()
-        if is_dropped(parent_span) and self._open_runs.drops_children:
+        if is_dropped(parent_span) and open_runs.drops_children:
             run.span = dropped_child(parent_span)
         else:
-            links = self._open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = self._start_span(run, parent_span, context, links)
+            links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
+            run.span = _start_span(of_provider.start_span, run, parent_span, context, links)
         self._add_open_run(run)
         if base is None:
-            self._open_runs.remember_root(run)
+            open_runs.remember_root(run)
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context)
+        if isinstance(operation, self._announced) and run.span.is_recording():
+            self._announce(run)
         return run
+
+    @guarded
+    def _announce(self, run: Run) -> None:
+        clean = run.content_policy.label
+        attributes = span_attributes.start_attributes(run.operation, clean)
+        attributes.update(run.content_policy.labels(run.labels))
+        self.events.started(run.span, attributes, run.started)
 
     def hide(
         self,
@@ -198,15 +224,6 @@ class Recorder:
             metadata,
         )
         add_hidden_run(run, key, inside, around, labels)
-
-    def _start_span(self, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
-        operation, policy = run.operation, run.content_policy
-        plan = span_attributes.plan_of(operation)
-        attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
-        span_attributes.add_start_attributes(attributes, operation, policy.label)
-        return self._start_with(
-            plan.span_name, parent, context, plan.span_kind, attributes, links, run.started
-        )
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
@@ -397,3 +414,11 @@ class Recorder:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
+
+
+def _start_span(start: StartSpan, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
+    operation, policy = run.operation, run.content_policy
+    plan = span_attributes.plan_of(operation)
+    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
+    span_attributes.add_start_attributes(attributes, operation, policy.label)
+    return start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)

@@ -10,7 +10,7 @@ span once per tracer. Where anything differs, and for every other provider, the 
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, _Span
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, StaticSampler
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
 
-from otel_callbacks.recording.span_start import StartSpan
 from otel_callbacks.runs.current_span import context_with
 
 logger = logging.getLogger("otel_callbacks")
@@ -177,7 +176,7 @@ def _identity(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState)
     return tuple.__new__(SpanContext, (trace_id, span_id, False, flags, state, True))
 
 
-def quick_starter(tracer: Any) -> StartSpan | None:
+def quick_starter(tracer: Any) -> Callable[..., trace.Span] | None:
     """Returns a quick way to start spans with a tracer; None if its spans are not as we know them."""
     if type(tracer) is Tracer:
         try:

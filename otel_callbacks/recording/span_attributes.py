@@ -30,6 +30,7 @@ _START_ROWS: dict[type[operations.Operation], Rows] = {
         ("path", semconv.LANGGRAPH_PATH),
         ("checkpoint_ns", semconv.LANGGRAPH_CHECKPOINT_NS),
     ),
+    operations.ReceivedMessage: (),
     operations.ToolExecution: (
         ("name", semconv.TOOL_NAME),
         ("type", semconv.TOOL_TYPE),
@@ -157,7 +158,8 @@ _OPERATION_NAMES = {
     operations.Rerank: semconv.RERANK,
     operations.Inference: semconv.CHAT,
 }
-_CLIENTS = (operations.Inference, operations.Embedding, operations.Retrieval)
+_KINDS = dict.fromkeys((operations.Inference, operations.Embedding, operations.Retrieval), SpanKind.CLIENT)
+_KINDS[operations.ReceivedMessage] = SpanKind.CONSUMER
 
 
 def operation_name(operation: operations.Operation) -> str | None:
@@ -193,7 +195,7 @@ class Plan(NamedTuple):
 
     Attributes:
         span_name: `{operation} {key}`, or the operation alone if its key is unknown; for a step, its own name.
-        span_kind: CLIENT for operations that call a model or a store, INTERNAL for the others.
+        span_kind: CLIENT for calls of a model or a store, CONSUMER for messages of others, INTERNAL for the rest.
         attributes: the start attributes, without credentials. To be copied.
     """
 
@@ -225,7 +227,7 @@ def _plan(
         span_name = f"{verb} {name}" if name else verb
     else:
         span_name = name or "step"
-    return Plan(span_name, SpanKind.CLIENT if kind in _CLIENTS else SpanKind.INTERNAL, attributes)
+    return Plan(span_name, _KINDS.get(kind, SpanKind.INTERNAL), attributes)
 
 
 def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:

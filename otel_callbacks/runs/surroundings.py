@@ -23,6 +23,7 @@ class Surroundings(NamedTuple):
         span: the innermost live span in it.
         outer: the same span as it stands in the context, which gives way when a run around ends before the new one.
         enclosing: stands for the run that the span is in.
+        run: that run.
         vanished: runs that are over although the framework has not reported their end.
     """
 
@@ -30,12 +31,8 @@ class Surroundings(NamedTuple):
     span: Span
     outer: Span
     enclosing: CurrentSpan | None
+    run: Run | None
     vanished: Sequence[Run]
-
-    @property
-    def run(self) -> Run | None:
-        """The run that the span is in."""
-        return self.enclosing.run if self.enclosing is not None else None
 
     @property
     def labels(self) -> BodyLabels:
@@ -58,7 +55,7 @@ class Surroundings(NamedTuple):
 
     def are_within(self, run: Run) -> bool:
         """Tells whether all this is in the body of `run`."""
-        return self.enclosing is not None and self.enclosing.run.is_within(run)
+        return self.run is run or (self.run is not None and self.run.is_within(run))
 
 
 def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundings:
@@ -76,7 +73,7 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
         run = span.run
         if run.open_runs is open_runs and (run is base or run.begun is None or run.begun()):
             if span.is_current():
-                return Surroundings(context, run.span, span, span, vanished)
+                return Surroundings(context, run.span, span, span, run, vanished)
             if (
                 run.open
                 and run.may_vanish
@@ -85,7 +82,8 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
             ):
                 vanished.append(run)
         enclosing, span = span.enclosing, span.outer
-    return Surroundings(context, span, span, _first_current(enclosing, open_runs, base), vanished)
+    around = _first_current(enclosing, open_runs, base)
+    return Surroundings(context, span, span, around, around.run if around is not None else None, vanished)
 
 
 def enclosing_run(context: Context, open_runs: dict[Any, Run] | None = None) -> Run | None:
@@ -107,6 +105,11 @@ def _first_current(
             return stand_in
         stand_in = stand_in.enclosing
     return None
+
+
+def outside_every_run(context: Context) -> Context:
+    """Returns `context` without the runs that it is in."""
+    return Context({key: value for key, value in context.items() if key != STAND_IN_KEY})
 
 
 def ended_run() -> Run | None:

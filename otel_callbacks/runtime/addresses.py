@@ -5,6 +5,9 @@ from base64 import b64encode
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?")  # a name, or an address of IPv6
+_AT = re.compile("[@＠﹫]|%40")  # ends user and password, also by mistake
+
 
 class Endpoint(NamedTuple):
     """An http(s) address without credentials.
@@ -42,7 +45,7 @@ def endpoint_of(address: str) -> Endpoint:
         host = parts.hostname
     except ValueError:  # its message quotes the address
         parts, port, host = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not _HOST.fullmatch(host):
         shown = shown_address(address)
         raise ValueError(f"{shown!r} is not an http(s) address; use one such as 'http://localhost:4318'")
     user, at, netloc = parts.netloc.rpartition("@")
@@ -56,5 +59,5 @@ def endpoint_of(address: str) -> Endpoint:
 def shown_address(address: str) -> str:
     """Returns scheme, host and port of an address: the rest may hold a password or a key."""
     scheme, colon, rest = address.partition("://") if "://" in address else ("", "", address)
-    host = re.split(r"[/?#\\\s]", rest.rpartition("@")[2], maxsplit=1)[0]
+    host = re.split(r"[/?#\\\s]", _AT.split(rest)[-1], maxsplit=1)[0]
     return f"{scheme.rpartition('@')[2]}{colon}{host}"

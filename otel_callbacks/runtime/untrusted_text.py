@@ -10,6 +10,11 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def escaped_lines(text: str) -> str:
+    r"""Returns `text` with everything that does not print, except line ends, as `\x1b`."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def printable(text: str) -> str:
     r"""Returns `text` on one line, with white space collapsed and other control characters written as `\x1b`."""
     return escaped(" ".join(text.split()))

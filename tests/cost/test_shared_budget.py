@@ -1,12 +1,10 @@
 """Budgets whose sum several processes share: together they do not overspend."""
 
-import asyncio
 import os
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
@@ -18,11 +16,12 @@ import pytest
 from fakes import ScriptedModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis_servers import running_redis
 
 from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
 from otel_callbacks.cost import shared_spending
-from otel_callbacks.cost.budget_stores import State, open_store
-from otel_callbacks.cost.shared_spending import Settlement, settle
+from otel_callbacks.cost.budget_stores import SqliteStore, State, open_store
+from otel_callbacks.cost.shared_spending import Settlement, SharedSpending, settle
 from otel_callbacks.testing import Captured
 
 PRICES = {"prices": {"scripted-1*": {"input": 2, "output": 10}}}  # a scripted call costs 0.0004 USD
@@ -167,11 +166,11 @@ def test_a_forked_process_has_a_lease_of_its_own(file: str) -> None:
     child = os.fork()
     if child == 0:
         try:
-            reserved = budget.reserve(now)
+            until(lambda: budget.reserve(now) is not None)
             budget.spend(CALL, {}, now)
             budget._spending.close()  # type: ignore[attr-defined]
         finally:
-            os._exit(0 if reserved is not None else 1)
+            os._exit(sys.exc_info()[0] is not None)
     assert os.waitpid(child, 0)[1] == 0
     budget._spending.close()  # type: ignore[attr-defined]
     assert Decimal(stored(file)["spent"]) == 2 * CALL
@@ -254,26 +253,92 @@ def test_what_other_calls_have_reserved_is_refused_but_not_called_spent(
         ScriptedModel().invoke("q", config(captured, budget))
 
 
-async def test_an_event_loop_never_waits(captured: Captured, file: str) -> None:
+class HangingStore:
+    """A store that answers until it is told to hang."""
+
+    def __init__(self) -> None:
+        self.state: State = {}
+        self.answers = threading.Event()
+        self.hangs = threading.Event()
+        self.answers.set()
+
+    def update(self, key: str, change: Any) -> Any:
+        if not self.answers.is_set():
+            self.hangs.set()
+        self.answers.wait()
+        return change(self.state, time.time())
+
+
+def shared(store: Any, usd: str, *, enforce: bool = True) -> SharedSpending:
+    return SharedSpending(store, "k", Decimal(usd), CALL, lambda at: "", enforce)
+
+
+def test_no_callback_waits_for_a_store_that_hangs() -> None:
+    store = HangingStore()
+    spending = shared(store, "0.1")
+    store.answers.clear()
+    store.hangs.wait(20)
+    started = time.monotonic()
+    reserved = [spending.reserve("") for _ in range(300)]
+    for amount in filter(None, reserved):
+        spending.spend("", CALL)
+        spending.release("", amount)
+    assert (sum(each is not None for each in reserved), spending.spent("")) == (125, 125 * CALL)
+    assert [spending.reserve("") for _ in range(50)] == [None] * 50
+    assert time.monotonic() - started < 5
+    store.answers.set()
+    until(lambda: spending.reserve("") is not None)
+    assert store.state["spent"] == "0.0500"
+    spending.close()
+
+
+async def test_a_call_without_room_is_refused_at_once(captured: Captured, file: str) -> None:
     budget = Budget(usd="0.001", enforce=True, store=file, reserve_usd="0.001")
     assert budget.reserve(time.time_ns()) is not None
-    blocker = sqlite3.connect(file, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    try:
-        async with asyncio.timeout(5):
-            started = time.monotonic()
-            with pytest.raises(BudgetExceeded):
-                await ScriptedModel().ainvoke("q", config(captured, budget))
-            assert time.monotonic() - started < shared_spending.BUDGET_LEASE_WAIT_SECONDS
-    finally:
-        blocker.close()
+    with pytest.raises(BudgetExceeded):
+        await ScriptedModel().ainvoke("q", config(captured, budget))
+    with pytest.raises(BudgetExceeded):
+        ScriptedModel().invoke("q", config(captured, budget))
 
 
-def test_a_thread_waits_a_moment_for_the_next_lease(file: str) -> None:
-    budget = Budget(usd="0.1", per="total", enforce=True, store=file, reserve_usd="0.001")
-    now = time.time_ns()
-    assert all(budget.reserve(now) is not None for _ in range(100))  # twenty leases
-    assert budget.reserve(now) is None
+def test_a_process_that_is_alone_can_spend_the_budget_to_its_end(captured: Captured, file: str) -> None:
+    """As fast as it can, although the first reservations are a guess."""
+    budget = Budget(usd="0.002", enforce=True, store=file)
+    for _ in range(5):
+        ScriptedModel().invoke("q", config(captured, budget))
+    with pytest.raises(BudgetExceeded, match=r"is spent \(0.002 USD\)"):
+        ScriptedModel().invoke("q", config(captured, budget))
+
+
+def test_while_much_is_left_a_process_that_comes_finds_a_part() -> None:
+    """Also one that comes back after it was killed, whose old lease has not run out."""
+    store = HangingStore()
+    killed = shared(store, "1")
+    known = killed._periods[""]
+    until(lambda: known.leased == Decimal("0.5"))
+    comes = told("other", budget=Decimal(1), one_call=CALL)
+    assert settle(store.state, time.time(), comes).leased == Decimal("0.5")
+    killed.close()
+
+
+def test_near_its_end_a_budget_is_shared_with_the_process_that_comes() -> None:
+    store = HangingStore()
+    first = shared(store, "0.01")
+    assert first._periods[""].leased == Decimal("0.01")
+    second = shared(store, "0.01")  # waits for its part
+    assert second.reserve("") is not None
+    until(lambda: first._periods[""].leased == Decimal("0.005"))
+    first.close()
+    second.close()
+
+
+def test_a_budget_that_only_watches_holds_nothing_back() -> None:
+    store = HangingStore()
+    watching = shared(store, "0.01", enforce=False)
+    enforced = shared(store, "0.01")
+    assert (watching._periods[""].leased, enforced._periods[""].leased) == (0, Decimal("0.01"))
+    watching.close()
+    enforced.close()
 
 
 def test_the_decimal_context_of_a_thread_changes_nothing(file: str) -> None:
@@ -295,7 +360,7 @@ def test_a_store_that_fails_is_logged_once_and_the_lease_goes_on(
     os.rename(file, f"{file}.away")
     os.mkdir(file)
     now = time.time_ns()
-    assert sum(budget.reserve(now) is not None for _ in range(20)) == 5  # the lease of a twentieth
+    assert sum(budget.reserve(now) is not None for _ in range(200)) == 50  # the lease of a half
     until(lambda: "cannot be reached" in caplog.text)
     assert caplog.text.count("cannot be reached") == 1
 
@@ -334,6 +399,11 @@ def test_wrong_arguments_are_refused(given_: Any, kind: type[Exception], message
         Budget(usd=10, **given_)
 
 
+def test_the_file_is_for_its_owner(tmp_path: Path) -> None:
+    SqliteStore(str(tmp_path / "b.sqlite")).update("acme", lambda state, now: None)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("these are notes, and not a database at all" * 100)
     with pytest.raises(OSError, match="cannot be used as a budget's SQLite file"):
@@ -345,25 +415,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ordered = ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(ordered, stdout=subprocess.DEVNULL)
-    try:
-        until(lambda: _answers(port))
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
+    with running_redis(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.services

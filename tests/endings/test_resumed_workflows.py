@@ -1,5 +1,6 @@
 """A LlamaIndex workflow that is put away while it waits for somebody is interrupted; what goes on links back to it."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -91,9 +92,40 @@ def agents(*script: Any) -> AgentWorkflow:
     return AgentWorkflow(agents=[agent(*script)], root_agent="asker")
 
 
+class Returns(Workflow):
+    """Returns its question, and takes the answer in another step."""
+
+    @step
+    async def ask(self, ev: Question) -> InputRequiredEvent:
+        return InputRequiredEvent(prefix="Well?")
+
+    @step
+    async def answer(self, ev: HumanResponseEvent) -> StopEvent:
+        return StopEvent(result=ev.response)
+
+
+class ReturnsTwo(Returns):
+    """Asks twice, the second time after a step of its own."""
+
+    @step
+    async def ask(self, ctx: Context, ev: Question) -> InputRequiredEvent | Draft:
+        ctx.send_event(Draft(text="two"))
+        return InputRequiredEvent(prefix="Well?")
+
+    @step
+    async def draft(self, ev: Draft) -> InputRequiredEvent:
+        return InputRequiredEvent(prefix=ev.text)
+
+    @step
+    async def answer(self, ctx: Context, ev: HumanResponseEvent) -> StopEvent | None:
+        found = ctx.collect_events(ev, [HumanResponseEvent] * 2)
+        return None if found is None else StopEvent(result=ev.response)
+
+
 KINDS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "first step": (lambda *_: Asks(), {}, "invoke_workflow Asks"),
     "later step": (lambda *_: AsksLater(), {}, "invoke_workflow AsksLater"),
+    "returned question": (lambda *_: Returns(), {}, "invoke_workflow Returns"),
     "agent": (agent, {"user_msg": "go"}, "invoke_agent asker"),
     "workflow of agents": (agents, {"user_msg": "go"}, "invoke_workflow"),
 }
@@ -188,6 +220,40 @@ async def test_put_away_twice(captured: Captured) -> None:
     assert len(linked(roots(captured)[-1])) == 1
 
 
+async def test_two_that_returned_a_question(captured: Captured) -> None:
+    """Nothing in a saved context tells which of them it is."""
+    kept = [await put_away(Returns()), await put_away(Returns())]
+    for each in kept:
+        await go_on(Returns(), each)
+    assert [outcome(root) for root in roots(captured)] == ["interrupted", "interrupted", None, None]
+    assert [linked(root) for root in roots(captured)] == [[], [], [], []]
+
+
+def answered_times(captured: Captured, times: int) -> bool:
+    return len([span for span in captured.spans if span.name == "answer"]) == times
+
+
+@pytest.mark.parametrize(("answers", "expected"), [(0, "interrupted"), (1, "interrupted"), (2, None)])
+async def test_questions_that_are_answered_in_part(answers: int, expected: Any, captured: Captured) -> None:
+    running = ReturnsTwo(timeout=10).run()
+    asked = 0
+    async for event in running.stream_events():
+        asked += isinstance(event, InputRequiredEvent)
+        if asked == 2:
+            break
+    for _ in range(answers):
+        running.ctx.send_event(HumanResponseEvent(response="yes"))
+    if answers < 2:
+        while not answered_times(captured, answers):
+            await asyncio.sleep(0.001)
+        await running.cancel_run()
+        with pytest.raises(WorkflowCancelledByUser):
+            await running
+    else:
+        assert await running == "yes"
+    assert outcome(captured.span("invoke_workflow ReturnsTwo")) == expected
+
+
 async def test_a_conversation_keeps_its_id(captured: Captured) -> None:
     """What goes on belongs to the conversation that was interrupted, whose id the run itself is not told."""
     memory = ChatMemoryBuffer.from_defaults(chat_store_key="c1")
@@ -231,8 +297,6 @@ async def test_one_that_is_cancelled_at_work_is_cancelled(captured: Captured) ->
 
 
 async def forever() -> None:
-    import asyncio
-
     await asyncio.Event().wait()
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -177,6 +178,29 @@ def test_a_file_of_bad_lines_blinds_no_folder(tmp_path: Path, caplog: pytest.Log
     assert run("view", tmp_path).exit_code == 0
 
 
+def test_what_is_no_file_blinds_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(line(span()))
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "nowhere.jsonl").symlink_to(tmp_path / "gone")
+    (tmp_path / "circle.jsonl").symlink_to(tmp_path / "circle.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")  # reading it would never end
+    assert len(list(read_jsonl(tmp_path))) == 1 and len(Traces.open(tmp_path)) == 1
+    assert checked([tmp_path]).spans_checked == 1
+    assert run("forget", tmp_path, "--user", "u-7").exit_code == 0
+
+
+def test_a_file_that_cannot_be_read_blinds_no_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.jsonl").write_text(line(span()))
+    (tmp_path / "b.jsonl").symlink_to("/proc/self/mem")  # like the file of another user, but also for root
+    assert len(list(read_jsonl(tmp_path))) == 1 and "Input/output error" in caplog.text
+    caplog.clear()
+    assert len(Traces.open(tmp_path)) == 1 and "Input/output error" in caplog.text
+    with pytest.raises(OSError, match="Input/output error"):
+        len(Traces.open(tmp_path / "b.jsonl"))
+
+
 def test_sums_of_absurd_numbers_fail_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     amounts = [attribute(semconv.USAGE_COST_USD, 1e308), attribute(semconv.USAGE_INPUT_TOKENS, 2**62)]
@@ -208,6 +232,17 @@ def test_messages_nested_too_deep_are_left_out(content: str, tmp_path: Path) -> 
     path.write_text(line(span(attributes=texts)))
     [trace] = Traces.open(path)
     assert page(trace) and render_text(trace) and trace.documents() == []
+    assert [each.rule for each in checked([path]).findings].count("genai_content_schema") >= 2
+
+
+def test_a_trace_of_thousands_of_levels_is_checked_quickly(tmp_path: Path) -> None:
+    """A model call in a model call … is counted twice; each names only the next, or there would be millions."""
+    path = tmp_path / "t.jsonl"
+    chain = [span(number=n, traceId="d" * 32, parentSpanId=f"{n - 1:016x}") for n in range(2, 2_000)]
+    path.write_text(line(*chain))
+    started = time.process_time()
+    assert [each.rule for each in checked([path]).findings].count("usage_counted_twice") == 1_997
+    assert time.process_time() - started < 5
 
 
 def grown(folder: Path, script: str) -> int:

@@ -235,11 +235,27 @@ def test_the_note_of_an_interrupted_erasure_names_traces_only(
     next(files)
     files.close()
     note = folder / ".forgetting.json"
-    assert json.loads(note.read_bytes()) == ["a" * 32, "d" * 32, "e" * 32]
+    document = json.loads(note.read_bytes())
+    assert document["trace_ids"] == ["a" * 32, "d" * 32, "e" * 32]
+    assert sorted(document["files"]) == sorted(map(str, folder.glob("*.jsonl*")))
     assert stat.S_IMODE(note.stat().st_mode) == 0o600
     ran = forget(folder, "--user", "nobody")
     assert "An earlier erasure was interrupted; it is completed, too." in ran.output
     assert names(folder) == LEFT and nowhere(folder)
+
+
+def test_an_interrupted_erasure_of_one_file_is_completed_by_that_of_another(folder: Path) -> None:
+    with (folder / "traces-1.jsonl").open("a") as file:
+        file.write(line(span("g", 1, user__id="u-9")))
+    files = erase(folder / "traces-1.jsonl", {(USER,): "u-7"})
+    next(files)
+    files.close()
+    (folder / "traces-1.jsonl").write_text(line(span("a", 3), span("g", 1, user__id="u-9")))
+    ran = forget(folder / "traces-2.jsonl", "--user", "u-9")
+    assert ran.exit_code == 0 and "An earlier erasure was interrupted" in ran.output
+    assert names(folder / "traces-1.jsonl") == ["g1"]  # of the file that was not named, only what was noted
+    assert names(folder / "traces-2.jsonl") == ["b2"]
+    assert not (folder / ".forgetting.json").exists()
 
 
 def test_what_a_writer_appends_meanwhile_is_kept_unless_it_is_theirs(
@@ -267,9 +283,13 @@ def test_a_bookmark_and_a_link(folder: Path, tmp_path: Path) -> None:
     target.mkdir()
     (target / "real.jsonl").write_text(line(span("g", 1, user__id="u-7")))
     (folder / "link.jsonl").symlink_to(target / "real.jsonl")
+    (target / "real.jsonl.forgetting").write_text("of an erasure that was killed, u-7")
+    assert len(Traces.open(folder / "link.jsonl")) == 1 and len(Traces.open(target / "real.jsonl")) == 1
     assert forget(folder, "--user", "u-7").exit_code == 0
     assert not (folder / "traces-1.jsonl.replay").exists()
     assert (folder / "link.jsonl").is_symlink() and (target / "real.jsonl").read_text() == ""
+    assert [each.name for each in target.iterdir()] == ["real.jsonl"]
+    assert not (folder / "link.jsonl.sqlite").exists()
 
 
 def test_an_index_that_was_open_forgets_too(folder: Path) -> None:

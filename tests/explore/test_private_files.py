@@ -129,6 +129,15 @@ def test_a_folder_of_our_own_is_not_shared(
     assert caplog.messages == []
 
 
+def test_a_file_that_somebody_made_beforehand_gets_nothing(tmp_path: Path) -> None:
+    planted = tmp_path / f"a.html.{os.getpid()}.new"
+    planted.write_bytes(b"")
+    with planted.open("rb") as reader:  # theirs may stay open
+        write_private(tmp_path / "a.html", b"secret")
+        assert reader.read() == b""
+    assert mode(tmp_path / "a.html") == 0o600
+
+
 def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.html"
     write_private(path, b"old")

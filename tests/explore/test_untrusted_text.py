@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,23 @@ def test_json_means_the_same() -> None:
     text = printable_json(json.dumps(document, ensure_ascii=False, indent=1))
     assert json.loads(text) == document
     assert "é" in text and "🎈" in text and [c for c in text if not c.isprintable() and c != "\n"] == []
+
+
+def test_no_command_prints_control_characters_of_a_file_name(file: Path, tmp_path: Path) -> None:
+    """Also not in the log, which a command prints; another process has no handlers of tests."""
+    hostile = tmp_path / HOSTILE.replace("\x00", "").replace("/", "")
+    hostile.write_bytes(file.read_bytes() + b"no JSON\n{}\n{")
+    for arguments in (
+        ["view", hostile],
+        ["cost", hostile],
+        ["view", file, hostile],
+        ["--bad" + hostile.name],
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", "otel_callbacks", *arguments], capture_output=True, text=True
+        )
+        printed = (ran.stdout + ran.stderr).replace("\n", "")
+        assert "title" in printed and [c for c in printed if not c.isprintable()] == []
 
 
 def test_text_of_one_line_and_of_several() -> None:

@@ -42,7 +42,7 @@ class Whole(ScriptedModel):
             yield chunk
 
 
-def config(captured: Captured, policy: Any = "spans") -> dict[str, Any]:
+def config(captured: Captured, policy: Any = "both") -> dict[str, Any]:
     return {"callbacks": [OTelCallbackHandler(**captured.providers, content=policy)]}
 
 

@@ -262,4 +262,4 @@ def test_what_a_model_was_made_with_may_decide_its_price() -> None:
     made = {"kwargs": {"inference_geo": "us", "api_key": "secret"}}
     keywords = {"invocation_params": {"model_kwargs": {"speed": "fast"}, "service_tier": "auto"}}
     call = start_inference(made, None, {"ls_provider": "anthropic"}, [], keywords, completion=False)
-    assert call.billing == Billing(conditions={"inference_geo": "us", "speed": "fast"})
+    assert call.billing == Billing("auto", {"inference_geo": "us", "speed": "fast"})

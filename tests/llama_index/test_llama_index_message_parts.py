@@ -94,7 +94,7 @@ CASES: dict[str, tuple[ChatMessage, Any]] = {
 
 @pytest.fixture(autouse=True)
 def traced(captured: Captured) -> None:
-    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, content="spans")])
+    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, content="both")])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -141,6 +141,7 @@ def test_what_is_no_function_cannot_be_decorated(operand: Any) -> None:
         ({"top_k": "5"}, r"retrieval\(top_k='5'\) must be int, not str"),
         ({"score_kind": "cosine"}, r"is not known; use one of 'similarity', 'distance', 'relevance'"),
         ({"score_kind": 5}, r"must be str, not int"),
+        ({"billing": {}}, "has no argument 'billing'"),
     ],
 )
 def test_arguments_are_checked_at_the_call(arguments: Any, message: str) -> None:

@@ -239,6 +239,13 @@ def test_a_provider_has_the_name_of_the_conventions(captured: Captured) -> None:
     assert attributes(captured, "chat m", "gen_ai.provider") == {"gen_ai.provider.name": "aws.bedrock"}
 
 
+def test_a_store_has_the_name_of_its_class(captured: Captured) -> None:
+    with retrieval("docs", provider="SimpleVectorStore"):
+        pass
+    found = attributes(captured, "retrieval docs", "gen_ai.provider")
+    assert found == {"gen_ai.provider.name": "SimpleVectorStore"}
+
+
 def test_a_model_that_comes_later(captured: Captured) -> None:
     with inference() as span:
         span.model("m")

@@ -112,7 +112,7 @@ SEARCH = {"type": "web_search_call", "action": {"type": "search"}}
 BILLED: dict[str, tuple[str, Any, dict[str, Any], Billing | None]] = {
     "openai's flex": ("openai", {"service_tier": "flex"}, {}, Billing("flex")),
     "merged chunks": ("openai", {"service_tier": "flexflex"}, {}, Billing("flex")),
-    "openai's default": ("openai", {"service_tier": "default"}, {}, None),
+    "openai's default": ("openai", {"service_tier": "default"}, {}, Billing("default")),
     "azure": ("azure.ai.openai", {"service_tier": "priority"}, {}, Billing("priority")),
     "anthropic": (
         "anthropic",
@@ -124,7 +124,7 @@ BILLED: dict[str, tuple[str, Any, dict[str, Any], Billing | None]] = {
         "anthropic",
         {"usage": {"service_tier": "standard", "speed": "standard", "inference_geo": "not_available"}},
         {},
-        None,
+        Billing("standard", {"speed": "standard", "inference_geo": "not_available"}),
     ),
     "anthropic's searches": (
         "anthropic",
@@ -165,15 +165,20 @@ BILLED: dict[str, tuple[str, Any, dict[str, Any], Billing | None]] = {
         "aws.bedrock",
         {"serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}},
         {},
-        None,
+        Billing("default", {"latency": "standard"}),
     ),
     "gemini's priority": (
         "gcp.gemini",
         {"usage_metadata": {"traffic_type": "ON_DEMAND_PRIORITY"}},
         {},
-        Billing("priority"),
+        Billing("on_demand_priority"),
     ),
-    "gemini as usual": ("gcp.gemini", {"usage_metadata": {"traffic_type": "ON_DEMAND"}}, {}, None),
+    "gemini as usual": (
+        "gcp.gemini",
+        {"usage_metadata": {"traffic_type": "ON_DEMAND"}},
+        {},
+        Billing("on_demand"),
+    ),
     "gemini's capacity": (
         "gcp.vertex_ai",
         {"usage_metadata": {"traffic_type": "PROVISIONED_THROUGHPUT"}},
@@ -192,7 +197,7 @@ BILLED: dict[str, tuple[str, Any, dict[str, Any], Billing | None]] = {
         {"model": "gemini-3-pro"},
         Billing(units={"web_searches": 2}),
     ),
-    "groq's flex costs the same": ("groq", {"service_tier": "flex"}, {}, None),
+    "groq": ("groq", {"service_tier": "flex"}, {}, Billing("flex")),
     "mistral": (
         "mistral_ai",
         {"usage": {**COUNTS, "service_tier": "priority", "prompt_audio_seconds": 30}},
@@ -232,7 +237,46 @@ BILLED: dict[str, tuple[str, Any, dict[str, Any], Billing | None]] = {
             "host": "api.moonshot.ai",
             "streamed": True,
         },
-        Billing(unknown=("billed_tokens",)),
+        Billing(unknown=("cached_tokens",)),
+    ),
+    "mistral's stream in LangChain": (
+        "mistral_ai",
+        {},
+        {"normal": {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200}, "streamed": True},
+        Billing(unknown=("cached_tokens",)),
+    ),
+    "a stream in which nothing was cached": (
+        "openai",
+        {},
+        {
+            "normal": {
+                "input_tokens": 1000,
+                "output_tokens": 200,
+                "total_tokens": 1200,
+                "input_token_details": {"cache_read": 0},
+            },
+            "host": "api.moonshot.ai",
+            "streamed": True,
+        },
+        None,
+    ),
+    "anthropic's compaction": (
+        "anthropic",
+        {"usage": {"input_tokens": 9, "output_tokens": 1, "iterations": [{"type": "compaction"}, {}]}},
+        {},
+        Billing(unknown=("compaction",)),
+    ),
+    "anthropic's compaction in a stream": (
+        "anthropic",
+        {},
+        {"blocks": [{"type": "compaction", "content": "so far"}, {"type": "text"}]},
+        Billing(unknown=("compaction",)),
+    ),
+    "anthropic's advisor": (
+        "anthropic",
+        {"usage": {"input_tokens": 9, "output_tokens": 1, "iterations": [{"type": "advisor_message"}]}},
+        {},
+        Billing(unknown=("other_models",)),
     ),
     "cache writes of nobody knows what lifetime": (
         "anthropic",
@@ -255,27 +299,27 @@ def test_what_decides_the_price(case: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "answered", "tier"),
     [
-        ("flex", "default", None),
+        ("flex", "default", "default"),
         ("flex", "priority", "priority"),
         ("flex", None, "flex"),
-        ("auto", None, None),
+        ("auto", None, "auto"),
         (None, "flex", "flex"),
     ],
 )
 def test_the_tier_of_the_response_comes_before_that_of_the_request(
-    asked: str | None, answered: str | None, tier: str | None
+    asked: str | None, answered: str | None, tier: str
 ) -> None:
     call = Inference(provider="azure.ai.openai")
     call.billing = requested_billing(call.provider, {"service_tier": asked}, {})
     read_answer(call, [{"usage": COUNTS, "service_tier": answered}])
-    assert call.billing == (None if tier is None else Billing(tier))
+    assert call.billing == Billing(tier)
 
 
 def test_what_was_asked_for_counts_where_the_answer_does_not_say() -> None:
     call = Inference(provider="anthropic")
     call.billing = requested_billing("anthropic", {"inference_geo": "us", "speed": "fast"})
     read_answer(call, [{"usage": {"input_tokens": 1, "output_tokens": 1, "speed": "standard"}}])
-    assert call.billing == Billing(conditions={"inference_geo": "us"})
+    assert call.billing == Billing(conditions={"inference_geo": "us", "speed": "standard"})
 
 
 COSTS: dict[str, tuple[Any, str | None, tuple[str, ...]]] = {

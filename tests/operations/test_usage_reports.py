@@ -30,6 +30,26 @@ COPY = {"prompt_tokens": 1000, "completion_tokens": 200, "cache_read_input_token
 NORMAL = {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200}
 
 INSIDE_AND_BESIDE: dict[str, tuple[str | None, Any, Usage]] = {
+    "gemini, nothing but thoughts": (
+        "gcp.gemini",
+        {"promptTokenCount": 1000, "thoughtsTokenCount": 507, "totalTokenCount": 1507},
+        Usage(1000, 507, reasoning_output_tokens=507),
+    ),
+    "gemini, a prompt that was refused": (
+        "gcp.gemini",
+        {"promptTokenCount": 8, "totalTokenCount": 8},
+        Usage(8, 0),
+    ),
+    "gemini, a total of something else": (
+        "gcp.gemini",
+        {"promptTokenCount": 8, "totalTokenCount": 9},
+        Usage(8),
+    ),
+    "anthropic, thinking inside": (
+        "anthropic",
+        {"input_tokens": 1000, "output_tokens": 200, "output_tokens_details": {"thinking_tokens": 64}},
+        Usage(1000, 200, reasoning_output_tokens=64),
+    ),
     "openai": ("openai", {**CHAT, **CACHED}, Usage(1000, 200, 400)),
     "openai, an object": (
         "openai",

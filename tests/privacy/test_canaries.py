@@ -18,7 +18,7 @@ import pytest
 from canaries import Canaries
 from click.testing import CliRunner
 from llama_fakes import IGNORED, untouched_settings  # noqa: F401 - a fixture
-from opentelemetry import baggage, propagate
+from opentelemetry import baggage
 from opentelemetry import context as context_api
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -27,12 +27,12 @@ from source_files import PACKAGE
 
 from otel_callbacks import ContentPolicy, attribution
 from otel_callbacks.cli import main
-from otel_callbacks.cost.attribution import baggage_headers
 from otel_callbacks.explore import JsonLinesSpanExporter, Traces, page, render_svg, render_text
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.langchain import instrument, uninstrument
 from otel_callbacks.manual import workflow
 from otel_callbacks.privacy.patterns import remove_secrets
+from otel_callbacks.propagation import inject
 from otel_callbacks.testing import Captured, capture
 
 pytestmark = IGNORED
@@ -66,8 +66,7 @@ def headers(canaries: Canaries, captured: Captured, handler: OTelCallbackHandler
         attribution(team=f"{canaries.named} {canaries.key}"),
         tracer.start_as_current_span("GET"),
     ):
-        carrier = baggage_headers("https://a.corp.example", keys=keys, hosts=("*.corp.example",))
-        propagate.inject(carrier)
+        carrier = inject({}, labels=keys)
     uninstrument()
     assert {"baggage", "traceparent"} <= carrier.keys()
     return unquote_plus(str(carrier)).encode()

@@ -8,15 +8,17 @@ import llama_fakes
 import pytest
 from ends import run, told
 from langchain.agents import create_agent
-from langchain.agents.middleware import SummarizationMiddleware
+from langchain.agents.middleware import ClearToolUsesEdit, ContextEditingMiddleware, SummarizationMiddleware
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.tools import tool
 from llama_fakes import IGNORED, no_faults, untouched_settings  # noqa: F401 - two are fixtures
 from llama_index.core import Settings
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms.callbacks import llm_chat_callback
 
+from otel_callbacks import inference
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.testing import Captured
@@ -77,6 +79,48 @@ def test_a_summary_that_was_kept_from_before(captured: Captured) -> None:
     assert compaction(captured) == [{COMPACTED: True}]
 
 
+@tool
+def look_up(word: str) -> str:
+    """Looks a word up."""
+    return "found " * 50
+
+
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("inputs", [True, False])
+async def test_after_results_of_tools_were_cleared(mode: str, inputs: bool, captured: Captured) -> None:
+    """Of the three calls of this agent, the last is sent a placeholder for the first tool's result."""
+    edit = ClearToolUsesEdit(trigger=100, keep=1, clear_tool_inputs=inputs)
+    script = [fakes.call("look_up", word="a"), fakes.call("look_up", word="b"), "done"]
+    agent = create_agent(
+        fakes.ScriptedModel(script=script), [look_up], middleware=[ContextEditingMiddleware(edits=[edit])]
+    )
+    await run(agent, {"messages": [*LONG, HumanMessage("last")]}, config(captured), mode)
+    assert compaction(captured) == [{}, {}, {COMPACTED: True}]
+
+
+@pytest.mark.parametrize("position", [0, 9, 200, -1])
+@pytest.mark.parametrize("kind", ["LangChain's", "OpenAI's", "Anthropic's"])
+def test_anywhere_in_the_history(position: int, kind: str, captured: Captured) -> None:
+    summary = {
+        "LangChain's": HumanMessage("in short", additional_kwargs={"lc_source": "summarization"}),
+        "OpenAI's": AIMessage([{"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}]),
+        "Anthropic's": AIMessage([{"type": "compaction", "content": "in short"}]),
+    }[kind]
+    history: list[Any] = LONG * 20
+    history.insert(position, summary)
+    fakes.ScriptedModel().invoke(history, config(captured))
+    assert compaction(captured) == [{COMPACTED: True}]
+
+
+def test_a_summary_that_failed_stands_for_nothing(captured: Captured) -> None:
+    """Anthropic sends such a block along, and takes no notice of it when it comes back."""
+    failed = AIMessage([{"type": "compaction", "content": None}, {"type": "text", "text": "done"}])
+    model = fakes.ScriptedModel(script=[failed, "done"])
+    answer = model.invoke("q", config(captured))
+    model.invoke([HumanMessage("q"), answer, HumanMessage("next")], config(captured))
+    assert compaction(captured) == [{}, {}]
+
+
 def test_only_ever_true(captured: Captured) -> None:
     fakes.ScriptedModel().invoke("q", config(captured))
     assert compaction(captured) == [{}]
@@ -133,6 +177,44 @@ TOLD: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         },
         {COMPACTED: True, BEFORE: 18_000, AFTER: 100},
     ),
+    "with tokens from the cache": (
+        [{"type": "compaction", "content": "in short"}, {"type": "text", "text": "done"}],
+        {
+            "usage": {
+                "input_tokens": 100,
+                "output_tokens": 20,
+                "iterations": [
+                    {
+                        "type": "compaction",
+                        "input_tokens": 17_000,
+                        "cache_read_input_tokens": 900,
+                        "cache_creation_input_tokens": 100,
+                    },
+                    {"type": "message", "input_tokens": 100, "cache_read_input_tokens": None},
+                ],
+            }
+        },
+        {COMPACTED: True, BEFORE: 18_000, AFTER: 100},
+    ),
+    "a part of a sum is unknown": (
+        "done",
+        {
+            "usage": {
+                "input_tokens": 100,
+                "output_tokens": 20,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 17_000, "cache_read_input_tokens": "some"},
+                    {"type": "message", "cache_read_input_tokens": 100},
+                ],
+            }
+        },
+        {COMPACTED: True},
+    ),
+    "an edit that says nothing": (
+        "done",
+        {"context_management": {"applied_edits": [{"cleared_input_tokens": 5_000}, {"type": "new_edit"}]}},
+        {COMPACTED: True},
+    ),
     "OpenAI's compaction": (
         [{"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}, {"type": "text", "text": "done"}],
         {},
@@ -177,10 +259,88 @@ class LlamaProvider(llama_fakes.ScriptedModel):
         told_too = {**llama_fakes.raw({"input_tokens": 100, "output_tokens": 20}, "stop"), **self.tells}
         return ChatResponse(message=self._next(), raw=told_too)
 
+    @llm_chat_callback()
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        """The last event but one tells, as in Anthropic's streams."""
+        told = {"type": "message_delta", "usage": {"input_tokens": 100, "output_tokens": 20}, **self.tells}
+        for raw in ({"type": "content_block_delta"}, told, {"type": "message_stop"}):
+            yield ChatResponse(message=ChatMessage("done", role="assistant"), delta="", raw=raw)
 
-@pytest.mark.parametrize("case", ["Anthropic's edits", "Anthropic's compaction", "no edits", "nonsense"])
-def test_told_in_an_answer_of_llama_index(case: str, captured: Captured) -> None:
+
+CASES = [
+    case for case in TOLD if case not in ("OpenAI's compaction", "its reason")
+]  # which are told elsewhere
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("mode", ["chat", "stream"])
+def test_told_in_an_answer_of_llama_index(case: str, mode: str, captured: Captured) -> None:
     Settings.callback_manager = CallbackManager([LlamaHandler(**captured.providers)])
     _, tells, expected = TOLD[case]
-    LlamaProvider(tells=tells).chat([ChatMessage(role="user", content="q")])
+    model, asked = LlamaProvider(tells=tells), [ChatMessage(role="user", content="q")]
+    if mode == "chat":
+        model.chat(asked)
+    else:
+        list(model.stream_chat(asked))
+    assert compaction(captured) == [expected]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"output": [{"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}]},
+        {
+            "type": "response.completed",
+            "response": {"output": [{"type": "compaction", "encrypted_content": "x"}]},
+        },
+        {"content": [{"type": "compaction", "content": "in short"}]},
+    ],
+    ids=["OpenAI's answer", "the end of OpenAI's stream", "Anthropic's answer"],
+)
+def test_a_block_in_an_answer_of_llama_index(raw: Any, captured: Captured) -> None:
+    Settings.callback_manager = CallbackManager([LlamaHandler(**captured.providers)])
+    LlamaProvider(tells=raw).chat([ChatMessage(role="user", content="q")])
+    assert compaction(captured) == [{COMPACTED: True}]
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(True, {COMPACTED: True}), (False, {}), (None, {})], ids=["yes", "no", "unsaid"]
+)
+def test_said_by_hand(said: bool | None, expected: Any, captured: Captured) -> None:
+    with inference("scripted-1", compacted=said):
+        pass
+    assert compaction(captured) == [expected]
+
+
+def test_counted_by_hand(captured: Captured) -> None:
+    with inference(
+        "scripted-1", compacted=True, compaction_tokens_before=900, compaction_tokens_after=100
+    ) as span:
+        span.usage(input_tokens=100, output_tokens=5)
+    assert compaction(captured) == [{COMPACTED: True, BEFORE: 900, AFTER: 100}]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_told_in_a_response_by_hand(case: str, captured: Captured) -> None:
+    said, tells, expected = TOLD[case]
+    usage = {"input_tokens": 100, "output_tokens": 20}
+    with inference("scripted-1", provider="anthropic") as span:
+        span.usage({"type": "message", "role": "assistant", "content": said, "usage": usage, **tells})
+    assert compaction(captured) == [expected]
+
+
+def test_told_in_a_stream_by_hand(captured: Captured) -> None:
+    _, tells, expected = TOLD["Anthropic's edits"]
+
+    @inference("scripted-1", provider="anthropic")
+    def answer() -> Iterator[Any]:
+        yield {"type": "message_start", "message": {"usage": {"input_tokens": 100, "output_tokens": 1}}}
+        yield {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "done"}}
+        yield {"type": "message_delta", "usage": {"input_tokens": 100, "output_tokens": 20}, **tells}
+        yield {"type": "message_stop"}
+
+    list(answer())
     assert compaction(captured) == [expected]

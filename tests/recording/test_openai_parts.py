@@ -169,7 +169,7 @@ def _matches(found: Any, patterns: Any) -> bool:
 
 
 def config(captured: Captured) -> dict[str, Any]:
-    return {"callbacks": [OTelCallbackHandler(**captured.providers, content="spans")]}
+    return {"callbacks": [OTelCallbackHandler(**captured.providers, content="both")]}
 
 
 # --- LangChain ---------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ async def test_streamed_responses_in_langchain(case: str, mode: str, captured: C
 
 @pytest.fixture
 def traced(captured: Captured) -> None:
-    handler = LlamaHandler(**captured.providers, content="spans")
+    handler = LlamaHandler(**captured.providers, content="both")
     Settings.callback_manager = CallbackManager([handler])
 
 

@@ -21,12 +21,13 @@ from llama_index.core import Settings
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
+from opentelemetry._logs import LogRecord, SeverityNumber
 from pydantic import BaseModel
 
 from otel_callbacks import agent as agent_by_hand
 from otel_callbacks import inference
 from otel_callbacks import workflow as workflow_by_hand
-from otel_callbacks.conformance import check_spans
+from otel_callbacks.conformance import assert_conformant, check_events, check_spans
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.testing import Captured
@@ -59,12 +60,12 @@ def look_up_too(word: str) -> str:
 
 @pytest.fixture
 def config(captured: Captured) -> dict[str, Any]:
-    return {"callbacks": [OTelCallbackHandler(**captured.providers, content="spans")]}
+    return {"callbacks": [OTelCallbackHandler(**captured.providers, content="both")]}
 
 
 @pytest.fixture
 def settled(captured: Captured) -> None:
-    Settings.callback_manager = CallbackManager([LlamaHandler(**captured.providers, content="spans")])
+    Settings.callback_manager = CallbackManager([LlamaHandler(**captured.providers, content="both")])
 
 
 def without_name(message: Any) -> Any:
@@ -81,7 +82,7 @@ def assert_every_message_says_why_it_ended(captured: Captured) -> None:
     for span in found:
         for message in content(span, "output.messages"):
             assert message.get("finish_reason"), f"{span.name}: {message}"
-    findings = check_spans(captured.spans)
+    findings = [*check_spans(captured.spans), *check_events(captured.events)]
     assert [each for each in findings if each.rule == "genai_content_schema"] == []
 
 
@@ -272,7 +273,7 @@ async def test_workflows_and_engines_of_llama_index(captured: Captured) -> None:
 
 
 def test_operations_by_hand(captured: Captured) -> None:
-    handler = OTelCallbackHandler(**captured.providers, content="spans")
+    handler = OTelCallbackHandler(**captured.providers, content="both")
 
     @workflow_by_hand
     def work(question: str) -> str:
@@ -312,3 +313,44 @@ def test_the_check_reports_a_message_without_one(operation: str, structured: boo
     found = [each for each in check_spans([span]) if each.rule == "genai_content_schema"]
     assert len(found) == 1
     assert "finish_reason" in found[0].message
+
+
+@pytest.mark.parametrize("mapping", [False, True], ids=["a log record of the SDK", "one of OTLP's JSON"])
+def test_the_check_reports_it_in_an_event(mapping: bool) -> None:
+    messages = [{"role": "assistant", "parts": [{"type": "text", "content": "x"}]}]
+    given = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.output.messages": messages,
+    }
+    event = "gen_ai.client.inference.operation.details"
+    record: Any = LogRecord(severity_number=SeverityNumber.DEBUG, event_name=event, attributes=given)
+    if mapping:
+        record = {"eventName": event, "severityNumber": 5, "attributes": given}
+    (found,) = [each for each in check_events([record]) if each.level == "violation"]
+    assert (found.rule, "finish_reason" in found.message) == ("genai_content_schema", True)
+    messages[0]["finish_reason"] = "stop"
+    assert [each for each in check_events([record]) if each.level == "violation"] == []
+
+
+def test_the_check_of_a_test_reads_events_too(captured: Captured) -> None:
+    wrong = {"eventName": "gen_ai.client.inference.operation.details", "severityNumber": 9, "attributes": {}}
+    span = {"name": "step", "kind": 1, "traceId": "1" * 32, "spanId": "1" * 16, "scope": "otel_callbacks"}
+    times = {"startTimeUnixNano": "100", "endTimeUnixNano": "200"}
+    with pytest.raises(AssertionError, match="severity is 9"):
+        assert_conformant([span | times], events=[wrong])
+    with pytest.raises(TypeError, match="neither a finished log record nor"):
+        check_events([5])
+
+
+@pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
+def test_events_say_what_spans_say(framework: str, captured: Captured, config: Any, settled: None) -> None:
+    if framework == "LangChain":
+        fakes.ScriptedModel().invoke("q", config)
+    else:
+        llama_fakes.ScriptedModel().complete("q")
+    (event,) = captured.events
+    span = captured.spans[0]
+    for name in ("input.messages", "output.messages"):
+        said = json.dumps(event.attributes[f"gen_ai.{name}"], sort_keys=True)
+        assert said == json.dumps(content(span, name), sort_keys=True)

@@ -17,7 +17,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts import ChatPromptTemplate as LlamaChatPrompt
 from llama_index.core.query_engine import RetrieverQueryEngine
 
-from otel_callbacks import ContentPolicy
+from otel_callbacks import ContentPolicy, content, inference
 from otel_callbacks.langchain import OTelCallbackHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.testing import Captured
@@ -235,3 +235,35 @@ def test_a_call_without_a_template_has_no_name(captured: Captured) -> None:
     settle(captured, "spans")
     llama_fakes.ScriptedModel().complete("How are you?")
     assert prompted(captured) == {}
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------
+
+VARIABLES = {"variables": INPUT}
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("greeting", {NAME: "greeting"}),
+        ({"name": "greeting"}, {NAME: "greeting"}),
+        ({"name": "greeting", "version": "v2", **VARIABLES}, {NAME: "greeting", VERSION: "v2"}),
+        (VARIABLES, {}),
+        (None, {}),
+    ],
+)
+@pytest.mark.parametrize("policy", ["none", "spans"])
+def test_a_template_by_hand(template: Any, expected: Any, policy: Any, captured: Captured) -> None:
+    with content(policy), inference("scripted-1", prompt_template=template):
+        pass
+    filled = isinstance(template, dict) and "variables" in template and policy == "spans"
+    variables = {f"{VARIABLE}question": "How are you?", f"{VARIABLE}mood": "7"}
+    assert prompted(captured) == {**expected, **(variables if filled else {})}
+
+
+@pytest.mark.parametrize(
+    "template", [5, ["greeting"], {"title": "greeting"}, {"name": 5}, {"variables": "q"}]
+)
+def test_what_is_no_template_by_hand(template: Any) -> None:
+    with pytest.raises(TypeError, match=r"prompt_template=.* must be the name of the template, or a mapping"):
+        inference("scripted-1", prompt_template=template)

@@ -195,8 +195,10 @@ def test_the_last_wait_of_a_stream_that_breaks_counts(captured: Captured) -> Non
 async def test_the_last_wait_of_a_stream_that_is_cancelled_counts(captured: Captured) -> None:
     class Hanging(fakes.ScriptedModel):
         async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            started = time.monotonic()
             for number, chunk in enumerate(self._chunks()):
                 if number == 2:
+                    await asyncio.sleep(2 * (time.monotonic() - started))  # longer than any wait before
                     await pause(60)
                 yield chunk
 

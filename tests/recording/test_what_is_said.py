@@ -41,17 +41,17 @@ def look_up(word: str) -> str:
     return "found"
 
 
-def handler(captured: Captured, policy: Any = "spans") -> OTelCallbackHandler:
+def handler(captured: Captured, policy: Any = "both") -> OTelCallbackHandler:
     return OTelCallbackHandler(**captured.providers, content=policy)
 
 
-async def langchain_agent(captured: Captured, policy: Any = "spans") -> None:
+async def langchain_agent(captured: Captured, policy: Any = "both") -> None:
     model = fakes.ScriptedModel(script=[fakes.call("look_up", word="x"), "done"])
     made = create_agent(model, [tool(look_up)], system_prompt="Be brief.", name="librarian")
     await made.ainvoke({"messages": [("user", "go")]}, {"callbacks": [handler(captured, policy)]})
 
 
-async def llama_index_agent(captured: Captured, policy: Any = "spans") -> None:
+async def llama_index_agent(captured: Captured, policy: Any = "both") -> None:
     Settings.callback_manager = CallbackManager([handler(captured, policy)])
     model = llama_fakes.ScriptedModel(script=[llama_fakes.call("look_up", word="x"), "done"])
     made = FunctionAgent(tools=[look_up], llm=model, system_prompt="Be brief.", name="librarian")

@@ -17,6 +17,8 @@ ADDRESSES = {
     "ann:hush@host:4317": "host:4317",
     "postgres://ann:hush@host/db": "postgres://host",
     "localhost:4318": "localhost:4318",
+    "http://ann%3Ahush%40host:4318": "http://host:4318",
+    "http://ann:hush＠host": "http://host",
     "": "",
 }
 
@@ -34,6 +36,8 @@ def test_only_scheme_host_and_port_are_shown(address: str) -> None:
         "http://ann:hush@host:port",
         "http://ann:hu/sh@host",
         "ftp://ann:hush@host",
+        "http://ann%3Ahush%40host:4318",
+        "http://ann:hush＠host",
         "",
     ],
 )

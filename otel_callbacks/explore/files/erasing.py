@@ -1,8 +1,9 @@
 """Erases the traces of a person, or of any label, from trace files, and survives being interrupted.
 
-First the ids of the traces are noted beside the files, then each file is replaced by one without them, then the index
-is deleted and the note with it. An interrupted erasure is completed by the next one, whatever it erases: the note knows
-traces whose labelled spans are gone already. A file is replaced at once, and what its writer appends meanwhile is kept.
+First the ids of the traces and the files are noted in the folder, then each file is replaced by one without the traces,
+then the index is deleted and the note with it. An interrupted erasure is completed by the next one in the folder,
+whatever it erases: the note knows traces whose labelled spans are gone already, and files that may still have others. A
+file is replaced at once, and what its writer appends meanwhile is kept.
 """
 
 import gzip
@@ -23,6 +24,7 @@ from otel_callbacks.limits import TRACE_LINE_BYTES
 Labels = Mapping[tuple[str, ...], str]
 """A value under the names of the attributes that may hold it. All of the labels must be on one span."""
 
+_NOBODY: Labels = {(): ""}  # labels that no span has
 _NOTE = ".forgetting.json"
 _NEW = ".forgetting"
 _INDEX_FILES = ("", "-journal", "-wal", "-shm")
@@ -54,19 +56,24 @@ def erase(path: Path, labels: Labels) -> Iterator[tuple[Path, Erased]]:
         OSError: A file cannot be read or replaced.
     """
     folder = path if path.is_dir() else path.parent
-    files = [each.resolve() for each in trace_files(path)]  # a link is not replaced, but the file behind it
+    found = trace_files(path)
+    files = [each.resolve() for each in found]  # a link is not replaced, but the file behind it
     if not path.is_dir():
         files += [each for each in _rotated(path.resolve()) if each not in files]
-    for left in folder.glob(f"*{_NEW}"):  # of an erasure that was killed
-        left.unlink(missing_ok=True)
     note = folder / _NOTE
-    trace_ids = _noted(note)
-    for file in files:
-        trace_ids |= _found(file, labels)
-    write_private(note, json.dumps(sorted(trace_ids)).encode())
+    noted, noted_files = _noted(note)
+    others = [each for each in noted_files if each not in files and each.is_file()]
+    for parent in {folder, *(each.parent for each in (*files, *others))}:
+        for left in parent.glob(f"*{_NEW}"):  # of an erasure that was killed
+            left.unlink(missing_ok=True)
+    trace_ids = noted.union(*(_found(file, labels) for file in files))
+    document = {"trace_ids": sorted(trace_ids), "files": list(map(str, (*files, *others)))}
+    write_private(note, json.dumps(document).encode())
     for file in files:
         yield file, _rewrite(file, _Eraser(labels, trace_ids))
-    _delete_indexes(folder, files)
+    for file in others:
+        yield file, _rewrite(file, _Eraser(_NOBODY, noted))
+    _delete_indexes(folder, {*files, *others, *found})
     note.unlink()
 
 
@@ -80,11 +87,16 @@ def _rotated(file: Path) -> list[Path]:
     return sorted(each for each in file.parent.iterdir() if name.fullmatch(each.name))
 
 
-def _noted(note: Path) -> set[str]:
+def _noted(note: Path) -> tuple[set[str], list[Path]]:
+    """Returns the ids of the traces that an interrupted erasure was to erase, and from which files."""
     try:
-        return set(map(str, json.loads(note.read_bytes())))
-    except (OSError, ValueError, TypeError):
-        return set()
+        with os.fdopen(
+            open_private(note, os.O_RDONLY), "rb"
+        ) as file:  # not one that somebody else has put there
+            document = json.load(file)
+        return set(map(str, document["trace_ids"])), list(map(Path, document["files"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return set(), []
 
 
 def _found(file: Path, labels: Labels) -> set[str]:

@@ -46,7 +46,8 @@ def write_private(path: Path, content: bytes) -> None:
     os.close(open_private(path, os.O_WRONLY))  # refuses what may not be replaced
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, OWNER_ONLY)
+        new.unlink(missing_ok=True)  # whoever made it could read what is written
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, OWNER_ONLY)
         with open(descriptor, "wb") as file:
             file.write(content)
         new.replace(path)

@@ -72,14 +72,14 @@ def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
 
     Raises:
         FileNotFoundError: A path does not exist.
-        ValueError: Nothing of the files can be read; the message names file and line.
+        ValueError, OSError: Nothing of the files can be read; the message names the file, and the line if any.
     """
     files, unreadable = trace_files(paths), 0
     for file in files:
         try:
             for _, spans in span_lines(file):
                 yield from spans
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             unreadable += 1
             if unreadable == len(files):
                 raise
@@ -89,6 +89,8 @@ def read_jsonl(paths: StrPath | Iterable[StrPath]) -> Iterator[SpanRecord]:
 def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
     """Returns the trace files of `paths`, which may be files or folders.
 
+    In a folder, a pipe or a link that leads nowhere is no trace file, whatever its name.
+
     Raises:
         FileNotFoundError: A path does not exist.
     """
@@ -96,7 +98,8 @@ def trace_files(paths: StrPath | Iterable[StrPath]) -> list[Path]:
     for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
         if not path.exists():
             raise FileNotFoundError(f"there is no trace file or folder {path}")
-        found += sorted((*path.glob("*.jsonl"), *path.glob("*.jsonl.gz"))) if path.is_dir() else [path]
+        inside = (*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")) if path.is_dir() else ()
+        found += sorted(each for each in inside if each.is_file()) if path.is_dir() else [path]
     return found
 
 

@@ -17,11 +17,18 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_callbacks import limits
 from otel_callbacks.explore.files.private import open_private, warn_of_shared_folder
 from otel_callbacks.explore.files.reading import StrPath, read_jsonl
+from otel_callbacks.runtime.background import import_beside
 
 _logger = logging.getLogger(__name__)
 
 LOCAL_FOLDER = Path(".otel_callbacks")
 """The default folder of trace files, for writing and reading."""
+
+_ENCODER = (
+    "opentelemetry.exporter.otlp.proto.common.trace_encoder",
+    "otel_callbacks.explore.files.protobuf",
+)
+"""What `export` needs beyond the imports of this file."""
 
 STAMP = r"-\d{8}T\d{6}\.\d{6}"
 """The time in the name of a rotated file, before its suffix."""
@@ -65,6 +72,7 @@ class JsonLinesSpanExporter(SpanExporter):
         self._first_span_time: float | None = None  # of the current file, in seconds since the epoch
         self._broken = False
         self._warned = False
+        import_beside(*_ENCODER)  # takes up to seconds, and a short job has as long for its whole exit
 
     @property
     def path(self) -> Path:

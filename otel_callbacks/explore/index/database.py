@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,13 @@ class Index:
                 for own in spans_by_trace(batch).values():
                     self._add(SpanTree.of(own), file)
 
-    def sync(self, files: Iterable[Path]) -> None:
+    def sync(self, files: Sequence[Path]) -> None:
         """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
 
         What cannot be read is skipped, and the log says so once for each file.
 
         Raises:
-            ValueError: The only file is not a trace file.
+            ValueError, OSError: The only file is not a trace file, or cannot be read.
         """
         with self._transaction():
             present = dict(_fingerprinted(files))
@@ -246,7 +246,14 @@ class Index:
                 self._put_totals(SpanTree.of(spans))
 
 
-def _fingerprinted(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+def _fingerprinted(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yields the hash of each file with it; one that cannot be read is an error only if it is alone."""
     for file in files:
-        with suppress(FileNotFoundError):  # rotated just now; the next sync finds its new name
+        try:
             yield file_fingerprint(file), file
+        except FileNotFoundError:
+            continue  # rotated just now; the next sync finds its new name
+        except OSError as error:
+            if len(files) == 1:
+                raise
+            _logger.warning("%s", error)

@@ -15,7 +15,7 @@ from otel_callbacks.operations.providers.billing import (
     requested_billing,
     with_uncounted_sound,
 )
-from otel_callbacks.operations.providers.compaction import has_compaction, read_compaction
+from otel_callbacks.operations.providers.compaction import has_compaction
 from otel_callbacks.operations.providers.content_blocks import (
     answer_parts,
     block_parts,
@@ -62,7 +62,6 @@ __all__ = [
     "provider_name",
     "read_answer",
     "read_billing",
-    "read_compaction",
     "read_embedding_usage",
     "read_finish_reasons",
     "read_usage",

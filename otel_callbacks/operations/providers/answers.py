@@ -11,6 +11,7 @@ from otel_callbacks.operations.operation import Inference
 from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
 from otel_callbacks.operations.providers.api_types import openai_api_type
 from otel_callbacks.operations.providers.billing import read_billing
+from otel_callbacks.operations.providers.compaction import read_compaction
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
@@ -33,7 +34,16 @@ _COUNT_SO_FAR = {
     "perplexity",
 }
 """The providers whose streams report counts before their end."""
-_CACHE_OUTSIDE_NORMAL_FORM = {"api.moonshot.ai", "api.moonshot.cn"}
+_CACHE_OUTSIDE_NORMAL_FORM = {
+    "mistral_ai",
+    "api.moonshot.ai",
+    "api.moonshot.cn",
+    "api.deepseek.com",
+    "api.together.xyz",
+}
+"""The providers, and hosts of OpenAI's imitators, whose streams tell of cached tokens where LangChain does not look."""
+_OPENROUTER = "openrouter.ai"
+"""Says what a call costs at the end of a stream, which LangChain's client for OpenAI does not pass on."""
 
 
 def read_answer(
@@ -83,6 +93,7 @@ def read_answer(
     elif streamed and not any(reasons) and (cut or counted_again or provider in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
+    read_compaction(operation, [fields for each in found for fields in each], reports, blocks)
     sources = [*(fields for each in found for fields in each), *_reported(reports, normal)]
     cost = reported_cost(sources)
     if cost is not None:
@@ -93,7 +104,10 @@ def read_answer(
         operation.billing,
         sources,
         blocks,
-        _not_counted(operation, cost, normal, streamed),
+        [
+            *_not_counted(operation, cost, normal),
+            *(_dropped(operation, normal) if streamed and not reports else ()),
+        ],
     )
 
 
@@ -131,9 +145,7 @@ def _reported(reports: Layers, normal: Any) -> Iterator[Mapping[str, Any]]:
         yield mapping_or_fields(mapping_or_fields(normal).get("output_token_details"))
 
 
-def _not_counted(
-    operation: Inference, cost: ReportedCost | None, normal: Any, streamed: bool
-) -> Iterator[str]:
+def _not_counted(operation: Inference, cost: ReportedCost | None, normal: Any) -> Iterator[str]:
     """Yields what is billed and nobody counted, see `billing.py`."""
     provider, usage = operation.provider, operation.usage
     if cost is not None and not cost.complete:
@@ -143,10 +155,18 @@ def _not_counted(
     written, for_an_hour = usage.cache_write_input_tokens, usage.cache_write_1h_input_tokens
     if provider == "anthropic" and written and for_an_hour is None:
         yield "cache_write_lifetime"  # a stream's first event has it, which no integration keeps
-    if normal is not None and (
+    if normal is not None and provider == "cohere":
         # langchain-cohere passes on what is billed only when it streams, and without a normal form then
-        provider == "cohere"
-        # the normal form has no place for Moonshot's cached tokens, and a stream has nothing else
-        or (streamed and operation.server_address in _CACHE_OUTSIDE_NORMAL_FORM)
-    ):
         yield "billed_tokens"
+
+
+def _dropped(operation: Inference, normal: Any) -> Iterator[str]:
+    """Yields what the provider counted and LangChain's normal form, all that is left of a stream, has no place for."""
+    if normal is None:
+        return
+    if operation.reported_usd is None and operation.server_address == _OPENROUTER:
+        yield "reported_cost"
+    if not _CACHE_OUTSIDE_NORMAL_FORM.isdisjoint((operation.provider, operation.server_address)):
+        details = mapping_or_fields(mapping_or_fields(normal).get("input_token_details"))
+        if details.get("cache_read") is None:
+            yield "cached_tokens"

@@ -1,5 +1,7 @@
 """What a provider bills by other rates or beside the tokens: one row of a table for each of its words.
 
+Tiers and conditions are kept as they were said; `cost/terms.py` knows which of them change nothing.
+
 Conditions, which decide the rate of the tokens:
     speed: Anthropic's faster inference ("fast").
     inference_geo: the part of the world that Anthropic's inference is kept in ("us").
@@ -21,7 +23,11 @@ Unknown, which is billed, and nobody said how much:
     image_generation: images that OpenAI's tool made.
     upstream_cost: what the provider behind OpenRouter bills for the application's own key.
     audio_tokens: sound in a prompt to Gemini, which costs more than text; langchain-google-genai drops the count.
+    cached_tokens: how much of the prompt was read from the cache, which costs less.
     cache_write_lifetime: how many of the cache writes are kept for an hour, which costs more.
+    compaction: the run in which Anthropic's model made the conversation shorter; not in the counts.
+    other_models: runs of other models than the one that answered (Anthropic's advisor and fallback).
+    reported_cost: what OpenRouter says that the call cost; it depends on who answered.
     billed_tokens: the tokens that are billed; those reported are the ones that were read (Cohere).
 """
 
@@ -29,20 +35,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otel_callbacks.limits import MESSAGE_BLOCKS_READ, first
+from otel_callbacks.limits import ITEMS_READ, MESSAGE_BLOCKS_READ, first
 from otel_callbacks.operations.payload import items, mapping_or_fields, undo_repetition, word
 from otel_callbacks.operations.providers.payload_places import enum_word
 from otel_callbacks.operations.providers.usage_counts import token_count
 from otel_callbacks.operations.usage import Billing
-
-_STANDARD_TIERS = {"auto", "default", "standard", "standard_only", "on_demand"}
-_TIERS_AT_STANDARD_PRICE = {"groq": {"flex"}}
-_PLAIN = {
-    "speed": {"standard"},
-    "inference_geo": {"global", "not_available"},
-    "latency": {"standard"},
-}
-"""The values of conditions that change nothing."""
 
 
 class _Bill:
@@ -60,9 +57,7 @@ class _Bill:
             self.units[unit] = counted
 
     def condition(self, name: str, value: str | None) -> None:
-        if value is None or value in _PLAIN.get(name, ()):
-            self.conditions.pop(name, None)
-        else:
+        if value is not None:
             self.conditions[name] = value
 
     def done(self) -> Billing | None:
@@ -73,17 +68,13 @@ class _Bill:
 
 def _service_tier(bill: _Bill, value: Any) -> None:
     said = enum_word(value) or mapping_or_fields(value).get("type")  # Bedrock: {"type": "priority"}
-    tier = undo_repetition(said)
-    if tier is None:
-        return
-    standard = tier in _STANDARD_TIERS or tier in _TIERS_AT_STANDARD_PRICE.get(bill.provider or "", ())
-    bill.service_tier = None if standard else tier
+    bill.service_tier = undo_repetition(said) or bill.service_tier
 
 
 def _traffic_type(bill: _Bill, value: Any) -> None:
     traffic = enum_word(value) or ""
     if traffic.startswith("ON_DEMAND"):
-        bill.service_tier = traffic.removeprefix("ON_DEMAND").strip("_").lower() or None
+        bill.service_tier = traffic.lower()
     elif traffic.startswith("PROVISIONED"):
         bill.condition("traffic_type", traffic)
 
@@ -116,6 +107,21 @@ def _grounding(bill: _Bill, value: Any) -> None:
         bill.units["web_searches"] = 1 if per_answer else len(queries)
 
 
+def _iterations(bill: _Bill, value: Any) -> None:
+    """Notes the runs in which Anthropic did not answer: the counts beside them leave those out."""
+    for run in items(value)[:ITEMS_READ]:
+        kind = word(mapping_or_fields(run).get("type"))
+        if kind in _OTHER_RUNS:
+            bill.unknown[_OTHER_RUNS[kind]] = None
+
+
+_OTHER_RUNS = {
+    "compaction": "compaction",
+    "advisor_message": "other_models",
+    "fallback_message": "other_models",
+}
+
+
 def _condition(name: str) -> Callable[[_Bill, Any], None]:
     return lambda bill, value: bill.condition(name, word(value))
 
@@ -140,6 +146,7 @@ _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
     "grounding_metadata": _grounding,  # Google
     "groundingMetadata": _grounding,
     "server_tool_use": _server_tools,  # Anthropic, OpenRouter
+    "iterations": _iterations,  # Anthropic
     "server_side_tool_usage_details": _xai_tools,  # xAI
     "num_sources_used": _unit("sources"),  # xAI
     "num_search_queries": _unit("web_searches"),  # Perplexity
@@ -220,6 +227,8 @@ def _read_blocks(bill: _Bill, blocks: Sequence[Any]) -> None:
                 bill.unknown["code_interpreter"] = None
         elif kind in _UNCOUNTED:
             bill.unknown[_UNCOUNTED[kind]] = None
+        elif kind in _LEFT_BY_OTHER_RUNS and known.get("content") is not None:
+            bill.unknown[_LEFT_BY_OTHER_RUNS[kind]] = None
     for unit, count in counted.items():
         bill.units.setdefault(unit, count)
 
@@ -228,6 +237,8 @@ _UNCOUNTED = {
     "code_interpreter_call": "code_interpreter",
     "image_generation_call": "image_generation",
 }
+_LEFT_BY_OTHER_RUNS = {"compaction": "compaction", "advisor_tool_result": "other_models"}
+"""The blocks that show Anthropic's other runs in a stream, of whose counts LangChain drops these."""
 
 
 def _is_search(call: Mapping[str, Any]) -> bool:

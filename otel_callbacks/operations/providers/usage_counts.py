@@ -92,6 +92,7 @@ _DETAILS = {
     "ephemeral_1h_input_tokens": "cache_write_1h",
     "reasoning": "reasoning",
     "reasoning_tokens": "reasoning",
+    "thinking_tokens": "reasoning",
 }
 _MODALITIES = {
     "text": "text",

@@ -68,6 +68,7 @@ _DETAILS_IN_NORMAL_FORM = {
     *("cached_tokens", "audio_tokens", "reasoning_tokens"),
     *("accepted_prediction_tokens", "rejected_prediction_tokens"),
 }
+_ALL_BUT_OUTPUT = ("input", "tool_results", "thoughts")
 _CONVERSE_FORMAT = {"cacheReadInputTokens", "cacheWriteInputTokens"}
 
 
@@ -92,6 +93,10 @@ def read_usage(
     if not counts.get("input") and not counts.get("output"):
         return None
     total, usual = counts.get("total"), None
+    if "output" not in counts and total == sum(counts.get(name, 0) for name in _ALL_BUT_OUTPUT):
+        counts["output"] = (
+            0  # Google leaves out a zero: all that it may write was thoughts, or the prompt was refused
+        )
     for reading in _readings(counts, _rule(provider, host, report), normal):
         if reading.fits(total):
             return _usage(counts, reading)

@@ -14,10 +14,15 @@ def anthropic(
     cut: bool = False,
     fail: bool = False,
 ) -> Answer:
-    """A message. Its stream tells the input at the start and the output, with all of it again, at the end."""
+    """A message. Its stream tells the input at the start and the output, with all of it again, at the end.
+
+    With a compaction among the `iterations` of its usage it begins with the summary.
+    """
     head = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
     text = {"type": "text", "text": "four"}
     searched = list(_searches((usage.get("server_tool_use") or {}).get("web_search_requests", 0)))
+    if any(run["type"] == "compaction" for run in usage.get("iterations", ())):
+        searched.insert(0, {"type": "compaction", "content": "so far"})
 
     def stream() -> Iterator[Json]:
         begun = {**usage, "output_tokens": 1}
@@ -28,6 +33,9 @@ def anthropic(
         }
         for at, block in enumerate(searched):
             yield {"type": "content_block_start", "index": at, "content_block": block}
+            if block["type"] == "compaction":
+                delta = {"type": "compaction_delta", "content": "so far"}
+                yield {"type": "content_block_delta", "index": at, "delta": delta}
             yield {"type": "content_block_stop", "index": at}
         last = len(searched)
         yield {"type": "content_block_start", "index": last, "content_block": {**text, "text": ""}}
@@ -49,6 +57,7 @@ def anthropic(
             "cache_creation_input_tokens",
             "cache_read_input_tokens",
             "server_tool_use",
+            "iterations",
         )
         ended = {key: usage[key] for key in counted if key in usage}
         yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": ended}

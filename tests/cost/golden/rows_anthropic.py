@@ -286,4 +286,56 @@ SEARCH = [
         cost=PLAIN,
     ),
 ]
-ROWS = [*CACHE, *TIER, *SEARCH]
+COUNTED = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+SUMMED_UP = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500, **COUNTED}
+ANSWERED = {"type": "message", "input_tokens": 1000, "output_tokens": 200, **COUNTED}
+ADVISED = {**ANSWERED, "type": "advisor_message", "model": OPUS}
+RUNS = [
+    *calls(  # the counts of the answer leave out the run that sums up: 180000*3/1e6 + 3500*15/1e6 more
+        "a conversation that was made shorter",
+        "lc.anthropic",
+        "invoke ainvoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[SUMMED_UP, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="compaction",
+    ),
+    *calls(  # a stream's runs are dropped, but not the summary
+        "a conversation that was made shorter",
+        "lc.anthropic",
+        "stream astream",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[SUMMED_UP, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="compaction",
+    ),
+    *calls(  # another model, at its own price
+        "a model that was advised",
+        BOTH,
+        "invoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[ANSWERED, ADVISED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost=PLAIN,
+        reason="other_models",
+    ),
+    *calls(
+        "two runs of the same model",
+        BOTH,
+        "invoke",
+        model=SONNET,
+        answer=anthropic(claude_tokens(1000, 200, iterations=[ANSWERED, ANSWERED])),
+        prices=BOOK,
+        usage=used(1000, 200),
+        cost=PLAIN,
+    ),
+]
+ROWS = [*CACHE, *TIER, *SEARCH, *RUNS]

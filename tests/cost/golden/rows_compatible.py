@@ -1,7 +1,7 @@
 """Providers that speak OpenAI's language with accents: Groq, Mistral, DeepSeek, xAI, Moonshot and others."""
 
 from openai_wire import chat, tokens
-from table import at_tier, book, calls, used
+from table import Row, at_tier, book, calls, used
 
 GROQ = book("openai/gpt-oss-120b", input="0.15", cache_read="0.075", output="0.6")
 TIMES = {"queue_time": 0.01, "prompt_time": 0.02, "completion_time": 0.3, "total_time": 0.32}
@@ -58,17 +58,47 @@ GROQ_ROWS = [
 ]
 SMALL = "mistral-small-latest"
 MISTRAL = book("mistral-small*", input="0.15", cache_read="0.015", output="0.6")
-MISTRAL_ROWS = [
-    *calls(
+
+
+def plain(client: str, modes: str) -> list[Row]:
+    return calls(
         "plain",
-        "lc.mistral li.mistral",
-        "invoke stream ainvoke astream",
+        client,
+        modes,
         model=SMALL,
         answer=chat(tokens(1000, 200), model="mistral-small-2603", place="last"),
         prices=MISTRAL,
         usage=used(1000, 200),
         cost="1000*0.15/1e6 + 200*0.6/1e6",
         finish="stop",
+    )
+
+
+MISTRAL_ROWS = [
+    *plain("lc.mistral", "invoke ainvoke"),
+    *plain("li.mistral", "invoke stream ainvoke astream"),
+    *calls(  # langchain-mistralai drops a stream's cached tokens: all of the input may have been cached, or none
+        "who knows how much is cached",
+        "lc.mistral",
+        "stream astream",
+        model=SMALL,
+        answer=chat(tokens(1000, 200, into={"cached_tokens": 400}), model=SMALL, place="last"),
+        prices=MISTRAL,
+        usage=used(1000, 200),
+        status="partial",
+        cost="1000*0.015/1e6 + 200*0.6/1e6",
+        reason="cached_tokens",
+        finish="stop",
+    ),
+    *calls(
+        "what is cached costs no less",
+        "lc.mistral",
+        "stream",
+        model=SMALL,
+        answer=chat(tokens(1000, 200, into={"cached_tokens": 400}), model=SMALL, place="last"),
+        prices=book("mistral-small*", input="0.15", output="0.6"),
+        usage=used(1000, 200),
+        cost="1000*0.15/1e6 + 200*0.6/1e6",
     ),
     *calls(
         "cached tokens are inside the prompt",
@@ -96,7 +126,7 @@ MISTRAL_ROWS = [
         "invoke stream",
         model=SMALL,
         answer=chat(tokens(1000, 200), model=SMALL, place="last", finish="model_length"),
-        prices=MISTRAL,
+        prices=book("mistral-small*", input="0.15", output="0.6"),
         usage=used(1000, 200),
         cost="1000*0.15/1e6 + 200*0.6/1e6",
         finish="model_length",
@@ -317,6 +347,18 @@ MOONSHOT_ROWS = [
         prices=MOONSHOT,
         status="unpriced",
         reason="no_usage",
+    ),
+    *calls(  # langchain-openai does not look at the top
+        "who knows how much is cached",
+        "lc.moonshot",
+        "stream astream",
+        model=KIMI,
+        answer=chat(tokens(1000, 200, cached_tokens=400), model=KIMI),
+        prices=MOONSHOT,
+        usage=used(1000, 200),
+        status="partial",
+        cost="1000*0.15/1e6 + 200*2.5/1e6",
+        reason="cached_tokens",
     ),
     *calls(
         "at list price",

@@ -39,6 +39,20 @@ COUNTS = [
         usage=used(1000, 264, reasoning=64),
         cost="1000*0.3/1e6 + 264*2.5/1e6",
     ),
+    *calls(  # no candidate is counted; LlamaIndex raises an error instead of the answer
+        "thoughts used up all that may be written",
+        "lc.gemini",
+        "invoke stream ainvoke astream",
+        model=FLASH,
+        answer=gemini(
+            {"promptTokenCount": 1000, "thoughtsTokenCount": 507, "totalTokenCount": 1507},
+            finish="MAX_TOKENS",
+        ),
+        prices=BOOK,
+        usage=used(1000, 507, reasoning=507),
+        cost="1000*0.3/1e6 + 507*2.5/1e6",
+        finish="MAX_TOKENS",
+    ),
     *calls(
         "cached tokens are inside the prompt",
         BOTH,

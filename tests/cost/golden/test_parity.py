@@ -58,7 +58,7 @@ PROVIDERS: dict[str, tuple[str, Answer, Mapping[str, tuple[str, ...]]]] = {
     "mistral": (
         "mistral-small-latest",
         chat(tokens(1000, 200), model="mistral-small-latest", place="last", finish="length"),
-        {},
+        {"stream": PRICE},  # langchain-mistralai drops what of it was cached
     ),
     "deepseek": (
         "deepseek-chat",

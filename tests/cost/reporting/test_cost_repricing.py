@@ -193,7 +193,10 @@ def test_recorded_answers(
     found = recompute(captured.spans, by=["model"]).total.recomputed
     # that recorded report does not say for how long the cache is written, which decides the rate
     missing = {"cache_write_lifetime": 1} if case == "anthropic" else {}
-    assert (Fraction(found.cost_usd), dict(found.unpriced)) == (owed(BILLED[case]), missing)
+    billed = BILLED[case]
+    if (case, stream) == ("mistral", True):  # nor does a stream say how much of the input was read from it
+        missing, billed = {"cached_tokens": 1}, ((16, "0.015"), (34, "0.60"))
+    assert (Fraction(found.cost_usd), dict(found.unpriced)) == (owed(billed), missing)
 
 
 # 100 input tokens at 2.50 dollars and 20 output tokens at 10, streamed or not, in either framework.
