@@ -59,6 +59,8 @@ def prompts(texts: Any) -> list[Message]:
 def text_in(message: Any) -> str:
     """Returns the text in a message."""
     content = attribute(message, "content") if is_a(message, BaseMessage) else message
+    if type(content) is str:  # nearly always
+        return content
     return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:ITEMS_READ])))
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from otel_callbacks import limits, semconv
 from otel_callbacks.operations import Document, document_keys
 from otel_callbacks.rag.citations import cited
-from otel_callbacks.rag.document_index import DocumentIndex
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
+from otel_callbacks.rag.kept_documents import KeptDocuments, SearchResult
 
 Attributes = dict[str, str | int | float | Sequence[str]]
 
@@ -20,52 +20,6 @@ class InPromptDocuments(NamedTuple):
 
     documents: Sequence[Document]
     token_share: float
-
-
-class _Result:
-    """What one retriever found, or one reranker kept.
-
-    Attributes:
-        documents: those of them that are searched for in prompts.
-        numbers: the number of each of these in the trace.
-        reranked: for each of these, whether it has been through a reranker.
-        kept: how many have been through a reranker, in all; None if no reranker was involved.
-        superseded: a later reranker chose among these documents.
-    """
-
-    __slots__ = ("_places", "documents", "kept", "numbers", "reranked", "superseded")
-
-    def __init__(self, documents: Sequence[Document], reranked: Sequence[bool], kept: int | None) -> None:
-        self.documents = documents
-        self.numbers: Sequence[int] = ()
-        self.reranked = reranked
-        self.kept = kept
-        self.superseded = False
-        self._places: dict[object, int] | None = None
-
-    def place(self, keys: Sequence[object]) -> int | None:
-        """Returns the place of the document that has one of these keys; None if it is not here."""
-        if self._places is None:  # only rerankers ask for it
-            self._places = {}
-            for at, document in enumerate(self.documents):
-                for key in document_keys(document):
-                    self._places.setdefault(key, at)
-        return next((self._places[key] for key in keys if key in self._places), None)
-
-    def leave_first(self, number: int) -> None:
-        """Forgets the other documents."""
-        self.documents, self.numbers = self.documents[:number], self.numbers[:number]
-        self.reranked = self.reranked[:number]
-        self._places = None
-
-    def leave_out_longest(self) -> None:
-        """Forgets documents that are too long to be kept."""
-        most = limits.TRACE_DOCUMENT_CHARACTERS
-        if any(len(each.content or "") > most for each in self.documents):
-            kept = [at for at, each in enumerate(self.documents) if len(each.content or "") <= most]
-            self.documents = [self.documents[at] for at in kept]
-            self.reranked = [self.reranked[at] for at in kept]
-            _log_forgotten()
 
 
 @dataclass(slots=True)
@@ -85,20 +39,8 @@ class TraceDocuments:
     kept: int | None = None
     in_prompt: dict[str, None] = field(default_factory=dict)
     cited: dict[str, None] = field(default_factory=dict)
-    _results: list[_Result] = field(default_factory=list)
-    _ranks: dict[int, int] = field(
-        default_factory=dict
-    )  # of documents without an id, by the hash of the text
-    _documents: dict[int, tuple[_Result, Document]] = field(
-        default_factory=dict
-    )  # by number, the oldest first
-    _characters: int = 0  # of these documents
-    _newest: int = (
-        0  # the number of the newest document; that of the newest when a prompt was searched last, and
-    )
-    _searched: int = 0
-    _indexed: int = 0  # of the newest one that is in the index
-    _index: DocumentIndex = field(default_factory=DocumentIndex)
+    _ranks: dict[int, int] = field(default_factory=dict)  # of those without an id, by the hash of the text
+    _kept: KeptDocuments = field(default_factory=KeptDocuments)
 
     def add_retrieved(
         self, documents: Sequence[Document], unread: int = 0, inside: "TraceDocuments | None" = None
@@ -115,10 +57,10 @@ class TraceDocuments:
                 self._ranks.setdefault(hash(document.content), rank)
         self.retrieved += len(documents) + unread
         if inside is None or inside.kept is None:
-            self._add(_Result(documents, [False] * len(documents), None))
+            self._add(SearchResult(documents, [False] * len(documents), None))
         else:
             reranked = [inside.is_reranked(document) for document in documents]
-            self._add(_Result(documents, reranked, sum(reranked)))
+            self._add(SearchResult(documents, reranked, sum(reranked)))
 
     def add_reranked(
         self, documents: Sequence[Document], unread: int = 0, candidates: Sequence[Document] | None = None
@@ -131,7 +73,7 @@ class TraceDocuments:
             if not result.superseded and result.kept:
                 self.kept = (self.kept or 0) - result.kept
             result.superseded = True
-        self._add(_Result(documents, [True] * len(documents), len(documents) + unread))
+        self._add(SearchResult(documents, [True] * len(documents), len(documents) + unread))
 
     def add_inside(self, inside: "TraceDocuments") -> None:
         """Adds what was returned inside a retrieval whose own documents are unknown."""
@@ -140,26 +82,26 @@ class TraceDocuments:
         self.retrieved += inside.retrieved
         if inside.kept is not None:
             self.kept = (self.kept or 0) + inside.kept
-        for result in inside._results:
-            self._append(result)
+        for result in inside._kept.results:
+            self._kept.add(result)
 
     def is_reranked(self, document: Document) -> bool:
         """Tells whether the newest document that equals this one has been through a reranker."""
         keys = document_keys(document)
-        for result in reversed(self._results):
+        for result in reversed(self._kept.results):
             if (at := result.place(keys)) is not None:
                 return result.reranked[at]
         return False
 
-    def _add(self, result: _Result) -> None:
+    def _add(self, result: SearchResult) -> None:
         if result.kept is not None:
             self.kept = (self.kept or 0) + result.kept
-        self._append(result)
+        self._kept.add(result)
 
-    def _sources(self, candidates: Sequence[Document]) -> Sequence[_Result]:
+    def _sources(self, candidates: Sequence[Document]) -> Sequence[SearchResult]:
         """Returns the results that a reranker chose from: the newest with all candidates, else the newest with each."""
         left = [document_keys(document) for document in candidates[: limits.TRACE_DOCUMENTS]]
-        newest_first = self._results[::-1]
+        newest_first = self._kept.results[::-1]
         for result in newest_first if left else ():
             if all(result.place(keys) is not None for keys in left):
                 return (result,)
@@ -171,76 +113,15 @@ class TraceDocuments:
             left = others
         return sources
 
-    def _append(self, result: _Result) -> None:
-        """Adds the documents of a result to those that prompts are searched for."""
-        result.leave_out_longest()
-        if not result.documents:
-            return
-        result.numbers = range(self._newest + 1, self._newest + 1 + len(result.documents))
-        self._documents |= {
-            number: (result, each) for number, each in zip(result.numbers, result.documents, strict=True)
-        }
-        self._newest += len(result.documents)
-        self._characters += sum(len(each.content or "") for each in result.documents)
-        self._results.append(result)
-        while self._are_too_many():
-            self._forget_oldest()
-        if self._searched and len(self._documents) > limits.TRACE_DOCUMENTS_COMPARED:
-            self._add_to_index()
-
-    def _are_too_many(self) -> bool:
-        return (
-            len(self._documents) > limits.TRACE_DOCUMENTS
-            or self._characters > limits.TRACE_DOCUMENT_CHARACTERS
-        )
-
-    def _forget_oldest(self) -> None:
-        """Forgets as many of the oldest result's last documents as are too many: earlier prompts were searched."""
-        oldest = self._results[0]
-        left = len(oldest.documents)
-        while left and self._are_too_many():
-            left -= 1
-            _, document = self._documents.pop(oldest.numbers[left])
-            self._characters -= len(document.content or "")
-        oldest.leave_first(left)
-        if not left:
-            del self._results[0]
-        _log_forgotten()
-
-    def _add_to_index(self) -> None:
-        for number in range(self._indexed + 1, self._newest + 1):
-            if number in self._documents:
-                self._index.add(number, self._documents[number][1])
-        self._indexed = self._newest
-        self._index.forget_before(self._results[0].numbers[0])
-
     def find_in(self, prompt: str) -> InPromptDocuments:
         """Finds the documents that are in a prompt."""
-        may_be_there = self._may_be_in(prompt)
+        may_be_there = self._kept.that_may_be_in(prompt)
         sought = [each for result, each in may_be_there if not result.superseded]
         shares = in_prompt(sought, prompt)
         found = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
         superseded = [each for result, each in may_be_there if result.superseded]
         return InPromptDocuments(found + _unchanged(superseded, sought, prompt), share)
-
-    def _may_be_in(self, prompt: str) -> Sequence[tuple[_Result, Document]]:
-        """Returns the documents with which a prompt is compared, the oldest first."""
-        compared = min(self._searched, self._indexed)
-        self._searched = self._newest
-        indexed = self._index.find(prompt) if compared else None
-        if indexed is None:
-            return list(self._documents.values())
-        numbers = set(range(compared + 1, self._newest + 1))
-        for equal in indexed:
-            numbers.update(equal if len(equal) == 1 else equal[-self._copies_in(prompt, equal[-1]) :])
-        return list(filter(None, map(self._documents.get, sorted(numbers))))
-
-    def _copies_in(self, prompt: str, number: int) -> int:
-        """Returns how often a document may be in a prompt: as often as its beginning is there, at least once."""
-        document = self._documents.get(number)
-        beginning = (document[1].content or "").strip()[:_LONG_ENOUGH] if document else ""
-        return max(1, prompt.count(beginning)) if beginning else 1
 
     def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
         """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
@@ -292,7 +173,3 @@ def _unchanged(dropped: Sequence[Document], sought: Sequence[Document], prompt: 
             known.add((each.id, each.content))
             found.append(each)
     return found
-
-
-def _log_forgotten() -> None:
-    limits.log_reached("TRACE_DOCUMENTS", "some documents of a trace are not searched for in later prompts")

@@ -90,8 +90,8 @@ def test_documents_that_were_forgotten_are_not_found() -> None:
     ]
     trace = searched_trace(many)
     assert names(trace, f"{many[50].content}\n{many[350].content}") == ["m350"]
-    assert len(trace._documents) == limits.TRACE_DOCUMENTS
-    assert len(trace._index._parts) <= 4
+    assert len(trace._kept._documents) == limits.TRACE_DOCUMENTS
+    assert len(trace._kept._index._parts) <= 4
 
 
 @given(

@@ -143,7 +143,8 @@ def test_a_text_without_words_is_found_in_quotes() -> None:
 def test_three_hundred_documents_are_found_in_the_conversation_of_an_agent() -> None:
     """They stand there in the order in which they were found, and have many lengths."""
     documents = [
-        Document(content=f"{at}: " + f"page {at} has the number {at * 7919} " * (at % 7 + 8)) for at in range(300)
+        Document(content=f"{at}: " + f"page {at} has the number {at * 7919} " * (at % 7 + 8))
+        for at in range(300)
     ]
     prompt = "\n".join(f"Here is what I found.\n{each.content}" for each in documents)
     assert in_prompt(documents, prompt) == [1.0] * 300
