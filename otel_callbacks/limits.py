@@ -164,6 +164,13 @@ DECIMAL_DIGITS = 120
 # each search takes time at every model call.
 TRACE_DOCUMENTS = 300
 TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their texts take
+# Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a row
+# in common with it; the others are not in it. So a long trace costs no more at its end.
+TRACE_DOCUMENTS_COMPARED = 20
+DOCUMENT_BYTES_INDEXED = (
+    1_000  # of its head and tail; a long document of which a prompt has only the middle is not found
+)
+DOCUMENTS_PER_INDEX_PART = 100  # documents are forgotten by so many at a time; for time and memory
 # Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
 PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts
 PROMPT_BYTES_SEARCHED_FOR_ALL = 5_000_000  # over all documents; then the next bound holds for the rest

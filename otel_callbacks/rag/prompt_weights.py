@@ -69,8 +69,9 @@ class PromptWeights:
             tools: the definitions of tools, in the framework's form.
             form: how messages are read.
         """
+        contents = form.contents(chat)
         kept, before = max(
-            ((each.shared_with(chat, form), each) for each in self._prompts),
+            ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
             key=itemgetter(0),
             default=(0, WeighedPrompt()),
         )
@@ -80,7 +81,7 @@ class PromptWeights:
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
         prompt.definitions = self.definitions(tools)
         self._add_new(prompt, chat, form, left)
-        prompt.note_sent(chat, form)
+        prompt.note_sent(chat, contents)
         others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]
         self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
         return prompt
