@@ -53,12 +53,13 @@ class Laps:
 
     def run(self, call: Callable[[], Any]) -> None:
         """Runs `call` and counts."""
+        before = sys.gettrace()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
             call()
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
             threading.settrace(None)  # type: ignore[arg-type]
 
     def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:

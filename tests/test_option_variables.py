@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks import flush_on_signal, instrument, option_variables, options
-from otel_callbacks.options import Options, variables
+from otel_callbacks import flush_on_signal, instrument
+from otel_callbacks.handlers import option_variables, options
+from otel_callbacks.handlers.options import Options, variables
 from otel_callbacks.privacy.policy import ContentPolicy
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
@@ -76,6 +77,7 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         metric_labels="tenant=500, feature",
         estimate_usage="True",
     )
+    assert found.pop("prices") is options._in_environment()["prices"]  # the file is read once
     (budget,) = found.pop("budgets")
     assert repr(budget) == "Budget(app.tenant_id='acme', usd=0.5, per='hour')"
     assert budget.enforce
@@ -84,7 +86,6 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "content": ContentPolicy(
             "spans", kinds=("prompts", "answers"), redact=("emails",), cap=None, history="new"
         ),
-        "prices": str(book),
         "attribution": {"tenant": "acme", "feature": "a,b=c"},
         "baggage_keys": ("tenant", "feature"),
         "metric_labels": {"tenant": 500, "feature": 100},
@@ -122,6 +123,14 @@ def test_what_is_wrong_is_logged_once_and_ignored(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"{option_variables.variable(option)} is ignored: ")
+
+
+def test_a_password_is_not_logged_where_the_value_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = "redis://ann:" + "hunter22" * 20 + "@host"
+    assert read(monkeypatch, budgets=f'[{{"usd": 5, "store": "{store}"}}') == {}
+    assert "is ignored" in caplog.text and "hunter22" not in caplog.text
 
 
 @pytest.mark.parametrize(

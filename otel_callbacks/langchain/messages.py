@@ -59,6 +59,8 @@ def prompts(texts: Any) -> list[Message]:
 def text_in(message: Any) -> str:
     """Returns the text in a message."""
     content = attribute(message, "content") if is_a(message, BaseMessage) else message
+    if type(content) is str:  # nearly always
+        return content
     return text(content) or "\n".join(filter(None, map(_block_text, items(content)[:ITEMS_READ])))
 
 
@@ -90,16 +92,17 @@ def _is_sound(block: Any) -> bool:
 
 def _key(message: BaseMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
-    known = _fields(message)
+    known = mapping(attribute(message, "__dict__"))
     content, calls = known.get("content"), known.get("tool_calls")
-    written = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
+    if type(content) is not str:
+        content = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
     called = tuple(map(_call_key, items(calls)[:MESSAGE_TOOL_CALLS_READ])) if calls else None
-    return hash((type(message), written, called, word(known.get("tool_call_id"))))
+    return hash((type(message), content, called, text(known.get("tool_call_id"))))
 
 
 def _call_key(call: Any) -> Hashable:
     known = mapping(call)
-    if identity := word(known.get("id")):
+    if identity := text(known.get("id")):
         return identity
     read = providers.tool_call(known)
     return read.name, weight(read.arguments)

@@ -62,15 +62,23 @@ def conversation(chat: Any) -> list[Message] | None:
 
 def _key(message: ChatMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its role, text and tool call ids."""
-    written = tuple(map(_block_key, items(attribute(message, "blocks"))[:MESSAGE_BLOCKS_READ]))
-    additional = mapping(attribute(message, "additional_kwargs"))
-    calls = tuple(call.id or (call.name, weight(call.arguments)) for call in providers.tool_calls(additional))
-    return hash((_role(message), written, word(additional.get("tool_call_id")), calls))
+    known = mapping(attribute(message, "__dict__"))
+    written = tuple(map(_block_key, items(known.get("blocks"))[:MESSAGE_BLOCKS_READ]))
+    role, beside = known.get("role"), mapping(known.get("additional_kwargs"))
+    if type(role) is not MessageRole:
+        role = _role(message)
+    if not beside:
+        return hash((role, written))
+    calls = tuple(call.id or (call.name, weight(call.arguments)) for call in providers.tool_calls(beside))
+    return hash((role, written, text(beside.get("tool_call_id")), calls))
 
 
 def _block_key(block: Any) -> Hashable:
+    known = mapping(attribute(block, "__dict__"))
+    if is_a(block, TextBlock):
+        return text(known.get("text"))
     if is_a(block, ToolCallBlock):
-        return word(attribute(block, "tool_call_id")) or word(attribute(block, "tool_name"))
+        return text(known.get("tool_call_id")) or text(known.get("tool_name"))
     part = _part(block)
     return part.content if isinstance(part, Text | Reasoning) else type(block).__name__
 

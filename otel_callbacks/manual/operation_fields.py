@@ -94,11 +94,11 @@ def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) ->
         if allowed.choices and value not in (None, *allowed.choices):
             known = ", ".join(map(repr, allowed.choices))
             raise ValueError(f"{word}({name}={value!r:.100}) is not known; use one of {known}")
-        checked[name] = _converted(kind, name, value)
+        checked[name] = _converted(kind, name, value, fields.get("provider"))
     return checked
 
 
-def _converted(kind: type[Operation], name: str, value: Any) -> Any:
+def _converted(kind: type[Operation], name: str, value: Any, provider: str | None) -> Any:
     """Returns a field's value in the form that the operation needs: typed documents, messages and usage."""
     match name:
         case "documents" | "candidates" if value is not None:
@@ -114,7 +114,9 @@ def _converted(kind: type[Operation], name: str, value: Any) -> Any:
         case "prompt_template" if value is not None:
             return _prompt_template(value)
         case "usage":
-            return results.read_usage(value, embedded=kind is Embedding)
+            if kind is Embedding:
+                return providers.read_embedding_usage(value)
+            return providers.read_usage(value, providers.provider_name(provider))
         case "provider" if kind is not Retrieval:  # whose provider is a store, named by its class
             return providers.provider_name(value)
         case "compacted":

@@ -81,9 +81,9 @@ def _text_of_node(found: Any) -> str | None:
     return text(read()) if callable(read) else None
 
 
-def read_usage(reported: Any, known: Usage | None = None, *, embedded: bool = False) -> Usage | None:
-    """Reads a provider's usage report, of texts that were `embedded` or of an answer. `known` has what it lacks."""
-    read = providers.read_embedding_usage(reported) if embedded else providers.read_usage(reported)
+def read_embedding_usage(reported: Any, known: Usage | None) -> Usage | None:
+    """Reads the usage report of an embedding. Counts that it lacks stay as in `known`."""
+    read = providers.read_embedding_usage(reported)
     return known if read is None else merge_usage(known, asdict(read))
 
 
@@ -124,7 +124,7 @@ def _read_vectors(operation: Embedding, value: Any) -> None:
     known = {} if hasattr(value, "shape") else mapping_or_fields(value)
     if known:
         operation.response_model = text(known.get("model")) or operation.response_model
-        operation.usage = read_usage(known.get("usage"), operation.usage, embedded=True)
+        operation.usage = read_embedding_usage(known.get("usage"), operation.usage)
         value = known.get("data", known.get("embeddings"))
     count, length = _dimensions(value)
     operation.count = operation.count or count

@@ -84,26 +84,71 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
     """Finds the texts that stand in the prompt unchanged, the longest first; returns the prompt without them."""
     writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
-    left = limits.PROMPT_BYTES_SEARCHED_FOR_ALL
+    rest, left = _Rest(prompt), limits.PROMPT_BYTES_SEARCHED_FOR_ALL
     for at in _longest_first(texts):
         if left < 0:
-            prompt, left = _ends(prompt, limits.PROMPT_BYTES_COMPARED), sys.maxsize
+            rest, left = _Rest(_ends(rest.text(), limits.PROMPT_BYTES_COMPARED)), sys.maxsize
         text, absent = texts[at], None
         for write in writings if len(text) >= _SHORT else ():
             head = write(text[:_SHORT])
             if head == absent:
                 continue
-            start = prompt.find(head)  # quicker than searching for the whole
-            left -= len(prompt) if start < 0 else start
+            start, searched = rest.find_head(head)  # quicker than searching for the whole
+            left -= searched
             if start < 0:
                 absent = head
-                continue
-            before, found, after = prompt.partition(write(text))
-            if found:
-                prompt = f"{before}\n{after}"
+            elif rest.take(write(text), start):
                 shares[at] = 1.0
                 break
-    return prompt
+    return rest.text()
+
+
+class _Rest:
+    """A prompt from which texts are taken, without copying it each time.
+
+    Texts often stand in a prompt in the order in which they are sought, so each is sought from the last one on first.
+    """
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._is_taken = bytearray(len(prompt))
+        self._taken: list[tuple[int, int]] = []
+        self._last = 0  # where the last taken text ends
+        self._heads: dict[str, int] = {}  # where the beginnings of texts were found last
+
+    def find_head(self, head: str) -> tuple[int, int]:
+        """Returns where the beginning of a text is, -1 if nowhere, and how many characters were searched."""
+        start = self._heads.get(head, self._last)
+        if start < 0:
+            return -1, 0
+        found = self._find_around(head, start)
+        self._heads[head] = found
+        return found, found - start if found >= start else len(self._prompt)
+
+    def take(self, text: str, start: int) -> bool:
+        """Takes such a text, sought from `start` on first; tells whether there is one."""
+        found = self._find_around(text, start)
+        if found >= 0:
+            self._last = found + len(text)
+            self._taken.append((found, self._last))
+            self._is_taken[found : self._last] = b"\1" * len(text)
+        return found >= 0
+
+    def text(self) -> str:
+        """Returns what is left, with a line break for each text that was taken."""
+        borders = [0, *(border for taken in sorted(self._taken) for border in taken), len(self._prompt)]
+        return "\n".join(map(self._prompt.__getitem__, map(slice, borders[::2], borders[1::2])))
+
+    def _find_around(self, text: str, start: int) -> int:
+        found = self._find(text, start)
+        return found if found >= 0 or not start else self._find(text, 0)
+
+    def _find(self, text: str, start: int) -> int:
+        found = self._prompt.find(text, start)
+        while found >= 0 and (taken := self._is_taken.find(1, found, found + len(text))) >= 0:
+            free = self._is_taken.find(0, taken)
+            found = self._prompt.find(text, free) if free >= 0 else -1
+        return found
 
 
 def _take_by_words(texts: Sequence[str], shares: list[float], prompt: str) -> None:
@@ -144,6 +189,27 @@ def _ends(text: str, limit: int) -> str:
         sample = text[:_SAMPLE] + text[-_SAMPLE:]
         limit = limit * len(sample) // len(sample.encode("utf-8", "replace"))
     return text if len(text) <= limit else f"{text[: limit // 2]}\n{text[-limit // 2 :]}"
+
+
+def every_word(prompt: str) -> list[str] | None:
+    """Returns the words of a prompt; None if it is so long, or so full of escapes, that only some are compared."""
+    limit = limits.PROMPT_BYTES_COMPARED
+    if len(prompt) > limit or prompt.count("\\") + prompt.count("&") > limit // _BETWEEN_ESCAPES:
+        return None
+    if not prompt.isascii() and 2 * len(prompt.encode("utf-8", "replace")) > limit:
+        return None
+    words = _words(prompt, limit)
+    return words if len(words) <= limit // _LEAST_WORD else None
+
+
+def first_and_last_words(text: str) -> list[str]:
+    """Returns as many words of a document as are indexed."""
+    return _words(text, limits.DOCUMENT_BYTES_INDEXED)
+
+
+def rows_of(words: Sequence[str]) -> set[int]:
+    """Returns the hashes of all words in a row that do not stand in two texts by chance."""
+    return _rows(words, _IN_A_ROW)
 
 
 def _row_length(texts: Sequence[Sequence[str]]) -> int:

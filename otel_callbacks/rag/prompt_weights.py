@@ -35,7 +35,7 @@ from otel_callbacks.operations.payload import (
     text,
     word,
 )
-from otel_callbacks.rag.token_estimate import WHOLE, estimate
+from otel_callbacks.rag.token_estimate import estimate
 from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedMessage, WeighedPrompt
 
 _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
@@ -69,8 +69,9 @@ class PromptWeights:
             tools: the definitions of tools, in the framework's form.
             form: how messages are read.
         """
+        contents = form.contents(chat)
         kept, before = max(
-            ((each.shared_with(chat, form), each) for each in self._prompts),
+            ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
             key=itemgetter(0),
             default=(0, WeighedPrompt()),
         )
@@ -80,7 +81,7 @@ class PromptWeights:
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
         prompt.definitions = self.definitions(tools)
         self._add_new(prompt, chat, form, left)
-        prompt.note_sent(chat, form)
+        prompt.note_sent(chat, contents)
         others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]
         self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
         return prompt
@@ -195,7 +196,7 @@ def _weighed(value: Any, left: list[int]) -> float:
     left[0] -= 1
     if type(value) is not str:
         return _weight(value, left, limits.VALUE_DEPTH_READ) if left[0] > 0 else _TOKENS_PER_VALUE
-    left[0] -= min(len(value), WHOLE) // _CHARACTERS_PER_ITEM
+    left[0] -= min(len(value), limits.ESTIMATED_CHARACTERS) // _CHARACTERS_PER_ITEM
     return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS_PER_TOKEN
 
 

@@ -8,6 +8,7 @@ from otel_callbacks import limits, semconv
 from otel_callbacks.operations import Document, document_keys
 from otel_callbacks.rag.citations import cited
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
+from otel_callbacks.rag.kept_documents import KeptDocuments, SearchResult
 
 Attributes = dict[str, str | int | float | Sequence[str]]
 
@@ -19,41 +20,6 @@ class InPromptDocuments(NamedTuple):
 
     documents: Sequence[Document]
     token_share: float
-
-
-class _Result:
-    """What one retriever found, or one reranker kept.
-
-    Attributes:
-        documents: those of them that are searched for in prompts.
-        reranked: for each of these, whether it has been through a reranker.
-        kept: how many have been through a reranker, in all; None if no reranker was involved.
-        superseded: a later reranker chose among these documents.
-    """
-
-    __slots__ = ("_places", "documents", "kept", "reranked", "superseded")
-
-    def __init__(self, documents: Sequence[Document], reranked: Sequence[bool], kept: int | None) -> None:
-        self.documents = documents
-        self.reranked = reranked
-        self.kept = kept
-        self.superseded = False
-        self._places: dict[object, int] | None = None
-
-    def place(self, keys: Sequence[object]) -> int | None:
-        """Returns the place of the document that has one of these keys; None if it is not here."""
-        if self._places is None:  # only rerankers ask for it
-            self._places = {}
-            for at, document in enumerate(self.documents):
-                for key in document_keys(document):
-                    self._places.setdefault(key, at)
-        return next((self._places[key] for key in keys if key in self._places), None)
-
-    def leave_only(self, places: Sequence[int]) -> None:
-        """Forgets the other documents."""
-        self.documents = [self.documents[at] for at in places]
-        self.reranked = [self.reranked[at] for at in places]
-        self._places = None
 
 
 @dataclass(slots=True)
@@ -73,10 +39,8 @@ class TraceDocuments:
     kept: int | None = None
     in_prompt: dict[str, None] = field(default_factory=dict)
     cited: dict[str, None] = field(default_factory=dict)
-    _results: list[_Result] = field(default_factory=list)
-    _ranks: dict[int, int] = field(
-        default_factory=dict
-    )  # of documents without an id, by the hash of their text
+    _ranks: dict[int, int] = field(default_factory=dict)  # of those without an id, by the hash of the text
+    _kept: KeptDocuments = field(default_factory=KeptDocuments)
 
     def add_retrieved(
         self, documents: Sequence[Document], unread: int = 0, inside: "TraceDocuments | None" = None
@@ -93,10 +57,10 @@ class TraceDocuments:
                 self._ranks.setdefault(hash(document.content), rank)
         self.retrieved += len(documents) + unread
         if inside is None or inside.kept is None:
-            self._add(_Result(documents, [False] * len(documents), None))
+            self._add(SearchResult(documents, [False] * len(documents), None))
         else:
             reranked = [inside.is_reranked(document) for document in documents]
-            self._add(_Result(documents, reranked, sum(reranked)))
+            self._add(SearchResult(documents, reranked, sum(reranked)))
 
     def add_reranked(
         self, documents: Sequence[Document], unread: int = 0, candidates: Sequence[Document] | None = None
@@ -109,7 +73,7 @@ class TraceDocuments:
             if not result.superseded and result.kept:
                 self.kept = (self.kept or 0) - result.kept
             result.superseded = True
-        self._add(_Result(documents, [True] * len(documents), len(documents) + unread))
+        self._add(SearchResult(documents, [True] * len(documents), len(documents) + unread))
 
     def add_inside(self, inside: "TraceDocuments") -> None:
         """Adds what was returned inside a retrieval whose own documents are unknown."""
@@ -118,28 +82,26 @@ class TraceDocuments:
         self.retrieved += inside.retrieved
         if inside.kept is not None:
             self.kept = (self.kept or 0) + inside.kept
-        self._results += inside._results
-        self._leave_what_fits()
+        for result in inside._kept.results:
+            self._kept.add(result)
 
     def is_reranked(self, document: Document) -> bool:
         """Tells whether the newest document that equals this one has been through a reranker."""
         keys = document_keys(document)
-        for result in reversed(self._results):
+        for result in reversed(self._kept.results):
             if (at := result.place(keys)) is not None:
                 return result.reranked[at]
         return False
 
-    def _add(self, result: _Result) -> None:
+    def _add(self, result: SearchResult) -> None:
         if result.kept is not None:
             self.kept = (self.kept or 0) + result.kept
-        if result.documents:
-            self._results.append(result)
-            self._leave_what_fits()
+        self._kept.add(result)
 
-    def _sources(self, candidates: Sequence[Document]) -> Sequence[_Result]:
+    def _sources(self, candidates: Sequence[Document]) -> Sequence[SearchResult]:
         """Returns the results that a reranker chose from: the newest with all candidates, else the newest with each."""
         left = [document_keys(document) for document in candidates[: limits.TRACE_DOCUMENTS]]
-        newest_first = self._results[::-1]
+        newest_first = self._kept.results[::-1]
         for result in newest_first if left else ():
             if all(result.place(keys) is not None for keys in left):
                 return (result,)
@@ -151,41 +113,15 @@ class TraceDocuments:
             left = others
         return sources
 
-    def _leave_what_fits(self) -> None:
-        """Forgets the oldest documents if there are too many: earlier prompts have been searched for them."""
-        documents, characters = limits.TRACE_DOCUMENTS, limits.TRACE_DOCUMENT_CHARACTERS
-        for result in self._results[::-1]:
-            places: list[int] = []
-            for at, document in enumerate(result.documents):
-                if documents and (length := len(document.content or "")) <= characters:
-                    places.append(at)
-                    documents -= 1
-                    characters -= length
-            if len(places) < len(result.documents):
-                result.leave_only(places)
-                limits.log_reached(
-                    "TRACE_DOCUMENTS", "some documents of a trace are not searched for in later prompts"
-                )
-                self._results = [each for each in self._results if each.documents]
-
     def find_in(self, prompt: str) -> InPromptDocuments:
         """Finds the documents that are in a prompt."""
-        sought = [each for result in self._results if not result.superseded for each in result.documents]
+        may_be_there = self._kept.that_may_be_in(prompt)
+        sought = [each for result, each in may_be_there if not result.superseded]
         shares = in_prompt(sought, prompt)
         found = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
-        return InPromptDocuments(found + self._dropped_by_reranker(sought, prompt), share)
-
-    def _dropped_by_reranker(self, sought: Sequence[Document], prompt: str) -> list[Document]:
-        """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
-        known = {(each.id, each.content) for each in sought}
-        found: list[Document] = []
-        for each in [each for result in self._results if result.superseded for each in result.documents]:
-            text = (each.content or "").strip()
-            if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in known and text in prompt:
-                known.add((each.id, each.content))
-                found.append(each)
-        return found
+        superseded = [each for result, each in may_be_there if result.superseded]
+        return InPromptDocuments(found + _unchanged(superseded, sought, prompt), share)
 
     def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
         """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
@@ -225,3 +161,15 @@ class TraceDocuments:
         if self.cited:
             attributes[semconv.RAG_CITED_DOCUMENTS] = list(self.cited)
         return attributes
+
+
+def _unchanged(dropped: Sequence[Document], sought: Sequence[Document], prompt: str) -> list[Document]:
+    """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
+    known = {(each.id, each.content) for each in sought} if dropped else set()
+    found: list[Document] = []
+    for each in dropped:
+        text = (each.content or "").strip()
+        if len(text) >= _LONG_ENOUGH and (each.id, each.content) not in known and text in prompt:
+            known.add((each.id, each.content))
+            found.append(each)
+    return found

@@ -29,6 +29,13 @@ class MessageForm(NamedTuple):
     key: Callable[[Any], Hashable]
     read: Callable[[Any], Message]
 
+    def contents(self, chat: Sequence[Any]) -> Sequence[Any]:
+        """Returns the contents of messages; None for all if one of them fails."""
+        try:
+            return tuple(map(getattr, chat, repeat(self.content), repeat(None)))
+        except Exception:  # the application's own kind of message may fail
+            return (None,) * len(chat)
+
 
 class WeighedMessage(NamedTuple):
     """The parts of a message, and its key."""
@@ -97,13 +104,16 @@ class WeighedPrompt:
     _first: int = 0  # the weight of the first one, if that may change: it has nothing of tools
     _namesakes: dict[Hashable, int] = field(default_factory=dict)
 
-    def shared_with(self, chat: Sequence[Any], form: MessageForm) -> int:
+    def shared_with(
+        self, chat: Sequence[Any], contents: Sequence[Any], key: Callable[[Any], Hashable]
+    ) -> int:
         """Returns how many messages a chat shares with this prompt, from the start. The first of several may differ."""
-        same_content = map(is_, self._contents, _contents(chat, form))
-        same = bytes(map(and_, map(is_, self._messages, chat), same_content))
+        if all(map(is_, self._messages, chat)) and all(map(is_, self._contents, contents)):
+            return min(len(self._messages), len(chat))  # nearly always
+        same = bytes(map(and_, map(is_, self._messages, chat), map(is_, self._contents, contents)))
         other_first, at = False, same.find(False)
         while at >= 0:
-            if form.key(chat[at]) != self.weighed[at].key:
+            if key(chat[at]) != self.weighed[at].key:
                 if at > 0:
                     break
                 other_first = True
@@ -156,10 +166,9 @@ class WeighedPrompt:
         self.weighed[0] = weighed
         return self
 
-    def note_sent(self, chat: Sequence[Any], form: MessageForm) -> None:
+    def note_sent(self, chat: Sequence[Any], contents: Sequence[Any]) -> None:
         """Keeps the messages of a chat, as far as they were added; the next chat is compared with them."""
-        self._messages = chat[: len(self.weighed)]
-        self._contents = _contents(self._messages, form)
+        self._messages, self._contents = chat[: len(self.weighed)], contents[: len(self.weighed)]
 
     def shares(self, tokens: int) -> Iterator[tuple[str | None, str, int]]:
         """Yields tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
@@ -237,13 +246,6 @@ class WeighedPrompt:
             del self.unsent[-1:]  # if any are unsent, this one is
         if not tool.calls and not tool.starts:
             del self.tools[part.tool]  # as if it had never been there
-
-
-def _contents(messages: Sequence[Any], form: MessageForm) -> Sequence[Any]:
-    try:
-        return tuple(map(getattr, messages, repeat(form.content), repeat(None)))
-    except Exception:  # the application's own kind of message may fail; all messages are read again then
-        return ()
 
 
 def _units(part: PromptPart) -> int:

@@ -138,3 +138,13 @@ def test_a_text_without_words_is_found_in_quotes() -> None:
     table = Document(content="+---+---+\n|   |   |\n" * 4)
     for prompt in (table.content, repr([table.content]), json.dumps({"context": table.content})):
         assert in_prompt([table], f"Read this: {prompt}") == [1.0]
+
+
+def test_three_hundred_documents_are_found_in_the_conversation_of_an_agent() -> None:
+    """They stand there in the order in which they were found, and have many lengths."""
+    documents = [
+        Document(content=f"{at}: " + f"page {at} has the number {at * 7919} " * (at % 7 + 8))
+        for at in range(300)
+    ]
+    prompt = "\n".join(f"Here is what I found.\n{each.content}" for each in documents)
+    assert in_prompt(documents, prompt) == [1.0] * 300
