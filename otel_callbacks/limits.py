@@ -74,6 +74,9 @@ INTERRUPTED_CONVERSATIONS = 1_024
 # With `history="new"`, the message that was sent least recently is recorded in full once more (logged once), so nothing
 # is lost; a server's traces would otherwise pile up. All of them take 15 MB at most.
 RECORDED_MESSAGES = 20_000
+# Only of providers that take no weak reference: those used last are kept alive. What goes on with an older one starts
+# anew; an application has one or two.
+PROVIDERS_KEPT = 64
 
 
 # privacy: how much content is written and searched

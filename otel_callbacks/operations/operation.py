@@ -180,7 +180,8 @@ class Inference(_ModelCall):
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
     the call of a model that wraps another: its usage is the inner call's; and all prompts of one request but the first,
     which has its usage. `request` is the same object for the prompts of a request with several. `reported_usd`
-    is the cost that the provider or a gateway reports. `time_to_first_chunk` is in seconds.
+    is the cost that the provider or a gateway reports. `time_to_first_chunk` is in seconds. `deferred` marks a call
+    whose usage is on the span of another instrumentation.
 
     `estimated_input_tokens` stands in for a count that does not come, if the application asks for estimates.
     """
@@ -222,6 +223,7 @@ class Inference(_ModelCall):
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
+    deferred: bool = False
     request: Any = None
 
     input_messages: Sequence[Message] | None = None

@@ -51,6 +51,7 @@ class EndOfRun:
         pricer: prices calls.
         budgets: what may be spent.
         label_rules: which labels our own metrics carry.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -60,7 +61,10 @@ class EndOfRun:
         pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
+        *,
+        agent_usage: bool,
     ) -> None:
+        self._agent_usage = agent_usage
         self._metrics = metrics
         self._events = events
         self._pricer = pricer
@@ -112,7 +116,7 @@ class EndOfRun:
         if run.parent is None:
             attributes.update(self._budgets.attributes(run.labels, run.started))
         if totals is not None:
-            _put_totals(attributes, run, totals, late=late)
+            _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
         put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
         put(attributes)
 
@@ -373,14 +377,16 @@ def _put_prompt(attributes: span_attributes.Attributes, run: Run, policy: Conten
         attributes.update(rag_attributes)
 
 
-def _put_totals(attributes: span_attributes.Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+def _put_totals(
+    attributes: span_attributes.Attributes, run: Run, totals: Totals, *, late: bool, agent_usage: bool
+) -> None:
     if late:
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())
     if isinstance(run.operation, operations.AgentInvocation):
-        if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
+        if agent_usage and (totals.own_input_tokens or totals.own_output_tokens):  # else nobody reported any
             attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
             attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
         if totals.own_finish_reasons:

@@ -9,7 +9,6 @@ import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 from opentelemetry import context as context_api
@@ -30,13 +29,16 @@ from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
+from otel_callbacks.recording.instrumentation_scope import tracer_of
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import span_starter
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
+from otel_callbacks.runs.silence import is_recorded_outside, silence
 from otel_callbacks.runs.surroundings import (
+    Surroundings,
     add_hidden_run,
     find_surroundings,
     suppressed,
@@ -46,6 +48,9 @@ from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
+InferenceSpans = Literal["own", "defer"]
+INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
+_NONE: Mapping[str, Any] = {}
 
 
 class Recorder:
@@ -58,6 +63,8 @@ class Recorder:
         pricer, attribution, budgets: what calls cost, who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
+        inference_spans: "defer" leaves the usage of model calls to the span of another instrumentation.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -73,20 +80,23 @@ class Recorder:
         budgets: Budgets,
         label_rules: LabelRules,
         estimates_usage: bool = False,
+        inference_spans: InferenceSpans = "own",
+        agent_usage: bool = True,
     ) -> None:
         self.detail = detail
         self.estimates_usage = estimates_usage
         self.content_policy = content_policy
         self._provider = tracer_provider
-        self.tracer = trace.get_tracer(
-            semconv.SCOPE, version("otel-callbacks"), tracer_provider, semconv.SCHEMA_URL
-        )
+        self.tracer = tracer_of(tracer_provider)
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
         self.attribution = attribution
         self._budgets = budgets
         self.events = Events(logger_provider)
-        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
+        self._defers = inference_spans == "defer"
+        self.end_of_run = EndOfRun(
+            self._metrics, self.events, pricer, budgets, label_rules, agent_usage=agent_usage
+        )
         self._shared: tuple[TracerProvider, OpenRuns] | None = None
         self._start_with: Callable[..., Span] = self.tracer.start_span
         self._last_outermost: SpanContext | None = None
@@ -94,12 +104,10 @@ class Recorder:
 
     @property
     def _open_runs(self) -> OpenRuns:
-        provider = self._provider or trace.get_tracer_provider()
+        provider = trace.get_tracer_provider() if self._provider is None else self._provider
         if self._shared is None or self._shared[0] is not provider:
             self._shared = (provider, open_runs_of(provider))
-            self._start_with = span_starter(
-                trace.get_tracer(semconv.SCOPE, version("otel-callbacks"), provider, semconv.SCHEMA_URL)
-            )
+            self._start_with = span_starter(tracer_of(provider))
             exit_sweep.sweep_at_exit()
         return self._shared[1]
 
@@ -175,10 +183,20 @@ class Recorder:
         self._add_open_run(run)
         if base is None:
             self._open_runs.remember_root(run)
+        silence = self._silence(run, around) if isinstance(operation, operations.Inference) else _NONE
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
-            stand_in.attach(context)
+            stand_in.attach(context, silence)
+        elif silence:
+            context_api.attach(Context({**context, **silence}))
         return run
+
+    def _silence(self, run: Run, around: Surroundings) -> Mapping[str, Any]:
+        """Decides whose span has the usage of a model call; returns the context's entries that tell others."""
+        if self._defers or is_recorded_outside(around.context, around.span):
+            run.operation.deferred = True
+            return _NONE
+        return silence(run, around.context)
 
     def hide(
         self,

@@ -283,6 +283,9 @@ def longest_gap(gaps: Sequence[float]) -> Attributes:
 
 def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
     usage = operation.usage
+    if operation.deferred:
+        attributes[semconv.USAGE_SOURCE] = "deferred"
+        return
     if not operation.duplicate:
         source = "missing" if usage is None else "estimated" if usage.estimated else "provider"
         attributes[semconv.USAGE_SOURCE] = source

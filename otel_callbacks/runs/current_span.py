@@ -21,6 +21,9 @@ STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 """Where a context has the stand-in that was attached last."""
 
 
+_NONE: Mapping[str, Any] = {}
+
+
 class _Below(NamedTuple):
     """What a stand-in was attached on top of.
 
@@ -64,14 +67,14 @@ class CurrentSpan(Span):
         self._attached: Context | None = None
         self._below: _Below | None = None
 
-    def attach(self, context: Context) -> None:
-        """Makes this the current span, on top of `context`."""
+    def attach(self, context: Context, entries: Mapping[str, Any] = _NONE) -> None:
+        """Makes this the current span, on top of `context`, with `entries` beside it."""
         beside: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
         if beside is not None and beside is not self.enclosing and beside._attached is context:
             self._below = _Below(context, beside, beside._below)
         else:
             self._below = _Below(context, None, None)
-        self._attached = trace.set_span_in_context(self, Context({**context, STAND_IN_KEY: self}))
+        self._attached = trace.set_span_in_context(self, Context({**context, STAND_IN_KEY: self, **entries}))
         context_api.attach(self._attached)
 
     def close(self) -> None:
