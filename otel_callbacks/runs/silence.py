@@ -11,7 +11,7 @@ from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanKind
 
 from otel_callbacks.runs.run import Run
 
@@ -26,9 +26,6 @@ _CLIENTS = (
     "opentelemetry.instrumentation.anthropic",
 )
 """The modules that ask. Instrumentations of frameworks must not be silenced: they may record somewhere else."""
-
-_IS_INFERENCE = ("gen_ai.operation.name", "gen_ai.request.model", "llm.request.type")
-"""The attributes, one of which is on every span that OpenLLMetry makes for a model call."""
 
 
 class Silence:
@@ -84,7 +81,7 @@ def is_recorded_outside(context: Context, span: Span) -> bool:
     theirs = context.get(_OPENTELEMETRY)
     if theirs is not None and type(theirs) is not Silence:
         return span.is_recording()
-    if not context.get(_OPENLLMETRY) or not span.is_recording():
-        return False
-    attributes: Any = getattr(span, "attributes", None) or {}
-    return any(name in attributes for name in _IS_INFERENCE)
+    of_a_client = (
+        getattr(span, "kind", None) is SpanKind.CLIENT
+    )  # as OpenLLMetry's model calls, and no tool or step
+    return bool(context.get(_OPENLLMETRY)) and of_a_client and span.is_recording()

@@ -17,6 +17,7 @@ from llama_index.core.llms import ChatMessage
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
 from otel_callbacks import OTelCallbackHandler
 from otel_callbacks.testing import Captured
@@ -201,9 +202,9 @@ def test_the_tokens_of_an_agent_are_on_its_span_unless_switched_off(captured: Ca
     assert found == [USAGE, {}]
 
 
-def within(key: str, value: Any, attributes: Any, *, ended: bool, captured: Captured) -> None:
+def within(key: str, value: Any, kind: SpanKind, *, ended: bool, captured: Captured) -> None:
     """Makes a call inside a span of another instrumentation, which has set its key."""
-    span = captured.tracer_provider.get_tracer("theirs").start_span("theirs", attributes=attributes)
+    span = captured.tracer_provider.get_tracer("theirs").start_span("theirs", kind=kind)
     if ended:
         span.end()
     around = trace.set_span_in_context(span, Context({key: value}))
@@ -214,25 +215,24 @@ def within(key: str, value: Any, attributes: Any, *, ended: bool, captured: Capt
 
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
-LLM = {"gen_ai.request.model": "scripted-1"}
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "attributes", "ended", "ours"),
+    ("key", "value", "kind", "ended", "ours"),
     [
-        (GENAI, InferenceData(), {}, False, {}),
-        (GENAI, InferenceData(), {}, True, USAGE),  # left behind
-        (GENAI, None, LLM, False, USAGE),
-        (OPENLLMETRY, True, LLM, False, {}),
-        (OPENLLMETRY, True, LLM, True, USAGE),  # left behind
-        (OPENLLMETRY, True, {}, False, USAGE),  # left behind, and a span of the application
-        (OPENLLMETRY, False, LLM, False, USAGE),
+        (GENAI, InferenceData(), SpanKind.CLIENT, False, {}),
+        (GENAI, InferenceData(), SpanKind.CLIENT, True, USAGE),  # left behind
+        (GENAI, None, SpanKind.CLIENT, False, USAGE),
+        (OPENLLMETRY, True, SpanKind.CLIENT, False, {}),
+        (OPENLLMETRY, True, SpanKind.CLIENT, True, USAGE),  # left behind
+        (OPENLLMETRY, True, SpanKind.INTERNAL, False, USAGE),  # left behind, and a span of the application
+        (OPENLLMETRY, False, SpanKind.CLIENT, False, USAGE),
     ],
 )
 def test_ours_steps_back_where_an_outer_instrumentation_has_the_call(
-    captured: Captured, key: str, value: Any, attributes: Any, ended: bool, ours: Any
+    captured: Captured, key: str, value: Any, kind: SpanKind, ended: bool, ours: Any
 ) -> None:
-    within(key, value, attributes, ended=ended, captured=captured)
+    within(key, value, kind, ended=ended, captured=captured)
     assert usage(captured.span("chat scripted-1").attributes) == ours
 
 
