@@ -122,9 +122,7 @@ def _streams_or_none(histogram: Any, attributes: Mapping[str, Any]) -> list[_Str
     """Returns the streams; none for a histogram of an SDK whose internals we do not know."""
     try:
         return _streams(histogram, attributes) if _adds_right() else []
-    except (
-        Exception
-    ):  # also the histogram of another kind of provider, which may have anything under these names
+    except Exception:  # an SDK that we do not know, or another provider: anything may be under these names
         return []
 
 
