@@ -342,3 +342,11 @@ DEMO_PROMPTS_REMEMBERED = 64
 DEMO_REQUEST_BYTES = 64 * 1024 * 1024
 # A larger vector is refused with status 400; each dimension takes memory for every text.
 DEMO_VECTOR_DIMENSIONS = 4_096
+
+
+# doctor: how long it tries
+
+# A sampler that keeps none of so many is said to drop everything; trying takes a second at most.
+SAMPLER_TRIES = 10_000
+# More of what an unknown server answers is not read: its first bytes tell what it speaks.
+PROBE_ANSWER_BYTES = 64

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "testing": "options recording export",
     "handler": "options langchain llama_index",
     "demo": "limits semconv cost explore export langchain llama_index",
-    "cli": "conformance demo explore",
+    "doctor": "limits runtime cost recording export manual llama_index",
+    "cli": "conformance demo doctor explore",
     "__main__": "cli",
     "__init__": "cost explore export extension handler langchain manual privacy",
 }
@@ -48,12 +49,12 @@ MAY_TOUCH = {
     ),
     "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": (),
-    "grpc": ("explore/files/senders.py",),
-    "requests": ("explore/files/senders.py",),
+    "grpc": ("explore/files/senders.py", "doctor/probe.py"),
+    "requests": ("explore/files/senders.py", "doctor/probe.py"),
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),
-    "click": ("cli.py", "demo/", "conformance/command.py", "explore/commands/"),
+    "click": ("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

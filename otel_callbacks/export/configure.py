@@ -1,7 +1,7 @@
 """`configure()`: sets up the OpenTelemetry SDK for an application. No other module builds the SDK."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -142,11 +142,13 @@ def _set_up(
         notes.append(f"service_name={service_name!r}: {by} names the service")
     if replace:
         allow_again()
-    spans, trace_file = _span_senders(endpoints, variables, file, has_provider=theirs is not None)
+    spans, trace_file = _span_senders(
+        endpoints, variables, file, notes.append, has_provider=theirs is not None
+    )
     routes = [
         _route("traces", spans, resource, replace=replace),
-        _route("metrics", senders("metrics", endpoints, variables), resource, replace=replace),
-        _route("logs", senders("logs", endpoints, variables), resource, replace=replace),
+        _route("metrics", senders("metrics", endpoints, variables, notes.append), resource, replace=replace),
+        _route("logs", senders("logs", endpoints, variables, notes.append), resource, replace=replace),
     ]
     notes += [note for route in routes if (note := _note(route)) is not None]
     for note in notes:
@@ -158,11 +160,12 @@ def _span_senders(
     endpoints: Sequence[OtlpEndpoint],
     variables: OtlpEndpoint | None,
     file: str | os.PathLike[str] | None,
+    tell: Callable[[str], None],
     *,
     has_provider: bool,
 ) -> tuple[Sequence[Sender], Path | None]:
     """Returns what sends spans, and the file that they are written to; without any other destination, a local one."""
-    found = senders("traces", endpoints, variables)
+    found = senders("traces", endpoints, variables, tell)
     if file is None and not found and not has_provider and not environment.is_disabled("traces"):
         file = LOCAL_FOLDER
     if file is None:

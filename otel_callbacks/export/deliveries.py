@@ -13,7 +13,7 @@ from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import OtlpEndpoint, Signal
 from otel_callbacks.export.outbox import Outbox
 from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
-from otel_callbacks.runtime.faults import logger
+from otel_callbacks.privacy.patterns import remove_secrets
 
 _FILE_DELAY = 0.5
 """Seconds: writing to a file is cheap, and somebody may follow the file to see what is happening."""
@@ -34,19 +34,24 @@ class Sender(NamedTuple):
 
 
 def senders(
-    signal: Signal, endpoints: Sequence[OtlpEndpoint], in_environment: OtlpEndpoint | None
+    signal: Signal,
+    endpoints: Sequence[OtlpEndpoint],
+    in_environment: OtlpEndpoint | None,
+    tell: Callable[[str], None],
 ) -> list[Sender]:
     """Returns a sender for each endpoint given, and for each exporter that the environment names.
 
-    What is wrong in the environment is left out, and the log says so: the application starts all the same.
+    What is wrong in the environment is told and left out: the application starts all the same.
     """
     found = [_sender(signal, str(each), each.exporter_factory(signal)) for each in endpoints]
     if in_environment is not None:
-        found += _senders_in_environment(signal, in_environment)
+        found += _senders_in_environment(signal, in_environment, tell)
     return found
 
 
-def _senders_in_environment(signal: Signal, otlp: OtlpEndpoint) -> Iterator[Sender]:
+def _senders_in_environment(
+    signal: Signal, otlp: OtlpEndpoint, tell: Callable[[str], None]
+) -> Iterator[Sender]:
     for name in environment.exporter_names(signal):
         try:
             if name == "otlp":
@@ -54,7 +59,7 @@ def _senders_in_environment(signal: Signal, otlp: OtlpEndpoint) -> Iterator[Send
             else:
                 yield _sender(signal, name, environment.load_exporter(signal, name))
         except Exception as error:  # bad configuration must not keep the application from starting
-            logger.warning("configure() ignores an exporter for %s: %s", signal, error)
+            tell(f"an exporter of {signal} is left out: {remove_secrets(str(error)):.300}")
 
 
 def file_sender(file: str | os.PathLike[str]) -> tuple[Sender, Any]:
