@@ -132,7 +132,11 @@ def _set_up(
     """Sets all three signals up, beside what the application has set up already."""
     theirs = None if replace else application_provider("traces")
     joins = theirs is not None and takes_more("traces", theirs)
-    notes = list(contradictions(destinations_given=bool(endpoints or file), has_provider=theirs is not None))
+    notes = list(
+        contradictions(
+            endpoints_given=bool(endpoints), file_given=file is not None, has_provider=theirs is not None
+        )
+    )
     variables = None if joins else in_environment  # else they are left to the application
     resource = getattr(theirs, "resource", None) if joins else None
     if not isinstance(resource, Resource):

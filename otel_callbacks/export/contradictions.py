@@ -11,22 +11,24 @@ from otel_callbacks.runtime.addresses import is_of_a_signal, shown_address
 _SIGNALS: Sequence[Signal] = get_args(Signal)
 
 
-def contradictions(*, destinations_given: bool, has_provider: bool) -> Iterator[str]:
+def contradictions(*, endpoints_given: bool, file_given: bool, has_provider: bool) -> Iterator[str]:
     """Yields what to tell the user, in one sentence each.
 
     Args:
-        destinations_given: `configure` was given endpoints or a file.
+        endpoints_given: `configure` was given endpoints.
+        file_given: it was given a file, which takes traces alone.
         has_provider: the application has set a tracer provider, and with it what the environment says.
     """
-    if destinations_given and environment.is_sdk_disabled():
+    if (endpoints_given or file_given) and environment.is_sdk_disabled():
         yield "OTEL_SDK_DISABLED=true: nothing is recorded, and the destinations given get nothing"
     if not has_provider and os.environ.get("OTEL_CONFIG_FILE"):
         yield (
             "OTEL_CONFIG_FILE is not read by configure(); let opentelemetry-instrument set up the SDK from it,"
             " or set the OTEL_* variables instead"
         )
-    for signal in _SIGNALS if destinations_given else ():
-        if environment.is_disabled(signal):
+    for signal in _SIGNALS:
+        given = endpoints_given or (file_given and signal == "traces")
+        if given and environment.is_disabled(signal):
             yield f"OTEL_{signal.upper()}_EXPORTER=none, but {signal} go to the destinations given in code"
     yield from _odd_variables()
 

@@ -66,6 +66,8 @@ class Route:
                 remove(sender.component)
 
     def __str__(self) -> str:
+        if environment.is_sdk_disabled():
+            return "nowhere: OTEL_SDK_DISABLED is true"
         where = ", ".join(sender.name for sender in self.senders)
         if self.kept is None:
             return where or "nowhere"

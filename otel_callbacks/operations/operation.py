@@ -117,10 +117,14 @@ class Retrieval(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class _ModelCall(Operation):
-    """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known."""
+    """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known.
+
+    `deferred` marks a call whose usage is on the span of another instrumentation.
+    """
 
     provider: str | None = None
     integration: str | None = None
+    deferred: bool = False
 
     @property
     def provider_or_integration(self) -> str:
@@ -180,8 +184,7 @@ class Inference(_ModelCall):
     `cached` marks an answer from the framework's own cache: nothing was sent, and nothing is owed. `duplicate` marks
     the call of a model that wraps another: its usage is the inner call's; and all prompts of one request but the first,
     which has its usage. `request` is the same object for the prompts of a request with several. `reported_usd`
-    is the cost that the provider or a gateway reports. `time_to_first_chunk` is in seconds. `deferred` marks a call
-    whose usage is on the span of another instrumentation.
+    is the cost that the provider or a gateway reports. `time_to_first_chunk` is in seconds.
 
     `estimated_input_tokens` stands in for a count that does not come, if the application asks for estimates.
     """
@@ -223,7 +226,6 @@ class Inference(_ModelCall):
     reported_usd: Decimal | None = None
     cached: bool = False
     duplicate: bool | None = None
-    deferred: bool = False
     request: Any = None
 
     input_messages: Sequence[Message] | None = None

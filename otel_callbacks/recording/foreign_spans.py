@@ -8,7 +8,15 @@ from opentelemetry.context import Context
 from otel_callbacks import operations, semconv
 from otel_callbacks.runs.surroundings import enclosing_run
 
-_INFERENCES = frozenset((semconv.CHAT, semconv.TEXT_COMPLETION, "generate_content"))
+_KINDS: Mapping[Any, type[operations.Operation]] = {
+    semconv.CHAT: operations.Inference,
+    semconv.TEXT_COMPLETION: operations.Inference,
+    "generate_content": operations.Inference,
+    semconv.EMBEDDINGS: operations.Embedding,
+    "LLM": operations.Inference,
+    "EMBEDDING": operations.Embedding,
+}
+"""Operations by the conventions' names and by OpenInference's."""
 
 
 def note_start(attributes: Mapping[str, Any], context: Context) -> None:
@@ -20,8 +28,10 @@ def note_start(attributes: Mapping[str, Any], context: Context) -> None:
         attributes: those that the span starts with; spans of anything else than a model call change nothing.
         context: the context that it starts in.
     """
-    is_inference = attributes.get(semconv.OPERATION_NAME) in _INFERENCES
-    if is_inference or attributes.get("openinference.span.kind") == "LLM":
+    named = attributes.get(semconv.OPERATION_NAME) or attributes.get("openinference.span.kind")
+    kind = _KINDS.get(named)
+    if kind is not None:
         run = enclosing_run(context)
-        if run is not None and isinstance(run.operation, operations.Inference):
-            run.operation.deferred = True
+        operation: Any = run.operation if run is not None else None
+        if isinstance(operation, kind):
+            operation.deferred = True

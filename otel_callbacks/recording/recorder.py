@@ -50,6 +50,7 @@ Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 InferenceSpans = Literal["own", "defer"]
 INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
+_CALLS = (operations.Inference, operations.Embedding)
 _NONE: Mapping[str, Any] = {}
 
 
@@ -183,7 +184,7 @@ class Recorder:
         self._add_open_run(run)
         if base is None:
             self._open_runs.remember_root(run)
-        silence = self._silence(run, around) if isinstance(operation, operations.Inference) else _NONE
+        silence = self._silence(run, around) if isinstance(operation, _CALLS) else _NONE
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
             stand_in.attach(context, silence)
@@ -193,10 +194,11 @@ class Recorder:
 
     def _silence(self, run: Run, around: Surroundings) -> Mapping[str, Any]:
         """Decides whose span has the usage of a model call; returns the context's entries that tell others."""
-        if self._defers or is_recorded_outside(around.context, around.span):
+        is_inference = isinstance(run.operation, operations.Inference)
+        if self._defers or (is_inference and is_recorded_outside(around.context, around.span)):
             run.operation.deferred = True
             return _NONE
-        return silence(run, around.context)
+        return silence(run, around.context) if is_inference else _NONE
 
     def hide(
         self,

@@ -383,6 +383,26 @@ def test_an_address_of_one_signal_is_used_as_it_is(monkeypatch: pytest.MonkeyPat
     assert exporter._endpoint == "http://a:4318/custom/"
 
 
+def test_a_file_takes_traces_alone(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signal but traces contradicts the environment."""
+    for signal in ("TRACES", "METRICS", "LOGS"):
+        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
+    telemetry = configure(file=tmp_path / "a.jsonl")
+    assert str(telemetry).splitlines()[-1] == (
+        "without effect: OTEL_TRACES_EXPORTER=none, but traces go to the destinations given in code"
+    )
+    telemetry.shutdown(20)
+
+
+def test_a_disabled_sdk_is_shown(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    telemetry = configure()
+    assert str(telemetry).splitlines()[0] == "traces: nowhere: OTEL_SDK_DISABLED is true"
+    assert not telemetry.flush()
+    assert warnings(caplog) == []  # it is what somebody wants
+    telemetry.shutdown(20)
+
+
 def test_what_leads_nowhere_is_not_flushed(server: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     telemetry = configure()

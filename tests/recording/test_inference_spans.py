@@ -19,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from otel_callbacks import OTelCallbackHandler
+from otel_callbacks import OTelCallbackHandler, embedding, instrument, uninstrument
 from otel_callbacks.testing import Captured
 
 EVERYTHING = context_api._SUPPRESS_INSTRUMENTATION_KEY
@@ -252,6 +252,27 @@ def test_ours_steps_back_for_an_instrumentation_that_asks_nobody(
     model = ScriptedModel(body=lambda: tracer.start_span(name, attributes=attributes).end())
     model.invoke("q", {"callbacks": [handler(captured)]})
     assert usage(captured.span("chat scripted-1").attributes) == ours
+
+
+@pytest.mark.parametrize(
+    ("options", "attributes", "tokens"),
+    [
+        ({}, {"http.request.method": "POST"}, 7),
+        ({}, {"openinference.span.kind": "EMBEDDING"}, None),
+        ({}, {"openinference.span.kind": "LLM"}, 7),
+        ({"inference_spans": "defer"}, {"http.request.method": "POST"}, None),
+    ],
+)
+def test_embeddings_are_counted_once_too(
+    captured: Captured, options: Any, attributes: Any, tokens: int | None
+) -> None:
+    instrument(handler(captured, **options))
+    with embedding("embed-1", provider="openai") as span:
+        captured.tracer_provider.get_tracer("theirs").start_span("theirs", attributes=attributes).end()
+        span.usage(input_tokens=7)
+    uninstrument()
+    found = captured.span("embeddings embed-1").attributes
+    assert found.get("gen_ai.usage.input_tokens") == tokens
 
 
 def test_their_call_in_a_tool_is_not_ours(captured: Captured) -> None:
