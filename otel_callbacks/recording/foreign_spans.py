@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from otel_callbacks import operations, semconv
 from otel_callbacks.runs.surroundings import enclosing_run
 
-_KINDS: Mapping[Any, type[operations.Operation]] = {
+_KINDS: Mapping[Any, type[Any]] = {
     semconv.CHAT: operations.Inference,
     semconv.TEXT_COMPLETION: operations.Inference,
     "generate_content": operations.Inference,
