@@ -41,7 +41,7 @@ _ENVIRONMENTS = {
         "opentelemetry-instrumentation-genai-openai==1.3b0",
         "opentelemetry-instrumentation-genai-anthropic==1.3b0",
         "openinference-instrumentation-openai==0.1.66",
-        "openinference-instrumentation-anthropic==3.1.0",
+        "openinference-instrumentation-anthropic==1.1.2",
         "opentelemetry-distro",
         "logfire==5.4.0",
         "fastapi",
@@ -50,6 +50,7 @@ _ENVIRONMENTS = {
         "anthropic>=2",
         "langchain-anthropic",
         "opentelemetry-instrumentation-genai-anthropic==1.3b0",
+        "openinference-instrumentation-anthropic==3.1.0",
         "opentelemetry-instrumentation-httpx",
     ),
 }
