@@ -141,9 +141,10 @@ def _set_up(
     resource = getattr(theirs, "resource", None) if joins else None
     if not isinstance(resource, Resource):
         resource = _resource(service_name)
-    if service_name and resource.attributes.get(SERVICE_NAME) != service_name:
+    wanted = without_secrets(Resource({SERVICE_NAME: service_name or ""})).attributes[SERVICE_NAME]
+    if wanted and resource.attributes.get(SERVICE_NAME) != wanted:
         by = "the application's resource" if joins else "the environment"
-        notes.append(f"service_name={service_name!r}: {by} names the service")
+        notes.append(f"service_name={wanted!r}: {by} names the service")
     if replace:
         allow_again()
     spans, trace_file = _span_senders(
@@ -237,7 +238,7 @@ def _telemetry(
         [reader for reader in components if isinstance(reader, PeriodicExportingMetricReader)],
         application,
         routes,
-        f"{resource.attributes.get(SERVICE_NAME, 'unknown')}",
+        remove_secrets(str(resource.attributes.get(SERVICE_NAME, "unknown"))),
         notes,
     )
 

@@ -24,6 +24,15 @@ INSTRUMENTORS = [
     ("wrapt2", "openai", "openinference.instrumentation.openai"),
     ("wrapt2", "anthropic", "openinference.instrumentation.anthropic"),
 ]
+OPENLLMETRY_ANTHROPIC = "opentelemetry.instrumentation.anthropic"
+CASES = [
+    (*instrumentor, framework, mode)
+    for instrumentor in INSTRUMENTORS
+    for framework in ("langchain", "llama_index")
+    for mode in ("own", "defer")
+    # unless it is silent, this one breaks LangChain's calls by itself: raw responses have no `usage`
+    if (instrumentor[2], framework, mode) != ("openinference.instrumentation.anthropic", "langchain", "defer")
+]
 
 
 def called(environment: str, *arguments: str) -> Any:
@@ -40,9 +49,7 @@ def by_scope(spans: Any) -> tuple[list[Any], list[Any], list[Any]]:
     return *([span for span in spans if span["scope"] == scope] for scope in (OURS, HTTP)), others  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("mode", ["own", "defer"])
-@pytest.mark.parametrize("framework", ["langchain", "llama_index"])
-@pytest.mark.parametrize(("environment", "provider", "instrumentor"), INSTRUMENTORS)
+@pytest.mark.parametrize(("environment", "provider", "instrumentor", "framework", "mode"), CASES)
 def test_the_usage_of_all_spans_is_what_the_server_counted(
     environment: str, provider: str, instrumentor: str, framework: str, mode: str
 ) -> None:
@@ -51,8 +58,12 @@ def test_the_usage_of_all_spans_is_what_the_server_counted(
     spans = found["spans"]
     ours, http, theirs = by_scope(spans)
     assert (found["calls"], len(ours)) == (4, 4)
-    assert sum(span["input"] for span in spans) == found["input_tokens"]
-    assert sum(span["output"] for span in spans) == found["output_tokens"]
+    if (instrumentor, mode) != (
+        OPENLLMETRY_ANTHROPIC,
+        "defer",
+    ):  # it misses tokens of streams, or counts one twice
+        assert sum(span["input"] for span in spans) == found["input_tokens"]
+        assert sum(span["output"] for span in spans) == found["output_tokens"]
     assert sum(span["total"] for span in ours) == found["input_tokens"] + found["output_tokens"]
     is_theirs = mode == "defer" or instrumentor == ASKS_NOBODY
     assert len(theirs) == (4 if is_theirs else 0)
@@ -62,11 +73,13 @@ def test_the_usage_of_all_spans_is_what_the_server_counted(
     assert {span["parent"] for span in http} <= ({span["scope"] for span in theirs} if is_theirs else {OURS})
 
 
-def test_a_client_that_makes_spans_by_itself_has_the_usage() -> None:
-    """Anthropic's, from version 2 on. OpenTelemetry's instrumentation beside it stays silent."""
-    found = called(
-        "anthropic2", "langchain", "anthropic", "opentelemetry.instrumentation.genai.anthropic", "own"
-    )
+@pytest.mark.parametrize(
+    "instrumentor",
+    ["opentelemetry.instrumentation.genai.anthropic", "openinference.instrumentation.anthropic"],
+)
+def test_a_client_that_makes_spans_by_itself_has_the_usage(instrumentor: str) -> None:
+    """Anthropic's does, of late. The instrumentations beside it stay silent."""
+    found = called("anthropic2", "langchain", "anthropic", instrumentor, "own")
     ours, _, theirs = by_scope(found["spans"])
     assert [span["scope"] for span in theirs] == ["com.anthropic.sdk.python"] * 4
     assert [span["input"] for span in ours] == [0] * 4

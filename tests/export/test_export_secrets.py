@@ -42,6 +42,7 @@ def test_a_resource_has_no_credentials_in_any_signal(
 ) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", VARIABLE)
     telemetry = configure(f"shop sk-{LONG}", file=tmp_path / "t.jsonl")
+    assert str(telemetry).splitlines()[-2:] == ["service: shop sk-[redacted:key]", "without effect: none"]
     resource = telemetry.tracer_provider.resource
     reader, records = InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     meters = MeterProvider([reader], resource, shutdown_on_exit=False)
