@@ -81,7 +81,6 @@ def is_recorded_outside(context: Context, span: Span) -> bool:
     theirs = context.get(_OPENTELEMETRY)
     if theirs is not None and type(theirs) is not Silence:
         return span.is_recording()
-    of_a_client = (
-        getattr(span, "kind", None) is SpanKind.CLIENT
-    )  # as OpenLLMetry's model calls, and no tool or step
-    return bool(context.get(_OPENLLMETRY)) and of_a_client and span.is_recording()
+    # OpenLLMetry's spans of model calls are a client's; the application's, in which the key may be left, are not
+    is_call = getattr(span, "kind", None) is SpanKind.CLIENT and span.is_recording()
+    return is_call and bool(context.get(_OPENLLMETRY))
