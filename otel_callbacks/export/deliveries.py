@@ -24,13 +24,19 @@ class Sender(NamedTuple):
 
     Attributes:
         name: the destination, as it is shown.
-        component: what a provider takes: a processor, or for metrics a reader.
+        component: what a provider takes, a processor or a reader; for metrics an exporter until it is `plugged`.
         outbox: the queue; None for a reader whose server collects by itself, such as Prometheus.
     """
 
     name: str
     component: Any
     outbox: Outbox[Any] | None
+
+    def plugged(self) -> "Sender":
+        """Returns it with a reader that collects metrics for it; a reader without a provider would complain."""
+        if isinstance(self.component, MetricDelivery):
+            return self._replace(component=PeriodicExportingMetricReader(self.component))
+        return self
 
 
 def senders(
@@ -82,4 +88,4 @@ def _sender(signal: Signal, name: str, make: Callable[[], Any]) -> Sender:
             return Sender(name, make(), None)
         case "metrics":
             metrics = MetricDelivery(name, cast(Callable[[], MetricExporter], make))
-            return Sender(name, PeriodicExportingMetricReader(metrics), metrics.outbox)
+            return Sender(name, metrics, metrics.outbox)

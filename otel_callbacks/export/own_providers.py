@@ -35,7 +35,9 @@ class OwnMeterProvider(MeterProvider):
 
         def add_metric_reader(self, metric_reader: MetricReader) -> None:
             """Adds a reader, unless it exports to where this provider exports already."""
-            if not _repeats(self, metric_reader):
+            if _repeats(self, metric_reader):
+                metric_reader._set_collect_callback(_collect_nothing)  # without one it complains every minute
+            else:
                 super().add_metric_reader(metric_reader)
 
 
@@ -46,6 +48,10 @@ class OwnLoggerProvider(LoggerProvider):
         """Adds a processor, unless it exports to where this provider exports already."""
         if not _repeats(self, log_record_processor):
             super().add_log_record_processor(log_record_processor)
+
+
+def _collect_nothing(*_: Any, **__: Any) -> None:
+    """Collects no metrics."""
 
 
 def _repeats(provider: Any, component: Any) -> bool:

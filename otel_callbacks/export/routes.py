@@ -126,9 +126,10 @@ def distinct(found: Sequence[Sender]) -> Sequence[Sender]:
 
 
 def _parted(found: Sequence[Sender], provider: Any) -> tuple[list[Sender], list[Sender]]:
+    """Parts senders into those to new destinations, ready for a provider, and repeats, which are shut down."""
     new, _ = without_repeats([sender.component for sender in found], destinations_of(provider))
     kept = {id(component) for component in new}
     repeats = [sender for sender in found if id(sender.component) not in kept]
     for sender in repeats:
         guarded(sender.component.shutdown)()
-    return [sender for sender in found if id(sender.component) in kept], repeats
+    return [sender.plugged() for sender in found if id(sender.component) in kept], repeats

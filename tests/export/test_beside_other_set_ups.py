@@ -201,17 +201,17 @@ def test_only_a_foreign_meter_provider_costs_the_metrics_alone_and_is_told(
 
 @pytest.mark.parametrize("spelling", ["{}", "{}/", "{}/v1/traces", "HTTP://LOCALHOST:{port}"])
 def test_an_endpoint_that_the_environment_names_too_is_sent_to_once(
-    spelling: str, server: OtlpServer, monkeypatch: pytest.MonkeyPatch
+    spelling: str, server: OtlpServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
-    port = server.url.rpartition(":")[2]
-    assert use(configure(endpoints=[spelling.format(server.url, port=port), server.url]), server) == (
-        True,
-        PATHS,
-    )
+    spelled = spelling.format(server.url, port=server.url.rpartition(":")[2])
+    assert use(configure(endpoints=[spelled, server.url]), server) == (True, PATHS)
+    assert warnings(caplog) == []
 
 
-def test_where_the_application_exports_already_nothing_is_sent_again(server: OtlpServer) -> None:
+def test_where_the_application_exports_already_nothing_is_sent_again(
+    server: OtlpServer, caplog: pytest.LogCaptureFixture
+) -> None:
     theirs = Application(Resource({}))
     theirs.set_all()
     spelled = server.url.replace("127.0.0.1", "LocalHost")
@@ -222,6 +222,7 @@ def test_where_the_application_exports_already_nothing_is_sent_again(server: Otl
         SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{server.url}/v1/logs"))
     )
     telemetry = configure(endpoints=server.url)
+    assert warnings(caplog) == []
     assert said(telemetry, server.url)[0] == (
         "traces: the application's provider (opentelemetry's TracerProvider), which sends to URL already"
     )
@@ -241,6 +242,7 @@ def test_what_others_add_to_our_providers_later_is_sent_once(
     telemetry.tracer_provider.add_span_processor(added[0])
     telemetry.logger_provider.add_log_record_processor(added[1])  # type: ignore[union-attr]
     telemetry.meter_provider.add_metric_reader(reader)  # type: ignore[union-attr]
+    reader.collect()  # as it does every minute, without a complaint
     assert use(telemetry, server) == (True, PATHS)
     assert warnings(caplog) == [
         f"{name} would send to {server.url}/v1/{signal} a second time and is left out; configure() sends there"
