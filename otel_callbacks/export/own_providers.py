@@ -31,7 +31,7 @@ class OwnTracerProvider(TracerProvider):
 class OwnMeterProvider(MeterProvider):
     """A meter provider that sends to each destination once."""
 
-    if hasattr(MeterProvider, "add_metric_reader"):  # since SDK 1.44
+    if hasattr(MeterProvider, "add_metric_reader"):  # not in older SDKs
 
         def add_metric_reader(self, metric_reader: MetricReader) -> None:
             """Adds a reader, unless it exports to where this provider exports already."""
@@ -50,7 +50,7 @@ class OwnLoggerProvider(LoggerProvider):
             super().add_log_record_processor(log_record_processor)
 
 
-def _collect_nothing(*_: Any, **__: Any) -> None:
+def _collect_nothing(*_: Any, **__: Any) -> Any:
     """Collects no metrics."""
 
 
