@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "handler": "handlers langchain llama_index",
     "zero_code": "runtime recording handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
-    "cli": "runtime conformance demo explore",
+    "doctor": "limits runtime cost recording export manual llama_index",
+    "cli": "runtime conformance demo doctor explore",
     "__main__": "cli",
     "__init__": "cost explore export extension handler langchain manual privacy",
 }
@@ -51,12 +52,12 @@ MAY_TOUCH = {
     "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": ("zero_code/",),
     "wrapt": ("zero_code/",),
-    "grpc": ("explore/files/senders.py",),
-    "requests": ("explore/files/senders.py",),
+    "grpc": ("explore/files/senders.py", "doctor/probe.py"),
+    "requests": ("explore/files/senders.py", "doctor/probe.py"),
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),
-    "click": ("cli.py", "demo/", "conformance/command.py", "explore/commands/"),
+    "click": ("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

@@ -52,6 +52,7 @@ class EndOfRun:
         pricer: prices calls.
         budgets: what may be spent.
         label_rules: which labels our own metrics carry.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class EndOfRun:
         pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
+        *,
+        agent_usage: bool,
     ) -> None:
+        self._agent_usage = agent_usage
         self._metrics = metrics
         self._events = events
         self._pricer = pricer
@@ -107,7 +111,7 @@ class EndOfRun:
                 attributes.update(call_cost.attributes(cost))
                 attributes.update(call_cost.billing_attributes(operation))
             if totals is not None:
-                _put_totals(attributes, run, totals, late=late)
+                _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
             if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
                 _put_prompt(attributes, run, policy)
             if run.parent is None:
@@ -390,14 +394,14 @@ def _put_prompt(attributes: Attributes, run: Run, policy: ContentPolicy) -> None
         attributes.update(rag_attributes)
 
 
-def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool, agent_usage: bool) -> None:
     if late:
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())
     if isinstance(run.operation, operations.AgentInvocation):
-        if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
+        if agent_usage and (totals.own_input_tokens or totals.own_output_tokens):  # else nobody reported any
             attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
             attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
         if totals.own_finish_reasons:

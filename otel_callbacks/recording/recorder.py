@@ -29,13 +29,16 @@ from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
+from otel_callbacks.recording.instrumentation_scope import tracer_of
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import StartSpan, span_starter
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
+from otel_callbacks.runs.silence import is_recorded_outside, silence
 from otel_callbacks.runs.surroundings import (
+    Surroundings,
     add_hidden_run,
     find_surroundings,
     suppressed,
@@ -45,6 +48,10 @@ from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
+InferenceSpans = Literal["own", "defer"]
+INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
+_CALLS = (operations.Inference, operations.Embedding)
+_NONE: Mapping[str, Any] = {}
 
 
 class _OfProvider(NamedTuple):
@@ -66,6 +73,8 @@ class Recorder:
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
         start_events: whether an event tells that an agent or workflow has started.
+        inference_spans: "defer" leaves the usage of model calls to the span of another instrumentation.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -82,21 +91,24 @@ class Recorder:
         label_rules: LabelRules,
         estimates_usage: bool = False,
         start_events: bool = False,
+        inference_spans: InferenceSpans = "own",
+        agent_usage: bool = True,
     ) -> None:
         self.detail = detail
         self.estimates_usage = estimates_usage
         self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
-        self.tracer = trace.get_tracer(
-            semconv.SCOPE, semconv.SCOPE_VERSION, tracer_provider, semconv.SCHEMA_URL
-        )
+        self.tracer = tracer_of(tracer_provider)
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
         self.attribution = attribution
         self._budgets = budgets
         self.events = Events(logger_provider)
-        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
+        self._defers = inference_spans == "defer"
+        self.end_of_run = EndOfRun(
+            self._metrics, self.events, pricer, budgets, label_rules, agent_usage=agent_usage
+        )
         self._known: _OfProvider | None = None
         span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
@@ -107,10 +119,10 @@ class Recorder:
         known = self._known
         if known is not None and known.provider is self._provider:
             return known  # the quick way, for every event
-        provider = self._provider or trace.get_tracer_provider()
+        provider = trace.get_tracer_provider() if self._provider is None else self._provider
         if known is None or known.provider is not provider:
-            tracer = trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
-            known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
+            starter = span_starter(tracer_of(provider))
+            known = self._known = _OfProvider(provider, open_runs_of(provider), starter)
             exit_sweep.sweep_at_exit()
         return known
 
@@ -192,12 +204,23 @@ class Recorder:
         self._add_open_run(run)
         if base is None:
             open_runs.remember_root(run)
+        silence = self._silence(run, around) if isinstance(operation, _CALLS) else _NONE
         if attach:
             stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
-            stand_in.attach(context)
+            stand_in.attach(context, silence)
+        elif silence:
+            context_api.attach(Context({**context, **silence}))
         if isinstance(operation, self._announced) and run.span.is_recording():
             self._announce(run)
         return run
+
+    def _silence(self, run: Run, around: Surroundings) -> Mapping[str, Any]:
+        """Decides whose span has the usage of a model call; returns the context's entries that tell others."""
+        is_inference = isinstance(run.operation, operations.Inference)
+        if self._defers or (is_inference and is_recorded_outside(around.context, around.span)):
+            run.operation.deferred = True
+            return _NONE
+        return silence(run, around.context) if is_inference else _NONE
 
     @guarded
     def _announce(self, run: Run) -> None:
