@@ -93,12 +93,7 @@ def configure(
     addresses = [
         _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
     ]
-    if service_name is not None and not isinstance(service_name, str):
-        raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
-    if protocol not in (None, *get_args(Protocol)):
-        raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
-    if keep is not None and not isinstance(keep, Keep):
-        raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
+    _check(service_name, protocol, keep)
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
     arguments = {
         "service_name": service_name,
@@ -250,6 +245,15 @@ def _telemetry(
         remove_secrets(str(resource.attributes.get(SERVICE_NAME, "unknown"))),
         notes,
     )
+
+
+def _check(service_name: object, protocol: object, keep: object) -> None:
+    if service_name is not None and not isinstance(service_name, str):
+        raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
+    if protocol not in (None, *get_args(Protocol)):
+        raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
+    if keep is not None and not isinstance(keep, Keep):
+        raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
 
 
 def _checked_address(address: str) -> str:

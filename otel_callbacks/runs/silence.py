@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
 from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.surroundings import Surroundings
 
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY
 _OPENTELEMETRY = "opentelemetry.genai.client.inference.context"
@@ -66,9 +67,19 @@ class Silence:
         return each is not None
 
 
-def silence(run: Run, context: Context) -> Mapping[str, Any]:
-    """Returns the entries of the context that keep instrumentations of clients silent in the body of a model call."""
-    outer: Any = context.get(_SUPPRESSED)
+def silence_for(run: Run, around: Surroundings, *, is_inference: bool, defers: bool) -> Mapping[str, Any]:
+    """Decides whose span has the usage of a model call, or else of an embedding, that starts.
+
+    Returns:
+        The entries of the context that keep instrumentations of clients silent in the body of a model call. None, if
+        the usage is left to another instrumentation: because ours `defers`, or because it records the call already.
+    """
+    if defers or (is_inference and is_recorded_outside(around.context, around.span)):
+        run.operation.deferred = True
+        return {}
+    if not is_inference:
+        return {}
+    outer: Any = around.context.get(_SUPPRESSED)
     entry = Silence(run, outer if type(outer) is Silence else None)
     return {_SUPPRESSED: entry, _OPENTELEMETRY: entry}
 
