@@ -126,7 +126,7 @@ MODEL_NAMES_REMEMBERED = 1_024
 UNPRICED_MODELS_LOGGED = 1_000
 # Further labels in the metadata of one call are left out (logged once): each is an attribute of every span below.
 LABELS_OF_A_CALL = 32
-# A span names so many things that cost something (logged once); their costs are in the sum all the same.
+# A span names so many things that cost something (logged once); the sum has the costs of all.
 RECORDED_COSTS_NAMED = 20
 # A process that is silent for so long has lost its lease of a shared budget, which others can lease then: it died.
 BUDGET_LEASE_SECONDS = 15.0
@@ -142,6 +142,8 @@ BUDGET_FIRST_LEASE_SECONDS = 1.0
 BUDGET_FEW_CALLS = 50
 # The oldest period is forgotten: late calls add to a period that is over, but none is eight periods late.
 BUDGET_PERIODS_KEPT = 8
+# An older sum is deleted from the store: a budget per month is read until the month is over.
+BUDGET_SUMS_KEPT_SECONDS = 62 * 86_400
 # A rate with more digits is refused with an error: products and sums must fit in `DECIMAL_DIGITS`.
 RATE_DIGITS = 24
 # The usage of further model calls in the body of one model is not compared with its own: nobody's router calls so many.
@@ -185,6 +187,7 @@ RECORDED_FIELD_CHARACTERS = 256  # an id, source, page or chunk is cut off there
 RECORDED_DOCUMENTS_CHARACTERS = 24_000
 ADDRESS_CHARACTERS = 4_096  # a URL whose host ends later is left out: it may be all credentials
 # What a prompt's parts weigh is an estimate, and the attributes say so. These keep one estimate within 5 ms.
+ESTIMATED_CHARACTERS = 2_048  # of a longer text, samples with so many characters stand for the whole
 PROMPT_PARTS = 2_000  # later parts of a prompt get no tokens
 NEW_PROMPT_PARTS = 400  # later ones are weighed at the agent's next model call
 PROMPT_VALUES_READ = 400  # values in new parts; later ones get a rough weight
@@ -310,7 +313,7 @@ RESOURCES_CACHED = 100
 REPLAY_REQUEST_BYTES = 3_000_000
 # The replay stops with an error and can be resumed: retries cover a restart of the endpoint, not an outage.
 REPLAY_ATTEMPTS = 5
-# An endpoint that asks to wait longer is tried again all the same: it may be broken, and somebody is waiting.
+# An endpoint that asks to wait longer is tried again after this time: it may be broken, and somebody is waiting.
 REPLAY_WAIT_SECONDS = 30.0
 # The rest of an endpoint's answer is not read: it says at most how many spans were rejected, and why.
 REPLAY_ANSWER_BYTES = 65_536

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from otel_callbacks.cost.budget import Budget
+from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.limits import LABEL_VALUES
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.privacy.policy import HASH_KEY_VARIABLE, ContentPolicy
@@ -104,7 +105,8 @@ def _budgets(text: str) -> list[Budget]:
 
 
 _FORMS: Mapping[Callable[[str], Any], str] = {
-    str: "a word or path",
+    str: "a word",
+    PriceBook.load: "the path of the file",
     _flag: "`true` or `false`",
     _signal: "`SIGTERM` or another signal",
     _most: "a whole number or `none`",
@@ -118,6 +120,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "baggage_keys": _words,
     "budgets": _budgets,
     "metric_labels": _label_limits,
+    "prices": PriceBook.load,
 }
 CONTENT_FIELDS: Mapping[str, Callable[[str], Any]] = {
     "content_kinds": _words,
@@ -147,10 +150,12 @@ def _parsed(option: str, text: str, reader: Callable[[str], Any]) -> Any:
     try:
         return reader(text)
     except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        _warn(variable(option), f"it is written as {_FORMS[reader]}, and {text!r:.100} is not: {error}")
+        shown = remove_secrets(repr(text))  # before it is cut: half an address is no longer known as one
+        _warn(variable(option), f"it is written as {_FORMS[reader]}, and {shown:.100} is not: {error}")
         return _WRONG
 
 
+@functools.cache
 def _value(option: str, text: str, kind: Any, check: Check) -> Any:
     value = _parsed(option, text, _READERS.get(option, _flag if kind is bool else str))
     if value is not _WRONG:

@@ -72,7 +72,7 @@ def recorder(**options: Unpack[Options]) -> Recorder:
 
 def _in_environment() -> dict[str, Any]:
     """Returns the options that the environment sets; those that no recorder could have are logged and left out."""
-    return option_variables.read(variables(), check=lambda **option: _recorder(**option))
+    return option_variables.read(variables(), check=_recorder)
 
 
 def variables() -> dict[str, Any]:

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "handler": "options langchain llama_index",
     "zero_code": "runtime recording option_variables options shared_by_handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
-    "cli": "conformance demo explore runtime",
+    "cli": "runtime conformance demo explore",
     "__main__": "cli",
     "__init__": "cost explore export extension handler langchain manual privacy",
 }

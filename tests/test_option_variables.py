@@ -76,6 +76,7 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         metric_labels="tenant=500, feature",
         estimate_usage="True",
     )
+    assert found.pop("prices") is options._in_environment()["prices"]  # the file is read once
     (budget,) = found.pop("budgets")
     assert repr(budget) == "Budget(app.tenant_id='acme', usd=0.5, per='hour')"
     assert budget.enforce
@@ -84,7 +85,6 @@ def test_every_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "content": ContentPolicy(
             "spans", kinds=("prompts", "answers"), redact=("emails",), cap=None, history="new"
         ),
-        "prices": str(book),
         "attribution": {"tenant": "acme", "feature": "a,b=c"},
         "baggage_keys": ("tenant", "feature"),
         "metric_labels": {"tenant": 500, "feature": 100},
@@ -122,6 +122,14 @@ def test_what_is_wrong_is_logged_once_and_ignored(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"{option_variables.variable(option)} is ignored: ")
+
+
+def test_a_password_is_not_logged_where_the_value_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = "redis://ann:" + "hunter22" * 20 + "@host"
+    assert read(monkeypatch, budgets=f'[{{"usd": 5, "store": "{store}"}}') == {}
+    assert "is ignored" in caplog.text and "hunter22" not in caplog.text
 
 
 @pytest.mark.parametrize(

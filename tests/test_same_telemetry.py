@@ -6,6 +6,7 @@ operations are the frameworks' own and differ. Retrieval and answer also run as 
 """
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
-from llama_fakes import untouched_settings  # noqa: F401 - a fixture
+from llama_fakes import no_faults, untouched_settings  # noqa: F401 - two are fixtures
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.embeddings.base import similarity
@@ -44,9 +45,12 @@ from llama_index.core.workflow import (
     step,
 )
 from opentelemetry.trace import StatusCode
+from said_alike import CONVERSATION, InLangChain, InLlamaIndex
+from said_alike import ByHand as ByHandToo
 from waiting import cut_short
 from workflows.errors import WorkflowCancelledByUser
 
+from otel_callbacks import ContentPolicy, content
 from otel_callbacks.conformance import assert_conformant
 from otel_callbacks.handler import OTelCallbackHandler
 from otel_callbacks.langchain import trace_embeddings, trace_reranker
@@ -489,7 +493,7 @@ def spans(captured: Captured, partial: bool, without: Collection[str] = ()) -> l
         (
             path(span),
             span.kind,
-            span.status.status_code,
+            (span.status.status_code, span.status.description),
             span.attributes.get("otel_callbacks.outcome") if partial else attributes(span.attributes),
             [event.name for event in span.events],
             [names[link.context.span_id].name for link in span.links],
@@ -539,6 +543,47 @@ async def test_same_telemetry(scenario: str) -> None:
     for other_spans, other_metrics in others:
         assert other_spans == first_spans
         assert other_metrics == first_metrics
+
+
+SAID: dict[str, Any] = {
+    "parameters": "spans",
+    "parts": "spans",
+    "history": ContentPolicy("spans", history="new"),
+    "compaction": "spans",
+    "agent": "spans",
+    "provider": "spans",
+    "failure": "none",
+}
+"""What is said of calls, and the content policy under which it is compared. The work is in `said_alike`."""
+
+
+@pytest.mark.parametrize("work", SAID)
+async def test_the_same_is_said(work: str) -> None:
+    """Conversation ids are compared here, too: each framework is told one."""
+    seen = []
+    for way in (InLangChain, InLlamaIndex, ByHandToo):
+        with capture() as captured:
+            tracer = captured.tracer_provider.get_tracer("application")
+            handler = OTelCallbackHandler(**captured.providers, detail="operations", content=SAID[work])
+            with (
+                tracer.start_as_current_span("request"),
+                content(SAID[work]),
+            ):  # the history is that of a trace
+                await getattr(way(handler), work)()
+            Settings._callback_manager = None
+            assert_conformant(captured.spans, events=captured.events)
+            conversations = {span.attributes.get("gen_ai.conversation.id") for span in captured.spans[1:]}
+            assert conversations == {CONVERSATION if work == "agent" else None}
+            seen.append((spans(captured, partial=False), metrics(captured)))
+    gc.collect()  # the connection of a memory, while its warning is ignored
+    for described in (attributes for found, _ in seen for _, _, _, attributes, *_ in found):
+        if work == "agent" and described.get("gen_ai.operation.name") == "invoke_agent":
+            answers = json.loads(described["gen_ai.output.messages"])  # LangChain names who speaks
+            described["gen_ai.output.messages"] = [{**each, "name": "librarian"} for each in answers]
+    first, *others = seen
+    assert len(first[0]) > 1
+    for other in others:
+        assert other == first
 
 
 async def test_the_whole_pipeline_by_hand_is_that_of_llama_index() -> None:

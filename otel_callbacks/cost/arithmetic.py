@@ -207,7 +207,7 @@ def _other_input(
         if rate == rates.input and cached_rate in (read_rate, None):
             continue
         if counts.cache_write or (counts.cache_read and cached is None):
-            return "invalid_usage"  # nobody says how much of it was written or read
+            return "invalid_usage"  # no report says how much of it was written or read
         if cached and cached_rate is None:
             return "no_rate"
         fresh += tokens - (cached or 0)

@@ -131,7 +131,7 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
 
 
 def _may_name_labels(tags: Mapping[Any, Any]) -> bool:
-    """Tells quickly whether there may be a label: LangGraph's metadata has a dozen keys, and mostly none."""
+    """Tells quickly whether there may be a label: LangGraph's metadata has a dozen keys, and usually no label."""
     try:
         return semconv.APP_PREFIX in "\0".join(tags) or not _TAG_NAMES.isdisjoint(tags)
     except TypeError:  # a key is no text

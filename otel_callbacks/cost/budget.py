@@ -113,11 +113,13 @@ class Budget:
     for the same labels and period, and an enforced budget reserves the likely cost of a call before the call. Make such
     a budget once per process: it has a thread, which leases a share of the budget ahead of time, because callbacks do
     no network or disk work and never wait for it. So a call may be refused although something is left: other processes
-    hold it for their calls, or the next lease has not arrived (after a fork, or a burst of calls that used a whole
-    lease). Making the budget waits for the first one, a second at most. Together all processes overspend at most by
-    what calls in progress cost above their reservations, and by what a process had spent and not yet settled (every 50
-    milliseconds) when it was killed. Each process reports once per period that the budget is spent. If the store cannot
-    be reached, calls are refused once the lease is used up or has run out, after 15 seconds.
+    hold it for their calls (a killed one for 15 seconds more), or the next lease has not arrived (after a fork, or a
+    burst of calls that used a whole lease). Making the budget waits for the first one, a second at most.
+
+    Together all processes overspend at most by what calls in progress cost above their reservations, and by what a
+    process had spent and not yet settled (every 50 milliseconds) when it was killed. Each process reports once per
+    period that the budget is spent. If the store cannot be reached, calls are refused once the lease is used up or has
+    run out, after 15 seconds.
 
     Unpriced calls count as 0, partial costs as what is known of them.
 

@@ -1,7 +1,7 @@
 """Where a budget's sum is kept for several processes: an SQLite file for one machine, Redis for more.
 
 A store keeps one short JSON text per budget and period, and changes it atomically. What stands in it, and how it may
-change, is in `shared_spending.py`; so both stores follow the same rules.
+change, is in `settlements.py`; so both stores follow the same rules.
 """
 
 import json
@@ -13,9 +13,9 @@ from contextlib import closing
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
+from otel_callbacks.limits import BUDGET_SUMS_KEPT_SECONDS
 from otel_callbacks.privacy.redactor import redact_name
 
-_KEPT_SECONDS = 62 * 86_400  # a month's budget is read until the month is over
 _TIMEOUT_SECONDS = 5.0
 
 _Result = TypeVar("_Result")
@@ -60,7 +60,9 @@ class SqliteStore:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS budgets (key TEXT PRIMARY KEY, state TEXT, changed REAL)"
                 )
-                connection.execute("DELETE FROM budgets WHERE changed < ?", (time.time() - _KEPT_SECONDS,))
+                connection.execute(
+                    "DELETE FROM budgets WHERE changed < ?", (time.time() - BUDGET_SUMS_KEPT_SECONDS,)
+                )
         except (sqlite3.Error, OSError) as error:
             raise OSError(f"store={path!r} cannot be used as a budget's SQLite file: {error}") from error
 
@@ -112,7 +114,7 @@ class RedisStore:
             state = json.loads(text) if text else {}
             result = change(state, seconds + microseconds / 1e6)
             pipeline.multi()
-            pipeline.set(name, json.dumps(state), ex=_KEPT_SECONDS)
+            pipeline.set(name, json.dumps(state), ex=BUDGET_SUMS_KEPT_SECONDS)
             return result
 
         result: _Result = self._client.transaction(attempt, name, value_from_callable=True, watch_delay=0.002)

@@ -121,7 +121,7 @@ def _stored_rates(model: "ModelInfo", moment: datetime, wanted: Mapping[str, str
 def _remove_unsure_fees(
     stored: dict[str, Any], model: "ModelInfo", provider: "Provider", query: PriceQuery, is_own: bool
 ) -> tuple[str, ...]:
-    """Removes the fees that are not this call's; returns those that every call pays all the same."""
+    """Removes the fees that this call may not pay; returns those that every call pays."""
     unsure_search = (provider.id, model.id[:5]) == _OLD_SEARCH_TOOL
     for _, key in _UNIT_KEYS:
         if not is_own or (unsure_search and key == "web_searches_kcount"):

@@ -171,3 +171,8 @@ def check_rate(rate: object, name: str) -> None:
 def add(one: Decimal, other: Decimal) -> Decimal:
     """Returns the exact sum, whatever precision the application has set for the thread."""
     return EXACT.add(one, other)
+
+
+def subtract(one: Decimal, other: Decimal) -> Decimal:
+    """Returns the exact difference, whatever precision the application has set for the thread."""
+    return EXACT.subtract(one, other)

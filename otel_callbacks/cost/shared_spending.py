@@ -19,13 +19,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from multiprocessing import util
-from typing import NamedTuple
 from uuid import uuid4
 
-from otel_callbacks.cost.budget_stores import State, Store, open_store
-from otel_callbacks.cost.rates import ZERO, add
+from otel_callbacks.cost.budget_stores import Store, open_store
+from otel_callbacks.cost.rates import ZERO, add, subtract
+from otel_callbacks.cost.settlements import Settlement, settle
 from otel_callbacks.limits import (
     BUDGET_FEW_CALLS,
     BUDGET_FIRST_LEASE_SECONDS,
@@ -33,83 +33,15 @@ from otel_callbacks.limits import (
     BUDGET_PERIODS_KEPT,
     BUDGET_RENEWAL_SECONDS,
     BUDGET_SETTLEMENT_SECONDS,
-    BUDGET_WORKER_REMEMBERED_SECONDS,
 )
 from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.runtime import fork
 
 logger = logging.getLogger("otel_callbacks")
 
+_ROUGHLY = Context(prec=12)
+"""For shares, which need not be exact. Our own, because the application may have set another one for the thread."""
 _FIRST_RESERVATION = Decimal("0.01")  # of the budget, as long as nobody knows what a call costs
-
-
-class Settlement(NamedTuple):
-    """What a process tells the store, in USD.
-
-    Attributes:
-        worker: the id of the process.
-        budget: the whole budget.
-        spent: what the process has spent in all. The store adds the difference, so that nothing counts twice if an
-            answer is lost and the process repeats itself.
-        highest: the highest cost of a call that it knows.
-        reserved: what its calls in progress have reserved.
-        one_call: what one more call reserves.
-        wanted: the lease that it would like: for the calls in progress, and for calls to come; 0 for none.
-    """
-
-    worker: str
-    budget: Decimal
-    spent: Decimal
-    highest: Decimal
-    reserved: Decimal
-    one_call: Decimal
-    wanted: Decimal
-
-
-class Standing(NamedTuple):
-    """What the store answers.
-
-    Attributes:
-        leased: the lease of the process.
-        spent: what all have spent.
-        highest: the highest cost of a call.
-        workers: how many processes share the budget.
-    """
-
-    leased: Decimal
-    spent: Decimal
-    highest: Decimal
-    workers: int
-
-
-def settle(state: State, now: float, told: Settlement) -> Standing:
-    """Changes the state of a budget in the store: adds what was spent, and replaces the lease of one process.
-
-    If less than one more call is free, only the calls in progress keep their lease.
-    """
-    # by process: its lease, when that runs out, and what the process has spent in all
-    workers = {
-        worker: entry
-        for worker, entry in state.get("workers", {}).items()
-        if now < entry[1] + BUDGET_WORKER_REMEMBERED_SECONDS
-    }
-    before = Decimal(workers.pop(told.worker, ("0", 0, "0"))[2])
-    spent = add(Decimal(state.get("spent", "0")), _minus(told.spent, before))
-    highest = max(Decimal(state.get("highest", "0")), told.highest)
-    free = _minus(told.budget, spent)
-    others = [leased for leased, until, _ in workers.values() if now < until]
-    for leased in others:
-        free = _minus(free, Decimal(leased))
-    enough = free >= add(told.reserved, told.one_call)
-    lease = max(ZERO, min(told.wanted if enough else told.reserved, free))
-    until = now + BUDGET_LEASE_SECONDS if told.wanted else now
-    workers[told.worker] = (str(lease), until, str(told.spent))
-    state.update(spent=str(spent), highest=str(highest), workers=workers)
-    return Standing(lease, spent, highest, len(others) + 1)
-
-
-def _minus(a: Decimal, b: Decimal) -> Decimal:
-    return add(a, b.copy_negate())  # exact, whatever the thread's decimal context is
 
 
 @dataclass(slots=True)
@@ -142,11 +74,12 @@ class _Period:
         """Returns what calls may still reserve."""
         if time.monotonic() >= self.valid_until:
             return ZERO
-        return _minus(self.leased, add(self.reserved, self.unsettled))
+        return subtract(self.leased, add(self.reserved, self.unsettled))
 
     def is_half_used(self) -> bool:
         """Tells whether it is time for the next lease."""
-        return self.free() * 2 <= self.leased
+        free = self.free()
+        return add(free, free) <= self.leased
 
     def total(self) -> Decimal:
         """Returns what all processes have spent, as far as this one knows."""
@@ -217,7 +150,7 @@ class SharedSpending:
             self._changed.wait_for(
                 lambda: (
                     known.free() >= (one_call := self._one_call(known))
-                    or _minus(self._budget, known.total()) < one_call
+                    or subtract(self._budget, known.total()) < one_call
                     or self._failing
                 ),
                 BUDGET_FIRST_LEASE_SECONDS,
@@ -269,7 +202,7 @@ class SharedSpending:
         with self._changed:
             known = self._periods.get(period)
             if known is not None:
-                known.reserved = max(ZERO, _minus(known.reserved, amount))
+                known.reserved = max(ZERO, subtract(known.reserved, amount))
 
     def _period(self, period: str) -> _Period:
         known = self._periods.get(period)
@@ -280,7 +213,7 @@ class SharedSpending:
         return known
 
     def _one_call(self, known: _Period) -> Decimal:
-        return self._reserve or known.highest or self._budget * _FIRST_RESERVATION
+        return self._reserve or known.highest or _ROUGHLY.multiply(self._budget, _FIRST_RESERVATION)
 
     def _found_spent(self, known: _Period) -> Decimal | None:
         total = known.total()
@@ -338,7 +271,7 @@ class SharedSpending:
                 f"{self._key}|{period}", lambda state, now: settle(state, now, told)
             )
             with self._changed:
-                known.unsettled = _minus(known.unsettled, _minus(told.spent, known.settled))
+                known.unsettled = subtract(known.unsettled, subtract(told.spent, known.settled))
                 known.settled = told.spent
                 known.leased, known.spent = standing.leased, standing.spent
                 if known.workers != standing.workers:
@@ -367,11 +300,11 @@ class SharedSpending:
         Near the end each holds as much as every other. Before, one more part is left to a process that comes, or comes
         back after it was killed. As long as nobody knows what a call costs, the end may be near.
         """
-        left, parts = _minus(self._budget, known.total()), known.workers
+        left, parts = subtract(self._budget, known.total()), known.workers
         cost = self._reserve or known.highest
-        if cost and left >= cost * BUDGET_FEW_CALLS * parts:
+        if cost and _ROUGHLY.divide(left, cost) >= BUDGET_FEW_CALLS * parts:
             parts += 1
-        return left / parts
+        return _ROUGHLY.divide(left, Decimal(parts))
 
     def _report(self, error: Exception) -> None:
         if not self._failing:

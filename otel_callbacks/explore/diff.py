@@ -70,7 +70,7 @@ class Diff:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         sides = [
             markup.line(
-                f"<b>{side}</b> {markup.escaped(title(trace))} · <code>{markup.escaped(trace.trace_id)}</code>"
+                f"<b>{side}</b> {markup.cut_text(title(trace))} · <code>{markup.cut_text(trace.trace_id)}</code>"
             )
             for side, trace in self._sides()
         ]

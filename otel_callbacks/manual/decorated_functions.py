@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from otel_callbacks.manual import results
 from otel_callbacks.manual.function_arguments import FunctionArguments
 from otel_callbacks.manual.operation_span import OperationSpan, is_skipped
+from otel_callbacks.manual.streamed_answer import StreamedAnswer
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -45,6 +46,7 @@ class FunctionCall(OperationSpan):
         super().__init__(kind, fields)
         self._read_arguments: _ReadArguments | None = read_arguments
         self._yielded: list[Any] = []
+        self._answer: StreamedAnswer | None = None
 
     def __enter__(self) -> Self:
         self._start()
@@ -77,7 +79,10 @@ class FunctionCall(OperationSpan):
         if isinstance(operation, Inference):
             recorder.chunk(self._run)
             results.read_response(operation, item, with_content=False)
-            item = results.chunk_text(item)
+            if self._wants_messages():
+                self._answer = self._answer or StreamedAnswer()
+                self._answer.add(item)
+            return
         needed = isinstance(operation, Retrieval | Rerank | ToolExecution) and self._is_recorded()
         if needed or self._wants_messages():
             self._yielded.append(item)
@@ -88,6 +93,7 @@ class FunctionCall(OperationSpan):
         return self._run is not None
 
     def _end(self, error: BaseException | None) -> None:
+        self._keep_answer()
         if self._yielded:
             items, self._yielded = self._yielded, []
             listed = issubclass(self._kind, Retrieval | Rerank) or not all(
@@ -95,6 +101,13 @@ class FunctionCall(OperationSpan):
             )
             self.result(items if listed else "".join(items))
         super()._end(error)
+
+    @guarded
+    def _keep_answer(self) -> None:
+        operation, answer, self._answer = self._operation(), self._answer, None
+        if answer is not None and isinstance(operation, Inference):
+            reason = operation.finish_reasons[0] if operation.finish_reasons else None
+            operation.output_messages = answer.messages(reason) or operation.output_messages
 
 
 class _GeneratorBody:

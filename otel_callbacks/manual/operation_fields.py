@@ -2,7 +2,7 @@
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from otel_callbacks.manual import messages, results
@@ -30,6 +30,10 @@ class _AllowedValues(NamedTuple):
 
     types: tuple[type, ...]
     choices: tuple[Any, ...]
+    items: type = object  # of a list
+
+
+_LISTS: dict[Any, type] = {Sequence[str]: str, Sequence[Mapping[str, Any]]: Mapping}
 
 
 def _allowed_values(hint: Any) -> _AllowedValues:
@@ -38,6 +42,8 @@ def _allowed_values(hint: Any) -> _AllowedValues:
         choice for option in options if get_origin(option) is Literal for choice in get_args(option)
     )
     plain = {option for option in options if get_origin(option) is not Literal} - {types.NoneType}
+    if plain and plain <= _LISTS.keys():
+        return _AllowedValues((types.NoneType, list, tuple), (), _LISTS[next(iter(plain))])
     if not plain <= _SCALARS:
         return _AllowedValues((object,), ())
     wider = {int} if float in plain else set()
@@ -82,14 +88,17 @@ def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) ->
         if not isinstance(value, allowed.types):
             expected = " or ".join(each.__name__ for each in allowed.types[1:])
             raise TypeError(f"{word}({name}={value!r:.100}) must be {expected}, not {type(value).__name__}")
+        listed = value if isinstance(value, list | tuple) and allowed.items is not object else ()
+        if not all(isinstance(each, allowed.items) for each in listed):
+            raise TypeError(f"{word}({name}={value!r:.100}) must be a list of {allowed.items.__name__}")
         if allowed.choices and value not in (None, *allowed.choices):
             known = ", ".join(map(repr, allowed.choices))
             raise ValueError(f"{word}({name}={value!r:.100}) is not known; use one of {known}")
-        checked[name] = _converted(kind, name, value)
+        checked[name] = _converted(kind, name, value, fields.get("provider"))
     return checked
 
 
-def _converted(kind: type[Operation], name: str, value: Any) -> Any:
+def _converted(kind: type[Operation], name: str, value: Any, provider: str | None) -> Any:
     """Returns a field's value in the form that the operation needs: typed documents, messages and usage."""
     match name:
         case "documents" | "candidates" if value is not None:
@@ -98,10 +107,16 @@ def _converted(kind: type[Operation], name: str, value: Any) -> Any:
             return messages.input_messages(value)
         case "output_messages":
             return messages.output_messages(value, None)
+        case "system_instructions" if value is not None:
+            return messages.instructions(value)
+        case "tool_definitions":
+            return providers.tool_definitions(value)
         case "prompt_template" if value is not None:
             return _prompt_template(value)
         case "usage":
-            return results.read_usage(value)
+            if kind is Embedding:
+                return providers.read_embedding_usage(value)
+            return providers.read_usage(value, providers.provider_name(provider))
         case "provider" if kind is not Retrieval:  # whose provider is a store, named by its class
             return providers.provider_name(value)
         case "compacted":

@@ -235,6 +235,7 @@ class OperationSpan:
             return
         if reported is not None:
             self.result(reported)
-            operation.usage = results.read_usage(reported, operation.usage)
+            if isinstance(operation, Embedding):
+                operation.usage = results.read_embedding_usage(reported, operation.usage)
         if counts:
             operation.usage = results.merge_usage(operation.usage, counts)

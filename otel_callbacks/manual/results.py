@@ -81,9 +81,9 @@ def _text_of_node(found: Any) -> str | None:
     return text(read()) if callable(read) else None
 
 
-def read_usage(reported: Any, known: Usage | None = None) -> Usage | None:
-    """Reads a provider's usage report. Counts that it lacks stay as in `known`."""
-    read = providers.read_usage(reported)
+def read_embedding_usage(reported: Any, known: Usage | None) -> Usage | None:
+    """Reads the usage report of an embedding. Counts that it lacks stay as in `known`."""
+    read = providers.read_embedding_usage(reported)
     return known if read is None else merge_usage(known, asdict(read))
 
 
@@ -124,7 +124,7 @@ def _read_vectors(operation: Embedding, value: Any) -> None:
     known = {} if hasattr(value, "shape") else mapping_or_fields(value)
     if known:
         operation.response_model = text(known.get("model")) or operation.response_model
-        operation.usage = read_usage(known.get("usage"), operation.usage)
+        operation.usage = read_embedding_usage(known.get("usage"), operation.usage)
         value = known.get("data", known.get("embeddings"))
     count, length = _dimensions(value)
     operation.count = operation.count or count
@@ -159,11 +159,12 @@ def read_response(operation: Inference, value: Any, *, with_content: bool) -> No
         return read_response(operation, inner, with_content=with_content)
     _read_report(operation, known)
     if with_content:
-        choices = [mapping_or_fields(choice) for choice in known.get("choices") or ()]
-        answers = [choice.get("message") for choice in choices] or _responses_answer(known, value)
-        operation.output_messages = (
-            messages.output_messages(answers, _reason(operation)) or operation.output_messages
-        )
+        answers = messages.output_messages(_answers(known) or value, _reason(operation))
+        reasons = operation.finish_reasons or ()
+        if answers is not None and len(answers) == len(reasons) > 1:  # each of several choices has its own
+            stopped = map(providers.message_finish_reason, reasons)
+            answers = [replace(each, finish_reason=why) for each, why in zip(answers, stopped, strict=True)]
+        operation.output_messages = answers or operation.output_messages
 
 
 def _read_report(operation: Inference, known: Mapping[str, Any]) -> None:
@@ -178,29 +179,21 @@ def _read_report(operation: Inference, known: Mapping[str, Any]) -> None:
         operation.usage = before if operation.usage is None else merge_usage(before, asdict(operation.usage))
 
 
-def _responses_answer(known: Mapping[str, Any], value: Any) -> Any:
-    """Returns the answer in a response of OpenAI's Responses API; any other value unchanged."""
-    if not isinstance(known.get("output"), list):
-        return value
-    return Message("assistant", tuple(providers.answer_parts(known)))
+def _answers(known: Mapping[str, Any]) -> Any:
+    """Returns the answers in a provider's response; nothing if it is a message itself."""
+    if choices := items(known.get("choices")):
+        return [mapping_or_fields(choice).get("message") for choice in choices]
+    if mapping_or_fields(message := known.get("message")):  # Cohere's and Ollama's
+        return message
+    holders = items(known.get("candidates")) or (
+        (known,) if known.get("output") else ()
+    )  # Google's; the others'
+    found = (tuple(providers.answer_parts(holder)) for holder in holders)
+    return [Message("assistant", parts) for parts in found if parts]
 
 
 def _reason(operation: Inference) -> str | None:
     return operation.finish_reasons[0] if operation.finish_reasons else None
-
-
-def chunk_text(chunk: Any) -> str:
-    """Returns the text in a chunk of a stream; empty for a chunk without text."""
-    if isinstance(chunk, str):
-        return chunk
-    known = mapping_or_fields(chunk)
-    delta = known.get("delta")
-    if choices := known.get("choices"):
-        delta = mapping_or_fields(choices[0]).get("delta")
-    if isinstance(delta, str):
-        return delta
-    fields = mapping_or_fields(delta)
-    return text(fields.get("content")) or text(fields.get("text")) or ""
 
 
 def number(value: Any) -> float | None:

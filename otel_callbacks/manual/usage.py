@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from otel_callbacks.manual import results
 from otel_callbacks.manual.amounts import check_amount
 from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import Inference, Usage, providers
@@ -39,7 +40,8 @@ def record_usage(
         cache_read_input_tokens: the input tokens that the provider read from its cache.
         cache_write_input_tokens: the input tokens that the provider wrote to its cache.
         reasoning_output_tokens: the output tokens spent on reasoning.
-        usage: the provider's usage report, a mapping or an object, instead of the counts.
+        usage: the provider's usage report, a mapping or an object, instead of the counts; read as `provider` means it,
+            with what it says of the price beside them (searches, a tier, a cost).
         provider: the provider, such as "openai", as in `gen_ai.provider.name`.
         response_model: the model that answered, as the provider names it.
         base_url: the address of the server, if it is not the provider's default.
@@ -68,12 +70,15 @@ def record_usage(
         server_port=port,
         response_model=response_model,
         response_service_tier=service_tier,
-        usage=providers.read_usage(usage) if usage is not None else counts,
-        reported_usd=None if cost_usd is None else check_amount("cost_usd", cost_usd),
+        usage=counts if usage is None else None,
     )
-    _record(call)
+    _record(call, usage, None if cost_usd is None else check_amount("cost_usd", cost_usd))
 
 
 @guarded
-def _record(call: Inference) -> None:
+def _record(call: Inference, usage: object, cost: Decimal | None) -> None:
+    if usage is not None:  # it may tell more than counts: searches, a tier, a cost
+        results.read_response(call, {"usage": usage}, with_content=False)
+    if cost is not None:
+        call.reported_usd = cost
     by_hand.record_usage(current_recorder(), call)

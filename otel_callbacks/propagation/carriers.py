@@ -6,8 +6,8 @@ All reading and writing is done by the propagators that the application has set 
 import functools
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol, TypeVar, overload
 
 from opentelemetry import baggage, propagate
 from opentelemetry import context as context_api
@@ -21,12 +21,27 @@ from otel_callbacks.cost.attribution import (
     received_labels,
     refuse_text,
 )
-from otel_callbacks.runtime.faults import logger
-
-_Carrier = TypeVar("_Carrier", bound=MutableMapping[str, str])
+from otel_callbacks.runtime.faults import guarded, logger
 
 
-def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier:
+class _Writable(Protocol):
+    """Headers, a dictionary, or whatever else takes a text under a name."""
+
+    def __setitem__(self, name: str, text: str, /) -> None: ...
+
+
+_Carrier = TypeVar("_Carrier", bound=_Writable)
+
+
+@overload  # for `inject({})`, whose type no checker could find otherwise
+def inject(carrier: dict[str, str], labels: Collection[str] = ()) -> dict[str, str]: ...
+
+
+@overload
+def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier: ...
+
+
+def inject(carrier: Any, labels: Collection[str] = ()) -> Any:
     """Writes the current trace context and the application's baggage into a carrier.
 
     Other entries stay as they are, and so do the entries that its baggage has already.
@@ -47,7 +62,9 @@ def inject(carrier: _Carrier, labels: Collection[str] = ()) -> _Carrier:
     if carrier is os.environ:
         raise TypeError("carrier must not be os.environ, which all threads share; use environment()")
     refuse_text("labels", labels)
-    write(propagate.get_global_textmap(), carrier, context_api.get_current(), labels)
+    for label in labels:
+        attribute_of(label)
+    guarded(write)(propagate.get_global_textmap(), carrier, context_api.get_current(), labels)
     return carrier
 
 
@@ -62,8 +79,7 @@ def environment(labels: Collection[str] = ()) -> dict[str, str]:
     Raises:
         TypeError, ValueError: as in `inject`.
     """
-    context: dict[str, str] = inject({}, labels)
-    return {**os.environ, **{_normal(name): text for name, text in context.items()}}
+    return {**os.environ, **{_normal(name): text for name, text in inject({}, labels).items()}}
 
 
 def write(
@@ -81,7 +97,7 @@ def write(
         carrier: a mapping, or whatever else `setter` writes to.
         context: what to write.
         labels: the short names of the labels to write. If one is not set here, an older value in the carrier goes.
-        withheld: the short names of labels that an earlier writer may have left in the carrier, and that must go.
+        withheld: the short names of labels that must not be written, whether the carrier or the baggage has them.
         setter: how to write.
     """
     wanted, unwanted = tuple(labels), tuple(withheld)
@@ -89,14 +105,16 @@ def write(
     if wanted or unwanted or own:
         here = labels_in(context)
         given = {key: text for key in wanted if (text := here.get(attribute_of(key))) is not None}
-        if given:
-            _check_baggage(propagator)
+        if given and not _carries_baggage(propagator):
+            _warn_that_labels_stay()
         found = baggage.get_all(read(propagator, carrier, Context()))
         kept = {key: value for key, value in found.items() if key not in wanted and key not in unwanted}
         if kept != found:
             _remove_baggage(carrier)
         for key, value in {**kept, **own, **given}.items():
             context = baggage.set_baggage(key, value, context)
+        for key in unwanted:
+            context = baggage.remove_baggage(key, context)
     propagator.inject(carrier, context, setter)
 
 
@@ -125,15 +143,17 @@ def _normal(name: str) -> str:
     return re.sub("[^A-Z0-9]", "_", name.upper())
 
 
-@functools.lru_cache(maxsize=8)
-def _check_baggage(propagator: TextMapPropagator) -> None:
-    """Warns, once, if labels cannot travel."""
+def _carries_baggage(propagator: TextMapPropagator) -> bool:
     probe: dict[str, str] = {}
     propagator.inject(probe, baggage.set_baggage("probe", "1", Context()))
-    if not probe:
-        logger.warning(
-            "labels do not travel: none of the propagators that are set carries baggage; add it to OTEL_PROPAGATORS"
-        )
+    return bool(probe)
+
+
+@functools.cache
+def _warn_that_labels_stay() -> None:
+    logger.warning(
+        "labels do not travel: none of the propagators that are set carries baggage; add it to OTEL_PROPAGATORS"
+    )
 
 
 def _remove_baggage(carrier: Any) -> None:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from contextvars import Token, copy_context
+from contextvars import copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from opentelemetry import context as context_api
@@ -14,6 +14,7 @@ from otel_callbacks.cost.attribution import context_with_labels, given_labels
 from otel_callbacks.privacy.content_scope import content, find_content_scope
 from otel_callbacks.propagation import carriers
 from otel_callbacks.runs.surroundings import enclosing_run
+from otel_callbacks.runtime.faults import guarded
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -58,20 +59,23 @@ def captured() -> dict[str, Any]:
     return {"carrier": carrier, "labels": dict(given_labels(context)), "content": policy}
 
 
-def is_here(captured: Mapping[str, Any]) -> bool:
-    """Tells whether the code here is in the trace that was captured."""
-    context = carriers.read(propagate.get_global_textmap(), captured["carrier"], Context())
-    there, here = (trace.get_current_span(each).get_span_context().trace_id for each in (context, None))
-    return there == here
+def is_here(sent: dict[str, Any]) -> bool:
+    """Tells whether what was captured holds here anyway: the trace, the labels, and content or none."""
+    here = captured()
+    return sent | {"carrier": _trace_id(sent)} == here | {"carrier": _trace_id(here)}
 
 
-def attach(captured: Mapping[str, Any], context: Context) -> "Token[Context]":
-    """Makes what another process captured hold here, on top of `context`; the token detaches all of it."""
-    context = carriers.read(propagate.get_global_textmap(), captured["carrier"], context)
-    token = context_api.attach(context_with_labels(captured["labels"], context))
-    if captured["content"] is not None:
-        content(captured["content"]).__enter__()
-    return token
+def _trace_id(sent: Mapping[str, Any]) -> int:
+    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], Context())
+    return trace.get_current_span(context).get_span_context().trace_id
+
+
+def attach(sent: Mapping[str, Any], context: Context) -> None:
+    """Makes what another process captured hold here, on top of `context`."""
+    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], context)
+    context_api.attach(context_with_labels(sent["labels"], context))
+    if sent["content"] is not None:
+        content(sent["content"]).__enter__()
 
 
 class Carried(Generic[_P, _R]):
@@ -81,7 +85,8 @@ class Carried(Generic[_P, _R]):
         functools.update_wrapper(self, function)
         self._function = function
         self._context = copy_context()
-        self._captured = captured()  # now: a pool pickles later, when the span may have ended
+        # now: a pool pickles later, when the span may have ended
+        self._captured = guarded(captured)() or {"carrier": {}, "labels": {}, "content": "none"}
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Calls the function in the context."""
@@ -101,11 +106,12 @@ class _Elsewhere:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # not on top of the context here: a pool's process may have been forked in the middle of another call
-        token = attach(self._captured, Context())
+        before = context_api.attach(Context())
+        guarded(attach)(self._captured, Context())
         try:
             return self._function(*args, **kwargs)
         finally:
-            context_api.detach(token)
+            context_api.detach(before)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Elsewhere, (self._function, self._captured)

@@ -58,7 +58,7 @@ class extract:  # lower case because it reads as a statement: `with extract(mess
             passed on to nobody. Any sender can set it.
         link: True starts a new trace, whose first span (of kind CONSUMER) links to the sender's span, and to the span
             that is current here. Traces of queues stay small that way, and a conversation that waited for a day does
-            not look like a call of a day.
+            not look like a call of a day. Not for the inside of a LangChain run: LangChain names that as the parent.
         name: the name of that span.
 
     Raises:

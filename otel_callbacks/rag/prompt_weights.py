@@ -35,7 +35,7 @@ from otel_callbacks.operations.payload import (
     text,
     word,
 )
-from otel_callbacks.rag.token_estimate import WHOLE, estimate
+from otel_callbacks.rag.token_estimate import estimate
 from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedMessage, WeighedPrompt
 
 _MEDIA_TOKENS = 750.0  # an image; providers count 250 to 1,600, and nothing in the message says how many
@@ -197,7 +197,7 @@ def _weighed(value: Any, left: list[int]) -> float:
     left[0] -= 1
     if type(value) is not str:
         return _weight(value, left, limits.VALUE_DEPTH_READ) if left[0] > 0 else _TOKENS_PER_VALUE
-    left[0] -= min(len(value), WHOLE) // _CHARACTERS_PER_ITEM
+    left[0] -= min(len(value), limits.ESTIMATED_CHARACTERS) // _CHARACTERS_PER_ITEM
     return estimate(value) if left[0] > 0 else len(value) / _CHARACTERS_PER_TOKEN
 
 

@@ -22,6 +22,8 @@ and by 4.5 at the 95th percentile.
 
 from operator import mul
 
+from otel_callbacks.limits import ESTIMATED_CHARACTERS
+
 # Powers of two, so that the exclusive or of two neighbours shows which two kinds meet.
 _LOWER, _UPPER, _DIGIT, _PUNCTUATION, _SPACE, _BREAK, _GROUP = 1, 2, 4, 8, 16, 32, 64
 _THREE_DIGITS, _TWO_DIGITS, _DIGITS = bytes([_DIGIT] * 3), bytes([_DIGIT] * 2), bytes([_GROUP])
@@ -54,8 +56,6 @@ _NONE_DEARER = (0,) * len(_DEARER)
 WEIGHTS = (0.146, 0.203, 0.371, 0.824, 1.051, 0.234, 0.572, 1.472, 0.677, 0.257)
 """Tokens per thing counted by `features`, as `benchmarks/estimator.py --fit` finds them."""
 
-WHOLE = 2_048
-"""How many characters of a long text are read."""
 _SAMPLES = 32
 
 
@@ -84,8 +84,8 @@ def features(text: str) -> tuple[int, ...]:
 
 def estimate(text: str) -> float:
     """Estimates the tokens of a text; of a long one, from samples spread over it, so that the work has a bound."""
-    if len(text) > WHOLE:
-        size, stride = WHOLE // _SAMPLES, len(text) // _SAMPLES
+    if len(text) > ESTIMATED_CHARACTERS:
+        size, stride = ESTIMATED_CHARACTERS // _SAMPLES, len(text) // _SAMPLES
         sampled = "".join(text[start : start + size] for start in range(0, stride * _SAMPLES, stride))
         return estimate(sampled) * len(text) / len(sampled)
     return sum(map(mul, WEIGHTS, features(text)), 0.0)

@@ -39,6 +39,10 @@ def record_usage(recorder: Recorder, call: operations.Inference) -> None:
     if run is not None and isinstance(run.operation, operations.Inference):
         run.operation.usage = call.usage
         run.operation.reported_usd = call.reported_usd
+        run.operation.billing = call.billing or run.operation.billing
+        run.operation.response_service_tier = (
+            call.response_service_tier or run.operation.response_service_tier
+        )
         run.operation.response_model = run.operation.response_model or call.response_model
     elif isinstance(span, CurrentSpan) or not span.is_recording() or _has_cost(span):
         below = recorder.start(object(), call, attach=False)

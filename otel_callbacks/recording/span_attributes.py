@@ -380,7 +380,7 @@ def _put_messages(
     operation: operations.Inference | operations.AgentInvocation | operations.Workflow,
     writer: ContentWriter,
 ) -> None:
-    reasons = operation.finish_reasons if isinstance(operation, operations.AgentInvocation) else None
+    reasons = None if isinstance(operation, operations.Workflow) else operation.finish_reasons
     content[semconv.OUTPUT_MESSAGES] = writer.messages(
         semconv.OUTPUT_MESSAGES,
         operation.output_messages,

@@ -1,7 +1,7 @@
 """Gives one object a class of its own, derived from its old one, to change a method of that object only.
 
-It stays the same object with the same name, fields, identity and serialisation, so code that already holds it is
-affected, too. Copies are, and an object that is unpickled.
+It stays the same object with the same name, fields, identity and serialisation, so code that already holds it
+is affected, too. Copies and unpickled objects have the changed method as well.
 """
 
 import types

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from decimal import Decimal, localcontext
+from decimal import Decimal, Inexact, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from redis_servers import running_redis
 
 from otel_callbacks import Budget, BudgetExceeded, OTelCallbackHandler, attribution
-from otel_callbacks.cost import shared_spending
 from otel_callbacks.cost.budget_stores import SqliteStore, State, open_store
-from otel_callbacks.cost.shared_spending import Settlement, SharedSpending, settle
+from otel_callbacks.cost.settlements import Settlement, settle
+from otel_callbacks.cost.shared_spending import SharedSpending
+from otel_callbacks.limits import BUDGET_LEASE_SECONDS
 from otel_callbacks.testing import Captured
 
 PRICES = {"prices": {"scripted-1*": {"input": 2, "output": 10}}}  # a scripted call costs 0.0004 USD
@@ -71,7 +72,7 @@ def test_leases_and_what_was_spent_never_exceed_the_budget(given_steps: Any) -> 
         told = Settlement(worker, Decimal(100), totals[worker], Decimal(3), Decimal(0), Decimal(1), wanted)
         for _ in range(2 if repeats else 1):
             standing = settle(state, now, told)
-        leases[worker] = standing.leased, now + shared_spending.BUDGET_LEASE_SECONDS
+        leases[worker] = standing.leased, now + BUDGET_LEASE_SECONDS
         alive = sum(amount for amount, end in leases.values() if now < end)
         assert standing.spent == sum(totals.values())
         assert standing.spent + alive <= 100
@@ -342,9 +343,11 @@ def test_a_budget_that_only_watches_holds_nothing_back() -> None:
 
 
 def test_the_decimal_context_of_a_thread_changes_nothing(file: str) -> None:
-    budget = Budget(usd="0.123456789123456789", per="total", enforce=True, store=file)
+    with localcontext(prec=200):
+        budget = Budget(usd="0.123456789123456789", per="total", enforce=True, store=file)
     now = time.time_ns()
-    with localcontext(prec=2):
+    with localcontext(prec=2) as careful:
+        careful.traps[Inexact] = True
         reservation = budget.reserve(now)
         assert reservation is not None
         budget.spend(Decimal("0.000123456789123456789"), {}, now)

@@ -159,6 +159,13 @@ def test_a_redirect_is_no_success(file, server):
     assert "answered 302" in replay(file, "--to", server.url).stderr
 
 
+def test_an_answer_that_repeats_a_key_is_shown_without_it(file, server):
+    server.answers = [(401, b"invalid key: hunter22, given as 'Bearer hunter22'")]
+    ran = replay(file, "--to", server.url, "--header", "authorization=Bearer hunter22")
+    assert "answered 401" in ran.stderr and "invalid key: [redacted], given as '[redacted]'" in ran.stderr
+    assert "hunter22" not in ran.output
+
+
 def test_headers_come_from_options_and_the_environment(file, server):
     environment = {"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b=2", "OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
     assert replay(file, "--header", "b=3", "--header", "X-Key = s=cret", **environment).exit_code == 0
@@ -245,6 +252,7 @@ def test_a_wrong_header_is_not_printed(file):
     )
 
 
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
 @pytest.mark.parametrize(
     ("configured", "sent"),
     [
@@ -255,8 +263,8 @@ def test_a_wrong_header_is_not_printed(file):
         ("", True),
     ],
 )
-def test_the_headers_of_the_environment_go_to_its_own_host_only(file, server, configured, sent):
-    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter22", "OTEL_EXPORTER_OTLP_ENDPOINT": configured}
+def test_the_headers_of_the_environment_go_to_its_own_host_only(file, server, configured, sent, variable):
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=hunter22", variable: configured}
     ran = replay(file, "--to", server.url, "--header", "x-own=1", **environment)
     assert ran.exit_code == 0
     assert ("x-key" in server.headers[0], server.headers[0]["x-own"]) == (sent, "1")

@@ -165,6 +165,55 @@ def test_the_providers_own_report_will_do(captured: Captured) -> None:
     assert spent(captured) == [(0.0004, None)]
 
 
+def told_by(captured: Captured, *names: str) -> list[Any]:
+    found = captured.spans[0].attributes or {}
+    return [found.get(f"otel_callbacks.{name}") for name in names] + [found.get("gen_ai.usage.input_tokens")]
+
+
+def test_the_report_is_read_as_its_provider_means_it(captured: Captured) -> None:
+    """Bedrock's cache is beside the input; 110 tokens were sent."""
+    beside = {"prompt_tokens": 10, "completion_tokens": 20, "cache_read_input_tokens": 100}
+    record_usage(model="scripted-1", provider="bedrock", usage=beside)
+    assert spent(captured) == [
+        (0.00042, None)
+    ]  # (110 * 2 + 20 * 10) / 1e6: the book has no rate for the cache
+    assert told_by(captured, "cost.status") == ["priced", 110]
+
+
+@pytest.mark.parametrize("where", ["nowhere", "in a model"])
+@pytest.mark.parametrize(
+    ("more", "status", "reason"),
+    [
+        ({"server_tool_use": {"web_search_requests": 2}}, "partial", "web_searches"),
+        ({"service_tier": "priority"}, "unpriced", "no_rate"),
+        ({"service_tier": "standard"}, "priced", None),
+        ({"cost": 0.5}, "reported", None),
+    ],
+)
+def test_what_the_report_says_of_the_price_counts(
+    where: str, more: Any, status: str, reason: Any, captured: Captured
+) -> None:
+    told: Any = {"model": "scripted-1", "usage": {"input_tokens": 100, "output_tokens": 20, **more}}
+    if where == "nowhere":
+        record_usage(provider="anthropic", **told)
+    else:
+        with inference("scripted-1", provider="anthropic"):
+            record_usage(provider="anthropic", **told)
+    assert told_by(captured, "cost.status", "cost.unpriced_reason") == [status, reason, 100]
+
+
+def test_a_tier_counts_in_the_body_of_a_model_too(captured: Captured) -> None:
+    def body() -> None:
+        record_usage(**USED, service_tier="flex")
+
+    class Silent(ScriptedModel):
+        def _next(self) -> Any:
+            return super()._next().model_copy(update={"usage_metadata": None})
+
+    Silent(body=body).invoke("q", {"callbacks": [handler(captured)]})
+    assert told_by(captured, "cost.status", "cost.unpriced_reason") == ["unpriced", "no_rate", 100]
+
+
 @pytest.mark.parametrize(
     "counts",
     [

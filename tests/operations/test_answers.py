@@ -60,6 +60,11 @@ PLACES: dict[str, tuple[str, Any, str | None]] = {
         {"choices": [{"finish_reason": "stop", "usage": COUNTS}]},
         "stop",
     ),
+    "a message of LangChain's": (
+        "openai",
+        {"response_metadata": {"token_usage": COUNTS, "finish_reason": "stop"}},
+        "stop",
+    ),
     "the metadata of a Bedrock stream": (
         "aws.bedrock",
         {"metadata": {"usage": {"inputTokens": 1000, "outputTokens": 200, "totalTokens": 1200}}},
@@ -313,6 +318,11 @@ def test_the_tier_of_the_response_comes_before_that_of_the_request(
     call.billing = requested_billing(call.provider, {"service_tier": asked}, {})
     read_answer(call, [{"usage": COUNTS, "service_tier": answered}])
     assert call.billing == Billing(tier)
+
+
+def test_what_was_asked_for_in_the_body_counts_too() -> None:
+    asked = {"extra_body": {"speed": "fast", "service_tier": "flex"}, "service_tier": "priority"}
+    assert requested_billing("anthropic", asked) == Billing("priority", {"speed": "fast"})
 
 
 def test_what_was_asked_for_counts_where_the_answer_does_not_say() -> None:

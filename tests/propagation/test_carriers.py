@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from opentelemetry import baggage, propagate, trace
 from opentelemetry import context as context_api
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from whereabouts import here
 
 from otel_callbacks import attribution
-from otel_callbacks.propagation import environment, extract, inject
+from otel_callbacks.propagation import carry, environment, extract, inject
+from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured
 
 
@@ -141,6 +144,23 @@ def test_labels_that_no_propagator_carries_are_told(
     assert [record.message for record in caplog.records] == [
         "labels do not travel: none of the propagators that are set carries baggage; add it to OTEL_PROPAGATORS"
     ]
+
+
+def test_a_propagator_that_fails_does_not_reach_the_application(
+    propagators: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(TraceContextTextMapPropagator):
+        def inject(self, *args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("broken")
+
+        def extract(self, *args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("broken")
+
+    propagators(Broken())
+    monkeypatch.setattr(faults, "strict", False)
+    assert inject({"a": "b"}) == {"a": "b"}
+    with extract({}, link=True):
+        assert carry(here)()[0] == pickle.loads(pickle.dumps(carry(here)))()[0] == ""
 
 
 def test_a_subprocess_reads_its_environment(captured: Captured, experiment: None) -> None:

@@ -45,3 +45,10 @@ def test_two_services_are_one_trace(tmp_path: Path, client: str, server: str) ->
         received = run("servers", tmp_path, "http_client.py", client, port)
     assert received.split() == [LABELLED, LABELLED, OTHER]
     assert outline(tmp_path) == expected(client, server)
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "always_off"])
+def test_a_redirect_to_another_host_takes_no_label_along(tmp_path: Path, sampler: str) -> None:
+    """httpx copies the headers of the first request, with what its instrumentation wrote into them."""
+    seen = run("servers", tmp_path, "http_redirects.py", sampler)
+    assert seen.split("\n") == ["127.0.0.1 /moved tenant=acme", "localhost /here None"]

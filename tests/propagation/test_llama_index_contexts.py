@@ -64,6 +64,18 @@ async def test_a_workflow_that_runs_in_another_process_hangs_below_its_caller(
             assert "gen_ai.output.messages" not in span.attributes
 
 
+async def test_labels_and_content_off_hold_without_a_trace_as_well(captured: Captured, durable: Any) -> None:
+    with attribution(tenant="acme"), content("none"):
+        stored = durable()
+    await asyncio.create_task(restored(stored), context=Context())
+    assert {span.attributes["app.tenant_id"] for span in captured.spans} == {"acme"}
+    captured.clear()
+    stored["otel_callbacks"]["labels"] = {}
+    Settings.callback_manager = CallbackManager([OTelCallbackHandler(**captured.providers, content="spans")])
+    await asyncio.create_task(restored(stored), context=Context())
+    assert not [span for span in captured.spans if "gen_ai.output.messages" in span.attributes]
+
+
 async def test_in_the_same_process_totals_go_up_as_before(captured: Captured, durable: Any) -> None:
     with workflow("caller"):
         await Answers().run()

@@ -80,6 +80,13 @@ def test_a_redirect_to_another_host_takes_no_label_along(captured: Captured) -> 
         assert requested(captured, THEIRS, {"baggage": "tenant=acme"}) is None
 
 
+def test_baggage_that_came_in_is_not_passed_on_to_other_hosts(captured: Captured) -> None:
+    share_labels(["tenant"], hosts=["*.corp.example"])
+    context_api.attach(baggage.set_baggage("tenant", "acme"))
+    assert requested(captured, OURS) == "experiment=B,tenant=acme"
+    assert requested(captured, THEIRS) == "experiment=B"
+
+
 def test_an_instrumentation_keeps_what_was_written_by_hand(captured: Captured) -> None:
     share_labels(["tenant"], hosts=["*.corp.example"])
     with attribution(tenant="acme", region="eu"):

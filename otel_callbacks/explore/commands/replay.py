@@ -21,6 +21,7 @@ from otel_callbacks.runtime.untrusted_text import printable
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
 _ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Mapping[str, str]:
@@ -33,10 +34,10 @@ def _headers(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Map
 def _headers_of_environment(endpoint: str) -> Mapping[str, str]:
     """Returns the headers in the environment, unless they are meant for another host than `endpoint`."""
     headers: Mapping[str, str] = parse_env_headers(os.environ.get(_HEADERS_VARIABLE, ""), liberal=True)
-    configured = os.environ.get(_ENDPOINT_VARIABLE)
-    if headers and configured and not _is_same_host(configured, endpoint):
+    configured = [os.environ[name] for name in (_ENDPOINT_VARIABLE, _TRACES_VARIABLE) if os.environ.get(name)]
+    if headers and configured and not any(_is_same_host(each, endpoint) for each in configured):
         click.echo(
-            f"{_HEADERS_VARIABLE} is not sent: it is for {shown_address(configured)}, and --to names another host."
+            f"{_HEADERS_VARIABLE} is not sent: it is for {shown_address(configured[0])}, and --to names another host."
             " --header sends a header there.",
             err=True,
         )

@@ -34,7 +34,7 @@ _GRACE_SECONDS = 0.05  # in which a writer that had opened the old file finishes
 
 @dataclass(slots=True)
 class Erased:
-    """What was removed from a file: spans, events (log records), points of metrics; and the lines nobody can read."""
+    """What was removed from a file: spans, events (log records), points of metrics; and its unreadable lines."""
 
     spans: int = 0
     events: int = 0

@@ -26,6 +26,7 @@ Send: TypeAlias = Callable[[ExportTraceServiceRequest], ExportTracePartialSucces
 _TIMEOUT = 30.0  # seconds for one attempt
 _PIECE = 8_192  # bytes of an answer that are read at once
 _RETRYABLE = (429, 502, 503, 504)  # the status codes that OTLP/HTTP lists as retryable
+_SHORTEST_KEY = 6  # characters; a shorter header holds a word such as "Basic"
 _GRPC_PORT = 4317
 _RETRY_POLICY = {
     "methodConfig": [
@@ -95,7 +96,8 @@ def _http(target: Endpoint, headers: Mapping[str, str], *, as_json: bool) -> Ite
                     wait = max(wait, _retry_after(response.headers.get("Retry-After", "")))
                 time.sleep(min(wait, limits.REPLAY_WAIT_SECONDS))
             if response.status_code // 100 != 2:
-                said = f"{response.status_code} {response.reason}: {answer.decode(errors='replace'):.200}"
+                text = _without(headers, answer.decode(errors="replace"))
+                said = f"{response.status_code} {response.reason}: {text:.200}"
                 raise SendError(f"{shown} answered {said.rstrip(': ')}")
             return _partial_success(response.headers.get("Content-Type", ""), answer)
 
@@ -110,6 +112,16 @@ def _beginning(pieces: Iterator[bytes]) -> bytes:
         if len(read) >= limits.REPLAY_ANSWER_BYTES or time.monotonic() > end:
             break
     return read
+
+
+def _without(headers: Mapping[str, str], answer: str) -> str:
+    """Returns an answer without the values of our headers, which some endpoints repeat when they refuse a key."""
+    words = {
+        word for value in headers.values() for word in (value, *value.split()) if len(word) >= _SHORTEST_KEY
+    }
+    for word in sorted(words, key=len, reverse=True):
+        answer = answer.replace(word, "[redacted]")
+    return answer
 
 
 def _reason(error: Exception) -> str:
@@ -147,7 +159,8 @@ def _grpc(target: Endpoint, headers: Mapping[str, str]) -> Iterator[Send]:
             try:
                 response: ExportTraceServiceResponse = export(request, timeout=_TIMEOUT, metadata=metadata)
             except grpc.RpcError as error:
-                raise SendError(f"{target.host} answered {error.code().name}: {error.details()}") from error
+                details = _without(headers, error.details() or "")
+                raise SendError(f"{target.host} answered {error.code().name}: {details}") from None
             return response.partial_success
 
         yield send

@@ -67,9 +67,7 @@ class Index:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
-        self._said: set[str] = (
-            set()
-        )  # the files of which this index has logged what they hold that cannot be read
+        self._said: set[str] = set()  # files whose unreadable parts this index has already logged
         if path is not None:
             os.close(open_private(path, os.O_RDWR))
         self._connection = sqlite3.connect(

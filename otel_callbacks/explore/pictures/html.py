@@ -40,7 +40,7 @@ def page(trace: SpanTree) -> str:
     """Returns `trace` as a complete HTML document: the picture, then the rest."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{markup.escaped(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{markup.cut_text(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
         f"{render_svg(trace)}\n{render_html(trace, excerpt=limits.PAGE_EXCERPT_CHARACTERS)}</body>\n</html>\n"
     )
 
@@ -54,16 +54,16 @@ _PAGE_STYLE = (
 
 def _header(trace: SpanTree) -> str:
     labels = [f"{name} {value}" for name, value in attribution_labels(trace)]
-    facts = " · ".join(markup.escaped(fact) for fact in (*summary(trace), *labels))
+    facts = " · ".join(markup.cut_text(fact) for fact in (*summary(trace), *labels))
     links = "".join(f" · {markup.link(label, address)}" for label, address in trace_links(trace))
-    name, shown_id = markup.escaped(title(trace)), markup.escaped(trace.trace_id)
+    name, shown_id = markup.cut_text(title(trace)), markup.cut_text(trace.trace_id)
     return markup.line(f"<b>{name}</b> · {facts} · trace <code>{shown_id}</code>{links}")
 
 
 def _errors(trace: SpanTree) -> Iterator[str]:
     for span in trace.errors[: limits.HTML_SPANS]:
-        failure = markup.escaped(failure_text(span, at_origin=True), limits.EXCERPT_CHARACTERS)
-        yield markup.line(f"{failure} · {markup.escaped(span.name)}")
+        failure = markup.cut_text(failure_text(span, at_origin=True), limits.EXCERPT_CHARACTERS)
+        yield markup.line(f"{failure} · {markup.cut_text(span.name)}")
     yield from _more(trace.errors, "error")
 
 
@@ -73,10 +73,10 @@ def _documents(trace: SpanTree) -> Iterator[str]:
         (span_id, list(found)) for span_id, found in groupby(trace.documents(), key=lambda d: d.span_id)
     ]
     for span_id, found in by_span[: limits.HTML_SPANS]:
-        by = f" by {markup.escaped(found[0].score_kind)}" if found[0].score_kind else ""
-        query = f" for <i>{markup.escaped(found[0].query)}</i>" if found[0].query else ""
+        by = f" by {markup.cut_text(found[0].score_kind)}" if found[0].score_kind else ""
+        query = f" for <i>{markup.cut_text(found[0].query)}</i>" if found[0].query else ""
         yield markup.line(
-            f"<b>{markup.escaped(names[span_id])}</b> · {plural(len(found), 'document')}{by}{query}"
+            f"<b>{markup.cut_text(names[span_id])}</b> · {plural(len(found), 'document')}{by}{query}"
         )
         yield _document_table(found)
         yield from _more(found, "document", limits.HTML_DOCUMENTS)
@@ -143,7 +143,7 @@ def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
         inputs, outputs = input_messages(span), output_messages(span)
         hidden = max(_shared_beginning(before, inputs), len(inputs) - limits.HTML_MESSAGES)
         yield markup.line(
-            f"<b>{markup.escaped(span.name)}</b>" + (f" · {plural(hidden, 'message')} before" * bool(hidden))
+            f"<b>{markup.cut_text(span.name)}</b>" + (f" · {plural(hidden, 'message')} before" * bool(hidden))
         )
         shown = (*inputs[hidden:], *outputs)
         yield markup.conversation(((message.role, message.text) for message in shown), excerpt)
@@ -165,7 +165,7 @@ def _tools(trace: SpanTree) -> Iterator[str]:
         if used := named_json_objects(span, semconv.ROLLUP_TOOLS):
             heads = list(dict.fromkeys(name for use in used.values() for name in use))
             rows = [[_cell(tool), *(_cell(use.get(name)) for name in heads)] for tool, use in used.items()]
-            yield markup.line(f"<b>{markup.escaped(span.name)}</b> · input tokens spent on tools")
+            yield markup.line(f"<b>{markup.cut_text(span.name)}</b> · input tokens spent on tools")
             yield markup.table([["tool", *(_cell(name.replace("_", " ")) for name in heads)], *rows])
 
 

@@ -17,7 +17,7 @@ _LINE = 50  # characters of an average line
 _WIDTH = 84  # columns of preformatted text that a notebook shows without wrapping
 
 
-def escaped(text: str, limit: int = LINE_CHARACTERS) -> str:
+def cut_text(text: str, limit: int = LINE_CHARACTERS) -> str:
     """Returns `text` escaped, on one line, cut off with `…` after `limit` characters."""
     return escape(_cut(printable(text), limit))
 
@@ -45,7 +45,7 @@ def table(rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> str:
 
 def conversation(messages: Iterable[tuple[str, str]], limit: int) -> str:
     """Returns messages, each with its role and at most `limit` characters; long lines are wrapped."""
-    parts = (f"<i>{escaped(role)}</i><pre>{escape(_excerpt(text, limit))}</pre>" for role, text in messages)
+    parts = (f"<i>{cut_text(role)}</i><pre>{escape(_excerpt(text, limit))}</pre>" for role, text in messages)
     return "<blockquote>" + "\n".join(parts) + "</blockquote>"
 
 

@@ -12,6 +12,7 @@ from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
 from otel_callbacks.operations.providers.api_types import openai_api_type
 from otel_callbacks.operations.providers.billing import read_billing
 from otel_callbacks.operations.providers.compaction import read_compaction
+from otel_callbacks.operations.providers.endpoints import who_answers
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
@@ -39,9 +40,12 @@ _CACHE_OUTSIDE_NORMAL_FORM = {
     "api.moonshot.ai",
     "api.moonshot.cn",
     "api.deepseek.com",
+    "api.together.ai",
     "api.together.xyz",
 }
 """The providers, and hosts of OpenAI's imitators, whose streams tell of cached tokens where LangChain does not look."""
+_DEEP_RESEARCH = "sonar-deep-research"
+"""Perplexity's, which bills what it read, thought and searched; other clients than Perplexity's drop all three."""
 _OPENROUTER = "openrouter.ai"
 """Says what a call costs at the end of a stream, which LangChain's client for OpenAI does not pass on."""
 
@@ -74,6 +78,7 @@ def read_answer(
         how_to_get_usage: what to write so that the framework's streams report usage; None if nothing helps.
     """
     provider = operation.provider
+    answering = who_answers(provider, operation.server_address)
     found = [layers(answer, provider) for answer in answers]
     if reasons is None:
         reasons = [reason for each in found for reason in finish_reasons_in(each) or (None,)]
@@ -90,7 +95,7 @@ def read_answer(
     if usage is None:
         if streamed and not cut:
             log_missing_usage(provider, operation.name, how_to_get_usage)
-    elif streamed and not any(reasons) and (cut or counted_again or provider in _COUNT_SO_FAR):
+    elif streamed and not any(reasons) and (cut or counted_again or answering in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
     read_compaction(operation, [fields for each in found for fields in each], reports, blocks)
@@ -99,7 +104,7 @@ def read_answer(
     if cost is not None:
         operation.reported_usd = cost.usd
     operation.billing = read_billing(
-        provider,
+        answering,
         operation.response_model or operation.name,
         operation.billing,
         sources,
@@ -164,9 +169,14 @@ def _dropped(operation: Inference, normal: Any) -> Iterator[str]:
     """Yields what the provider counted and LangChain's normal form, all that is left of a stream, has no place for."""
     if normal is None:
         return
-    if operation.reported_usd is None and operation.server_address == _OPENROUTER:
+    provider, host, kept = operation.provider, operation.server_address, mapping_or_fields(normal)
+    if operation.reported_usd is None and host == _OPENROUTER:
         yield "reported_cost"
-    if not _CACHE_OUTSIDE_NORMAL_FORM.isdisjoint((operation.provider, operation.server_address)):
-        details = mapping_or_fields(mapping_or_fields(normal).get("input_token_details"))
-        if details.get("cache_read") is None:
-            yield "cached_tokens"
+    if _DEEP_RESEARCH in (operation.response_model or operation.name or "") and (
+        "citation_tokens" not in mapping_or_fields(kept.get("output_token_details"))
+    ):
+        yield from ("citation_tokens", "reasoning_tokens", "web_searches")
+    if not _CACHE_OUTSIDE_NORMAL_FORM.isdisjoint((provider, host)) and (
+        mapping_or_fields(kept.get("input_token_details")).get("cache_read") is None
+    ):
+        yield "cached_tokens"

@@ -25,6 +25,7 @@ Unknown, which is billed, and nobody said how much:
     audio_tokens: sound in a prompt to Gemini, which costs more than text; langchain-google-genai drops the count.
     cached_tokens: how much of the prompt was read from the cache, which costs less.
     cache_write_lifetime: how many of the cache writes are kept for an hour, which costs more.
+    maps: an answer that Gemini took from Google's maps, which has a fee of its own.
     compaction: the run in which Anthropic's model made the conversation shorter; not in the counts.
     other_models: runs of other models than the one that answered (Anthropic's advisor and fallback).
     reported_cost: what OpenRouter says that the call cost; it depends on who answered.
@@ -49,7 +50,7 @@ class _Bill:
         self.provider, self.model = provider, model
         self.service_tier = requested.service_tier if requested is not None else None
         self.conditions = dict(requested.conditions or ()) if requested is not None else {}
-        self.units: dict[str, int] = {}
+        self.units = dict(requested.units or ()) if requested is not None else {}
         self.unknown: dict[str, None] = dict.fromkeys(requested.unknown if requested is not None else ())
 
     def count(self, unit: str, value: Any) -> None:
@@ -101,10 +102,26 @@ def _xai_tools(bill: _Bill, value: Any) -> None:
 
 def _grounding(bill: _Bill, value: Any) -> None:
     known = mapping_or_fields(value)
+    chunks = items(known.get("grounding_chunks")) or items(known.get("groundingChunks"))
+    if any(mapping_or_fields(chunk).get("maps") is not None for chunk in chunks[:ITEMS_READ]):
+        bill.unknown["maps"] = None
     queries = items(known.get("web_search_queries")) or items(known.get("webSearchQueries"))
     if queries:
         per_answer = bill.model.startswith(("gemini-1", "gemini-2"))
         bill.units["web_searches"] = 1 if per_answer else len(queries)
+
+
+def _search_parameters(bill: _Bill, value: Any) -> None:
+    """Notes that xAI may search; how many sources it used is what the answer says, if that is passed on."""
+    asked = mapping_or_fields(value)
+    if asked and word(asked.get("mode")) != "off":
+        bill.unknown["sources"] = None
+
+
+def _sources(bill: _Bill, value: Any) -> None:
+    if token_count(value) is not None:
+        bill.unknown.pop("sources", None)
+    bill.count("sources", value)
 
 
 def _iterations(bill: _Bill, value: Any) -> None:
@@ -137,6 +154,7 @@ _REQUESTED: dict[str, Callable[[_Bill, Any], None]] = {
     "performance_config": _latency,
     "speed": _condition("speed"),  # Anthropic
     "inference_geo": _condition("inference_geo"),  # Anthropic
+    "search_parameters": _search_parameters,  # xAI
 }
 """What may be asked for; what the response says counts instead."""
 _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
@@ -148,7 +166,7 @@ _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
     "server_tool_use": _server_tools,  # Anthropic, OpenRouter
     "iterations": _iterations,  # Anthropic
     "server_side_tool_usage_details": _xai_tools,  # xAI
-    "num_sources_used": _unit("sources"),  # xAI
+    "num_sources_used": _sources,  # xAI
     "num_search_queries": _unit("web_searches"),  # Perplexity
     "citation_tokens": _unit("citation_tokens"),  # Perplexity
     "search_context_size": _condition("search_context_size"),  # Perplexity
@@ -161,8 +179,11 @@ def requested_billing(provider: str | None, *sources: Mapping[str, Any]) -> Bill
     """Returns what a request asks for that changes the price; later sources win."""
     bill = _Bill(provider, "", None)
     for source in sources:
-        for key in _REQUESTED.keys() & source.keys():
-            _REQUESTED[key](bill, source[key])
+        for asked in (
+            (mapping_or_fields(source["extra_body"]), source) if "extra_body" in source else (source,)
+        ):
+            for key in _REQUESTED.keys() & asked.keys():
+                _REQUESTED[key](bill, asked[key])
     return bill.done()
 
 
@@ -171,7 +192,7 @@ DEARER_SOUND = {"gcp.gemini", "gcp.vertex_ai"}
 
 
 def with_uncounted_sound(billing: Billing | None) -> Billing:
-    """Returns a billing that says that there is sound in the prompt, and nobody will say how much."""
+    """Adds to a billing that the prompt has sound whose length no report will give."""
     known = billing or Billing()
     return replace(known, unknown=(*known.unknown, "audio_tokens"))
 
@@ -189,7 +210,7 @@ def read_billing(
     Args:
         provider: the conventions' name.
         model: the model that answered.
-        requested: what the request asked for.
+        requested: what the request asked for, and what is known already of this response.
         sources: the layers of the payloads, and the usage reports in them.
         blocks: the blocks of the answer, among which the calls of the provider's own tools are.
         unknown: what else is billed and not counted.

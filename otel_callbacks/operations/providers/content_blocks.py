@@ -196,7 +196,7 @@ def _with_type(fields: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 def _simple_part(kind: str, fields: Mapping[str, Any]) -> Part:
     if kind in _TEXTS:
-        return Text(text(fields.get("text")) or "")
+        return Text(text(fields.get("text")) or text(fields.get("content")) or "")
     if kind in _REASONING:
         return Reasoning(_thought(fields) or "")
     if kind in _TOOL_RESULTS:
@@ -256,4 +256,7 @@ def _thought(block: Mapping[str, Any]) -> str | None:
     inner = mapping_or_fields(block.get("reasoning_content"))
     summaries = (*items(block.get("summary")), *items(block.get("content")))[:ITEMS_READ]
     written = (text(mapping_or_fields(part).get("text")) for part in summaries)
-    return thought or text(inner.get("text")) or "\n".join(filter(None, written)) or None
+    thought = (
+        thought or text(inner.get("text")) or text(block.get("content"))
+    )  # the last is the conventions' own
+    return thought or "\n".join(filter(None, written)) or None

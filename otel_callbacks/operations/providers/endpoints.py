@@ -14,6 +14,14 @@ _DEFAULT_ENDPOINTS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 """The address of a client that was configured with none: the variables that its library reads, then the default."""
 
+_ACCENTS = {"api.x.ai": "x_ai", "api.perplexity.ai": "perplexity"}
+"""Servers that answer in OpenAI's language, and mean or bill something of their own."""
+
+
+def who_answers(provider: str | None, host: str | None) -> str | None:
+    """Returns whose answers a server gives; its client may be another provider's."""
+    return _ACCENTS.get(host or "", provider)
+
 
 def endpoint(provider: str | None, base_url: str | None) -> tuple[str | None, int | None]:
     """Returns the host and port of the server, or (None, None).

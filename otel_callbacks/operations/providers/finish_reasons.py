@@ -7,7 +7,7 @@ from otel_callbacks.limits import WORD_CHARACTERS
 from otel_callbacks.operations.payload import undo_repetition
 
 UNKNOWN = "unknown"
-"""Stands in a message whose reason nobody said. The schema wants one, and its list is open."""
+"""The reason of a message for which the provider reports none. The schema requires one, and its list is open."""
 
 _FINISH_REASONS = {
     "tool_calls": "tool_call",
@@ -34,10 +34,11 @@ _FINISH_REASONS = {
 
 
 def read_finish_reasons(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str, ...] | None:
-    """Returns the stop reasons, one per choice, with the repetitions undone that merging chunks causes (`stopstop`).
+    """Returns the stop reasons, one per choice, or None if no choice has one.
 
-    The conventions want `error` for a choice without a reason. That holds for every choice of an answer that was
-    `cut`, and beside a choice that has a reason. Where no choice has one, the provider reports none: None.
+    Merging chunks repeats a reason (`stopstop`); the repetition is removed. The conventions want
+    `error` for a choice without a reason. That holds for every choice of an answer that was `cut`, and beside a choice
+    that has a reason. Where no choice has one, the provider reports none.
     """
     found = [undo_repetition(reason) for reason in reasons]
     if not found or not (cut or any(found)):

@@ -17,10 +17,11 @@ _ENVELOPES = {
     "delta": "its last event but one",
     "meta": "Cohere's answers",
     "x_groq": "the last chunk of Groq's stream",
+    "response_metadata": "LangChain's messages, which LlamaIndex may carry",
 }
-"""The keys of envelopes, and whose they are."""
+"""The keys of envelopes, with the provider or SDK that uses each."""
 _METADATA = "metadata"
-"""An envelope of Bedrock's stream. In OpenAI's Responses the same name holds what the application likes."""
+"""An envelope of Bedrock's stream. In OpenAI's Responses the same name holds the application's own data."""
 _BEDROCK = "aws.bedrock"
 _DEPTH = 2
 """Envelopes inside envelopes: the last chunk of Cohere's stream has its `meta` in its `response`."""
@@ -89,7 +90,7 @@ FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "fin
 
 
 def finish_reasons_in(found: Layers) -> list[str | None]:
-    """Returns why each answer in a payload stopped; None for one that goes on, or of which nothing is said."""
+    """Returns why each answer in a payload stopped; None for one that goes on or has no reason."""
     for fields in found:
         if choices := list(_choices(fields)):
             return [_reason(choice) for choice in choices]
@@ -113,7 +114,7 @@ def _status(fields: Mapping[str, Any]) -> str | None:
 
 
 def enum_word(value: Any) -> str | None:
-    """Returns a word, also of an enum member, as Google's and OpenRouter's SDKs have them."""
+    """Returns a word, or the value of an enum member: Google's and OpenRouter's SDKs use enums."""
     if (found := word(value)) is not None or not issubclass(type(value), Enum):
         return found
     return word(attribute(value, "value")) or word(attribute(value, "name"))

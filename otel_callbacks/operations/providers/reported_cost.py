@@ -13,7 +13,7 @@ _EXACT = Context(prec=DECIMAL_DIGITS)
 
 
 class ReportedCost(NamedTuple):
-    """A reported cost. `complete` is False if somebody else bills the rest, who is not heard."""
+    """A reported cost. `complete` is False if somebody else bills the rest and does not report it."""
 
     usd: Decimal
     complete: bool = True

@@ -117,7 +117,7 @@ def has_counts(fields: Mapping[str, Any]) -> bool:
 
 
 def read_counts(report: Mapping[str, Any]) -> Counts:
-    """Returns the counts of a usage report, in any known spelling, without judging what is inside what."""
+    """Returns the counts of a usage report, in any known spelling. It does not decide which counts include others."""
     counts: Counts = {}
     for key, value in islice(report.items(), ITEMS_READ):
         if type(key) is not str or value is None:

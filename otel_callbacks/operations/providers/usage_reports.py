@@ -1,4 +1,4 @@
-"""Usage reports: what is inside what. A provider's rule is one row of `_RULES`.
+"""Usage reports: which counts include others. A provider's rule is one row of `_RULES`.
 
 In `Usage` the totals include everything. Whether a report's input includes the cache, and its output the reasoning, is
 known of each provider, and of each API format where several providers share one. It is checked against the total that
@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple
 
 from otel_callbacks.limits import USAGE_REPORTS_READ
 from otel_callbacks.operations.payload import mapping_or_fields
+from otel_callbacks.operations.providers.endpoints import who_answers
 from otel_callbacks.operations.providers.usage_counts import BY_MODALITY, Counts, read_counts
 from otel_callbacks.operations.usage import TOKEN_COUNTS, Usage
 
 Place = Literal["inside", "beside", "mostly_inside", "mostly_beside"]
-"""Where a part is: inside the count that it belongs to, or beside it; `mostly`, unless the report's total says else."""
+"""Where a part is: inside the count it belongs to, or beside it; `mostly`, unless the report's total says otherwise."""
 
 
 class _Rule(NamedTuple):
@@ -47,11 +48,6 @@ _RULES = {
     "perplexity": _Rule(reasoning="beside", apart=True),
 }
 _UNKNOWN = _Rule(cache="mostly_inside", reasoning="mostly_inside")
-_HOSTS = {
-    "api.x.ai": "x_ai",
-    "api.perplexity.ai": "perplexity",
-}
-"""Providers whose rule differs from OpenAI's, for clients that speak OpenAI's language to them."""
 
 _BY_MODALITY = {name for names in BY_MODALITY.values() for name in names}
 _MESSAGES_FORMAT = {"cache_read_input_tokens", "cache_creation_input_tokens"}
@@ -146,6 +142,11 @@ def _adds_nothing(report: Any, normal: Any) -> bool:
 
 
 def _completed(usage: Usage, other: Usage) -> Usage:
+    thoughts = other.reasoning_output_tokens
+    if thoughts and usage.output_tokens == (other.output_tokens or 0) - thoughts:
+        return _completed(
+            replace(usage, output_tokens=other.output_tokens), other
+        )  # they are beside, in the report
     if (usage.input_tokens, usage.output_tokens) != (other.input_tokens, other.output_tokens):
         return usage
     missing = {
@@ -158,7 +159,7 @@ def _completed(usage: Usage, other: Usage) -> Usage:
 
 
 def _rule(provider: str | None, host: str | None, report: Mapping[str, Any]) -> _Rule:
-    name = _HOSTS.get(host or "", provider)
+    name = who_answers(provider, host)
     if name == "openai" and host is not None and not host.endswith("openai.com"):
         name = None  # somebody who imitates OpenAI
     if name in _RULES:

@@ -62,6 +62,7 @@ _MOONSHOT = "https://api.moonshot.ai/v1"
 _VLLM = "http://vllm.gpu.example:8000/v1"
 _OPENROUTER = "https://openrouter.ai/api/v1"
 _XAI = "https://api.x.ai/v1"
+_PERPLEXITY = "https://api.perplexity.ai"
 _ASKED = {"stream_options": {"include_usage": True}}
 _CHAT = {"is_chat_model": True, "context_window": 100_000}
 
@@ -94,6 +95,12 @@ CLIENTS: dict[str, Client] = {
         "langchain-openai", "langchain_openai:OpenAI", options={**_ONE_TRY, "base_url": _VLLM}
     ),
     "lc.anthropic": Client("langchain-anthropic", "langchain_anthropic:ChatAnthropic", options=_ONE_TRY),
+    "lc.perplexity_as_openai": Client(
+        "langchain-openai",
+        "langchain_openai:ChatOpenAI",
+        options={**_ONE_TRY, "base_url": _PERPLEXITY},
+        stream_options={"stream_usage": True},
+    ),
     "lc.openrouter_as_openai": Client(
         "langchain-openai", "langchain_openai:ChatOpenAI", options={**_ONE_TRY, "base_url": _OPENROUTER}
     ),
@@ -157,6 +164,12 @@ CLIENTS: dict[str, Client] = {
         "llama-index-llms-openai-like",
         "llama_index.llms.openai_like:OpenAILike",
         options={**_ONE_TRY, **_CHAT, "api_base": _XAI},
+        stream_arguments=_ASKED,
+    ),
+    "li.perplexity_as_openai": Client(
+        "llama-index-llms-openai-like",
+        "llama_index.llms.openai_like:OpenAILike",
+        options={**_ONE_TRY, **_CHAT, "api_base": _PERPLEXITY},
         stream_arguments=_ASKED,
     ),
     "li.vllm": Client(

@@ -112,12 +112,16 @@ def gemini(
     model: str = "gemini-2.5-flash",
     finish: str = "STOP",
     searches: int = 0,
+    maps: bool = False,
     cut: bool = False,
 ) -> Answer:
     """Google's format; a stream carries the usage so far in every chunk."""
-    grounding = (
-        {"groundingMetadata": {"webSearchQueries": [f"q{n}" for n in range(searches)]}} if searches else {}
-    )
+    grounding: Json = {}
+    if searches:
+        grounding = {"groundingMetadata": {"webSearchQueries": [f"q{n}" for n in range(searches)]}}
+    if maps:
+        place = {"uri": "https://maps.example/1", "title": "A place", "placeId": "places/1"}
+        grounding = {"groundingMetadata": {"groundingChunks": [{"maps": place}]}}
 
     def candidate(text: str, ended: str | None) -> Json:
         reason = {"finishReason": ended, **grounding} if ended else {}

@@ -260,5 +260,17 @@ PRICE = [
         cost="1000*0.3/1e6 + 200*2.5/1e6",
         reason="search|ground",
     ),
+    *calls(  # 25 USD per thousand answers, says Google; neither the book nor the list does
+        "an answer from the maps",
+        BOTH,
+        "invoke stream",
+        model=FLASH,
+        answer=gemini(gemini_tokens(1000, 200), maps=True),
+        prices=BOOK,
+        usage=used(1000, 200),
+        status="partial",
+        cost="1000*0.3/1e6 + 200*2.5/1e6",
+        reason="maps",
+    ),
 ]
 ROWS = [*COUNTS, *MODALITIES, *PRICE]
