@@ -74,12 +74,16 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
     """Estimates what part of the prompt's tokens the documents make, from 0 to 1; `in_prompt` returned the `shares`."""
     # together, because one estimate of a long text is quicker than many of short ones
     found = "\n".join(
-        (document.content or "")[: ceil(share * len(document.content or ""))]
+        (document.content or "") if share == 1.0 else _beginning(document.content or "", share)
         for document, share in zip(documents, shares, strict=True)
         if share
     )
     whole = estimate(prompt) if found else 0.0
     return min(1.0, estimate(found) / whole) if whole else 0.0
+
+
+def _beginning(text: str, share: float) -> str:
+    return text[: ceil(share * len(text))]
 
 
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
@@ -109,24 +113,26 @@ class _Rest:
         self._is_taken = bytearray(len(prompt))
         self._taken: list[tuple[int, int]] = []
         self._last = 0  # where the last taken text ends
-        self._heads: dict[str, int] = {}  # where the beginnings of texts were found last
+        self._absent: set[str] = set()  # beginnings of texts
 
     def take(self, text: str, write: Callable[[str], str]) -> bool:
         """Takes a text that is written in some way; tells whether it was there."""
-        head = write(text[:_SHORT])
-        start = self._heads.get(head, self._last)
-        if start < 0:
+        head, start = write(text[:_SHORT]), self._last
+        if head in self._absent:
             return False
-        found = self._heads[head] = self._find(head, start)  # quicker than searching for the whole
+        found = self._find(head, start)  # quicker than searching for the whole
         self.left -= found - start if found >= start else len(self._prompt)
-        if found >= 0:
-            whole = write(text)
-            found = self._find(whole, found)
-        if found >= 0:
-            self._last = found + len(whole)
-            self._taken.append((found, self._last))
-            self._is_taken[found : self._last] = b"\1" * len(whole)
-        return found >= 0
+        if found < 0:
+            self._absent.add(head)
+            return False
+        whole = write(text)
+        found = self._find(whole, found)
+        if found < 0:
+            return False
+        self._last = found + len(whole)
+        self._taken.append((found, self._last))
+        self._is_taken[found : self._last] = b"\1" * len(whole)
+        return True
 
     def text(self) -> str:
         """Returns what is left, with a line break for each text that was taken."""
