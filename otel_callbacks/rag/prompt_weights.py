@@ -69,7 +69,7 @@ class PromptWeights:
             tools: the definitions of tools, in the framework's form.
             form: how messages are read.
         """
-        chat = chat[: limits.PROMPT_PARTS]
+        chat = chat[: limits.PROMPT_PARTS + 1]
         contents = form.contents(chat)
         kept, before = max(
             ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
