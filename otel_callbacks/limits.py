@@ -164,8 +164,8 @@ DECIMAL_DIGITS = 120
 # each search takes time at every model call.
 TRACE_DOCUMENTS = 300
 TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their texts take
-# Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a row
-# in common with it; the others are not in it. So a long trace costs no more at its end.
+# Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a
+# row in common with it; the others are not in it. So a long trace costs no more at its end.
 TRACE_DOCUMENTS_COMPARED = 20
 DOCUMENT_BYTES_INDEXED = (
     1_000  # of its head and tail; a long document of which a prompt has only the middle is not found

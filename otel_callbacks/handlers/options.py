@@ -8,11 +8,11 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks import option_variables
 from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
+from otel_callbacks.handlers import option_variables
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
 from otel_callbacks.recording.recorder import DETAILS, Detail, Recorder
