@@ -140,7 +140,7 @@ def test_the_environment_is_left_to_an_application_with_a_provider(
 
 
 class Foreign(trace.TracerProvider):
-    """A tracer provider of another make, which takes no exporter."""
+    """A tracer provider of another make, which takes no further exporter."""
 
     def get_tracer(self, *scope: Any, **_: Any) -> trace.Tracer:
         return trace.NoOpTracer()
@@ -154,7 +154,7 @@ def test_a_provider_that_takes_no_exporter_is_told_and_a_flush_is_not_true(
     telemetry = configure(endpoints=server.url)
     kind = type(provider).__name__
     note = (
-        f"traces do not go to {server.url}: the global provider is a {kind}, which takes no exporter; pass"
+        f"traces do not go to {server.url}: the global provider is a {kind}, which takes no further exporter; pass"
         " replace=True, or give handlers tracer_provider=telemetry.tracer_provider"
     )
     assert warnings(caplog) == [f"configure(): {note}"]
@@ -185,12 +185,12 @@ def test_only_a_foreign_meter_provider_costs_the_metrics_alone_and_is_told(
     metrics.set_meter_provider(metrics.NoOpMeterProvider())
     telemetry = configure(endpoints=server.url)
     assert said(telemetry, server.url)[1] == (
-        "metrics: the application's provider (opentelemetry's NoOpMeterProvider), which takes no exporter:"
+        "metrics: the application's provider (opentelemetry's NoOpMeterProvider), which takes no further exporter:"
         " nothing arrives at URL"
     )
     assert warnings(caplog) == [
         f"configure(): metrics do not go to {server.url}: the global provider is a NoOpMeterProvider, which takes"
-        " no exporter; pass replace=True, or give handlers meter_provider=telemetry.meter_provider"
+        " no further exporter; pass replace=True, or give handlers meter_provider=telemetry.meter_provider"
     ]
     assert telemetry.tracer_provider is trace.get_tracer_provider()
     telemetry.shutdown(20)
