@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from otlp_servers import OtlpServer, otlp_grpc, otlp_http
 
-from otel_callbacks import Telemetry, configure
+from otel_callbacks import Telemetry, configure, traces
 from otel_callbacks.export.destinations import Destination, destination_of
 from otel_callbacks.export.otlp import OtlpEndpoint
 from otel_callbacks.runtime.addresses import normal_form
@@ -144,6 +144,35 @@ class Foreign(trace.TracerProvider):
 
     def get_tracer(self, *scope: Any, **_: Any) -> trace.Tracer:
         return trace.NoOpTracer()
+
+
+@dataclass
+class Wraps(trace.TracerProvider):
+    """As Logfire's: a provider of another make that hands processors on, and has no hash."""
+
+    inner: TracerProvider
+
+    def get_tracer(self, *scope: Any, **_: Any) -> trace.Tracer:
+        return self.inner.get_tracer(*scope)
+
+    def add_span_processor(self, processor: Any) -> None:
+        self.inner.add_span_processor(processor)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self.inner.force_flush(timeout_millis)
+
+
+def test_a_provider_of_another_make_takes_what_it_hands_on(server: OtlpServer) -> None:
+    trace.set_tracer_provider(Wraps(TracerProvider(shutdown_on_exit=False)))
+    for _ in range(2):
+        telemetry = configure(endpoints=server.url, local=True)
+    package = Wraps.__module__.partition(".")[0]
+    assert said(telemetry, server.url)[0] == (
+        f"traces: URL, and wherever the application's provider ({package}'s Wraps) sends; also kept in memory"
+    )
+    assert use(telemetry, server) == (True, PATHS)
+    assert [span.name for span in server.spans()] == ["one"]
+    assert [span.name for span in traces.last().spans] == ["one"]
 
 
 @pytest.mark.parametrize("provider", [trace.NoOpTracerProvider(), Foreign()])
