@@ -8,7 +8,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks import option_variables
+from otel_callbacks import option_variables, profiles
 from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
@@ -43,6 +43,9 @@ class Options(TypedDict, total=False):
             asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
         start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow starts, so that a
             back end shows what is running now; its span arrives when it has ended.
+        profiles: the extra names that every span carries for back ends, by default ("released_genai",), which
+            dashboards on the released conventions need; () adds none. `docs/backends.md` lists them. A destination of
+            `configure(to=...)` has profiles of its own, which take the application no time.
     """
 
     tracer_provider: TracerProvider | None
@@ -57,6 +60,7 @@ class Options(TypedDict, total=False):
     metric_labels: MetricLabels
     estimate_usage: bool
     start_events: bool
+    profiles: Sequence[str]
 
 
 def recorder(**options: Unpack[Options]) -> Recorder:
@@ -101,6 +105,7 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
         estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
         start_events=_flag("start_events", options.get("start_events", False)),
+        profiles=profiles.checked(options.get("profiles", profiles.DEFAULT)),
     )
 
 

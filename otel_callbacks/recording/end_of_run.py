@@ -19,7 +19,7 @@ from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.rag import prompt
-from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording import content_recording, span_attributes, span_room
 from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
@@ -37,6 +37,7 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
+_MANY_ATTRIBUTES = 60  # fewer never reach the SDK's limit, together with those of the start
 _WITH_USAGE = (operations.Inference, operations.Embedding, operations.Rerank)
 _ToolTokens = Mapping[tuple[str, str], int]
 
@@ -52,6 +53,7 @@ class EndOfRun:
         pricer: prices calls.
         budgets: what may be spent.
         label_rules: which labels our own metrics carry.
+        profiles: what is added to every span, see the room of this name.
     """
 
     def __init__(
@@ -61,12 +63,15 @@ class EndOfRun:
         pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
+        profiles: tuple[str, ...],
     ) -> None:
         self._metrics = metrics
         self._events = events
         self._pricer = pricer
         self._budgets = budgets
         self._label_rules = label_rules
+        self._profiles = profiles
+        self._released_names = "released_genai" in profiles
 
     def record(
         self,
@@ -112,6 +117,10 @@ class EndOfRun:
                 _put_prompt(attributes, run, policy)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
+            if len(attributes) > _MANY_ATTRIBUTES:
+                span_room.make_room(attributes, run.span)
+            if self._profiles:
+                span_room.add_profiles(attributes, run.span, self._profiles, run.started)
             put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
 
@@ -152,6 +161,7 @@ class EndOfRun:
                 self._label_rules,
                 run.chunk_gaps or (),
                 tool_tokens,
+                self._released_names,
             )
         )
 
@@ -187,6 +197,7 @@ class EndOfRun:
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(call))
+        span_room.add_profiles(attributes, span, self._profiles, started)
         span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
@@ -195,7 +206,10 @@ class EndOfRun:
                 above.totals.count(call, cost)
         identity = span.get_span_context()
         self._metrics.add(
-            EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
+            EndedOperation(
+                *(call, None, None, None, identity, cost, redacted_labels, self._label_rules),
+                released_names=self._released_names,
+            )
         )
         if isinstance(cost, Cost):
             self._add_to_budgets(span, policy, labels, started, cost.total)

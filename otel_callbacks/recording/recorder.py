@@ -66,6 +66,7 @@ class Recorder:
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
         start_events: whether an event tells that an agent or workflow has started.
+        profiles: what is added to every span, see the room of this name.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Recorder:
         label_rules: LabelRules,
         estimates_usage: bool = False,
         start_events: bool = False,
+        profiles: tuple[str, ...] = (),
     ) -> None:
         self.detail = detail
         self.estimates_usage = estimates_usage
@@ -96,7 +98,7 @@ class Recorder:
         self.attribution = attribution
         self._budgets = budgets
         self.events = Events(logger_provider)
-        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
+        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules, profiles)
         self._known: _OfProvider | None = None
         span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
