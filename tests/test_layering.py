@@ -54,7 +54,7 @@ MAY_TOUCH = {
     "opentelemetry.instrumentation": ("zero_code/",),
     "wrapt": ("zero_code/",),
     "grpc": ("explore/files/senders.py", "doctor/probe.py"),
-    "requests": ("explore/files/senders.py", "doctor/probe.py"),
+    "requests": ("explore/files/senders.py", "doctor/probe.py", "export/otlp.py"),
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),

@@ -12,10 +12,9 @@ from typing import get_args
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks import profiles as profile_names
-from otel_callbacks.export.otlp import Protocol, Signal
+from otel_callbacks.export.otlp import ALL_SIGNALS, OtlpEndpoint, Protocol, Signal
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 
-ALL: tuple[Signal, ...] = ("traces", "metrics", "logs")
 _TRACES: tuple[Signal, ...] = ("traces",)
 
 
@@ -37,7 +36,7 @@ class BackEnd:
     address: str
     protocol: Protocol | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    signals: Sequence[Signal] = ALL
+    signals: Sequence[Signal] = ALL_SIGNALS
     profiles: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -52,17 +51,34 @@ class BackEnd:
             raise ValueError(
                 f"BackEnd: protocol={self.protocol!r} is not known; use 'http/protobuf' or 'grpc'"
             )
-        if isinstance(self.signals, str) or not set(self.signals) <= set(ALL):
-            raise ValueError(f"BackEnd: signals={self.signals!r} must be some of {', '.join(map(repr, ALL))}")
+        if isinstance(self.signals, str) or not set(self.signals) <= set(ALL_SIGNALS):
+            raise ValueError(
+                f"BackEnd: signals={self.signals!r} must be some of {', '.join(map(repr, ALL_SIGNALS))}"
+            )
         profile_names.checked(self.profiles)
 
+    def endpoint(self) -> OtlpEndpoint:
+        """Returns what makes its exporters."""
+        return OtlpEndpoint(
+            self.address, self.protocol, self.headers, self.signals, self.profiles, is_alone=True
+        )
 
-def back_end(name: str) -> BackEnd:
-    """Returns a back end by its name.
+
+To = str | BackEnd | Sequence[str | BackEnd]
+"""A back end, by its name or as a `BackEnd`, or several."""
+
+
+def back_ends(to: To) -> list[BackEnd]:
+    """Returns the back ends that are named or given.
 
     Raises:
-        ValueError: the name is not known, or variables that it needs are not set; the message names them.
+        TypeError, ValueError: a name is not known, or variables that it needs are not set; the message names them.
     """
+    found = [to] if isinstance(to, str | BackEnd) else list(to)
+    return [each if isinstance(each, BackEnd) else _by_name(each) for each in found]
+
+
+def _by_name(name: object) -> BackEnd:
     if not isinstance(name, str) or name not in BACK_ENDS:
         known = ", ".join(map(repr, BACK_ENDS))
         raise ValueError(f"to={name!r:.100} is not known; use {known}, or a BackEnd with its address")
@@ -129,7 +145,7 @@ def _datadog() -> BackEnd:
 
 
 def _honeycomb() -> BackEnd:
-    """https://docs.honeycomb.io/send-data/opentelemetry/: all signals; metrics without a dataset go to one of theirs."""
+    """https://docs.honeycomb.io/send-data/opentelemetry/: all signals; metrics go to the dataset unknown_metrics."""
     (key,) = _required("honeycomb", "HONEYCOMB_API_KEY")
     address = _get("HONEYCOMB_API_ENDPOINT") or "https://api.honeycomb.io"
     return BackEnd(address, "http/protobuf", {"x-honeycomb-team": key})
@@ -143,7 +159,9 @@ def _grafana_cloud() -> BackEnd:
 
 def _collector() -> BackEnd:
     """https://opentelemetry.io/docs/specs/otel/protocol/exporter/: the standard address, else the local default."""
-    return BackEnd(_get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318")
+    address = _get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    headers = _get("OTEL_EXPORTER_OTLP_HEADERS") if address else ""
+    return BackEnd(address or "http://localhost:4318", headers=dict(parse_env_headers(headers, liberal=True)))
 
 
 BACK_ENDS: Mapping[str, Callable[[], BackEnd]] = {
