@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from otlp_servers import OtlpServer, otlp_http
 
-from otel_callbacks import BackEnd, configure
+from otel_callbacks import BackEnd, Telemetry, configure
 from otel_callbacks.export.back_ends import BACK_ENDS, back_ends
 from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
@@ -116,8 +116,13 @@ def servers() -> Iterator[tuple[OtlpServer, OtlpServer]]:
         yield one, other
 
 
-def run() -> None:
-    by_hand = recorder(content="spans", prices=PRICES)
+def run(telemetry: Telemetry) -> None:
+    by_hand = recorder(
+        tracer_provider=telemetry.tracer_provider,
+        meter_provider=telemetry.meter_provider,
+        content="spans",
+        prices=PRICES,
+    )
     set_process_recorder(run, lambda: by_hand)
     try:
         answer()
@@ -196,7 +201,7 @@ def test_each_destination_gets_its_own_names_and_only_what_it_takes(
     )
     kept = InMemorySpanExporter()
     telemetry.tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
-    run()
+    run(telemetry)
     assert telemetry.flush(10)
     assert telemetry.shutdown(10)
     assert set(one.paths) == {"/v1/traces"}
@@ -233,7 +238,7 @@ def test_a_key_in_the_environment_goes_to_its_own_host_only(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", one.url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
     telemetry = configure(to=["collector", BackEnd(other.url, signals=TRACES)])
-    run()
+    run(telemetry)
     assert telemetry.flush(10)
     telemetry.shutdown(10)
     assert {headers["x-key"] for headers in one.headers} == {"secret"}
