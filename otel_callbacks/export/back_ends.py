@@ -18,7 +18,7 @@ from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 _TRACES: tuple[Signal, ...] = ("traces",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BackEnd:
     """One destination of `configure(to=...)`.
 
@@ -35,18 +35,14 @@ class BackEnd:
 
     address: str
     protocol: Protocol | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     signals: Sequence[Signal] = ALL_SIGNALS
     profiles: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        try:
-            endpoint_of(self.address)
-        except ValueError:
-            shown = shown_address(self.address)
-            raise ValueError(
-                f"BackEnd: address={shown!r} is not an address; use one such as 'http://localhost:4318'"
-            ) from None
+        _check_address("BackEnd: address", self.address)
+        if not isinstance(self.headers, Mapping):
+            raise TypeError(f"BackEnd: headers must be a mapping, not {type(self.headers).__name__}")
         if self.protocol not in (None, *get_args(Protocol)):
             raise ValueError(
                 f"BackEnd: protocol={self.protocol!r} is not known; use 'http/protobuf' or 'grpc'"
@@ -56,6 +52,9 @@ class BackEnd:
                 f"BackEnd: signals={self.signals!r} must be some of {', '.join(map(repr, ALL_SIGNALS))}"
             )
         profile_names.checked(self.profiles)
+
+    def __repr__(self) -> str:  # without the headers, which hold keys, and without a password in the address
+        return f"<BackEnd {shown_address(self.address)}>"
 
     def endpoint(self) -> OtlpEndpoint:
         """Returns what makes its exporters."""
@@ -74,7 +73,9 @@ def back_ends(to: To) -> list[BackEnd]:
     Raises:
         TypeError, ValueError: a name is not known, or variables that it needs are not set; the message names them.
     """
-    found = [to] if isinstance(to, str | BackEnd) else list(to)
+    found = [to] if isinstance(to, str | BackEnd) else to
+    if not isinstance(found, list | tuple):
+        raise TypeError(f"to must be the name of a back end, a BackEnd, or a list of them, not {to!r:.100}")
     return [each if isinstance(each, BackEnd) else _by_name(each) for each in found]
 
 
@@ -92,26 +93,26 @@ def _phoenix() -> BackEnd:
         headers["authorization"] = f"Bearer {key}"
     if project := _get("PHOENIX_PROJECT_NAME"):
         headers["x-project-name"] = project
-    address = _get("PHOENIX_COLLECTOR_ENDPOINT") or "http://localhost:6006"
-    return BackEnd(_without_path(address), None, headers, _TRACES, ("openinference",))
+    address = _address("PHOENIX_COLLECTOR_ENDPOINT", default="http://localhost:6006")
+    return BackEnd(address.removesuffix("/v1/traces"), None, headers, _TRACES, ("openinference",))
 
 
 def _langfuse() -> BackEnd:
     """https://langfuse.com/integrations/native/opentelemetry: HTTP only, Basic authorization, no metrics."""
     public, secret = _required("langfuse", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
-    host = _get("LANGFUSE_BASE_URL") or _get("LANGFUSE_HOST") or "https://cloud.langfuse.com"
+    host = _address("LANGFUSE_BASE_URL", "LANGFUSE_HOST", default="https://cloud.langfuse.com")
     headers = {"Authorization": _basic(public, secret), "x-langfuse-ingestion-version": "4"}
-    return BackEnd(f"{host.rstrip('/')}/api/public/otel", "http/protobuf", headers, _TRACES, ("langfuse",))
+    return BackEnd(f"{host}/api/public/otel", "http/protobuf", headers, _TRACES, ("langfuse",))
 
 
 def _langsmith() -> BackEnd:
     """https://docs.langchain.com/langsmith/trace-with-opentelemetry."""
     (key,) = _required("langsmith", "LANGSMITH_API_KEY")
-    host = _get("LANGSMITH_ENDPOINT") or "https://api.smith.langchain.com"
+    host = _address("LANGSMITH_ENDPOINT", default="https://api.smith.langchain.com")
     headers = {"x-api-key": key}
     if project := _get("LANGSMITH_PROJECT"):
         headers["Langsmith-Project"] = project
-    return BackEnd(f"{host.rstrip('/')}/otel", "http/protobuf", headers, _TRACES, ("langsmith",))
+    return BackEnd(f"{host}/otel", "http/protobuf", headers, _TRACES, ("langsmith",))
 
 
 def _mlflow() -> BackEnd:
@@ -122,7 +123,7 @@ def _mlflow() -> BackEnd:
         headers["Authorization"] = f"Bearer {token}"
     elif user := _get("MLFLOW_TRACKING_USERNAME"):
         headers["Authorization"] = _basic(user, _get("MLFLOW_TRACKING_PASSWORD"))
-    address = _get("MLFLOW_TRACKING_URI") or "http://localhost:5000"
+    address = _address("MLFLOW_TRACKING_URI", default="http://localhost:5000")
     return BackEnd(address, "http/protobuf", headers, _TRACES, ("mlflow",))
 
 
@@ -147,7 +148,7 @@ def _datadog() -> BackEnd:
 def _honeycomb() -> BackEnd:
     """https://docs.honeycomb.io/send-data/opentelemetry/: all signals; metrics go to the dataset unknown_metrics."""
     (key,) = _required("honeycomb", "HONEYCOMB_API_KEY")
-    address = _get("HONEYCOMB_API_ENDPOINT") or "https://api.honeycomb.io"
+    address = _address("HONEYCOMB_API_ENDPOINT", default="https://api.honeycomb.io")
     return BackEnd(address, "http/protobuf", {"x-honeycomb-team": key})
 
 
@@ -182,6 +183,29 @@ def _get(variable: str) -> str:
     return os.environ.get(variable, "").strip()
 
 
+def _address(*variables: str, default: str) -> str:
+    """Returns the address in the first variable that is set.
+
+    Raises:
+        ValueError: it is not an http(s) address.
+    """
+    for variable in variables:
+        if address := _get(variable):
+            _check_address(variable, address)
+            return address.rstrip("/")
+    return default
+
+
+def _check_address(name: str, address: str) -> None:
+    try:
+        endpoint_of(address)
+    except (ValueError, TypeError, AttributeError):
+        shown = shown_address(address) if isinstance(address, str) else type(address).__name__
+        raise ValueError(
+            f"{name}={shown!r} is not an http(s) address; use one such as 'http://localhost:4318'"
+        ) from None
+
+
 def _required(name: str, *variables: str) -> list[str]:
     missing = [variable for variable in variables if not _get(variable)]
     if missing:
@@ -191,8 +215,3 @@ def _required(name: str, *variables: str) -> list[str]:
 
 def _basic(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
-def _without_path(address: str) -> str:
-    """Returns an address without the path of traces, which Phoenix's variable may have."""
-    return address.rstrip("/").removesuffix("/v1/traces")

@@ -178,7 +178,7 @@ def test_missing_variables_are_named(name: str, missing: str) -> None:
     [
         (lambda: configure(to="pheonix"), "to='pheonix' is not known; use 'phoenix', 'langfuse'"),
         (lambda: configure(to=["jaeger", 7]), "to=7 is not known; use 'phoenix'"),  # type: ignore[list-item]
-        (lambda: BackEnd("localhost:4318"), "address='localhost:4318' is not an address"),
+        (lambda: BackEnd("localhost:4318"), "address='localhost:4318' is not an http"),
         (lambda: BackEnd("http://h", "udp"), "protocol='udp' is not known"),  # type: ignore[arg-type]
         (lambda: BackEnd("http://h", signals="traces"), "signals='traces' must be some of"),
         (lambda: BackEnd("http://h", profiles=["arize"]), "profiles: 'arize' is not known"),
@@ -187,6 +187,34 @@ def test_missing_variables_are_named(name: str, missing: str) -> None:
 def test_wrong_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: configure(to=None),
+            "to must be the name of a back end, a BackEnd, or a list of them, not None",
+        ),
+        (lambda: BackEnd("http://h", headers=["x"]), "headers must be a mapping, not list"),
+        (lambda: BackEnd("http://h", profiles="mlflow"), "profiles='mlflow' must be a list or tuple"),
+    ],
+)
+def test_wrong_types_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_a_wrong_address_in_a_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with pytest.raises(ValueError, match=r"MLFLOW_TRACKING_URI='databricks' is not an http\(s\) address"):
+        configure(to="mlflow")
+
+
+def test_no_password_is_shown() -> None:
+    found = BackEnd("http://me:secret@h:4318", headers={"x-key": "secret"})
+    assert "secret" not in f"{found!r} {found.endpoint()!r} {found}"
 
 
 def test_each_destination_gets_its_own_names_and_only_what_it_takes(
