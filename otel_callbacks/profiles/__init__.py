@@ -7,6 +7,7 @@ that only one back end has are in its profile.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.profiles import (
@@ -53,13 +54,14 @@ def checked(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def extra_attributes(names: Sequence[str], attributes: Mapping[str, Any], started: int) -> dict[str, Any]:
-    """Returns the attributes that profiles add to those of a span, the most important first.
+    """Returns the attributes that profiles add to those of a span, the most important of each first.
 
     A fault in a profile costs its attributes only.
     """
+    made = [(_guarded[name](attributes, started) or {}).items() for name in names]
     extra: dict[str, Any] = {}
-    for name in names:
-        for attribute, value in (_guarded[name](attributes, started) or {}).items():
-            if attribute not in attributes:
-                extra.setdefault(attribute, value)
+    for equally_important in zip_longest(*made):
+        for each in equally_important:
+            if each is not None and each[0] not in attributes:
+                extra.setdefault(*each)
     return extra

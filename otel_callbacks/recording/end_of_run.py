@@ -35,7 +35,6 @@ _LEAVES = (
     operations.Retrieval,
     operations.ToolExecution,
 )
-_MANY_ATTRIBUTES = 60  # fewer never reach the SDK's limit, together with those of the start
 _WITH_USAGE = (operations.Inference, operations.Embedding, operations.Rerank)
 _ToolTokens = Mapping[tuple[str, str], int]
 
@@ -119,10 +118,11 @@ class EndOfRun:
                 _put_prompt(attributes, run, policy)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
-            if len(attributes) > _MANY_ATTRIBUTES:
-                span_room.make_room(attributes, run.span)
-            if self._profiles:
-                span_room.add_profiles(attributes, run.span, self._profiles, run.started)
+            filled_in = getattr(operation, "prompt_template", None) is not None
+            if self._profiles or filled_in:
+                span_room.add_profiles(
+                    attributes, run.span, self._profiles, run.started, has_variables=filled_in
+                )
             put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
 

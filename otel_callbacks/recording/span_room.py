@@ -10,27 +10,37 @@ from otel_callbacks.limits import SPAN_ATTRIBUTES
 from otel_callbacks.recording.attribute_table import Attributes
 
 
-def add_profiles(attributes: Attributes, span: Span, names: tuple[str, ...], started: int) -> None:
-    """Adds the attributes of profiles to those of a span's end, the most important first, as many as fit."""
-    if names == profiles.DEFAULT:  # it reads only what is known at the end
+def add_profiles(
+    attributes: Attributes, span: Span, names: tuple[str, ...], started: int, *, has_variables: bool = False
+) -> None:
+    """Adds the attributes of profiles to those of a span's end, as many as fit, the most important first.
+
+    What filled in a prompt (`has_variables`) is left out first.
+    """
+    if (
+        names == profiles.DEFAULT and not has_variables
+    ):  # it reads only what is known at the end, and adds two
         attributes.update(profiles.extra_attributes(names, attributes, started))
         return
-    known = {**(getattr(span, "attributes", None) or {}), **attributes}
-    extra = profiles.extra_attributes(names, known, started)
-    attributes.update(islice(extra.items(), max(_most(span) - len(known), 0)))
-
-
-def make_room(attributes: Attributes, span: Span) -> None:
-    """Leaves out what filled in a prompt if a span would otherwise have too many attributes."""
     held = getattr(span, "attributes", None) or {}
-    surplus = len(held.keys() | attributes.keys()) - _most(span)
+    extra = profiles.extra_attributes(names, {**held, **attributes}, started)
+    room = _most(span) - len(held.keys() | attributes.keys())
+    if has_variables and room < len(extra):
+        room += _leave_variables_out(attributes, len(extra) - room)
+    attributes.update(islice(extra.items(), max(room, 0)))
+
+
+def _leave_variables_out(attributes: Attributes, surplus: int) -> int:
+    """Leaves out so many variables of a prompt, and says so; returns how much room there is now."""
     variables = [name for name in attributes if name.startswith(semconv.PROMPT_VARIABLE_PREFIX)]
-    if surplus <= 0 or not variables:
-        return
-    for name in variables[-surplus - 1 :]:  # one more, for the attribute that says so
+    if not variables:
+        return 0
+    cut: Any = attributes.get(semconv.CONTENT_CUT)
+    left_out = variables[-surplus - (cut is None) :]
+    for name in left_out:
         del attributes[name]
-    cut: Any = attributes.get(semconv.CONTENT_CUT) or ()
-    attributes[semconv.CONTENT_CUT] = [*cut, semconv.PROMPT_VARIABLE_PREFIX]
+    attributes[semconv.CONTENT_CUT] = [*(cut or ()), semconv.PROMPT_VARIABLE_PREFIX]
+    return len(left_out) - (cut is None)
 
 
 def _most(span: Span) -> int:

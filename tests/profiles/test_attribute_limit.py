@@ -24,7 +24,7 @@ COMBINATIONS = [
 ]
 
 
-@pytest.mark.parametrize("limit", [128, 100, None])
+@pytest.mark.parametrize("limit", [128, 80, None])
 @pytest.mark.parametrize("profiles", COMBINATIONS, ids="+".join)
 def test_what_matters_survives(profiles: tuple[str, ...], limit: int | None) -> None:
     exported = InMemorySpanExporter()
