@@ -209,6 +209,15 @@ TOOL_ROWS_RECORDED = 10  # the span lists the most expensive tools, the others i
 TOOL_RESULTS = 10_000
 
 
+# profiles: what is added for a back end
+
+# Later documents of a span are not written out one by one; each takes up to four attributes.
+PROFILE_DOCUMENTS = 100
+# A handler's profiles add no more to a span than fits beside its own attributes, the most important first: the SDK
+# would drop the oldest, which say what the span is. A destination's profiles add to a copy, which has no limit.
+SPAN_ATTRIBUTES = 128
+
+
 # recording: what a span and the metrics carry
 
 # Further variables of a prompt are left out, and `otel_callbacks.content.cut` says so; each is an attribute of its own.

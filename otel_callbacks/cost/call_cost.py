@@ -177,7 +177,6 @@ def attributes(cost: CallCost) -> dict[str, str | float]:
     total = float(cost.total)
     found: dict[str, str | float] = {
         semconv.USAGE_COST_USD: total,
-        semconv.USAGE_COST: total,
         semconv.COST_SOURCE: cost.source,
     }
     if cost.source == "cache":

@@ -14,6 +14,7 @@ from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+from otel_callbacks.export.back_ends import To, back_ends
 from otel_callbacks.export.contradictions import contradictions
 from otel_callbacks.export.deliveries import Sender, file_sender, senders
 from otel_callbacks.export.keep import Keep
@@ -44,6 +45,7 @@ _first_arguments: Mapping[str, Any] = {}
 def configure(
     service_name: str | None = None,
     *,
+    to: To = (),
     endpoints: str | Sequence[str] = (),
     protocol: Protocol | None = None,
     headers: Mapping[str, str] | None = None,
@@ -55,8 +57,8 @@ def configure(
 ) -> Telemetry:
     """Sets up the export of traces, metrics and events for the whole process.
 
-    Spans go to every endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to `file`.
-    Without any of these they go to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints.
+    Spans go to every back end and endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to
+    `file`. Without any of these they go to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints.
     The standard environment variables apply: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER and its like (`none`,
     `console`, `otlp` or an exporter of an installed package), OTEL_EXPORTER_OTLP_* for all signals or one of them,
     OTEL_BSP_* and OTEL_BLRP_*, the sampler, the limits, the resource.
@@ -72,6 +74,9 @@ def configure(
 
     Args:
         service_name: names the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES do.
+        to: back ends by name ("phoenix", "langfuse", "langsmith", "mlflow", "jaeger", "tempo", "datadog",
+            "honeycomb", "grafana-cloud", "collector"), or a `BackEnd`, or several. Each gets only what it takes, under
+            the names that it reads; `docs/backends.md` has the variables that it needs.
         endpoints: OTLP addresses, such as "http://localhost:4318" (HTTP) or "http://localhost:4317" (gRPC).
         protocol: the endpoints' protocol; by default OTEL_EXPORTER_OTLP_PROTOCOL, else gRPC on port 4317 and
             HTTP on every other port.
@@ -87,16 +92,20 @@ def configure(
 
     Raises:
         TypeError: the service name is not a string, or `keep` is not a `Keep`.
-        ValueError: an endpoint is not an http(s) address, or the protocol given is not known.
+        ValueError: an endpoint is not an http(s) address, the protocol or a back end is not known, or the environment
+            lacks a variable that a back end needs.
     """
     global _configured, _first_arguments
     addresses = [
         _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
     ]
     _check(service_name, protocol, keep)
+    named = back_ends(to)
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
+    otlp_endpoints += [each.endpoint() for each in named]
     arguments = {
         "service_name": service_name,
+        "to": named,
         "endpoints": addresses,
         "protocol": protocol,
         "headers": headers,

@@ -49,7 +49,11 @@ def senders(
 
     What is wrong in the environment is told and left out: the application starts all the same.
     """
-    found = [_sender(signal, str(each), each.exporter_factory(signal)) for each in endpoints]
+    found = [
+        _sender(signal, str(each), each.exporter_factory(signal), each.profiles)
+        for each in endpoints
+        if signal in each.signals
+    ]
     if in_environment is not None:
         found += _senders_in_environment(signal, in_environment, tell)
     return found
@@ -76,10 +80,10 @@ def file_sender(file: str | os.PathLike[str]) -> tuple[Sender, Any]:
     return Sender(str(file), delivery, delivery.outbox), JsonLinesSpanExporter(file).path
 
 
-def _sender(signal: Signal, name: str, make: Callable[[], Any]) -> Sender:
+def _sender(signal: Signal, name: str, make: Callable[[], Any], profiles: Sequence[str] = ()) -> Sender:
     match signal:
         case "traces":
-            spans = SpanDelivery(name, make, environment.queue_limits("OTEL_BSP"))
+            spans = SpanDelivery(name, make, environment.queue_limits("OTEL_BSP"), profiles)
             return Sender(name, spans, spans.outbox)
         case "logs":
             events = EventDelivery(name, make, environment.queue_limits("OTEL_BLRP"))

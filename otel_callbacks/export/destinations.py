@@ -8,7 +8,7 @@ from otel_callbacks.runtime.addresses import normal_form
 
 C = TypeVar("C")
 
-_OF_THE_REQUEST = {"content-encoding", "content-type", "user-agent"}
+_OF_THE_REQUEST = {"accept", "content-encoding", "content-type", "user-agent"}
 """Headers that say nothing about the account that data is for."""
 
 

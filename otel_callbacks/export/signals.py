@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.export.profiled_spans import with_profiles
 from otel_callbacks.export.resources import ResourceCleaner
 from otel_callbacks.limits import METRIC_EXPORTS_WAITING, REQUEST_BYTES
 
@@ -83,9 +84,16 @@ class YieldingBatch(list[T]):
 class SpanDelivery(SpanProcessor):
     """Sends sampled spans after they have ended."""
 
-    def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        destination: str,
+        make: Callable[[], SpanExporter],
+        limits: QueueLimits,
+        profiles: Sequence[str] = (),
+    ) -> None:
         self._exporter = PerProcess(make)
         self._clean = ResourceCleaner()
+        self._profiles = profiles
         self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits, "spans")
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -104,7 +112,7 @@ class SpanDelivery(SpanProcessor):
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
         export = self._exporter().export
-        spans = [self._without_secrets(span) for span in spans]
+        spans = [with_profiles(self._without_secrets(span), self._profiles) for span in spans]
         parts = split_batch(YieldingBatch(spans, self.outbox), _span_bytes)
         return sum(
             len(part)

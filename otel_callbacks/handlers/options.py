@@ -8,6 +8,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_callbacks import profiles
 from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
@@ -45,6 +46,9 @@ class Options(TypedDict, total=False):
             asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
         start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow starts, so that a
             back end shows what is running now; its span arrives when it has ended.
+        profiles: the extra names that every span carries for back ends, by default ("released_genai",), which
+            dashboards on the released conventions need; () adds none. `docs/backends.md` lists them. A destination of
+            `configure(to=...)` has profiles of its own, which take the application no time.
         inference_spans: who has the span of a model call if its client is instrumented too. "own": we have; the
             instrumentations of OpenAI's and Anthropic's clients by OpenTelemetry, OpenInference and OpenLLMetry stay
             silent inside, and spans of HTTP clients are kept. "defer": they have; our span says
@@ -65,6 +69,7 @@ class Options(TypedDict, total=False):
     metric_labels: MetricLabels
     estimate_usage: bool
     start_events: bool
+    profiles: Sequence[str]
     inference_spans: InferenceSpans
     agent_usage: bool
 
@@ -108,6 +113,7 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
         estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
         start_events=_flag("start_events", options.get("start_events", False)),
+        profiles=profiles.checked(options.get("profiles", profiles.DEFAULT)),
         inference_spans=_one_of("inference_spans", options.get("inference_spans", "own"), INFERENCE_SPANS),
         agent_usage=_flag("agent_usage", options.get("agent_usage", True)),
     )

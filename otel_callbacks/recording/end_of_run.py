@@ -16,7 +16,7 @@ from otel_callbacks.cost.totals import Totals
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.rag import prompt
-from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording import content_recording, span_attributes, span_room
 from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.call_completion import complete_call, valid_usage
 from otel_callbacks.recording.cost_metrics import LabelRules
@@ -50,6 +50,7 @@ class EndOfRun:
         pricer: prices calls.
         budgets: what may be spent.
         label_rules: which labels our own metrics carry.
+        profiles: what is added to every span, see the room of this name.
         agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
@@ -60,6 +61,7 @@ class EndOfRun:
         pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
+        profiles: tuple[str, ...],
         *,
         agent_usage: bool,
     ) -> None:
@@ -69,6 +71,8 @@ class EndOfRun:
         self._pricer = pricer
         self._budgets = budgets
         self._label_rules = label_rules
+        self._profiles = profiles
+        self._released_names = "released_genai" in profiles
 
     def record(
         self,
@@ -114,6 +118,11 @@ class EndOfRun:
                 _put_prompt(attributes, run, policy)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
+            filled_in = getattr(operation, "prompt_template", None) is not None
+            if self._profiles or filled_in:
+                span_room.add_profiles(
+                    attributes, run.span, self._profiles, run.started, has_variables=filled_in
+                )
             put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
 
@@ -154,6 +163,7 @@ class EndOfRun:
                 self._label_rules,
                 run.chunk_gaps or (),
                 tool_tokens,
+                self._released_names,
             )
         )
 
@@ -189,6 +199,7 @@ class EndOfRun:
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(call))
+        span_room.add_profiles(attributes, span, self._profiles, started)
         span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
@@ -197,7 +208,10 @@ class EndOfRun:
                 above.totals.count(call, cost)
         identity = span.get_span_context()
         self._metrics.add(
-            EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
+            EndedOperation(
+                *(call, None, None, None, identity, cost, redacted_labels, self._label_rules),
+                released_names=self._released_names,
+            )
         )
         if isinstance(cost, Cost):
             self._add_to_budgets(span, policy, labels, started, cost.total)

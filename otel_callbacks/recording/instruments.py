@@ -30,6 +30,7 @@ class Instruments:
         self._before_reading = before_reading
         self._create_for_inference()
         self._create_for_other_operations()
+        self._create_released()
 
     def _create_for_inference(self) -> None:
         self.inference = self._histogram(
@@ -80,6 +81,23 @@ class Instruments:
         )
         self.tool = self._histogram(
             semconv.METRIC_TOOL_DURATION, "s", _DURATION, "Duration of a tool execution"
+        )
+
+    def _create_released(self) -> None:
+        self.token_usage = self._histogram(
+            semconv.METRIC_CLIENT_TOKEN_USAGE, "{token}", _TOKENS, "Tokens of one call (released name)"
+        )
+        self.old_first_chunk = self._histogram(
+            semconv.METRIC_OLD_TIME_TO_FIRST_CHUNK,
+            "s",
+            _DURATION,
+            "Time from the request to the first chunk (released name)",
+        )
+        self.old_chunk = self._histogram(
+            semconv.METRIC_OLD_TIME_PER_OUTPUT_CHUNK,
+            "s",
+            _DURATION,
+            "Time per chunk after the first (released name)",
         )
 
     def _histogram(self, name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:

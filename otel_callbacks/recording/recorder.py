@@ -62,6 +62,7 @@ class Recorder:
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
         start_events: whether an event tells that an agent or workflow has started.
+        profiles: what is added to every span, see the room of this name.
         inference_spans: "defer" leaves the usage of model calls to the span of another instrumentation.
         agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
@@ -80,6 +81,7 @@ class Recorder:
         label_rules: LabelRules,
         estimates_usage: bool = False,
         start_events: bool = False,
+        profiles: tuple[str, ...] = (),
         inference_spans: InferenceSpans = "own",
         agent_usage: bool = True,
     ) -> None:
@@ -95,7 +97,7 @@ class Recorder:
         self.events = Events(logger_provider)
         self._defers = inference_spans == "defer"
         self.end_of_run = EndOfRun(
-            self._metrics, self.events, pricer, budgets, label_rules, agent_usage=agent_usage
+            self._metrics, self.events, pricer, budgets, label_rules, profiles, agent_usage=agent_usage
         )
         self._known: OfProvider | None = None
         span_starter(self.tracer)  # imports what the first callback needs

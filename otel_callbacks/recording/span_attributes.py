@@ -37,7 +37,7 @@ _START_ROWS: dict[type[operations.Operation], Rows] = {
         ("call_id", semconv.TOOL_CALL_ID),
     ),
     operations.Retrieval: (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER),
-    operations.Rerank: (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL)),
+    operations.Rerank: (("provider", semconv.PROVIDER_NAME), ("name", semconv.RAG_RERANK_MODEL)),
     operations.Embedding: (
         ("provider_or_integration", semconv.PROVIDER_NAME),
         ("name", semconv.REQUEST_MODEL),
@@ -74,7 +74,7 @@ _END_ROWS: dict[type[operations.Operation], Rows] = {
     ),
     operations.Rerank: (
         ("provider", semconv.PROVIDER_NAME),
-        ("name", semconv.REQUEST_MODEL),
+        ("name", semconv.RAG_RERANK_MODEL),
         ("top_n", semconv.RETRIEVAL_TOP_K),
         ("duplicate", semconv.DUPLICATE),
     ),
