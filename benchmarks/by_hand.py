@@ -22,8 +22,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
+from otel_callbacks.handlers.options import recorder as recorder_of
 from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
-from otel_callbacks.options import recorder as recorder_of
 from otel_callbacks.recording import metrics, process_recorder
 
 _BLOCK = 100

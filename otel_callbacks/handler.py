@@ -10,8 +10,8 @@ _LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.c
 
 if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
     from otel_callbacks import langchain, llama_index
+    from otel_callbacks.handlers.options import handler_for
     from otel_callbacks.llama_index.rerankers import is_node_postprocessor
-    from otel_callbacks.options import handler_for
 
     _R = TypeVar("_R")
 

@@ -74,6 +74,9 @@ INTERRUPTED_CONVERSATIONS = 1_024
 # With `history="new"`, the message that was sent least recently is recorded in full once more (logged once), so nothing
 # is lost; a server's traces would otherwise pile up. All of them take 15 MB at most.
 RECORDED_MESSAGES = 20_000
+# Only of providers that take no weak reference: those used last are kept alive. What goes on with an older one starts
+# anew; an application has one or two.
+PROVIDERS_KEPT = 64
 
 
 # privacy: how much content is written and searched
@@ -164,8 +167,8 @@ DECIMAL_DIGITS = 120
 # each search takes time at every model call.
 TRACE_DOCUMENTS = 300
 TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their texts take
-# Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a row
-# in common with it; the others are not in it. So a long trace costs no more at its end.
+# Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a
+# row in common with it; the others are not in it. So a long trace costs no more at its end.
 TRACE_DOCUMENTS_COMPARED = 20
 DOCUMENT_BYTES_INDEXED = (
     1_000  # of its head and tail; a long document of which a prompt has only the middle is not found
@@ -361,3 +364,11 @@ DEMO_PROMPTS_REMEMBERED = 64
 DEMO_REQUEST_BYTES = 64 * 1024 * 1024
 # A larger vector is refused with status 400; each dimension takes memory for every text.
 DEMO_VECTOR_DIMENSIONS = 4_096
+
+
+# doctor: how long it tries
+
+# A sampler that keeps none of so many is said to drop everything; trying takes a second at most.
+SAMPLER_TRIES = 10_000
+# More of what an unknown server answers is not read: its first bytes tell what it speaks.
+PROBE_ANSWER_BYTES = 64

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.export.resources import without_secrets
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
 

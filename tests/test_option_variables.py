@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks import flush_on_signal, instrument, option_variables, options
-from otel_callbacks.options import Options, variables
+from otel_callbacks import flush_on_signal, instrument
+from otel_callbacks.handlers import option_variables, options
+from otel_callbacks.handlers.options import Options, variables
 from otel_callbacks.privacy.policy import ContentPolicy
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"

@@ -152,9 +152,9 @@ def metrics_page() -> str:
 |---|---|---|---|---|---|
 {_lines(rows)}
 
-Histograms have the buckets that the conventions advise. Values are recorded when metrics are collected, not in a callback.
-`metric_labels=("tenant", "feature")` is the default; each label has a bounded number of values, and `user` and
-`session` are refused.
+Histograms have the buckets that the conventions advise. Values are recorded when metrics are collected, not in a
+callback. `metric_labels=("tenant", "feature")` is the default; each label has a bounded number of values, and
+`user` and `session` are refused.
 
 ## Events
 

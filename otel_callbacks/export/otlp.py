@@ -38,7 +38,7 @@ class OtlpEndpoint:
         """Returns the function that makes an exporter of a signal.
 
         Raises:
-            ValueError: the environment holds an invalid address or an unknown protocol.
+            ValueError: the environment holds an invalid address.
         """
         value = None if self.address else endpoint(signal)
         if value and self._protocol(signal) != "grpc" and not _is_http(value):
@@ -100,15 +100,11 @@ class OtlpEndpoint:
         found = self._with_credentials(signal)
         return found.address if found else self.address
 
-    def _url(self, signal: Signal) -> str | None:
-        if self.address is not None:
-            return endpoint_of(self.address).url(f"/v1/{signal}")
-        if (found := self._with_credentials(signal)) is None:
-            return None
-        own = os.environ.get(
-            f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
-        )  # is complete, unlike the general one
-        return found.address if own else found.url(f"/v1/{signal}")
+    def _url(self, signal: Signal) -> str:
+        own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+        if own and self.address is None:
+            return endpoint_of(own).address  # is complete, unlike the general one
+        return endpoint_of(self.address or endpoint(signal) or "http://localhost:4318").url(f"/v1/{signal}")
 
     def _with_credentials(self, signal: Signal) -> Endpoint | None:
         """Returns the address of a signal if it has a user and password, which then go into a header."""
@@ -143,15 +139,9 @@ def endpoint(signal: Signal) -> str | None:
 
 
 def _protocol_in_environment(signal: Signal) -> str | None:
-    """Returns the protocol that the environment names for a signal, or None.
-
-    Raises:
-        ValueError: there is no exporter for this protocol.
-    """
+    """Returns the protocol that the environment names for a signal; None without one, or if there is none such."""
     value = (_variable(signal, "PROTOCOL") or "").strip()
-    if value and value not in get_args(Protocol):
-        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL={value!r} is not known; use 'http/protobuf' or 'grpc'")
-    return value or None
+    return value if value in get_args(Protocol) else None
 
 
 def _variable(signal: Signal, name: str) -> str | None:

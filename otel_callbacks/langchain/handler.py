@@ -13,6 +13,8 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 
 from otel_callbacks import semconv
+from otel_callbacks.handlers.options import Options, recorder
+from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.langchain import (
     bodies,
     framework_chains,
@@ -37,11 +39,9 @@ from otel_callbacks.operations import (
 )
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.operations.providers import tool_definitions
-from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import faults, guarded
-from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 
 class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
@@ -51,7 +51,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     whole process. Any combination gives one span per run.
 
     Args:
-        options: see `otel_callbacks.options.Options`; all are optional.
+        options: see `otel_callbacks.handlers.options.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.

@@ -40,7 +40,17 @@ URL_KEYS = (
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
 _OWN_SETTINGS = (
     *("stop", "stop_sequences", "effort", "reasoning_effort", "thinking_level", "output_config"),
-    *("guardrail_config", "guardrails"),
+    *("guardrail_config", "guardrails", "model_kwargs"),
+    *(
+        "format",
+        "response_mime_type",
+        "response_schema",
+        "seed",
+        "random_seed",
+        "top_k",
+        "top_p",
+        "num_predict",
+    ),
 )
 """The settings that some models send without saying so in `invocation_params`."""
 _PROVIDERS_IDS = ("resp_", "msg_", "chatcmpl-", "cmpl-", "gen-")

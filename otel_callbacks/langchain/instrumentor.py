@@ -8,9 +8,9 @@ from typing import Any
 from langchain_core.tracers import context as tracers
 from langchain_core.tracers.context import register_configure_hook
 
+from otel_callbacks.handlers.options import handler_for
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
-from otel_callbacks.options import handler_for
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.runtime import fork
 

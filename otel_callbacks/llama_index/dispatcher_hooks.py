@@ -23,10 +23,10 @@ from llama_index_instrumentation import root_dispatcher
 from opentelemetry.context import get_current
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
+from otel_callbacks.carriers.carrying import attach, captured, is_here
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
-from otel_callbacks.propagation.carrying import attach, captured, is_here
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded

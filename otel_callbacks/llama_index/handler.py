@@ -17,15 +17,15 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Legac
 from llama_index.core.callbacks.schema import CBEventType
 from opentelemetry.context import get_current
 
+from otel_callbacks.handlers.options import Options, recorder
+from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
 from otel_callbacks.llama_index.dispatcher_hooks import register
 from otel_callbacks.llama_index.retrieval import traced_rerankers
 from otel_callbacks.operations import Inference
-from otel_callbacks.options import Options, recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
-from otel_callbacks.shared_by_handlers import SharedByHandlers
 
 
 class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
@@ -36,7 +36,7 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     component's callback manager. Any combination gives one span per operation.
 
     Args:
-        options: see `otel_callbacks.options.Options`; all are optional.
+        options: see `otel_callbacks.handlers.options.Options`; all are optional.
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or value; the message says what is right.

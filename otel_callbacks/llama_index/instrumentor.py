@@ -5,10 +5,10 @@ Nothing is patched, except rerankers on request: the dispatcher reports every ot
 
 from typing import Any
 
+from otel_callbacks.handlers.options import handler_for
 from otel_callbacks.llama_index.dispatcher_hooks import unregister
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
 from otel_callbacks.llama_index.rerankers import trace_all_rerankers, untrace_all_rerankers
-from otel_callbacks.options import handler_for
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
 

@@ -4,7 +4,7 @@ import functools
 
 from opentelemetry import context as context_api
 
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import process_recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.surroundings import enclosing_run

@@ -11,10 +11,10 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, SpanContext
 
+from otel_callbacks.carriers import texts
 from otel_callbacks.cost.attribution import attribute_of, refuse_text
 from otel_callbacks.manual.operation_span import OperationSpan
 from otel_callbacks.operations import ReceivedMessage
-from otel_callbacks.propagation import carriers
 from otel_callbacks.runs.surroundings import outside_every_run
 from otel_callbacks.runtime.faults import guarded
 from otel_callbacks.runtime.scopes import run_inside
@@ -125,15 +125,15 @@ class extract:  # lower case because it reads as a statement: `with extract(mess
         """Returns the operation of the message, and the context inside."""
         propagator = propagate.get_global_textmap()
         if not self._link:
-            found = carriers.read(propagator, self._carrier, context)
+            found = texts.read(propagator, self._carrier, context)
             found = _inside_current_span(found, context)
-            return None, carriers.accept_labels(found, self._attributes)
+            return None, texts.accept_labels(found, self._attributes)
         inside = trace.set_span_in_context(INVALID_SPAN, outside_every_run(context))
-        found = carriers.read(propagator, self._carrier, inside)
+        found = texts.read(propagator, self._carrier, inside)
         spans = [trace.get_current_span(each).get_span_context() for each in (found, context)]
         senders = {span.span_id: span for span in spans if span.is_valid}  # one, if it sent to itself
         found = trace.set_span_in_context(INVALID_SPAN, found)
-        return _Message(self._name, senders.values()), carriers.accept_labels(found, self._attributes)
+        return _Message(self._name, senders.values()), texts.accept_labels(found, self._attributes)
 
 
 def _inside_current_span(found: Context, context: Context) -> Context:

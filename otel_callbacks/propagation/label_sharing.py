@@ -22,8 +22,8 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.trace import SpanKind
 
 from otel_callbacks import semconv
+from otel_callbacks.carriers import texts
 from otel_callbacks.cost.attribution import attribute_of, refuse_text
-from otel_callbacks.propagation import carriers
 from otel_callbacks.runtime.faults import guarded
 
 _HOSTS = ("server.address", "net.peer.name")  # the newer conventions of HTTP, and the older ones
@@ -92,7 +92,7 @@ class _LabelPropagator(TextMapPropagator):
         allowed = bool(hosts) and all(self._is_allowed(host) for host in hosts)
         sent = self._attributes if allowed else ()
         withheld = self._attributes if hosts and not allowed else ()
-        carriers.write(self.inner, carrier, context, sent, withheld, setter)
+        texts.write(self.inner, carrier, context, sent, withheld, setter)
         return True
 
     def extract(
@@ -104,7 +104,7 @@ class _LabelPropagator(TextMapPropagator):
 
     @guarded
     def _accepted(self, context: Context) -> Context:
-        return carriers.accept_labels(context, self._attributes) if self._accept else context
+        return texts.accept_labels(context, self._attributes) if self._accept else context
 
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host.lower(), pattern) for pattern in self._hosts)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.trace import Span, SpanContext
 
 from otel_callbacks import semconv
+from otel_callbacks.recording.instrumentation_scope import logger_of
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """Unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both (OpenTelemetry conventions)."""
@@ -18,7 +19,7 @@ class Events:
     """Emits log records to one logger provider (None: the global one, even if it is set later)."""
 
     def __init__(self, logger_provider: LoggerProvider | None) -> None:
-        self._logger = get_logger(semconv.SCOPE, semconv.SCOPE_VERSION, logger_provider, semconv.SCHEMA_URL)
+        self._logger = logger_of(logger_provider)
         opted = {word.strip() for word in os.environ.get(EXCEPTION_VARIABLE, "").split(",")}
         self._exceptions_on_spans = "logs" not in opted
         self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})

@@ -83,9 +83,12 @@ class Instruments:
         )
 
     def _histogram(self, name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:
-        return self._meter.create_histogram(
-            name, unit, description, explicit_bucket_boundaries_advisory=buckets
-        )
+        try:
+            return self._meter.create_histogram(
+                name, unit, description, explicit_bucket_boundaries_advisory=buckets
+            )
+        except TypeError:  # a provider that was written for an older API
+            return self._meter.create_histogram(name, unit, description)
 
     def _token_counter(self, name: str, description: str) -> Counter:
         return Counter(self._meter, name, "{token}", description, self._before_reading)

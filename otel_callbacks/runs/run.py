@@ -131,6 +131,20 @@ class Run:
         """Tells whether the run is open and the caller is in its body."""
         return self.open and (self.inside is None or self.inside())
 
+    def add_chunk(self, now: int) -> None:
+        """Notes that a chunk of a streamed answer arrived, at `now` nanoseconds since 1970."""
+        if self.first_chunk is None:
+            self.first_chunk = now
+        elif self.chunk_gaps is None:
+            self.chunk_gaps = array("d", ((now - self.last_chunk) / 1e9,))
+        elif len(self.chunk_gaps) < limits.CHUNK_GAPS:
+            self.chunk_gaps.append((now - self.last_chunk) / 1e9)
+        else:
+            limits.log_reached(
+                "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
+            )
+        self.last_chunk = now
+
     def enter_tree(self) -> None:
         """Adds the run to the `children` of the nearest run above that is open."""
         above = self._open_above()

@@ -14,12 +14,12 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from packaging.requirements import Requirement
 from wrapt import register_post_import_hook
 
-from otel_callbacks.option_variables import INSTRUMENT_FLAGS, read_flag, read_signal
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.option_variables import INSTRUMENT_FLAGS, read_flag, read_signal
+from otel_callbacks.handlers.options import recorder
+from otel_callbacks.handlers.shared import handler_with
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime.faults import guarded, logger
-from otel_callbacks.shared_by_handlers import handler_with
 
 
 class _Framework(NamedTuple):

@@ -26,6 +26,7 @@ from payloads import Answer, Payload, ReplayedModel
 
 from otel_callbacks import OTelCallbackHandler, PriceBook, attribution
 from otel_callbacks.cost import recompute, report
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.operations import (
     AgentInvocation,
     Billing,
@@ -38,7 +39,6 @@ from otel_callbacks.operations import (
     Usage,
     Workflow,
 )
-from otel_callbacks.options import recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.testing import Captured, capture
 

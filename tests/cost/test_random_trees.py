@@ -30,8 +30,8 @@ from otel_callbacks import OTelCallbackHandler, operations, trace_reranker
 from otel_callbacks.cli import main
 from otel_callbacks.cost import report
 from otel_callbacks.explore import JsonLinesSpanExporter, group, read_jsonl
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.operations import Operation, Usage
-from otel_callbacks.options import recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.testing import Captured, capture

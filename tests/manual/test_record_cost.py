@@ -30,7 +30,7 @@ from otel_callbacks.cli import main
 from otel_callbacks.conformance import check_file
 from otel_callbacks.cost import recompute, report
 from otel_callbacks.explore import JsonLinesSpanExporter, read_jsonl
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.testing import Captured, capture
 

@@ -11,7 +11,7 @@ from langchain_core.tools import tool
 
 from otel_callbacks import Budget, ContentPolicy, OTelCallbackHandler, attribution, inference, record_usage
 from otel_callbacks.cost import report
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured

@@ -23,9 +23,9 @@ from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
 from waiting import AT_MOST, until
 
 from otel_callbacks import OTelCallbackHandler, operations
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.langchain.streamed_answer import StreamedAnswer
 from otel_callbacks.operations import Usage
-from otel_callbacks.options import recorder
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.testing import Captured

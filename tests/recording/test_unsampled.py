@@ -31,10 +31,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.budget import Budget
+from otel_callbacks.handlers.options import recorder as recorder_of
 from otel_callbacks.langchain import OTelCallbackHandler, trace_retriever
 from otel_callbacks.manual import agent, inference, retrieval, step, workflow
 from otel_callbacks.manual import tool as hand_tool
-from otel_callbacks.options import recorder as recorder_of
 from otel_callbacks.privacy.content_scope import content
 from otel_callbacks.recording import process_recorder
 from otel_callbacks.testing import Captured, capture

@@ -4,7 +4,7 @@ import sys
 import time
 
 from otel_callbacks import Budget, BudgetExceeded, inference
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
 PRICES = {"prices": {"m-1": {"input": 2, "output": 10}}}  # a call costs 0.0004 USD

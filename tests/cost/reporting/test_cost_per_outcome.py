@@ -14,7 +14,7 @@ from otel_callbacks import record_cost, record_feedback, workflow
 from otel_callbacks.cli import main
 from otel_callbacks.cost import per_outcome
 from otel_callbacks.explore import JsonLinesSpanExporter, LinkRecord, SpanRecord
-from otel_callbacks.options import recorder
+from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 from otel_callbacks.testing import Captured
 

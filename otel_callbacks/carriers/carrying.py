@@ -10,9 +10,9 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 
+from otel_callbacks.carriers import texts
 from otel_callbacks.cost.attribution import context_with_labels, given_labels
 from otel_callbacks.privacy.content_scope import content, find_content_scope
-from otel_callbacks.propagation import carriers
 from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
 
@@ -52,7 +52,7 @@ def captured() -> dict[str, Any]:
     """
     context = context_api.get_current()
     carrier: dict[str, str] = {}
-    carriers.write(propagate.get_global_textmap(), carrier, context, ())
+    texts.write(propagate.get_global_textmap(), carrier, context, ())
     run = enclosing_run(context)
     scope = find_content_scope(context, run.content_scope if run is not None else None)
     policy = None if scope is None else scope.policy if isinstance(scope.policy, str) else "none"
@@ -66,13 +66,13 @@ def is_here(sent: dict[str, Any]) -> bool:
 
 
 def _trace_id(sent: Mapping[str, Any]) -> int:
-    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], Context())
+    context = texts.read(propagate.get_global_textmap(), sent["carrier"], Context())
     return trace.get_current_span(context).get_span_context().trace_id
 
 
 def attach(sent: Mapping[str, Any], context: Context) -> None:
     """Makes what another process captured hold here, on top of `context`."""
-    context = carriers.read(propagate.get_global_textmap(), sent["carrier"], context)
+    context = texts.read(propagate.get_global_textmap(), sent["carrier"], context)
     context_api.attach(context_with_labels(sent["labels"], context))
     if sent["content"] is not None:
         content(sent["content"]).__enter__()
