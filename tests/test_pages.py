@@ -2,7 +2,12 @@
 
 import ast
 import builtins
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +19,7 @@ import reference
 import yaml
 
 import otel_callbacks
-from otel_callbacks import semconv
+from otel_callbacks import PriceBook, semconv
 from otel_callbacks.conformance import check_file
 from otel_callbacks.conformance.attributes import check_attributes
 from otel_callbacks.conformance.registry import load
@@ -45,7 +50,7 @@ def runnable(path: Path) -> list[pages.Block]:
 
 def assert_ran(blocks: list[pages.Block], ran: pages.Ran) -> None:
     assert ran.error is None, ran.error
-    in_notebook = any(pages.is_cell(block.code) for block in blocks)
+    in_notebook = any(block.is_cell for block in blocks)
     for block, printed in zip(blocks, ran.printed, strict=True):
         if block.shown is not None:
             assert pages.comparable(printed) == pages.comparable(block.shown)
@@ -90,6 +95,23 @@ def test_a_start_needs_only_what_it_installs(installed: str, block: pages.Block,
     ran = pages.run([block], tmp_path, only)
     assert_ran([block], ran)
     assert_traces_conform(tmp_path, [block])
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("installed", "block"), [start[1:] for start in STARTS], ids=[heading for heading, *_ in STARTS]
+)
+def test_a_start_in_a_fresh_environment(
+    installed: str, block: pages.Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's first minutes. `STARTS_PYTHON` names another Python than the one that runs the tests."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    chosen = os.environ.get("STARTS_PYTHON", sys.executable)
+    subprocess.run([chosen, "-m", "venv", tmp_path / "environment"], check=True)
+    python = tmp_path / "environment" / "bin" / "python"
+    wanted = [each.replace("otel-callbacks", str(ROOT), 1) for each in shlex.split(installed)]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+    assert_ran([block], pages.run([block], tmp_path, python=python))
 
 
 # documentation
@@ -150,6 +172,16 @@ def names(tree: ast.AST, kind: type[ast.expr_context]) -> set[str]:
             case ast.arg():
                 found.add(node.arg)
     return found
+
+
+def test_the_price_book_of_the_guide_can_be_read() -> None:
+    (text,) = re.findall(
+        r"^```toml\n(.*?)^```", (DOCS / "guides" / "cost.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert [entry.model for entry in PriceBook.of(tomllib.loads(text)).entries] == [
+        "claude-opus-*",
+        "llama-3.3-*",
+    ]
 
 
 # links

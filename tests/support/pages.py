@@ -4,21 +4,16 @@ A plain block right after a Python block shows what that block prints. A block t
 its first line names what the reader has.
 """
 
-import io
 import json
-import os
 import re
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
-from importlib import import_module
-from importlib.machinery import PathFinder
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import page_runner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -37,10 +32,9 @@ class Block(NamedTuple):
     def is_excerpt(self) -> bool:
         return self.code.startswith("# Excerpt")
 
-
-def is_cell(code: str) -> bool:
-    """Tells whether a block is a notebook's cell, with magic commands."""
-    return any(line.startswith("%") for line in code.splitlines())
+    @property
+    def is_cell(self) -> bool:
+        return page_runner.is_cell(self.code)
 
 
 def blocks(text: str) -> list[Block]:
@@ -66,13 +60,22 @@ class Ran(NamedTuple):
     error: str | None
 
 
-def run(page: Sequence[Block], folder: Path, only: Collection[str] | None = None) -> Ran:
+def run(
+    page: Sequence[Block],
+    folder: Path,
+    only: Collection[str] | None = None,
+    python: Path | str = sys.executable,
+) -> Ran:
     """Runs the blocks of one page; `only` names the requirements whose modules it may import, by default all."""
-    return run_all({folder: page}, only=only)[folder]
+    return run_all({folder: page}, only=only, python=python)[folder]
 
 
 def run_all(
-    pages: Mapping[Path, Sequence[Block]], *, only: Collection[str] | None = None, preload: Sequence[str] = ()
+    pages: Mapping[Path, Sequence[Block]],
+    *,
+    only: Collection[str] | None = None,
+    preload: Sequence[str] = (),
+    python: Path | str = sys.executable,
 ) -> dict[Path, Ran]:
     """Runs pages, each in the folder that is its key, and the blocks of a page one after the other.
 
@@ -83,7 +86,7 @@ def run_all(
         "preload": list(preload),
         "pages": [[str(folder), [block.code for block in page]] for folder, page in pages.items()],
     }
-    command = [sys.executable, "-W", "ignore", __file__]
+    command = [python, "-W", "ignore", page_runner.__file__]
     ran = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     results = json.loads(ran.stdout.rpartition("\n")[2])
@@ -112,68 +115,3 @@ def _modules_of_others(distributions: set[str]) -> set[str]:
         for module, names in packages_distributions().items()
         if distributions.isdisjoint(map(canonicalize_name, names))
     }
-
-
-class _Without:
-    """Finds modules as the usual finder does, except those given and what is in them."""
-
-    def __init__(self, missing: Iterable[str]) -> None:
-        self._missing = set(missing) - {"otel_callbacks"}
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        is_missing = name.partition(".")[0] in self._missing
-        return None if is_missing else PathFinder.find_spec(name, path, target)
-
-    find_distributions = staticmethod(PathFinder.find_distributions)  # versions can be read
-
-
-def _main() -> None:
-    order = json.load(sys.stdin)
-    finder = _Without(order["missing"])
-    sys.meta_path[:] = [finder if each is PathFinder else each for each in sys.meta_path]
-    for module in order["preload"]:
-        import_module(module)
-    results = [_in_child(Path(folder), codes) for folder, codes in order["pages"]]
-    sys.stdout.write(f"\n{json.dumps(results)}")
-
-
-def _in_child(folder: Path, codes: Sequence[str]) -> Any:
-    result = folder / "result.json"
-    child = os.fork()
-    if not child:
-        os.chdir(folder)
-        try:
-            result.write_text(json.dumps(_run_blocks(codes)))
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    return json.loads(result.read_text())
-
-
-def _run_blocks(codes: Sequence[str]) -> tuple[list[str], str | None]:
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    run_block = _in_notebook() if any(map(is_cell, codes)) else _python
-    printed: list[str] = []
-    for code in codes:
-        with redirect_stdout(io.StringIO()) as output:
-            try:
-                run_block(code, namespace)
-            except BaseException:
-                return printed, traceback.format_exc()
-        printed.append(output.getvalue())
-    return printed, None
-
-
-def _python(code: str, namespace: dict[str, Any]) -> None:
-    exec(compile(code, "<block>", "exec"), namespace)
-
-
-def _in_notebook() -> Callable[[str, Any], None]:
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    return lambda code, _: shell.run_cell(code).raise_error()
-
-
-if __name__ == "__main__":
-    _main()
