@@ -57,18 +57,23 @@ def named() -> Iterator[tuple[str, str]]:
             yield next((group for start, group in _GROUPS.items() if value.startswith(start)), section), value
 
 
+def registered(kind: str) -> dict[str, Any]:
+    """Returns what the conventions, we and the profiles register: "attributes", "metrics" or "events"."""
+    found: dict[str, Any] = {}
+    for registry in (*_PROFILES.values(), EXTENSIONS, CONVENTIONS):
+        found |= registry.get(kind, {})
+    return found
+
+
 def attribute(name: str) -> dict[str, Any]:
     """Returns the type of an attribute, and what else the registry says of it.
 
     Raises:
         KeyError: no registry has it.
     """
-    found: dict[str, Any] = {}
-    if any(name.startswith(prefix) for prefix in EXTENSIONS["prefixes"]):
-        found[name] = "string"
-    for registry in (CONVENTIONS, EXTENSIONS, *_PROFILES.values()):
-        found |= registry.get("attributes", {})
-    return found[name] if isinstance(found[name], dict) else {"type": found[name]}
+    is_label = name.startswith(tuple(EXTENSIONS["prefixes"]))
+    kind = "string" if is_label else registered("attributes")[name]
+    return kind if isinstance(kind, dict) else {"type": kind}
 
 
 def source(name: str, kind: str = "attributes") -> str:
@@ -129,9 +134,12 @@ _MADE = "Made from `semconv.py` and the registries of `otel_callbacks/conformanc
 
 def metrics_page() -> str:
     """Returns the page of metrics and events."""
-    metrics = {**CONVENTIONS["metrics"], **EXTENSIONS["metrics"]}
+    metrics = registered("metrics")
+    emitted = {value for name, value in vars(semconv).items() if name.startswith("METRIC_")}
     rows = []
     for name, meaning in MEANINGS["metrics"].items():
+        if name not in emitted:
+            continue
         kind = metrics[name]
         labels = ", + the labels in `metric_labels`" if kind.get("labels") else ""
         carries = _listed([*kind["required"], *kind["optional"]]) or "–"
