@@ -136,17 +136,15 @@ def metrics_page() -> str:
     """Returns the page of metrics and events."""
     metrics = registered("metrics")
     emitted = {value for name, value in vars(semconv).items() if name.startswith("METRIC_")}
-    rows = []
+    rows, carried = [], []
     for name, meaning in MEANINGS["metrics"].items():
-        if name not in emitted:
-            continue
-        kind = metrics[name]
-        labels = ", + the labels in `metric_labels`" if kind.get("labels") else ""
-        carries = _listed([*kind["required"], *kind["optional"]]) or "–"
-        rows.append(
-            f"| `{name}` | {kind['instrument']} | `{kind['unit']}` | {meaning} | {carries}{labels}"
-            f" | {source(name, 'metrics')} |"
-        )
+        if name in emitted:
+            kind = metrics[name]
+            labels = [f"`{each}`" for each in (*kind["required"], *kind["optional"])]
+            labels += ["the labels in `metric_labels`"] * bool(kind.get("labels"))
+            about = f"{kind['instrument']} | `{kind['unit']}` | {meaning} | {source(name, 'metrics')}"
+            rows.append(f"| `{name}` | {about} |")
+            carried.append(f"| `{name}` | {', '.join(labels) or '–'} |")
     events = [
         f"| `{name}` | {meaning} | {source(name, 'events')} |" for name, meaning in MEANINGS["events"].items()
     ]
@@ -156,9 +154,15 @@ def metrics_page() -> str:
 
 ## Metrics
 
-| metric | instrument | unit | meaning | attributes | source |
-|---|---|---|---|---|---|
+| metric | instrument | unit | meaning | source |
+|---|---|---|---|---|
 {_lines(rows)}
+
+### Attributes of the metrics
+
+| metric | attributes |
+|---|---|
+{_lines(carried)}
 
 Histograms have the buckets that the conventions advise. Values are recorded when metrics are collected, not in a
 callback. `metric_labels=("tenant", "feature")` is the default; each label has a bounded number of values, and
