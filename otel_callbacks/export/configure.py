@@ -216,7 +216,7 @@ def _note(route: Route) -> str | None:
     name = argument[route.signal]
     return (
         f"{route.signal} do not go to {where}: the global provider is a {type(route.kept).__name__}, which takes no"
-        f" exporter; pass replace=True, or give handlers {name}=telemetry.{name}"
+        f" further exporter; pass replace=True, or give handlers {name}=telemetry.{name}"
     )
 
 

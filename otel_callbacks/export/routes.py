@@ -76,7 +76,7 @@ class Route:
         if not where or not self.is_ours:
             served = f", which sends to {', '.join(self.served)} already" if self.served else ""
             return f"{where}, and wherever {kept} sends{served}" if where else f"{kept}{served}"
-        return f"{kept}, which takes no exporter: nothing arrives at {where}"
+        return f"{kept}, which takes no further exporter: nothing arrives at {where}"
 
 
 def application_provider(signal: Signal) -> Any:

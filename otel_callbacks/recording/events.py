@@ -10,6 +10,9 @@ from opentelemetry.trace import Span, SpanContext
 
 from otel_callbacks import semconv
 from otel_callbacks.recording.instrumentation_scope import logger_of
+from otel_callbacks.recording.span_attributes import start_attributes
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.faults import guarded
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """Unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both (OpenTelemetry conventions)."""
@@ -28,9 +31,13 @@ class Events:
         """Emits the details of a model call, with its messages; `timestamp` is in nanoseconds since 1970."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
-    def started(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
+    @guarded
+    def started(self, run: Run) -> None:
         """Emits that an agent or workflow has started, with what its span starts with."""
-        self._emit(span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, timestamp)
+        policy = run.content_policy
+        attributes = start_attributes(run.operation, policy.label)
+        attributes.update(policy.labels(run.labels))
+        self._emit(run.span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, run.started)
 
     def exception(
         self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]

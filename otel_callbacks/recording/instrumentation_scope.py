@@ -1,7 +1,6 @@
 """Our tracer, meter and logger of any provider that the API allows, also of one that was written for an older API."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TypeVar
 
 from opentelemetry import _logs, metrics, trace
@@ -36,7 +35,7 @@ def logger_of(provider: _logs.LoggerProvider | None) -> _logs.Logger:
 
 def _in_our_scope(kind: str, get: Callable[..., T], no_op: Callable[[], T]) -> T:
     """Calls a provider with as much of our scope as it takes: name, version, schema."""
-    scope = (semconv.SCOPE, version("otel-callbacks"), semconv.SCHEMA_URL)
+    scope = (semconv.SCOPE, semconv.SCOPE_VERSION, semconv.SCHEMA_URL)
     for length in (3, 2, 1):
         try:
             return get(*scope[:length])

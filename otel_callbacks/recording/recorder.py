@@ -43,7 +43,6 @@ from otel_callbacks.runs.surroundings import (
     suppressed,
 )
 from otel_callbacks.runtime.execution_context import current_execution_context
-from otel_callbacks.runtime.faults import guarded
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -92,8 +91,7 @@ class Recorder:
         self.tracer = tracer_of(tracer_provider)
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
-        self.attribution = attribution
-        self._budgets = budgets
+        self.attribution, self._budgets = attribution, budgets
         self.events = Events(logger_provider)
         self._defers = inference_spans == "defer"
         self.end_of_run = EndOfRun(
@@ -196,7 +194,7 @@ class Recorder:
             open_runs.remember_root(run)
         self._make_current(run, around, attach=attach)
         if isinstance(operation, self._announced) and run.span.is_recording():
-            self._announce(run)
+            self.events.started(run)
         return run
 
     def _make_current(self, run: Run, around: Surroundings, *, attach: bool) -> None:
@@ -211,13 +209,6 @@ class Recorder:
         elif entries:
             context_api.attach(Context({**around.context, **entries}))
 
-    @guarded
-    def _announce(self, run: Run) -> None:
-        clean = run.content_policy.label
-        attributes = span_attributes.start_attributes(run.operation, clean)
-        attributes.update(run.content_policy.labels(run.labels))
-        self.events.started(run.span, attributes, run.started)
-
     def hide(
         self,
         key: Any,
@@ -228,23 +219,39 @@ class Recorder:
     ) -> None:
         """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`."""
         around = find_surroundings(run, run.open_runs)
-        labels = self.attribution.labels_of_hidden_run(
-            key,
-            around.labels_at(run, around.run if around.are_within(run) else run, body),
-            body,
-            around.context,
-            metadata,
-        )
+        here = around.labels_at(run, around.run if around.are_within(run) else run, body)
+        labels = self.attribution.labels_of_hidden_run(key, here, body, around.context, metadata)
         add_hidden_run(run, key, inside, around, labels)
+
+    def passes_over(self, key: Any, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
+        """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
+
+        Args:
+            key: the framework's id of the run.
+            parent_key: the id of the run above it.
+            metadata: see `start`.
+        """
+        parent = self.runs.get(parent_key)
+        if parent is None:
+            return False
+        if parent.uncounted is None:
+            is_dropped_run = is_dropped(parent.span) and self._open_runs.drops_children
+            parent.uncounted = is_dropped_run and not self.counts_elsewhere(parent)
+        if not parent.uncounted:
+            return False
+        body = parent.body_labels
+        if parent.hidden_labels is not None:
+            body = parent.hidden_labels.get(parent_key, body)
+        self.hide(key, parent, None, body, metadata)
+        return True
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        started_in = run.execution_context = (
-            getattr(run.inside, "started_in", None) or current_execution_context()
-        )
+        started_in = getattr(run.inside, "started_in", None) or current_execution_context()
+        run.execution_context = started_in
         if run.may_vanish and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(end_with_task, run)
             task.add_done_callback(run.on_task_done)

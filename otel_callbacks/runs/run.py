@@ -77,6 +77,8 @@ class Run:
         reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
+        uncounted: the sampler dropped the span, and nothing counts what happens in the body, so runs below are hidden;
+            None until it is asked.
     """
 
     agent_prompts: Any = None
@@ -113,6 +115,7 @@ class Run:
     totals: Any = None
     totals_final = False
     trace_documents: Any = None
+    uncounted: bool | None = None
 
     def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
         if parent is not None:

@@ -227,7 +227,7 @@ def test_a_provider_of_somebody_else(tmp_path: Path, server: OtlpServer) -> None
     found = wrong("--import", module, "--endpoint", server.url)
     assert found == [
         f"without effect: traces do not go to {server.url}: the global provider is a NoOpTracerProvider, which takes"
-        " no exporter; pass replace=True, or give handlers tracer_provider=telemetry.tracer_provider",
+        " no further exporter; pass replace=True, or give handlers tracer_provider=telemetry.tracer_provider",
         "nothing is recorded: the global provider is NoOpTracerProvider",
     ]
     uninstrument()

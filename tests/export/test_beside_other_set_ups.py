@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from otlp_servers import OtlpServer, otlp_grpc, otlp_http
 
-from otel_callbacks import Telemetry, configure
+from otel_callbacks import Telemetry, configure, traces
 from otel_callbacks.export.destinations import Destination, destination_of
 from otel_callbacks.export.otlp import OtlpEndpoint
 from otel_callbacks.runtime.addresses import normal_form
@@ -140,10 +140,39 @@ def test_the_environment_is_left_to_an_application_with_a_provider(
 
 
 class Foreign(trace.TracerProvider):
-    """A tracer provider of another make, which takes no exporter."""
+    """A tracer provider of another make, which takes no further exporter."""
 
     def get_tracer(self, *scope: Any, **_: Any) -> trace.Tracer:
         return trace.NoOpTracer()
+
+
+@dataclass
+class Wraps(trace.TracerProvider):
+    """As Logfire's: a provider of another make that hands processors on, and has no hash."""
+
+    inner: TracerProvider
+
+    def get_tracer(self, *scope: Any, **_: Any) -> trace.Tracer:
+        return self.inner.get_tracer(*scope)
+
+    def add_span_processor(self, processor: Any) -> None:
+        self.inner.add_span_processor(processor)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self.inner.force_flush(timeout_millis)
+
+
+def test_a_provider_of_another_make_takes_what_it_hands_on(server: OtlpServer) -> None:
+    trace.set_tracer_provider(Wraps(TracerProvider(shutdown_on_exit=False)))
+    for _ in range(2):
+        telemetry = configure(endpoints=server.url, local=True)
+    package = Wraps.__module__.partition(".")[0]
+    assert said(telemetry, server.url)[0] == (
+        f"traces: URL, and wherever the application's provider ({package}'s Wraps) sends; also kept in memory"
+    )
+    assert use(telemetry, server) == (True, PATHS)
+    assert [span.name for span in server.spans()] == ["one"]
+    assert [span.name for span in traces.last().spans] == ["one"]
 
 
 @pytest.mark.parametrize("provider", [trace.NoOpTracerProvider(), Foreign()])
@@ -154,7 +183,7 @@ def test_a_provider_that_takes_no_exporter_is_told_and_a_flush_is_not_true(
     telemetry = configure(endpoints=server.url)
     kind = type(provider).__name__
     note = (
-        f"traces do not go to {server.url}: the global provider is a {kind}, which takes no exporter; pass"
+        f"traces do not go to {server.url}: the global provider is a {kind}, which takes no further exporter; pass"
         " replace=True, or give handlers tracer_provider=telemetry.tracer_provider"
     )
     assert warnings(caplog) == [f"configure(): {note}"]
@@ -185,12 +214,12 @@ def test_only_a_foreign_meter_provider_costs_the_metrics_alone_and_is_told(
     metrics.set_meter_provider(metrics.NoOpMeterProvider())
     telemetry = configure(endpoints=server.url)
     assert said(telemetry, server.url)[1] == (
-        "metrics: the application's provider (opentelemetry's NoOpMeterProvider), which takes no exporter:"
+        "metrics: the application's provider (opentelemetry's NoOpMeterProvider), which takes no further exporter:"
         " nothing arrives at URL"
     )
     assert warnings(caplog) == [
         f"configure(): metrics do not go to {server.url}: the global provider is a NoOpMeterProvider, which takes"
-        " no exporter; pass replace=True, or give handlers meter_provider=telemetry.meter_provider"
+        " no further exporter; pass replace=True, or give handlers meter_provider=telemetry.meter_provider"
     ]
     assert telemetry.tracer_provider is trace.get_tracer_provider()
     telemetry.shutdown(20)
