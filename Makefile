@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check bench notebooks versions audit clean
+.PHONY: demo test lint types docs check bench notebooks pictures reference versions audit clean
 
 demo: .venv/ready ## run real applications against a local model and show their traces
 	$(BIN)/otel-callbacks demo
@@ -16,7 +16,16 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-check: lint types test ## run everything that must pass before a change is merged
+docs: .venv/ready ## build the documentation into site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+reference: .venv/ready ## write the pages of the reference again, from the code
+	$(BIN)/python docs/scripts/reference.py
+
+pictures: demo ## draw the pictures of the documentation again, which needs Chromium
+	$(BIN)/python docs/scripts/pictures.py
+
+check: lint types test docs ## run everything that must pass before a change is merged
 
 bench: .venv/ready ## measure what tracing costs, compared with an empty handler and the bare SDK
 	$(BIN)/python benchmarks/overhead.py
@@ -40,9 +49,9 @@ audit: ## look the tested versions up in the database of known vulnerabilities, 
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable . --group dev --requirement $(GOLDEN)/requirements.txt
+	$(BIN)/python -m pip install --quiet --editable . --group dev --group docs --requirement $(GOLDEN)/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement $(GOLDEN)/requirements-no-deps.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .otel_callbacks .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv site .otel_callbacks .pytest_cache .mypy_cache .ruff_cache .hypothesis
