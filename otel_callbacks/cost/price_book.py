@@ -250,7 +250,7 @@ class _BookReader:
 
     def _names(self, value: object, key: str) -> dict[str, str]:
         if not isinstance(value, Mapping):
-            raise PriceBookError(f"{key}: must be a table of names, not {value!r}")
+            raise PriceBookError(f"{key}: must be a table of names, not {value!r:.100}")
         return {
             _text(name, key).strip().lower(): _text(target, f"{key}.{json.dumps(name)}")
             for name, target in value.items()
@@ -269,7 +269,7 @@ class _BookReader:
 
 def _table(value: object, key: str, known: Iterable[str]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise PriceBookError(f"{key}: must be a table, not {value!r}")
+        raise PriceBookError(f"{key}: must be a table, not {value!r:.100}")
     for name in value:
         if name not in known:
             near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.0)[0]
@@ -283,7 +283,7 @@ def _rates(table: Mapping[str, Any], key: str, kinds: Iterable[str]) -> dict[str
 
 def _units(value: object, key: str) -> dict[str, Decimal]:
     if not isinstance(value, Mapping):
-        raise PriceBookError(f"{key}: must be a table such as {{ web_searches = 10 }}, not {value!r}")
+        raise PriceBookError(f"{key}: must be a table such as {{ web_searches = 10 }}, not {value!r:.100}")
     return _rates(_table(value, key, UNITS), key, UNITS)
 
 
