@@ -15,6 +15,7 @@ from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
+from otel_callbacks.profiles import DEFAULT
 from otel_callbacks.rag import prompt
 from otel_callbacks.recording import content_recording, span_attributes, span_room
 from otel_callbacks.recording.attribute_table import Attributes
@@ -119,7 +120,7 @@ class EndOfRun:
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
             filled_in = getattr(operation, "prompt_template", None) is not None
-            if self._profiles or filled_in:
+            if filled_in or (self._profiles and (cost is not None or self._profiles != DEFAULT)):
                 span_room.add_profiles(
                     attributes, run.span, self._profiles, run.started, has_variables=filled_in
                 )

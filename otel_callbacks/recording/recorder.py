@@ -85,8 +85,7 @@ class Recorder:
         inference_spans: InferenceSpans = "own",
         agent_usage: bool = True,
     ) -> None:
-        self.detail = detail
-        self.estimates_usage = estimates_usage
+        self.detail, self.estimates_usage = detail, estimates_usage
         self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
@@ -94,8 +93,7 @@ class Recorder:
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
         self.attribution, self._budgets = attribution, budgets
-        self.events = Events(logger_provider)
-        self._defers = inference_spans == "defer"
+        self.events, self._defers = Events(logger_provider), inference_spans == "defer"
         self.end_of_run = EndOfRun(
             self._metrics, self.events, pricer, budgets, label_rules, profiles, agent_usage=agent_usage
         )
