@@ -229,6 +229,8 @@ def test_each_destination_gets_its_own_names_and_only_what_it_takes(
     )
     kept = InMemorySpanExporter()
     telemetry.tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
+    assert telemetry.meter_provider is not None
+    telemetry.meter_provider.get_meter("application").create_counter("calls").add(1)
     run(telemetry)
     assert telemetry.flush(10)
     assert telemetry.shutdown(10)
