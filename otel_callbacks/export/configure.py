@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util._once import Once
 
+from otel_callbacks.explore.files.own import writes_to
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER, JsonLinesSpanExporter
 from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
@@ -209,6 +210,7 @@ def _span_deliveries(
         return deliveries, None
     soon = dataclasses.replace(limits, delay=min(limits.delay, _FILE_DELAY))
     deliveries.append(SpanDelivery(str(file), partial(JsonLinesSpanExporter, file), soon))
+    writes_to(Path(file), deliveries[-1].outbox.flush)
     return deliveries, JsonLinesSpanExporter(file).path
 
 

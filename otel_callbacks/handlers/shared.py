@@ -60,21 +60,28 @@ class SharedByHandlers:
     def last_trace(self) -> "Trace":
         """The trace of the outermost call that this handler traced and that ended last.
 
-        It comes from `otel_callbacks.traces`, which keeps traces in memory after `configure(local=True)`.
+        It comes from `otel_callbacks.traces`: from the file that `configure()` writes, or from memory after
+        `configure(local=True)`.
 
         Raises:
-            LookupError: no call of this handler has ended yet, or its trace is not kept in this process.
+            LookupError: no call of this handler has ended yet, or its trace is not kept here, or no tracer provider
+                is set.
         """
         from otel_callbacks.explore.collection import traces  # not needed only to trace
 
         trace_id = self._recorder.last_trace_id
         if trace_id is None:
-            raise LookupError("no call of this handler has ended yet")
+            raise LookupError(
+                "no call of this handler has ended yet"
+                if self._recorder.has_provider
+                else "spans go nowhere, because no tracer provider is set: call configure() before the first call"
+            )
         try:
             return traces.get(trace_id)
         except LookupError:  # exported elsewhere, not written yet, or dropped for newer ones
             raise LookupError(
-                f"trace {trace_id} is not kept in this process; call configure(local=True) to keep traces"
+                f"trace {trace_id} is not kept here: configure(local=True) keeps traces in memory, and configure()"
+                " without an endpoint in files"
             ) from None
 
 
