@@ -5,6 +5,7 @@ CONTRIBUTING.md has the plan of the rooms.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from otel_callbacks.export.keep import Keep
     from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
-    from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
+    from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker
+    from otel_callbacks.handlers.switch import uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
     from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
     from otel_callbacks.manual.costs import record_cost
@@ -98,13 +100,15 @@ _HOMES = {
     "trace_embeddings": "otel_callbacks.langchain",
     "trace_reranker": "otel_callbacks.handler",
     "trace_retriever": "otel_callbacks.langchain",
-    "uninstrument": "otel_callbacks.handler",
+    "uninstrument": "otel_callbacks.handlers.switch",
     "unload_ipython_extension": "otel_callbacks.extension",
     "workflow": "otel_callbacks.manual",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("otel-callbacks")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
@@ -112,4 +116,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

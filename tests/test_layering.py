@@ -29,12 +29,12 @@ MAY_IMPORT = {
     "export": "limits semconv runtime privacy cost recording explore",
     "extension": "explore export",
     "testing": "handlers recording export",
-    "handler": "handlers langchain llama_index",
+    "handler": "runtime handlers langchain llama_index",
     "zero_code": "runtime recording handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
     "cli": "runtime conformance demo explore",
     "__main__": "cli",
-    "__init__": "cost explore export extension handler langchain manual privacy",
+    "__init__": "cost explore export extension handler handlers langchain manual privacy",
 }
 # Other packages, and the modules (or folders) that may import them.
 MAY_TOUCH = {

@@ -90,6 +90,14 @@ class Telemetry:
         child_processes.register_after_fork(self, Telemetry._exit_with_the_child)
         process_end.add(self)
 
+    def __repr__(self) -> str:
+        to = ", ".join(
+            f"{each.destination} ({each.exported:,} spans exported, {each.waiting:,} waiting,"
+            f" {each.failed + each.dropped:,} lost)"
+            for each in (outbox.delivery() for outbox in self._destinations)
+        )
+        return f"<Telemetry to {to or 'what the application has set up'}>"
+
     def stats(self) -> Stats:
         """Returns what became of the telemetry so far."""
         counts = span_counts(self.meter_provider)

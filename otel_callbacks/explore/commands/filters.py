@@ -50,4 +50,5 @@ def chosen_filters(options: dict[str, Any]) -> Filters:
         moment: datetime = given[name].replace(tzinfo=UTC)
         is_whole_day = name == "until" and moment.time() == time.min
         given[name] = moment + timedelta(days=1) if is_whole_day else moment
-    return Filters(**given)  # type: ignore[typeddict-item]  # the options are named as the filters are
+    found: Filters = Filters(**given)  # type: ignore[typeddict-item]  # the options are named as the filters are
+    return found

@@ -75,7 +75,8 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     Raises:
         TypeError: A filter is unknown, or its value has the wrong type.
     """
-    terms, parameters = ["1"], []
+    terms = ["1"]
+    parameters: list[Any] = []
     judged = {name: value for name, value in filters.items() if name in _OF_EVALUATION}
     if judged:
         matches = " AND ".join(_OF_EVALUATION[name] for name in judged)
