@@ -15,6 +15,7 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+	$(BIN)/mypy tests/surface/snippets.py
 
 check: lint types test ## run everything that must pass before a change is merged
 

@@ -30,6 +30,7 @@ from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
+from otel_callbacks.runtime.arguments import names_arguments
 from otel_callbacks.runtime.faults import logger
 
 Destinations = list[tuple[str, Callable[[], Any]]]
@@ -43,6 +44,7 @@ _configured: Telemetry | None = None
 _first_arguments: Mapping[str, Any] = {}
 
 
+@names_arguments("configure()")
 def configure(
     service_name: str | None = None,
     *,

@@ -117,10 +117,17 @@ class SharedByHandlers:
 
         The last 4,096 calls are remembered.
 
+        Raises:
+            TypeError: `run_id` is neither a UUID nor a string.
+
         Args:
             run_id: for LangChain the id from `config={"run_id": ...}`, from `astream_events` or from a callback. For
                 LlamaIndex the dispatcher's id of the operation, its `active_span_id`.
         """
+        if not isinstance(run_id, uuid.UUID | str):
+            raise TypeError(
+                f"run_id must be a UUID or a string, not {type(run_id).__name__}: {run_id!r:.100}"
+            )
         if isinstance(run_id, str):
             with suppress(ValueError):  # an id of LlamaIndex's
                 run_id = uuid.UUID(run_id)

@@ -21,4 +21,7 @@ def is_installed(package: str) -> bool:
     if package in sys.modules:
         return sys.modules[package] is not None
     parent, _, _ = package.rpartition(".")
-    return (not parent or is_installed(parent)) and find_spec(package) is not None
+    try:
+        return (not parent or is_installed(parent)) and find_spec(package) is not None
+    except ModuleNotFoundError:  # by a finder that keeps packages away
+        return False

@@ -294,3 +294,22 @@ def test_sessions(labelled):
     assert (first.start, first.end) == ("2023-11-14T22:13:20.000Z", "2023-11-16T22:13:21.000Z")
     assert (second.id, len(Traces.open(labelled).find(session=second.id))) == ("s2", 1)
     assert [each.traces for each in Traces.open(labelled).find(tenant="globex").sessions()] == [1]
+
+
+@pytest.mark.parametrize(
+    "command", [["cost"], ["check"], ["top"], ["view"], ["replay", "--to", "http://localhost:1"]]
+)
+def test_without_a_file_it_is_the_local_folder_and_a_missing_one_is_named(command, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    ran = run(*command)
+    assert (ran.exit_code, ".otel_callbacks" in ran.stderr) == (2, True)
+    ran = run(command[0], "none.jsonl", *command[1:])
+    assert (ran.exit_code, "none.jsonl" in ran.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["cost", "check", "top", "view"])
+def test_without_a_file_the_local_folder_is_read(command, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    Path(".otel_callbacks").mkdir()
+    file.rename(Path(".otel_callbacks/traces-1.jsonl"))
+    assert "gpt-4o" in (ran := run(command)).stdout or (command, ran.exit_code) in (("check", 1), ("top", 0))

@@ -20,6 +20,14 @@ def file_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("path", metavar="[FILE]", type=kind, default=LOCAL_FOLDER)(function)
 
 
+def files_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the argument `files`: trace files or folders; a missing one is named when it is read."""
+    kind = click.Path(path_type=Path)
+    return click.argument("files", metavar="[FILE]...", nargs=-1, type=kind, default=(LOCAL_FOLDER,))(
+        function
+    )
+
+
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that choose traces; `chosen_filters` reads them."""
     for name in reversed(_WORDS):
