@@ -48,6 +48,8 @@ def test_a_trace_has_its_judgements_and_not_their_spans() -> None:
         ({"score__value": 4}, "q 4.0"),
         ({"score__value": 0.25, "score__label": "partly"}, "q 0.25 partly"),
         ({"score__label": "Fail"}, "q Fail 👎"),
+        ({"score__value": 1.0, "score__label": "thumbs up"}, "q 1.0 👍"),
+        ({"score__label": "Thumbs down"}, "q 👎"),
         ({"score__label": "x"}, "q x"),
         ({"explanation": "why"}, "q"),
     ],

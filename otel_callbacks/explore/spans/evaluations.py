@@ -8,6 +8,7 @@ from otel_callbacks import semconv
 from otel_callbacks.explore.spans.attributes import number
 from otel_callbacks.explore.spans.records import SpanRecord
 
+_THUMBS = {"thumbs up": "👍", "thumbs down": "👎"}
 _GOOD, _BAD = frozenset({"pass", "yes", "good", "true"}), frozenset({"fail", "no", "bad", "false"})
 
 
@@ -51,17 +52,24 @@ class Evaluation:
             if self.score % 1 == 0
             else f"{self.score:.3g}"
         )
-        return " ".join(filter(None, (score, self.label)))
+        label = None if self._said in _THUMBS else self.label
+        return " ".join(filter(None, (score, label)))
 
     @property
     def thumb(self) -> str:
         """A thumb where the judgement is plain: a score of 1, a score of 0 or less, or a label such as `pass`."""
-        said = (self.label or "").lower()
+        said = self._said
+        if said in _THUMBS:
+            return _THUMBS[said]
         if self.score == 1 or (self.score is None and said in _GOOD):
             return "👍"
         if (self.score is not None and self.score <= 0) or (self.score is None and said in _BAD):
             return "👎"
         return ""
+
+    @property
+    def _said(self) -> str:
+        return (self.label or "").strip().lower()
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.name, self.value, self.thumb)))
