@@ -13,7 +13,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from processes import run_script
 
-import otel_callbacks
+import otel_callbacks.langchain
+import otel_callbacks.llama_index
 from otel_callbacks import manual
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.handlers.options import Options
@@ -24,8 +25,8 @@ from otel_callbacks.testing import Captured
 ROOT = Path(__file__).parents[2]
 HANDLERS = [
     otel_callbacks.OTelCallbackHandler,
-    otel_callbacks.handler.langchain.OTelCallbackHandler,
-    otel_callbacks.handler.llama_index.OTelCallbackHandler,
+    otel_callbacks.langchain.OTelCallbackHandler,
+    otel_callbacks.llama_index.OTelCallbackHandler,
 ]
 DECORATORS = {
     name: found for name in manual.__all__ if isinstance(found := getattr(manual, name), OperationDecorator)
@@ -161,11 +162,11 @@ def test_switching_off_goes_on_after_a_fault(monkeypatch: pytest.MonkeyPatch) ->
 
     faults.strict = False
     handler = otel_callbacks.instrument()
-    broken = otel_callbacks.handler.langchain
+    broken = otel_callbacks.langchain
     real = broken.uninstrument
     monkeypatch.setattr(broken, "uninstrument", lambda: 1 / 0)
     otel_callbacks.uninstrument()
-    assert otel_callbacks.handler.llama_index.instrumentor.instrumented() is None
+    assert otel_callbacks.llama_index.instrumentor.instrumented() is None
     real()
     assert handler is not None
 
