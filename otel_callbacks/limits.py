@@ -341,6 +341,8 @@ LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.
 HTML_DOCUMENTS = 20
 HTML_SPANS = 12
+# The other texts of documents are on the page of a trace, where they fold; a notebook would show nothing else.
+HTML_DOCUMENT_TEXTS = 4
 # "38 messages before" stands for the earlier messages of a prompt: the last ones are the new ones.
 HTML_MESSAGES = 12
 # "… about 1,200 more characters" follows: a notebook file stores all it shows; a page is for reading.

@@ -16,7 +16,7 @@ class _UnreadableError(click.ClickException):
     exit_code = 2
 
 
-@click.command("check")
+@click.command("check", short_help="Check traces against the GenAI conventions.")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(), default=(".otel_callbacks",))
 @click.option("--advice/--no-advice", default=True, help="Also show what is recommended but not required.")
 @click.option(

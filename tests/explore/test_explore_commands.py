@@ -313,3 +313,9 @@ def test_without_a_file_the_local_folder_is_read(command, file, monkeypatch):
     Path(".otel_callbacks").mkdir()
     file.rename(Path(".otel_callbacks/traces-1.jsonl"))
     assert "gpt-4o" in (ran := run(command)).stdout or (command, ran.exit_code) in (("check", 1), ("top", 0))
+
+
+def test_summaries_of_commands_fit():
+    shown = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout.partition("Commands:")[2]
+    assert "..." not in shown
+    assert [line.split()[0] for line in shown.splitlines() if line] == sorted(main.commands)

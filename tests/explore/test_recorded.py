@@ -136,3 +136,14 @@ def test_view_shows_them_on_request(tmp_path) -> None:
     ]
     assert [text.count("word ") > 300 for text in ran] == [False, True, True]
     assert ["more characters" in text for text in ran] == [False, True, False]
+
+
+def test_a_notebook_shows_the_texts_of_the_first_documents_and_a_page_all() -> None:
+    texts = [{"id": f"d{n}", "content": f"text {n} " * 20} for n in range(9)]
+    trace = tree(
+        span(0, "r", 0, 9),
+        retrieval("retrieval x", *texts, gen_ai__retrieval__documents=json.dumps(texts)),
+    )
+    assert "… 5 more texts" in render_html(trace)
+    assert "<i>4. d3</i>" in render_html(trace) and "<i>5. d4</i>" not in render_html(trace)
+    assert "<i>9. d8</i>" in page(trace)

@@ -40,7 +40,7 @@ _PATH = click.Path(exists=True, dir_okay=False)
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
-@click.command("cost")
+@click.command("cost", short_help="Report what model calls used and cost.")
 @files_argument
 @click.option(
     "--by",

@@ -31,7 +31,7 @@ def files_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options that choose traces; `chosen_filters` reads them."""
     for name in reversed(_WORDS):
-        function = click.option(f"--{name}", help=f"Only traces with this {name}.")(function)
+        function = click.option(f"--{name}", metavar="NAME", help=f"Only traces with this {name}.")(function)
     for option in (
         click.option("--errors", "error", is_flag=True, help="Only traces in which something failed."),
         click.option("--evaluation", metavar="NAME", help="Only traces with feedback of this name."),
@@ -39,12 +39,12 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--since",
             type=_DAY,
-            help="Only traces that started on this day (UTC), or at this time, and later.",
+            help="Only traces of this day (UTC) or time, such as 2026-01-31, and later.",
         ),
         click.option(
             "--until",
             type=_DAY,
-            help="Only traces that started on this day (UTC) and earlier, or before this time.",
+            help="Only traces of this day (UTC) and earlier, or before this time.",
         ),
     ):
         function = option(function)

@@ -21,7 +21,7 @@ def _pairs(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> list[
     return found  # type: ignore[return-value]
 
 
-@click.command("forget")
+@click.command("forget", short_help="Erase the traces of a person or label.")
 @file_argument
 @click.option("--user", help="The traces of this user.")
 @click.option("--tenant", help="The traces of this tenant.")

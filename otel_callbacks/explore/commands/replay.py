@@ -58,7 +58,7 @@ def _is_same_host(configured: str, endpoint: str) -> bool:
     )
 
 
-@click.command("replay")
+@click.command("replay", short_help="Send traces to an OTLP endpoint.")
 @file_argument
 @click.option(
     "--to",

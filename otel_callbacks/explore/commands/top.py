@@ -47,7 +47,7 @@ WHERE {of} IS NOT NULL GROUP BY 1 ORDER BY {sort} DESC NULLS LAST LIMIT {count}
 _BY_LABEL = ("tenant", "feature", "user", "session")
 
 
-@click.command("top")
+@click.command("top", short_help="Show what takes longest, costs or fails most.")
 @file_argument
 @click.option(
     "--by",

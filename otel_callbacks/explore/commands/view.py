@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.5  # between two polls of growing files
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("view")
+@click.command("view", short_help="Show a trace as a tree, a picture or a page.")
 @file_argument
 @click.option("--trace", "trace_id", metavar="ID", help="The trace whose id begins with ID.")
 @click.option(

@@ -56,7 +56,7 @@ def render_html(
         *(_links(trace) if below_picture else [_header(trace)]),
         *_errors(trace),
         *_evaluations(trace, show),
-        *_documents(trace, show),
+        *_documents(trace, show, limits.HTML_DOCUMENTS if folded else limits.HTML_DOCUMENT_TEXTS),
         *_conversations(trace, show),
         *_others(trace, show),
         *_tools(trace),
@@ -114,7 +114,7 @@ def _evaluations(trace: SpanTree, show: _Show) -> Iterator[str]:
     yield from _more(trace.evaluations, "earlier evaluation")
 
 
-def _documents(trace: SpanTree, show: _Show) -> Iterator[str]:
+def _documents(trace: SpanTree, show: _Show, texts_shown: int) -> Iterator[str]:
     names = {span.span_id: span.name for span in trace.spans}
     by_span = [
         (span_id, list(found)) for span_id, found in groupby(trace.documents(), key=lambda d: d.span_id)
@@ -132,7 +132,8 @@ def _documents(trace: SpanTree, show: _Show) -> Iterator[str]:
             for each in found[: limits.HTML_DOCUMENTS]
             if each.text and len(each.text) > markup.BELOW_CHARACTERS
         ]:
-            yield show(long)
+            yield show(long[:texts_shown])
+            yield from _more(long, "text", texts_shown)
     yield from _more(by_span, "retrieval")
 
 
