@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.rates import Price
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+    from otel_callbacks.export.back_ends import BackEnd
     from otel_callbacks.export.configure import configure
     from otel_callbacks.export.keep import Keep
     from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttributionSpanProcessor",
+    "BackEnd",
     "Budget",
     "BudgetExceeded",
     "ContentPolicy",
@@ -69,6 +71,7 @@ __all__ = [
 # A public name must not equal a module's name: importing the module would replace the package's attribute.
 _HOMES = {
     "AttributionSpanProcessor": "otel_callbacks.export.attribution_processor",
+    "BackEnd": "otel_callbacks.export.back_ends",
     "Budget": "otel_callbacks.cost.budget",
     "BudgetExceeded": "otel_callbacks.cost.budget",
     "ContentPolicy": "otel_callbacks.privacy.policy",

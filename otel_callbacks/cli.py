@@ -7,6 +7,7 @@ import click
 
 from otel_callbacks.conformance.command import check
 from otel_callbacks.demo.command import demo
+from otel_callbacks.doctor.command import doctor
 from otel_callbacks.explore.commands.cost import cost
 from otel_callbacks.explore.commands.diff import diff
 from otel_callbacks.explore.commands.forget import forget
@@ -47,6 +48,7 @@ def main() -> None:
 main.add_command(check)
 main.add_command(cost)
 main.add_command(demo)
+main.add_command(doctor)
 main.add_command(diff)
 main.add_command(forget)
 main.add_command(replay)

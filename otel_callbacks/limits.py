@@ -74,6 +74,9 @@ INTERRUPTED_CONVERSATIONS = 1_024
 # With `history="new"`, the message that was sent least recently is recorded in full once more (logged once), so nothing
 # is lost; a server's traces would otherwise pile up. All of them take 15 MB at most.
 RECORDED_MESSAGES = 20_000
+# Only of providers that take no weak reference: those used last are kept alive. What goes on with an older one starts
+# anew; an application has one or two.
+PROVIDERS_KEPT = 64
 
 
 # privacy: how much content is written and searched
@@ -204,6 +207,15 @@ TOOL_ROWS = 256
 TOOL_ROWS_RECORDED = 10  # the span lists the most expensive tools, the others in the row `__other__`
 # An agent's results count as sent for the first time again (logged once); for its memory.
 TOOL_RESULTS = 10_000
+
+
+# profiles: what is added for a back end
+
+# Later documents of a span are not written out one by one; each takes up to four attributes.
+PROFILE_DOCUMENTS = 100
+# A handler's profiles add no more to a span than fits beside its own attributes, the most important first: the SDK
+# would drop the oldest, which say what the span is. A destination's profiles add to a copy, which has no limit.
+SPAN_ATTRIBUTES = 128
 
 
 # recording: what a span and the metrics carry
@@ -368,3 +380,11 @@ DEMO_PROMPTS_REMEMBERED = 64
 DEMO_REQUEST_BYTES = 64 * 1024 * 1024
 # A larger vector is refused with status 400; each dimension takes memory for every text.
 DEMO_VECTOR_DIMENSIONS = 4_096
+
+
+# doctor: how long it tries
+
+# A sampler that keeps none of so many is said to drop everything; trying takes a second at most.
+SAMPLER_TRIES = 10_000
+# More of what an unknown server answers is not read: its first bytes tell what it speaks.
+PROBE_ANSWER_BYTES = 64

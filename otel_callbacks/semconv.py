@@ -180,7 +180,6 @@ ROLLUP_TOOL_TOKENS: Final = "otel_callbacks.rollup.tool_tokens_estimated"
 ROLLUP_TOOL_TOKEN_SHARE: Final = "otel_callbacks.rollup.tool_token_share_estimated"
 ROLLUP_TOOLS: Final = "otel_callbacks.rollup.tools"  # JSON: tokens by tool, sent first and sent again
 USAGE_COST_USD: Final = "gen_ai.usage.cost_usd"
-USAGE_COST: Final = "gen_ai.usage.cost"  # what Langfuse, OpenLIT and Grafana read
 COST_STATUS: Final = "otel_callbacks.cost.status"
 COST_UNPRICED_REASON: Final = "otel_callbacks.cost.unpriced_reason"
 COST_INPUT_USD: Final = "otel_callbacks.cost.input_usd"
@@ -214,6 +213,9 @@ RAG_TOP_SCORE: Final = "rag.top_score"
 RAG_SCORE_KIND: Final = "rag.score_kind"
 RAG_QUERY: Final = "rag.query"
 RAG_TOTAL_TOKENS: Final = "rag.total_tokens"
+RAG_RERANK_MODEL: Final = (
+    "rag.rerank_model"  # back ends take a span with `gen_ai.request.model` for a model call
+)
 RAG_EMBEDDING_MODEL: Final = "rag.embedding_model"
 RAG_EMBEDDING_DIM: Final = "rag.embedding_dim"
 RAG_EMBEDDING_COUNT: Final = "rag.embedding_count"
@@ -252,3 +254,16 @@ BUDGET_USED_SHARE: Final = (
 BUDGET_PER: Final = "otel_callbacks.budget.per"
 TOKEN_TYPE: Final = "token_type"
 TOOL_PART: Final = "otel_callbacks.tool.part"
+
+# What profiles add: the names of the released conventions (core v1.41), of a draft, and older ones.
+USAGE_CACHE_CREATION_INPUT_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
+USAGE_COST: Final = "gen_ai.usage.cost"  # what Langfuse, OpenLIT and Grafana read; no convention
+USAGE_COST_AMOUNT: Final = "gen_ai.usage.cost.amount"
+USAGE_COST_CURRENCY: Final = "gen_ai.usage.cost.currency"
+USAGE_COST_SOURCE: Final = "gen_ai.usage.cost.source"
+PROMPT: Final = "gen_ai.prompt"
+COMPLETION: Final = "gen_ai.completion"
+METRIC_CLIENT_TOKEN_USAGE: Final = "gen_ai.client.token.usage"
+METRIC_OLD_TIME_TO_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
+METRIC_OLD_TIME_PER_OUTPUT_CHUNK: Final = "gen_ai.client.operation.time_per_output_chunk"
+RELEASED_TOKEN_TYPE: Final = "gen_ai.token.type"

@@ -2,8 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry import _logs, metrics, trace
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
+from opentelemetry.metrics._internal import _ProxyMeterProvider
+from opentelemetry.util._once import Once
 
 from otel_callbacks import prices
 from otel_callbacks.conformance import report_spans
@@ -49,3 +52,13 @@ def captured() -> Iterator[Captured]:
         yield telemetry
         violations = report_spans(telemetry.spans, events=telemetry.events).violations
     assert not violations
+
+
+@pytest.fixture
+def no_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has called `configure` or set a provider; afterwards everything is as it was."""
+    for home, name in ((trace, "TRACER"), (metrics._internal, "METER"), (_logs._internal, "LOGGER")):
+        monkeypatch.setattr(home, f"_{name}_PROVIDER", None)
+        monkeypatch.setattr(home, f"_{name}_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(metrics._internal, "_PROXY_METER_PROVIDER", _ProxyMeterProvider())
+    monkeypatch.setattr("otel_callbacks.export.configure._configured", None)

@@ -54,7 +54,8 @@ def test_ci_installs_the_tested_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", [each for table in (KEY_PREFIXES, WORD_PREFIXES) for kind in table.values() for each in kind]
+    "prefix",
+    [each for table in (KEY_PREFIXES, WORD_PREFIXES) for kind in table.values() for each in kind.split()],
 )
 def test_the_security_page_lists_each_prefix(prefix: str) -> None:
     text = (ROOT / "SECURITY.md").read_text()

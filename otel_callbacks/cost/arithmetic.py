@@ -67,9 +67,9 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
         return "invalid_usage" if any(_all_counts(usage)) else "no_usage"
     if usage.estimated:
         return "estimated_usage"
-    for count in _all_counts(usage):
-        if count is not None and (type(count) is not int or not 0 <= count < TOKENS_OF_A_CALL):
-            return "invalid_usage"
+    present = [*filter(None, _all_counts(usage))]
+    if {*map(type, present)} != {int} or min(present) < 0 or max(present) >= TOKENS_OF_A_CALL:
+        return "invalid_usage"
     counts = TokenCounts(
         usage.input_tokens or 0,
         usage.output_tokens or 0,

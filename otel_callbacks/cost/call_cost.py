@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from decimal import Decimal
+from itertools import compress
+from operator import attrgetter
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Cost, Pricer, Unpriced
@@ -17,13 +18,14 @@ _FIXED_BY_PRICE_BOOK = frozenset(("unknown_model", "unknown_provider", "local_en
 """The reasons that go away once the user's price book has a line for the model."""
 
 _PRICED_OPERATIONS = (operations.Inference, operations.Embedding, operations.Rerank)
-_PARTS = (
-    ("input", semconv.COST_INPUT_USD),
-    ("output", semconv.COST_OUTPUT_USD),
-    ("cache_read", semconv.COST_CACHE_READ_USD),
-    ("cache_write", semconv.COST_CACHE_WRITE_USD),
-    ("fees", semconv.COST_FEES_USD),
-)
+_PARTS = {
+    "input": semconv.COST_INPUT_USD,
+    "output": semconv.COST_OUTPUT_USD,
+    "cache_read": semconv.COST_CACHE_READ_USD,
+    "cache_write": semconv.COST_CACHE_WRITE_USD,
+    "fees": semconv.COST_FEES_USD,
+}
+_read_parts = attrgetter(*_PARTS)
 _ENDED_EARLY = Unpriced(ENDED_EARLY)
 UNIT_ATTRIBUTES = {
     "requests": semconv.USAGE_REQUESTS,
@@ -175,7 +177,6 @@ def attributes(cost: CallCost) -> dict[str, str | float]:
     total = float(cost.total)
     found: dict[str, str | float] = {
         semconv.USAGE_COST_USD: total,
-        semconv.USAGE_COST: total,
         semconv.COST_SOURCE: cost.source,
     }
     if cost.source == "cache":
@@ -184,10 +185,9 @@ def attributes(cost: CallCost) -> dict[str, str | float]:
             found[semconv.COST_SAVED_USD] = float(cost.saved)
     else:
         found[semconv.COST_STATUS] = "reported" if cost.source == "reported" else "priced"
-        for part, name in _PARTS:
-            amount: Decimal | None = getattr(cost, part)
-            if amount:
-                found[name] = float(amount)
+        amounts = _read_parts(cost)
+        for name, amount in compress(zip(_PARTS.values(), amounts, strict=True), amounts):
+            found[name] = float(amount)
     if cost.missing:
         found[semconv.COST_STATUS] = "partial"
         found[semconv.COST_UNPRICED_REASON] = ",".join(cost.missing)

@@ -1,7 +1,11 @@
 """Builds the OpenTelemetry SDK and delivers finished spans, events and metrics; the application never waits for it.
 
-May import the rooms below: `privacy`, `cost`, `recording`, and of `explore` the trace file and the traces in memory.
-Open `configure.py` first: it decides where each signal goes. `outbox.py` has the queue, `signals.py` what feeds it,
-`resources.py` what keeps credentials out of the resource, `telemetry.py` the object that `configure` returns. `keep.py`
-says which traces are exported, `process_end.py` sends what waits where a process ends without its exit functions.
+May import the rooms below: `privacy`, `cost`, `profiles`, `recording`, and of `explore` the trace file and the traces
+in memory.
+Open `configure.py` first: it decides where each signal goes. `routes.py` has what was set up before, `deliveries.py`
+what sends to each destination, `destinations.py` which of them are the same, `own_providers.py` the SDK's providers.
+`outbox.py` has the queue, `signals.py` what feeds it, `back_ends.py` where a back end is by its name,
+`profiled_spans.py` what a destination's profiles add, `resources.py` what keeps credentials out of the resource,
+`telemetry.py` the object that `configure` returns. `keep.py` says which traces are exported, `process_end.py` sends
+what waits where a process ends without its exit functions.
 """

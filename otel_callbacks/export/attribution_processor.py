@@ -6,12 +6,14 @@ from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.attribution import labels_in
+from otel_callbacks.recording.foreign_spans import note_start
 from otel_callbacks.recording.process_recorder import process_recorder
 
 
 class AttributionSpanProcessor(SpanProcessor):
     """Adds the current attribution labels to every span that starts, so that each one says who pays.
 
+    If another instrumentation starts the span of a model call inside ours, the usage is left to it.
     Our own spans carry the labels anyway. `configure` adds this processor; an application with its own provider
     adds it itself: `provider.add_span_processor(AttributionSpanProcessor())`.
     """
@@ -21,6 +23,7 @@ class AttributionSpanProcessor(SpanProcessor):
         scope = span.instrumentation_scope
         if scope is None or scope.name != semconv.SCOPE:
             context = context_api.get_current() if parent_context is None else parent_context
+            note_start(span.attributes or {}, context)
             recorder = process_recorder()
             span.set_attributes(labels_in(context, recorder.content_policy if recorder is not None else None))
 

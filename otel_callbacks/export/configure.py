@@ -1,43 +1,42 @@
 """`configure()`: sets up the OpenTelemetry SDK for an application. No other module builds the SDK."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.util._once import Once
 
-from otel_callbacks.explore.files.own import writes_to
-from otel_callbacks.explore.files.writing import LOCAL_FOLDER, JsonLinesSpanExporter
+from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
+from otel_callbacks.export.back_ends import To, back_ends
+from otel_callbacks.export.contradictions import contradictions
+from otel_callbacks.export.deliveries import Sender, file_sender, senders
 from otel_callbacks.export.keep import Keep
 from otel_callbacks.export.otlp import OtlpEndpoint, Protocol, Signal
 from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.export.own_providers import make_provider
 from otel_callbacks.export.resources import without_secrets
-from otel_callbacks.export.signals import EventDelivery, MetricDelivery, SpanDelivery
+from otel_callbacks.export.routes import (
+    Route,
+    add_to,
+    allow_again,
+    application_provider,
+    distinct,
+    set_global,
+    takes_more,
+)
 from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 from otel_callbacks.runtime.arguments import names_arguments
 from otel_callbacks.runtime.faults import logger
-
-Destinations = list[tuple[str, Callable[[], Any]]]
-"""The name of each destination, and the function that makes its exporter."""
-
-_FILE_DELAY = 0.5
-"""Seconds: writing to a file is cheap, and somebody may follow the file to see what is happening."""
 
 _lock = fork.safe_lock()
 _configured: Telemetry | None = None
@@ -48,6 +47,7 @@ _first_arguments: Mapping[str, Any] = {}
 def configure(
     service_name: str | None = None,
     *,
+    to: To = (),
     endpoints: str | Sequence[str] = (),
     protocol: Protocol | None = None,
     headers: Mapping[str, str] | None = None,
@@ -59,20 +59,26 @@ def configure(
 ) -> Telemetry:
     """Sets up the export of traces, metrics and events for the whole process.
 
-    Spans go to every endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to `file`.
-    Without any of these they go to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints.
+    Spans go to every back end and endpoint given, to the one in the standard OTEL_EXPORTER_OTLP_* variables, and to
+    `file`. Without any of these they go to a trace file in `.otel_callbacks/`. Metrics and events go to the endpoints.
     The standard environment variables apply: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER and its like (`none`,
     `console`, `otlp` or an exporter of an installed package), OTEL_EXPORTER_OTLP_* for all signals or one of them,
     OTEL_BSP_* and OTEL_BLRP_*, the sampler, the limits, the resource.
 
     Back ends that are down, slow or hostile never hold the application up; `Telemetry.stats` counts what was lost.
 
-    If the application has set a tracer provider, `configure` keeps it and adds the destinations given here; those
-    in the environment are left to the application. A second call returns what the first one set up, and warns
-    about arguments that the first call did not have.
+    What the application has set up is kept. If its provider of a signal takes further destinations, as those of the
+    SDK do, those given here are added, except where it sends already; those in the environment are left to it. What
+    has no effect is logged once, and `print(configure(...))` shows where each signal goes. A second call returns what
+    the first one set up, and warns about arguments that the first call did not have.
+
+    Nothing is sent to one place twice. What is wrong in the environment is logged and ignored.
 
     Args:
         service_name: names the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES do.
+        to: back ends by name ("phoenix", "langfuse", "langsmith", "mlflow", "jaeger", "tempo", "datadog",
+            "honeycomb", "grafana-cloud", "collector"), or a `BackEnd`, or several. Each gets only what it takes, under
+            the names that it reads; `docs/backends.md` has the variables that it needs.
         endpoints: OTLP addresses, such as "http://localhost:4318" (HTTP) or "http://localhost:4317" (gRPC).
         protocol: the endpoints' protocol; by default OTEL_EXPORTER_OTLP_PROTOCOL, else gRPC on port 4317 and
             HTTP on every other port.
@@ -88,22 +94,20 @@ def configure(
 
     Raises:
         TypeError: the service name is not a string, or `keep` is not a `Keep`.
-        ValueError: an endpoint is not an http(s) address, or a protocol or exporter, given here or in the
-            environment, is not known.
+        ValueError: an endpoint is not an http(s) address, the protocol or a back end is not known, or the environment
+            lacks a variable that a back end needs.
     """
     global _configured, _first_arguments
     addresses = [
         _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
     ]
-    if service_name is not None and not isinstance(service_name, str):
-        raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
-    if protocol not in (None, *get_args(Protocol)):
-        raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
-    if keep is not None and not isinstance(keep, Keep):
-        raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
+    _check(service_name, protocol, keep)
+    named = back_ends(to)
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
+    otlp_endpoints += [each.endpoint() for each in named]
     arguments = {
         "service_name": service_name,
+        "to": named,
         "endpoints": addresses,
         "protocol": protocol,
         "headers": headers,
@@ -112,13 +116,8 @@ def configure(
     }
     with _lock:
         if _configured is None or replace:
-            existing = trace.get_tracer_provider()
-            if isinstance(existing, TracerProvider) and not replace:
-                _configured = _add_to(existing, otlp_endpoints, file)
-            else:
-                in_environment = OtlpEndpoint(None, protocol, headers)
-                _configured = _build(service_name, otlp_endpoints, in_environment, file)
-                _install(_configured, again=replace)
+            in_environment = OtlpEndpoint(None, protocol, headers)
+            _configured = _set_up(service_name, otlp_endpoints, in_environment, file, replace=replace)
             _first_arguments = arguments
             if keep is not None:
                 _configured.keep_only(keep)
@@ -131,135 +130,141 @@ def configure(
             )
         if local:
             keep_traces(_configured.tracer_provider)
+            _configured.keeps_locally()
         if links is not None:
             set_links(links)
         return _configured
 
 
-def _add_to(
-    provider: TracerProvider, endpoints: Sequence[OtlpEndpoint], file: str | os.PathLike[str] | None
-) -> Telemetry:
-    """Adds our destinations to the application's tracer provider."""
-    destinations: Destinations = [(str(each), each.span_exporter) for each in endpoints]
-    deliveries, trace_file = _span_deliveries(destinations, file)
-    provider.add_span_processor(AttributionSpanProcessor())
-    for delivery in deliveries:
-        provider.add_span_processor(delivery)
-    application = Outbox[TracerProvider](
-        "the application's own exporters",
-        lambda providers: sum(each.force_flush() for each in providers),
-        QueueLimits(queue=2, batch=1, delay=0),  # one flush under way, and one for what came since
-    )
-    outboxes = [delivery.outbox for delivery in deliveries]
-    return Telemetry(provider, None, None, trace_file, outboxes, _application=application)
-
-
-def _build(
+def _set_up(
     service_name: str | None,
     endpoints: Sequence[OtlpEndpoint],
     in_environment: OtlpEndpoint,
     file: str | os.PathLike[str] | None,
+    *,
+    replace: bool,
 ) -> Telemetry:
-    """Builds our own providers, without making them global."""
+    """Sets all three signals up, beside what the application has set up already."""
+    theirs = None if replace else application_provider("traces")
+    joins = theirs is not None and takes_more("traces", theirs)
+    notes = list(
+        contradictions(
+            endpoints_given=bool(endpoints), file_given=file is not None, has_provider=theirs is not None
+        )
+    )
+    variables = None if joins else in_environment  # else they are left to the application
+    resource = getattr(theirs, "resource", None) if joins else None
+    if not isinstance(resource, Resource):
+        resource = _resource(service_name)
+    wanted = without_secrets(Resource({SERVICE_NAME: service_name or ""})).attributes[SERVICE_NAME]
+    if wanted and resource.attributes.get(SERVICE_NAME) != wanted:
+        by = "the application's resource" if joins else "the environment"
+        notes.append(f"service_name={wanted!r}: {by} names the service")
+    if replace:
+        allow_again()
+    spans, trace_file = _span_senders(
+        endpoints, variables, file, notes.append, has_provider=theirs is not None
+    )
+    routes = [
+        _route("traces", spans, resource, replace=replace),
+        _route("metrics", senders("metrics", endpoints, variables, notes.append), resource, replace=replace),
+        _route("logs", senders("logs", endpoints, variables, notes.append), resource, replace=replace),
+    ]
+    notes += [note for route in routes if (note := _note(route)) is not None]
+    for note in notes:
+        logger.warning("configure(): %s", note)
+    return _telemetry(routes, trace_file, resource, notes)
+
+
+def _span_senders(
+    endpoints: Sequence[OtlpEndpoint],
+    variables: OtlpEndpoint | None,
+    file: str | os.PathLike[str] | None,
+    tell: Callable[[str], None],
+    *,
+    has_provider: bool,
+) -> tuple[Sequence[Sender], Path | None]:
+    """Returns what sends spans, and the file that they are written to; without any other destination, a local one."""
+    found = senders("traces", endpoints, variables, tell)
+    if file is None and not found and not has_provider and not environment.is_disabled("traces"):
+        file = LOCAL_FOLDER
+    if file is None:
+        return found, None
+    sender, path = file_sender(file)
+    return [*found, sender], path
+
+
+def _route(signal: Signal, found: Sequence[Sender], resource: Resource, *, replace: bool) -> Route:
+    """Sends a signal to its destinations, by the application's provider if that takes them, else by one of ours."""
+    theirs = None if replace else application_provider(signal)
+    if theirs is not None and takes_more(signal, theirs):
+        if signal == "traces":
+            theirs.add_span_processor(AttributionSpanProcessor())
+        return add_to(signal, theirs, found)
+    found = distinct(found)
+    if signal != "traces" and not found:
+        return Route(signal, None, kept=theirs)
+    ours = make_provider(signal, [sender.component for sender in found], resource)
+    if theirs is None:
+        set_global(signal, ours)
+    return Route(signal, ours, found, kept=theirs)
+
+
+def _resource(service_name: str | None) -> Resource:
+    """Returns our resource, without credentials; the environment names the service first."""
     resource = Resource.create()
     if service_name and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))
-    resource = without_secrets(resource)
-    destinations = _destinations("traces", endpoints, in_environment)
-    if file is None and not destinations and not environment.is_disabled("traces"):
-        file = LOCAL_FOLDER
-    deliveries, trace_file = _span_deliveries(destinations, file)
-    tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    tracer_provider.add_span_processor(AttributionSpanProcessor())
-    for delivery in deliveries:
-        tracer_provider.add_span_processor(delivery)
-    metric_deliveries, readers = _metric_readers(_destinations("metrics", endpoints, in_environment))
-    meter_provider = MeterProvider(readers, resource, shutdown_on_exit=False) if readers else None
-    event_deliveries, logger_provider = _event_deliveries(
-        _destinations("logs", endpoints, in_environment), resource
+    return without_secrets(resource)
+
+
+def _note(route: Route) -> str | None:
+    """Returns what to tell of a signal that does not reach its destinations."""
+    if not route.senders or route.kept is None or not route.is_ours:
+        return None
+    where = ", ".join(sender.name for sender in route.senders)
+    argument = {"traces": "tracer_provider", "metrics": "meter_provider", "logs": "logger_provider"}
+    name = argument[route.signal]
+    return (
+        f"{route.signal} do not go to {where}: the global provider is a {type(route.kept).__name__}, which takes no"
+        f" further exporter; pass replace=True, or give handlers {name}=telemetry.{name}"
     )
+
+
+def _telemetry(
+    routes: Sequence[Route], trace_file: Path | None, resource: Resource, notes: Sequence[str]
+) -> Telemetry:
+    traces, metrics, logs = routes
+    application = None
+    if not traces.is_ours:
+        application = Outbox[TracerProvider](
+            "the application's own exporters",
+            lambda providers: sum(each.force_flush() for each in providers),
+            QueueLimits(queue=2, batch=1, delay=0),  # one flush under way, and one for what came since
+        )
+    components = [sender.component for sender in metrics.senders]
     return Telemetry(
-        tracer_provider,
-        meter_provider,
-        logger_provider,
+        traces.provider,
+        metrics.provider if metrics.senders else None,
+        logs.provider if logs.senders else None,
         trace_file,
-        [delivery.outbox for delivery in deliveries],
-        [*(each.outbox for each in metric_deliveries), *(each.outbox for each in event_deliveries)],
-        [reader for reader in readers if isinstance(reader, PeriodicExportingMetricReader)],
+        [sender.outbox for sender in traces.senders if sender.outbox is not None],
+        [each.outbox for each in (*metrics.senders, *logs.senders) if each.outbox is not None],
+        [reader for reader in components if isinstance(reader, PeriodicExportingMetricReader)],
+        application,
+        routes,
+        remove_secrets(str(resource.attributes.get(SERVICE_NAME, "unknown"))),
+        notes,
     )
 
 
-def _destinations(
-    signal: Signal, endpoints: Sequence[OtlpEndpoint], in_environment: OtlpEndpoint
-) -> Destinations:
-    """Returns the destinations of a signal: the endpoints given, and the exporters that the environment names."""
-    found: Destinations = [(str(each), each.exporter_factory(signal)) for each in endpoints]
-    for name in environment.exporter_names(signal):
-        if name == "otlp":
-            found.append((str(in_environment), in_environment.exporter_factory(signal)))
-        else:
-            found.append((name, environment.load_exporter(signal, name)))
-    return found
-
-
-def _span_deliveries(
-    destinations: Destinations, file: str | os.PathLike[str] | None
-) -> tuple[Sequence[SpanDelivery], Path | None]:
-    """Returns a delivery for each destination and one for the file, with the file's path."""
-    limits = environment.queue_limits("OTEL_BSP")
-    deliveries = [SpanDelivery(destination, make, limits) for destination, make in destinations]
-    if file is None:
-        return deliveries, None
-    soon = dataclasses.replace(limits, delay=min(limits.delay, _FILE_DELAY))
-    deliveries.append(SpanDelivery(str(file), partial(JsonLinesSpanExporter, file), soon))
-    writes_to(Path(file), deliveries[-1].outbox.flush)
-    return deliveries, JsonLinesSpanExporter(file).path
-
-
-def _metric_readers(
-    destinations: Destinations,
-) -> tuple[Sequence[MetricDelivery], Sequence[MetricReader]]:
-    """Returns a delivery for each destination and the readers that collect for them.
-
-    Some packages offer a reader instead of an exporter, such as Prometheus, whose server collects by itself.
-    """
-    deliveries: list[MetricDelivery] = []
-    readers: list[MetricReader] = []
-    for destination, make in destinations:
-        is_reader = isinstance(make, type) and issubclass(make, MetricReader)
-        if is_reader:
-            readers.append(make())
-        else:
-            deliveries.append(MetricDelivery(destination, make))
-            readers.append(PeriodicExportingMetricReader(deliveries[-1]))
-    return deliveries, readers
-
-
-def _event_deliveries(
-    destinations: Destinations, resource: Resource
-) -> tuple[Sequence[EventDelivery], LoggerProvider | None]:
-    """Returns a delivery for each destination and their logger provider; None without a destination."""
-    if not destinations:
-        return (), None
-    provider = LoggerProvider(resource, shutdown_on_exit=False)
-    limits = environment.queue_limits("OTEL_BLRP")
-    deliveries = [EventDelivery(destination, make, limits) for destination, make in destinations]
-    for delivery in deliveries:
-        provider.add_log_record_processor(delivery)
-    return deliveries, provider
-
-
-def _install(telemetry: Telemetry, *, again: bool) -> None:
-    """Makes the providers global. OpenTelemetry allows this once; `again` lifts that."""
-    if again:
-        trace._TRACER_PROVIDER_SET_ONCE = Once()
-        metrics._internal._METER_PROVIDER_SET_ONCE = Once()
-        _logs._internal._LOGGER_PROVIDER_SET_ONCE = Once()
-    trace.set_tracer_provider(telemetry.tracer_provider)
-    if telemetry.meter_provider is not None:
-        metrics.set_meter_provider(telemetry.meter_provider)
-    if telemetry.logger_provider is not None:
-        _logs.set_logger_provider(telemetry.logger_provider)
+def _check(service_name: object, protocol: object, keep: object) -> None:
+    if service_name is not None and not isinstance(service_name, str):
+        raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
+    if protocol not in (None, *get_args(Protocol)):
+        raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
+    if keep is not None and not isinstance(keep, Keep):
+        raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
 
 
 def _checked_address(address: str) -> str:

@@ -22,6 +22,11 @@ def is_disabled(signal: Signal) -> bool:
     return os.environ.get(_variable(signal), "").strip() == "none"
 
 
+def is_sdk_disabled() -> bool:
+    """Tells whether the environment switches the SDK off."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
 def load_exporter(signal: Signal, name: str) -> Any:
     """Returns the exporter class that an installed package registers under a name, such as "console".
 

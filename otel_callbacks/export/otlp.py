@@ -1,9 +1,10 @@
 """OTLP exporters for an address, or for the one that the standard OTEL_EXPORTER_OTLP_* variables name."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
@@ -15,7 +16,10 @@ from otel_callbacks.runtime.addresses import Endpoint, endpoint_of, shown_addres
 Protocol = Literal["http/protobuf", "grpc"]
 Signal = Literal["traces", "metrics", "logs"]
 
+ALL_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 _GRPC_PORT = 4317
+_SOME_HEADER = {"accept": "application/grpc"}
+"""With a header given, an exporter by gRPC adds none of the environment's, which may hold another destination's key."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,11 +30,17 @@ class OtlpEndpoint:
         address: its base address; None for the one in the environment.
         protocol: None for the one in the environment, else gRPC on port 4317 and HTTP on every other port.
         headers: sent with every request; they override those in the environment.
+        signals: what it takes.
+        profiles: the extra names that its spans carry.
+        is_alone: whether the headers in the environment are for others.
     """
 
     address: str | None
     protocol: Protocol | None = None
     headers: Mapping[str, str] | None = None
+    signals: Sequence[Signal] = ALL_SIGNALS
+    profiles: Sequence[str] = ()
+    is_alone: bool = False
 
     def exporter_factory(
         self, signal: Signal
@@ -38,7 +48,7 @@ class OtlpEndpoint:
         """Returns the function that makes an exporter of a signal.
 
         Raises:
-            ValueError: the environment holds an invalid address or an unknown protocol.
+            ValueError: the environment holds an invalid address.
         """
         value = None if self.address else endpoint(signal)
         if value and self._protocol(signal) != "grpc" and not _is_http(value):
@@ -62,7 +72,8 @@ class OtlpEndpoint:
             return grpc.OTLPSpanExporter(self._target("traces"), headers=self._grpc_headers("traces"))
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
 
-        return http.OTLPSpanExporter(self._url("traces"), headers=self._http_headers("traces"))
+        headers, session = self._http_headers("traces"), self._session("traces")
+        return http.OTLPSpanExporter(self._url("traces"), headers=headers, session=session)
 
     def metric_exporter(self) -> MetricExporter:
         """Makes an exporter of metrics."""
@@ -72,7 +83,8 @@ class OtlpEndpoint:
             return grpc.OTLPMetricExporter(self._target("metrics"), headers=self._grpc_headers("metrics"))
         from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 
-        return http.OTLPMetricExporter(self._url("metrics"), headers=self._http_headers("metrics"))
+        headers, session = self._http_headers("metrics"), self._session("metrics")
+        return http.OTLPMetricExporter(self._url("metrics"), headers=headers, session=session)
 
     def event_exporter(self) -> LogRecordExporter:
         """Makes an exporter of events."""
@@ -82,7 +94,8 @@ class OtlpEndpoint:
             return grpc.OTLPLogExporter(self._target("logs"), headers=self._grpc_headers("logs"))
         from opentelemetry.exporter.otlp.proto.http import _log_exporter as http
 
-        return http.OTLPLogExporter(self._url("logs"), headers=self._http_headers("logs"))
+        headers, session = self._http_headers("logs"), self._session("logs")
+        return http.OTLPLogExporter(self._url("logs"), headers=headers, session=session)
 
     def __str__(self) -> str:
         address = self.address or endpoint("traces")
@@ -100,15 +113,11 @@ class OtlpEndpoint:
         found = self._with_credentials(signal)
         return found.address if found else self.address
 
-    def _url(self, signal: Signal) -> str | None:
-        if self.address is not None:
-            return endpoint_of(self.address).url(f"/v1/{signal}")
-        if (found := self._with_credentials(signal)) is None:
-            return None
-        own = os.environ.get(
-            f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
-        )  # is complete, unlike the general one
-        return found.address if own else found.url(f"/v1/{signal}")
+    def _url(self, signal: Signal) -> str:
+        own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+        if own and self.address is None:
+            return endpoint_of(own).address  # is complete, unlike the general one
+        return endpoint_of(self.address or endpoint(signal) or "http://localhost:4318").url(f"/v1/{signal}")
 
     def _with_credentials(self, signal: Signal) -> Endpoint | None:
         """Returns the address of a signal if it has a user and password, which then go into a header."""
@@ -120,21 +129,47 @@ class OtlpEndpoint:
         headers = dict(self.headers or {})
         found = self._with_credentials(signal)
         if found and found.authorization and "authorization" not in {name.lower() for name in headers}:
-            given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
+            given = self._headers_in_environment(signal)
             if "authorization" not in given:
                 headers["Authorization"] = found.authorization
         return headers or None
+
+    def _session(self, signal: Signal) -> Any:
+        """Returns a session that leaves out the headers that exporters by HTTP add from the environment.
+
+        None if there are none, or if they are for this destination.
+        """
+        own = {name.lower() for name in self._http_headers(signal) or {}}
+        given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
+        others = [name for name in given if name.lower() not in own]
+        if not (self.is_alone and others):
+            return None
+        import requests
+
+        session = requests.Session()
+        session.auth = partial(_without_headers, others)
+        return session
+
+    def _headers_in_environment(self, signal: Signal) -> dict[str, str]:
+        text = "" if self.is_alone else _variable(signal, "HEADERS") or ""
+        return dict(parse_env_headers(text, liberal=True))
 
     def _grpc_headers(self, signal: Signal) -> dict[str, str] | None:
         """Returns the headers in lower case, as gRPC requires, merged into those of the environment.
 
         The exporter would otherwise drop the environment's as soon as it is given any.
         """
-        headers = self._http_headers(signal)
+        headers = self._http_headers(signal) or (_SOME_HEADER if self.is_alone else None)
         if not headers:
             return None
-        merged: dict[str, str] = dict(parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True))
-        return merged | {name.lower(): value for name, value in headers.items()}
+        return self._headers_in_environment(signal) | {name.lower(): value for name, value in headers.items()}
+
+
+def _without_headers(names: Sequence[str], request: Any) -> Any:
+    """Removes headers from a request that is ready to be sent."""
+    for name in names:
+        request.headers.pop(name, None)
+    return request
 
 
 def endpoint(signal: Signal) -> str | None:
@@ -143,15 +178,9 @@ def endpoint(signal: Signal) -> str | None:
 
 
 def _protocol_in_environment(signal: Signal) -> str | None:
-    """Returns the protocol that the environment names for a signal, or None.
-
-    Raises:
-        ValueError: there is no exporter for this protocol.
-    """
+    """Returns the protocol that the environment names for a signal; None without one, or if there is none such."""
     value = (_variable(signal, "PROTOCOL") or "").strip()
-    if value and value not in get_args(Protocol):
-        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL={value!r} is not known; use 'http/protobuf' or 'grpc'")
-    return value or None
+    return value if value in get_args(Protocol) else None
 
 
 def _variable(signal: Signal, name: str) -> str | None:

@@ -4,6 +4,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry.context import Context
@@ -15,7 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_callbacks.export.outbox import Outbox, QueueLimits
-from otel_callbacks.export.resources import without_secrets
+from otel_callbacks.export.profiled_spans import with_profiles
+from otel_callbacks.export.resources import ResourceCleaner
 from otel_callbacks.limits import METRIC_EXPORTS_WAITING, REQUEST_BYTES
 
 SHUTDOWN_SECONDS = 2.0
@@ -82,12 +84,16 @@ class YieldingBatch(list[T]):
 class SpanDelivery(SpanProcessor):
     """Sends sampled spans after they have ended."""
 
-    def __init__(self, destination: str, make: Callable[[], SpanExporter], limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        destination: str,
+        make: Callable[[], SpanExporter],
+        limits: QueueLimits,
+        profiles: Sequence[str] = (),
+    ) -> None:
         self._exporter = PerProcess(make)
-        self._resources = (
-            Resource.get_empty(),
-            Resource.get_empty(),
-        )  # the last one, and it without credentials
+        self._clean = ResourceCleaner()
+        self._profiles = profiles
         self.outbox: Outbox[ReadableSpan] = Outbox(destination, self._send, limits, "spans")
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -106,7 +112,7 @@ class SpanDelivery(SpanProcessor):
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
         export = self._exporter().export
-        spans = [self._without_secrets(span) for span in spans]
+        spans = [with_profiles(self._without_secrets(span), self._profiles) for span in spans]
         parts = split_batch(YieldingBatch(spans, self.outbox), _span_bytes)
         return sum(
             len(part)
@@ -115,14 +121,11 @@ class SpanDelivery(SpanProcessor):
         )
 
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
-        """Returns a span without credentials in its resource, which is the application's if its provider is."""
-        if span.resource is not self._resources[0]:
-            self._resources = (span.resource, without_secrets(span.resource))
-        resource, cleaned = self._resources
-        if cleaned is resource:
-            return span
-        span = copy.copy(span)
-        span._resource = cleaned
+        """Returns a span without credentials in its resource."""
+        cleaned = self._clean(span.resource)
+        if cleaned is not span.resource:
+            span = copy.copy(span)
+            span._resource = cleaned
         return span
 
 
@@ -131,6 +134,7 @@ class EventDelivery(LogRecordProcessor):
 
     def __init__(self, destination: str, make: Callable[[], LogRecordExporter], limits: QueueLimits) -> None:
         self._exporter = PerProcess(make)
+        self._clean = ResourceCleaner()
         self.outbox: Outbox[ReadableLogRecord] = Outbox(destination, self._send, limits, "events")
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
@@ -140,7 +144,7 @@ class EventDelivery(LogRecordProcessor):
         """
         record = copy.copy(log_record.log_record)
         record.context = Context()
-        resource = log_record.resource or Resource.get_empty()
+        resource = self._clean(log_record.resource or Resource.get_empty())
         self.outbox.put(
             ReadableLogRecord(record, resource, log_record.instrumentation_scope, log_record.limits)
         )
@@ -171,6 +175,7 @@ class MetricDelivery(MetricExporter):
         self._exporter = PerProcess(make)
         first = self._exporter()
         super().__init__(first._preferred_temporality, first._preferred_aggregation)
+        self._clean = ResourceCleaner()
         limits = QueueLimits(queue=METRIC_EXPORTS_WAITING, batch=1, delay=0)
         self.outbox: Outbox[MetricsData] = Outbox(destination, self._send, limits, "collections of metrics")
 
@@ -192,7 +197,12 @@ class MetricDelivery(MetricExporter):
 
     def _send(self, collections: Sequence[MetricsData]) -> int:
         export = self._exporter().export
-        return sum(export(each) is MetricExportResult.SUCCESS for each in collections)
+        return sum(export(self._without_secrets(each)) is MetricExportResult.SUCCESS for each in collections)
+
+    def _without_secrets(self, data: MetricsData) -> MetricsData:
+        return MetricsData(
+            [replace(each, resource=self._clean(each.resource)) for each in data.resource_metrics]
+        )
 
 
 def split_batch(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:

@@ -20,10 +20,12 @@ from otel_callbacks.export import process_end
 from otel_callbacks.export.keep import Keep
 from otel_callbacks.export.keep_processor import KeepProcessor, KeptSpans
 from otel_callbacks.export.outbox import Delivery, Outbox, close_all, flush_all
+from otel_callbacks.export.routes import Route
 from otel_callbacks.export.signals import SHUTDOWN_SECONDS
 from otel_callbacks.recording.exit_sweep import sweep_all
 from otel_callbacks.recording.metrics import span_counts
 from otel_callbacks.runtime.faults import faults, guarded
+from otel_callbacks.runtime.words import plural
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,9 +67,10 @@ class Telemetry:
     """The providers and exporters that `configure` set up.
 
     Attributes:
-        tracer_provider: the global tracer provider, ours or the application's.
-        meter_provider: our meter provider; None if no metrics are exported.
-        logger_provider: our logger provider; None if no events are exported.
+        tracer_provider: the tracer provider, ours or the application's; ours is the global one, unless the
+            application has set one that takes no exporters.
+        meter_provider: the meter provider, as above; None if no metrics are exported.
+        logger_provider: the logger provider, as above; None if no events are exported.
         trace_file: the OTLP JSON Lines file that spans are written to; None if there is no file.
     """
 
@@ -80,6 +83,10 @@ class Telemetry:
     _readers: Sequence[MetricReader] = field(default=(), repr=False)
     _application: Outbox[TracerProvider] | None = field(default=None, repr=False)
     _keep: KeepProcessor | None = field(default=None, init=False, repr=False)
+    _routes: Sequence[Route] = field(default=(), repr=False)
+    _service: str = field(default="", repr=False)
+    _notes: Sequence[str] = field(default=(), repr=False)
+    _local: bool = field(default=False, init=False, repr=False)
     _is_shut_down: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +99,7 @@ class Telemetry:
 
     def __repr__(self) -> str:
         to = ", ".join(
-            f"{each.destination} ({each.exported:,} spans exported, {each.waiting:,} waiting,"
+            f"{each.destination} ({plural(each.exported, 'span')} exported, {each.waiting:,} waiting,"
             f" {each.failed + each.dropped:,} lost)"
             for each in (outbox.delivery() for outbox in self._destinations)
         )
@@ -124,12 +131,26 @@ class Telemetry:
         """Returns how many spans, events and collections of metrics have not been sent yet."""
         return sum(outbox.delivery().waiting for outbox in (*self._destinations, *self._others))
 
+    def __str__(self) -> str:
+        """Says where each signal goes, who names the service, and what had no effect."""
+        names = {"traces": "traces", "metrics": "metrics", "logs": "events"}
+        lines = [f"{names[route.signal]}: {route}" for route in self._routes]
+        if self._local:
+            lines[:1] = [f"{line}; also kept in memory" for line in lines[:1]]
+        notes = "; ".join(self._notes) or "none"
+        return "\n".join((*lines, f"service: {self._service}", f"without effect: {notes}"))
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting; returns True if all of it was accepted within `timeout` seconds in all.
 
-        Runs that are still open are not sent; a flush after they have ended sends them.
+        Returns False as well if spans go nowhere; `print(telemetry)` shows where they go. Runs that are still open are
+        not sent; a flush after they have ended sends them.
         """
-        return flush_all(self._outboxes(), timeout)
+        return flush_all(self._outboxes(), timeout) and self._has_reached()
+
+    def keeps_locally(self) -> None:
+        """Notes that traces are also kept in memory."""
+        self._local = True
 
     def shutdown(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting, then stops; returns True if all of it was accepted within `timeout` seconds in all.
@@ -143,10 +164,10 @@ class Telemetry:
         if self._keep is not None:
             self._keep.decide_all()
         accepted = close_all(self._outboxes(), timeout)
-        ours = self.tracer_provider if self._application is None else None
-        for provider in (ours, self.meter_provider, self.logger_provider):
-            if provider is not None:
-                guarded(provider.shutdown)()
+        for route in self._routes:
+            guarded(route.leave)()
+        for provider in self._own_providers():
+            guarded(provider.shutdown)()
         atexit.unregister(self._exit)
         return accepted
 
@@ -167,6 +188,17 @@ class Telemetry:
             self._application.put(self.tracer_provider)
             outboxes.append(self._application)
         return outboxes
+
+    def _own_providers(self) -> Sequence[Any]:
+        """Returns the providers that we made; the application shuts its own down."""
+        kept = {id(route.provider) for route in self._routes if not route.is_ours}
+        providers = (self.tracer_provider, self.meter_provider, self.logger_provider)
+        return [each for each in providers if each is not None and id(each) not in kept]
+
+    def _has_reached(self) -> bool:
+        """Tells whether spans go somewhere: to the global provider, or where a handler was told to send them."""
+        nowhere = any(route.signal == "traces" and not route.is_reached for route in self._routes)
+        return not nowhere or self._local or any(each.delivery().exported for each in self._destinations)
 
     def _exit(self) -> None:
         guarded(sweep_all)()

@@ -91,6 +91,10 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
+def _words_or_none(text: str) -> tuple[str, ...]:
+    return () if text.lower() == "none" else _words(text)
+
+
 def _pairs(text: str) -> dict[str, str]:
     return {name: unquote(value) for name, value in (word.split("=", 1) for word in _words(text))}
 
@@ -111,6 +115,7 @@ _FORMS: Mapping[Callable[[str], Any], str] = {
     _signal: "`SIGTERM` or another signal",
     _most: "a whole number or `none`",
     _words: "`one,other`",
+    _words_or_none: "`one,other` or `none`",
     _pairs: "`tenant=acme,feature=search`, with `%2C` for a comma",
     _label_limits: "`tenant=500,feature`",
     _budgets: '`[{"tenant": "acme", "usd": 5, "per": "day"}]`',
@@ -121,6 +126,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "budgets": _budgets,
     "metric_labels": _label_limits,
     "prices": PriceBook.load,
+    "profiles": _words_or_none,
 }
 CONTENT_FIELDS: Mapping[str, Callable[[str], Any]] = {
     "content_kinds": _words,

@@ -8,6 +8,7 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_callbacks import profiles
 from otel_callbacks.cost.attribution import LabelResolver, LabelSource
 from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
@@ -15,8 +16,10 @@ from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.handlers import option_variables
 from otel_callbacks.privacy.policy import ContentPolicy, Where
 from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
-from otel_callbacks.recording.recorder import DETAILS, Detail, Recorder
+from otel_callbacks.recording.recorder import DETAILS, INFERENCE_SPANS, Detail, InferenceSpans, Recorder
 from otel_callbacks.runtime.arguments import unknown_argument
+
+Choice = TypeVar("Choice")
 
 
 class Options(TypedDict, total=False):
@@ -34,6 +37,9 @@ class Options(TypedDict, total=False):
     metric_labels: MetricLabels
     estimate_usage: bool
     start_events: bool
+    profiles: Sequence[str]
+    inference_spans: InferenceSpans
+    agent_usage: bool
 
 
 def recorder(**options: Unpack[Options]) -> Recorder:
@@ -63,14 +69,11 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
     _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
     _check("meter_provider", options.get("meter_provider"), MeterProvider)
     _check("logger_provider", options.get("logger_provider"), LoggerProvider)
-    detail = options.get("detail", "standard")
-    if detail not in DETAILS:
-        raise ValueError(f"detail={detail!r} is not known; use one of {', '.join(map(repr, DETAILS))}")
     return Recorder(
         options.get("tracer_provider"),
         options.get("meter_provider"),
         options.get("logger_provider"),
-        detail=detail,
+        detail=_one_of("detail", options.get("detail", "standard"), DETAILS),
         content_policy=ContentPolicy.parse(options.get("content")),
         pricer=_pricer(options.get("prices")),
         attribution=LabelResolver(options.get("attribution"), options.get("baggage_keys", ())),
@@ -78,7 +81,16 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
         label_rules=LabelRules(options.get("metric_labels", ("tenant", "feature"))),
         estimates_usage=_flag("estimate_usage", options.get("estimate_usage", False)),
         start_events=_flag("start_events", options.get("start_events", False)),
+        profiles=profiles.checked(options.get("profiles", profiles.DEFAULT)),
+        inference_spans=_one_of("inference_spans", options.get("inference_spans", "own"), INFERENCE_SPANS),
+        agent_usage=_flag("agent_usage", options.get("agent_usage", True)),
     )
+
+
+def _one_of(name: str, value: Choice, choices: Sequence[Choice]) -> Choice:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r:.100} is not known; use one of {', '.join(map(repr, choices))}")
+    return value
 
 
 def _flag(name: str, value: bool) -> bool:

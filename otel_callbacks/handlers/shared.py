@@ -19,7 +19,7 @@ from otel_callbacks.limits import UNPICKLED_HANDLERS
 from otel_callbacks.privacy.policy import ContentPolicy, Where
 from otel_callbacks.recording.cost_metrics import MetricLabels
 from otel_callbacks.recording.process_recorder import process_recorder
-from otel_callbacks.recording.recorder import Detail, Recorder
+from otel_callbacks.recording.recorder import Detail, InferenceSpans, Recorder
 from otel_callbacks.runtime.arguments import names_arguments
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class SharedByHandlers:
         metric_labels: MetricLabels | None = None,
         estimate_usage: bool | None = None,
         start_events: bool | None = None,
+        profiles: Sequence[str] | None = None,
+        inference_spans: InferenceSpans | None = None,
+        agent_usage: bool | None = None,
     ) -> None:
         """Makes a handler. For an argument that is not given, its environment variable decides, then the default.
 
@@ -81,6 +84,15 @@ class SharedByHandlers:
                 never priced.
             start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow
                 starts, so that a back end shows what is running now; its span arrives when it has ended.
+            profiles: the extra names that every span carries for back ends, by default ("released_genai",), which
+                dashboards on the released conventions need; () adds none. `docs/backends.md` lists them. A
+                destination of `configure(to=...)` has profiles of its own, which take the application no time.
+            inference_spans: who has the span of a model call if its client is instrumented too. "own": we have; the
+                instrumentations of OpenAI's and Anthropic's clients by OpenTelemetry, OpenInference and OpenLLMetry
+                stay silent inside, and spans of HTTP clients are kept. "defer": they have; our span says
+                `otel_callbacks.usage.source=deferred` instead of the usage, while totals, price and labels stay.
+            agent_usage: False leaves the tokens of an agent's own model calls off its span, for back ends that add
+                up every span.
 
         Raises:
             TypeError, ValueError: an argument has the wrong type or value; the message says what is right.

@@ -30,7 +30,7 @@ from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
-from otel_callbacks.langchain.streamed_answer import keep_chunk
+from otel_callbacks.langchain.streamed_answer import keep_chunk, needs_only_reports
 from otel_callbacks.operations import (
     Operation,
     Retrieval,
@@ -78,7 +78,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts or hides a chain run."""
         recorder = self._recorder
         runs = recorder.runs
-        if run_id in runs:
+        if run_id in runs or recorder.passes_over(run_id, parent_run_id, metadata):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
@@ -142,19 +142,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
+        if self._recorder.passes_over(run_id, parent_run_id, metadata):
+            return
         sent, frame = next(iter(items(batches)), ()), parent_run.calling_frame()
         inside = bodies.inside_of(run_id, frame)
         begun = bodies.never if inside is None else None
         self._start_model(
-            run_id,
-            parent_run_id,
-            serialized,
-            sent,
-            metadata,
-            kwargs,
-            frame,
-            inside=inside,
-            begun=begun,
+            run_id, parent_run_id, serialized, sent, metadata, kwargs, frame, inside=inside, begun=begun
         )
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
@@ -171,6 +165,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a text model call."""
+        if self._recorder.passes_over(run_id, parent_run_id, metadata):
+            return
         frame = parent_run.calling_frame()
         self._start_model(
             run_id, parent_run_id, serialized, prompts, metadata, kwargs, frame, completion=True
@@ -213,11 +209,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        chunk = kwargs.get("chunk")
-        if inference.is_end_mark(token, chunk):
+        run, chunk = self._recorder.runs.get(run_id), kwargs.get("chunk")
+        if run is None:
             return
-        run = self._recorder.runs.get(run_id)
-        if run is not None:
+        if (
+            type(token) is str and token and inference.is_only_text(chunk) and needs_only_reports(run)
+        ):  # nearly every chunk
+            self._recorder.chunk(run)
+        elif run.key == run_id and not inference.is_end_mark(token, chunk):
             self._recorder.chunk(run)
             inference.add_chunk(run.operation, chunk)
             keep_chunk(run, chunk, inference.complete_run)
@@ -226,9 +225,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes the first content of a model that streams protocol events. Tokens report the later chunks."""
         run = self._recorder.runs.get(run_id)
-        if run is not None and isinstance(run.inside, InEventStream):
+        if run is None or run.key != run_id:
+            return
+        if isinstance(run.inside, InEventStream):
             run.inside.note_event()
-        if run is not None and run.first_chunk is None and inference.is_content(event):
+        if run.first_chunk is None and inference.is_content(event):
             self._recorder.chunk(run)
 
     @guarded
@@ -263,17 +264,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder = self._recorder
+        if recorder.passes_over(run_id, parent_run_id, metadata):
+            return
         frame = parent_run.calling_frame()
         parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
-        operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
-        run = self._start(
-            run_id,
-            operation,
-            parent,
+        known, operation = (
             mapping(metadata),
-            frame,
-            inside=bodies.inside_of(run_id, frame),
-            body=body,
+            tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id")),
+        )
+        run = self._start(
+            run_id, operation, parent, known, frame, inside=bodies.inside_of(run_id, frame), body=body
         )
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
@@ -308,18 +308,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a retrieval."""
         recorder = self._recorder
+        if recorder.passes_over(run_id, parent_run_id, metadata):
+            return
         frame = parent_run.calling_frame()
         known = mapping(metadata)
         operation = retrieval.start_retrieval(known, parent_run.component_of(frame))
         parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
         run = self._start(
-            run_id,
-            operation,
-            parent,
-            known,
-            frame,
-            inside=bodies.inside_of(run_id, frame),
-            body=body,
+            run_id, operation, parent, known, frame, inside=bodies.inside_of(run_id, frame), body=body
         )
         if recorder.wants_content(run):
             operation.query = query

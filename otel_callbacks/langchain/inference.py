@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from operator import contains
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -40,7 +41,17 @@ URL_KEYS = (
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
 _OWN_SETTINGS = (
     *("stop", "stop_sequences", "effort", "reasoning_effort", "thinking_level", "output_config"),
-    *("guardrail_config", "guardrails"),
+    *("guardrail_config", "guardrails", "model_kwargs"),
+    *(
+        "format",
+        "response_mime_type",
+        "response_schema",
+        "seed",
+        "random_seed",
+        "top_k",
+        "top_p",
+        "num_predict",
+    ),
 )
 """The settings that some models send without saying so in `invocation_params`."""
 _PROVIDERS_IDS = ("resp_", "msg_", "chatcmpl-", "cmpl-", "gen-")
@@ -114,7 +125,8 @@ def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
     """Notes whether the conversation was made shorter, by LangChain or the provider, if the run is recorded."""
     if run is None or not run.span.is_recording():
         return
-    for message in items(sent)[-ITEMS_READ:]:
+    chat = items(sent)[-ITEMS_READ:]
+    for message in chat if _may_be_marked(chat) else ():
         fields = message.__dict__ if is_a(message, BaseMessage) else {}
         details, marks, content = map(fields.get, _MARKS)
         if (
@@ -124,6 +136,22 @@ def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
         ):
             run.operation.compacted = True
             return
+
+
+def _may_be_marked(chat: Sequence[Any]) -> bool:
+    """Tells quickly whether a message may have a mark, which hardly any conversation has."""
+    try:
+        values: list[Any] = [tuple(map(getattr, chat, repeat(name), repeat(None))) for name in _MARKS]
+    except Exception:  # the application's own kind of message may fail
+        return True
+    details, marks, contents = values
+    if {*map(type, details), *map(type, marks)} != {dict} or {*map(type, contents)} != {str}:
+        return True
+    edited, summaries = (
+        map(contains, details, repeat("context_editing")),
+        map(contains, marks, repeat("lc_source")),
+    )
+    return any(edited) or any(summaries)
 
 
 _MARKS = ("response_metadata", "additional_kwargs", "content")
@@ -164,6 +192,14 @@ def estimate_prompt(operation: Inference, sent: Sequence[Any]) -> None:
 def answer_text(choices: Iterable[Generation]) -> str:
     """Returns the whole text of a model's answers."""
     return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
+
+
+def is_only_text(chunk: Any) -> bool:
+    """Tells whether a chunk reports neither usage nor details, if LangChain's own classes made it."""
+    if type(chunk) is not ChatGenerationChunk or chunk.generation_info:
+        return False
+    message = chunk.message
+    return type(message) is AIMessageChunk and not (message.usage_metadata or message.response_metadata)
 
 
 def is_end_mark(token: Any, chunk: Any) -> bool:

@@ -16,9 +16,16 @@ from otel_callbacks.runtime.faults import guarded
 def keep_chunk(run: Run, chunk: Any, complete: Callable[..., None]) -> None:
     """Keeps a chunk that has arrived, for `complete(run, response, cut=True)` if the run is given up."""
     if run.complete is None:
-        run.complete = StreamedAnswer(partial(complete, run, cut=True))
+        with_content = run.recorder.wants_content(run)
+        run.complete = StreamedAnswer(partial(complete, run, cut=True), with_content=with_content)
     if isinstance(run.complete, StreamedAnswer):
-        run.complete.add(chunk, with_content=run.recorder.wants_content(run))
+        run.complete.add(chunk)
+
+
+def needs_only_reports(run: Run) -> bool:
+    """Tells whether only those chunks of a run's answer are kept that report usage or details."""
+    answer = run.complete
+    return type(answer) is StreamedAnswer and not answer.with_content
 
 
 class StreamedAnswer:
@@ -26,21 +33,23 @@ class StreamedAnswer:
 
     Args:
         complete: adds a response to the operation of the model call.
+        with_content: content is recorded.
     """
 
-    __slots__ = ("_chunks", "_complete")
+    __slots__ = ("_chunks", "_complete", "with_content")
 
-    def __init__(self, complete: Callable[[LLMResult], None]) -> None:
+    def __init__(self, complete: Callable[[LLMResult], None], *, with_content: bool) -> None:
         self._complete = complete
+        self.with_content = with_content
         self._chunks: list[Any] = []
 
-    def add(self, chunk: Any, *, with_content: bool) -> None:
+    def add(self, chunk: Any) -> None:
         """Adds a chunk."""
         if not is_a(chunk, ChatGenerationChunk) and not is_a(chunk, GenerationChunk):
             return
         message = attribute(chunk, "message")
         reports = attribute(message, "usage_metadata") or attribute(message, "response_metadata")
-        if not with_content and not reports and not attribute(chunk, "generation_info"):
+        if not self.with_content and not reports and not attribute(chunk, "generation_info"):
             return
         if len(self._chunks) < limits.STREAMED_CHUNKS:
             self._chunks.append(chunk)

@@ -44,6 +44,7 @@ _MEANINGS = {
     "score_kind": "what the scores of documents are.",
     "store_scores": "scores that a store computed and its retriever did not pass on.",
     "integration": "the class that makes the call, if the provider is not known.",
+    "deferred": "True if the usage is on the span of another instrumentation.",
     "encoding_formats": "the formats of the vectors.",
     "response_model": "the model that answered.",
     "count": "how many texts are embedded.",
@@ -102,7 +103,10 @@ def signature_of(kind: type[Operation]) -> inspect.Signature:
 
 def docstring_of(word: str, kind: type[Operation], summary: str, name: str, example: str) -> str:
     """Returns the docstring of a decorator: what it records, how it is used, and its arguments."""
-    lines = [f"name: {name}", *(f"{each}: {_MEANINGS[each]}" for each in fields_of(kind) if each != "name")]
+    lines = [
+        f"name: {name}",
+        *(f"{each}: {_MEANINGS.get(each, each)}" for each in fields_of(kind) if each != "name"),
+    ]
     arguments = "\n".join(
         textwrap.fill(line, 112, initial_indent="    ", subsequent_indent=" " * 8) for line in lines
     )

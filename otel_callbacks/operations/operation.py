@@ -125,10 +125,14 @@ class Retrieval(Operation):
 
 @sparse
 class _ModelCall(Operation):
-    """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known."""
+    """A call of a provider's model. `integration` names the class that makes it, for a provider that is not known.
+
+    `deferred` marks a call whose usage is on the span of another instrumentation.
+    """
 
     provider: str | None = None
     integration: str | None = None
+    deferred: bool = False
 
     @property
     def provider_or_integration(self) -> str:

@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from codecs import unicode_escape_decode
 from collections.abc import Callable, Sequence
+from itertools import chain
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import ceil
 
@@ -73,7 +74,7 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
     """Estimates what part of the prompt's tokens the documents make, from 0 to 1; `in_prompt` returned the `shares`."""
     # together, because one estimate of a long text is quicker than many of short ones
     found = "\n".join(
-        (document.content or "")[: ceil(share * len(document.content or ""))]
+        (document.content or "") if share == 1.0 else _beginning(document.content or "", share)
         for document, share in zip(documents, shares, strict=True)
         if share
     )
@@ -81,23 +82,20 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
     return min(1.0, estimate(found) / whole) if whole else 0.0
 
 
+def _beginning(text: str, share: float) -> str:
+    return text[: ceil(share * len(text))]
+
+
 def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
     """Finds the texts that stand in the prompt unchanged, the longest first; returns the prompt without them."""
     writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
-    rest, left = _Rest(prompt), limits.PROMPT_BYTES_SEARCHED_FOR_ALL
+    rest = _Rest(prompt, limits.PROMPT_BYTES_SEARCHED_FOR_ALL)
     for at in _longest_first(texts):
-        if left < 0:
-            rest, left = _Rest(_ends(rest.text(), limits.PROMPT_BYTES_COMPARED)), sys.maxsize
-        text, absent = texts[at], None
+        text = texts[at]
+        if rest.left < 0:
+            rest = _Rest(_ends(rest.text(), limits.PROMPT_BYTES_COMPARED), sys.maxsize)
         for write in writings if len(text) >= _SHORT else ():
-            head = write(text[:_SHORT])
-            if head == absent:
-                continue
-            start, searched = rest.find_head(head)  # quicker than searching for the whole
-            left -= searched
-            if start < 0:
-                absent = head
-            elif rest.take(write(text), start):
+            if rest.take(text, write):
                 shares[at] = 1.0
                 break
     return rest.text()
@@ -109,46 +107,45 @@ class _Rest:
     Texts often stand in a prompt in the order in which they are sought, so each is sought from the last one on first.
     """
 
-    def __init__(self, prompt: str) -> None:
+    def __init__(self, prompt: str, left: int) -> None:
+        self.left = left  # how many more characters may be searched
         self._prompt = prompt
         self._is_taken = bytearray(len(prompt))
         self._taken: list[tuple[int, int]] = []
         self._last = 0  # where the last taken text ends
-        self._heads: dict[str, int] = {}  # where the beginnings of texts were found last
+        self._absent: set[str] = set()  # beginnings of texts
 
-    def find_head(self, head: str) -> tuple[int, int]:
-        """Returns where the beginning of a text is, -1 if nowhere, and how many characters were searched."""
-        start = self._heads.get(head, self._last)
-        if start < 0:
-            return -1, 0
-        found = self._find_around(head, start)
-        self._heads[head] = found
-        return found, found - start if found >= start else len(self._prompt)
-
-    def take(self, text: str, start: int) -> bool:
-        """Takes such a text, sought from `start` on first; tells whether there is one."""
-        found = self._find_around(text, start)
-        if found >= 0:
-            self._last = found + len(text)
-            self._taken.append((found, self._last))
-            self._is_taken[found : self._last] = b"\1" * len(text)
-        return found >= 0
+    def take(self, text: str, write: Callable[[str], str]) -> bool:
+        """Takes a text that is written in some way; tells whether it was there."""
+        head, start = write(text[:_SHORT]), self._last
+        if head in self._absent:
+            return False
+        found = self._find(head, start)  # quicker than searching for the whole
+        self.left -= found - start if found >= start else len(self._prompt)
+        if found < 0:
+            self._absent.add(head)
+            return False
+        whole = write(text)
+        found = self._find(whole, found)
+        if found < 0:
+            return False
+        self._last = found + len(whole)
+        self._taken.append((found, self._last))
+        self._is_taken[found : self._last] = b"\1" * len(whole)
+        return True
 
     def text(self) -> str:
         """Returns what is left, with a line break for each text that was taken."""
-        borders = [0, *(border for taken in sorted(self._taken) for border in taken), len(self._prompt)]
+        borders = [0, *chain.from_iterable(sorted(self._taken)), len(self._prompt)]
         return "\n".join(map(self._prompt.__getitem__, map(slice, borders[::2], borders[1::2])))
 
-    def _find_around(self, text: str, start: int) -> int:
-        found = self._find(text, start)
-        return found if found >= 0 or not start else self._find(text, 0)
-
     def _find(self, text: str, start: int) -> int:
+        """Returns where a text is of which nothing is taken, from `start` on or else before; -1 if nowhere."""
         found = self._prompt.find(text, start)
         while found >= 0 and (taken := self._is_taken.find(1, found, found + len(text))) >= 0:
             free = self._is_taken.find(0, taken)
             found = self._prompt.find(text, free) if free >= 0 else -1
-        return found
+        return self._find(text, 0) if found < 0 and start else found
 
 
 def _take_by_words(texts: Sequence[str], shares: list[float], prompt: str) -> None:

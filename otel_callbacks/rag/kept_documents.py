@@ -1,6 +1,7 @@
 """The documents of a trace that prompts are searched for: the newest ones, as many as the bounds allow."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 from otel_callbacks import limits
 from otel_callbacks.operations import Document, document_keys
@@ -45,14 +46,13 @@ class SearchResult:
         self.reranked = self.reranked[:number]
         self._places = None
 
-    def leave_out_longest(self) -> None:
-        """Forgets documents that are too long to be kept."""
-        most = limits.TRACE_DOCUMENT_CHARACTERS
-        if any(len(each.content or "") > most for each in self.documents):
-            kept = [at for at, each in enumerate(self.documents) if len(each.content or "") <= most]
-            self.documents = [self.documents[at] for at in kept]
-            self.reranked = [self.reranked[at] for at in kept]
-            _log_forgotten()
+    def leave_short(self, sizes: Sequence[int]) -> list[int]:
+        """Forgets documents that are too long to be kept; returns the sizes of the others."""
+        kept = [at for at, size in enumerate(sizes) if size <= limits.TRACE_DOCUMENT_CHARACTERS]
+        self.documents = [self.documents[at] for at in kept]
+        self.reranked = [self.reranked[at] for at in kept]
+        _log_forgotten()
+        return [sizes[at] for at in kept]
 
 
 class KeptDocuments:
@@ -73,14 +73,17 @@ class KeptDocuments:
 
     def add(self, result: SearchResult) -> None:
         """Adds the documents of a result, and forgets the oldest documents if there are too many."""
-        result.leave_out_longest()
-        if not result.documents:
+        sizes = list(map(_size, result.documents))
+        if sizes and max(sizes) > limits.TRACE_DOCUMENT_CHARACTERS:
+            sizes = result.leave_short(sizes)
+        if not sizes:
             return
-        result.numbers = range(self._newest + 1, self._newest + 1 + len(result.documents))
-        for number, document in zip(result.numbers, result.documents, strict=True):
-            self._documents[number] = result, document
-            self._characters += len(document.content or "")
-        self._newest += len(result.documents)
+        result.numbers = range(self._newest + 1, self._newest + 1 + len(sizes))
+        self._documents.update(
+            zip(result.numbers, zip(repeat(result), result.documents, strict=False), strict=True)
+        )
+        self._characters += sum(sizes)
+        self._newest += len(sizes)
         self.results.append(result)
         while self._are_too_many():
             self._forget_oldest()
@@ -100,7 +103,7 @@ class KeptDocuments:
         while left and self._are_too_many():
             left -= 1
             _, document = self._documents.pop(oldest.numbers[left])
-            self._characters -= len(document.content or "")
+            self._characters -= _size(document)
         oldest.leave_first(left)
         if not left:
             del self.results[0]
@@ -133,6 +136,10 @@ class KeptDocuments:
         _, document = self._documents.get(number, (None, None))
         beginning = (document.content or "").strip()[:_BEGINNING] if document else ""
         return max(1, prompt.count(beginning)) if beginning else 1
+
+
+def _size(document: Document) -> int:
+    return len(document.content or "")
 
 
 def _log_forgotten() -> None:

@@ -69,6 +69,7 @@ class PromptWeights:
             tools: the definitions of tools, in the framework's form.
             form: how messages are read.
         """
+        chat = chat[: limits.PROMPT_PARTS + 1]
         contents = form.contents(chat)
         kept, before = max(
             ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
@@ -79,7 +80,7 @@ class PromptWeights:
         prompt = before.beginning(kept)
         if kept and (key := form.key(chat[0])) != before.weighed[0].key:
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
-        prompt.definitions = self.definitions(tools)
+        prompt.define(self.definitions(tools))
         self._add_new(prompt, chat, form, left)
         prompt.note_sent(chat, contents)
         others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]

@@ -120,8 +120,10 @@ class TraceDocuments:
         shares = in_prompt(sought, prompt)
         found = [each for each, share in zip(sought, shares, strict=True) if share]
         share = token_share(sought, shares, prompt)
-        superseded = [each for result, each in may_be_there if result.superseded]
-        return InPromptDocuments(found + _unchanged(superseded, sought, prompt), share)
+        if len(sought) < len(may_be_there):
+            superseded = [each for result, each in may_be_there if result.superseded]
+            found += _unchanged(superseded, sought, prompt)
+        return InPromptDocuments(found, share)
 
     def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
         """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
@@ -165,7 +167,7 @@ class TraceDocuments:
 
 def _unchanged(dropped: Sequence[Document], sought: Sequence[Document], prompt: str) -> list[Document]:
     """Returns the documents that a reranker dropped and that are in the prompt nevertheless, unchanged."""
-    known = {(each.id, each.content) for each in sought} if dropped else set()
+    known = {(each.id, each.content) for each in sought}
     found: list[Document] = []
     for each in dropped:
         text = (each.content or "").strip()

@@ -100,6 +100,7 @@ class WeighedPrompt:
     parts: int = 0
     _messages: Sequence[Any] = ()
     _contents: Sequence[Any] = ()
+    _defined: int = 0  # the weight of the definitions
     _weight: int = 0  # of all messages
     _first: int = 0  # the weight of the first one, if that may change: it has nothing of tools
     _namesakes: dict[Hashable, int] = field(default_factory=dict)
@@ -136,6 +137,10 @@ class WeighedPrompt:
     def keeps_most(self, messages: int) -> bool:
         """Tells whether the first messages are at least half of this prompt."""
         return 2 * messages >= len(self.weighed)
+
+    def define(self, definitions: Sequence[PromptPart]) -> None:
+        """Sets the definitions of tools."""
+        self.definitions, self._defined = definitions, sum(map(_units, definitions))
 
     def add(self, weighed: WeighedMessage) -> None:
         """Adds a message to a prompt that is being made."""
@@ -189,7 +194,7 @@ class WeighedPrompt:
     def cached_part(self, tool: str | None, share: float) -> float:
         """Returns what part of a tool's results was cached if the first `share` of the prompt was; from 0 to 1."""
         known = self.tools[tool]
-        border = share * self.weight - self._definitions() - self._first
+        border = share * self.weight - self._defined - self._first
         at = bisect_left(known.starts, border)  # so many results start before the border
         if not at or not known.results:
             return 0.0
@@ -204,10 +209,7 @@ class WeighedPrompt:
     @property
     def weight(self) -> int:
         """The weight of the whole prompt."""
-        return self._definitions() + self._weight
-
-    def _definitions(self) -> int:
-        return sum(map(_units, self.definitions))
+        return self._defined + self._weight
 
     def _tool(self, name: str | None) -> ToolWeights:
         if name not in self.tools:

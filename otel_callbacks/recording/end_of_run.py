@@ -2,25 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal
 
 from opentelemetry.trace import Span
 
-from otel_callbacks import limits, operations, semconv
+from otel_callbacks import operations, semconv
 from otel_callbacks.cost import call_cost, recorded_costs
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.cost.totals import Totals
-from otel_callbacks.operations import providers
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
+from otel_callbacks.profiles import DEFAULT
 from otel_callbacks.rag import prompt
-from otel_callbacks.recording import content_recording, span_attributes
+from otel_callbacks.recording import content_recording, span_attributes, span_room
 from otel_callbacks.recording.attribute_table import Attributes
+from otel_callbacks.recording.call_completion import complete_call, valid_usage
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import Metrics
@@ -52,6 +51,8 @@ class EndOfRun:
         pricer: prices calls.
         budgets: what may be spent.
         label_rules: which labels our own metrics carry.
+        profiles: what is added to every span, see the room of this name.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -61,12 +62,18 @@ class EndOfRun:
         pricer: OperationPricer,
         budgets: Budgets,
         label_rules: LabelRules,
+        profiles: tuple[str, ...],
+        *,
+        agent_usage: bool,
     ) -> None:
+        self._agent_usage = agent_usage
         self._metrics = metrics
         self._events = events
         self._pricer = pricer
         self._budgets = budgets
         self._label_rules = label_rules
+        self._profiles = profiles
+        self._released_names = "released_genai" in profiles
 
     def record(
         self,
@@ -90,7 +97,7 @@ class EndOfRun:
         failed = failure is not None or outcome is not None
         cost = None
         if isinstance(operation, _WITH_USAGE):
-            _complete_call(run, operation, failed)
+            complete_call(run, operation, failed)
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
@@ -107,11 +114,16 @@ class EndOfRun:
                 attributes.update(call_cost.attributes(cost))
                 attributes.update(call_cost.billing_attributes(operation))
             if totals is not None:
-                _put_totals(attributes, run, totals, late=late)
+                _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
             if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
                 _put_prompt(attributes, run, policy)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
+            filled_in = getattr(operation, "prompt_template", None) is not None
+            if filled_in or (self._profiles and (cost is not None or self._profiles != DEFAULT)):
+                span_room.add_profiles(
+                    attributes, run.span, self._profiles, run.started, has_variables=filled_in
+                )
             put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
 
@@ -152,6 +164,7 @@ class EndOfRun:
                 self._label_rules,
                 run.chunk_gaps or (),
                 tool_tokens,
+                self._released_names,
             )
         )
 
@@ -187,6 +200,7 @@ class EndOfRun:
         if cost is not None:
             attributes.update(call_cost.attributes(cost))
             attributes.update(call_cost.billing_attributes(call))
+        span_room.add_profiles(attributes, span, self._profiles, started)
         span.set_attributes(attributes)
         with _totals_lock:
             above = _with_open_totals(run)
@@ -195,7 +209,10 @@ class EndOfRun:
                 above.totals.count(call, cost)
         identity = span.get_span_context()
         self._metrics.add(
-            EndedOperation(call, None, None, None, identity, cost, redacted_labels, self._label_rules)
+            EndedOperation(
+                *(call, None, None, None, identity, cost, redacted_labels, self._label_rules),
+                released_names=self._released_names,
+            )
         )
         if isinstance(cost, Cost):
             self._add_to_budgets(span, policy, labels, started, cost.total)
@@ -238,7 +255,7 @@ class EndOfRun:
         cost = self._pricer.price(operation, started, failed=failed, ended_early=ended_early)
         basis = cost.source if isinstance(cost, Cost) else cost and cost.reason
         if basis in ("reported", "invalid_usage") and isinstance(operation, _WITH_USAGE):
-            operation.usage = _valid_usage(operation.usage)
+            operation.usage = valid_usage(operation.usage)
         return cost
 
     def _add_totals(
@@ -296,85 +313,10 @@ class EndOfRun:
             budget.on_exceeded(crossing)
 
 
-def _complete_call(
-    run: Run, operation: operations.Inference | operations.Rerank | operations.Embedding, failed: bool
-) -> None:
-    """Completes a call from its run, and tells whether other calls did it."""
-    if isinstance(operation, operations.Inference):
-        _complete_inference(run, operation, failed)
-    else:
-        operation.duplicate = _is_done_by_other_calls(run, operation)
-
-
-def _complete_inference(run: Run, operation: operations.Inference, failed: bool) -> None:
-    """Completes a model call from its run: the first chunk, the failure, and whether its usage is another call's."""
-    if run.first_chunk is not None:
-        operation.stream = True
-        operation.time_to_first_chunk = (run.first_chunk - run.started) / 1e9
-    if failed:
-        if run.first_chunk is not None and operation.usage is not None and not operation.finish_reasons:
-            operation.usage = replace(operation.usage, is_final=False)  # the answer went on after the count
-        operation.finish_reasons = operation.finish_reasons or ("error",)  # no reason came
-    _tell_outer_model(run, operation.usage)
-    if operation.duplicate or _repeats_inner_usage(run, operation.usage):
-        operation.duplicate = True  # the call that counts is on another span
-        operation.usage = None
-
-
-def _is_done_by_other_calls(
-    run: Run, operation: operations.Rerank | operations.Embedding
-) -> Literal[True] | None:
-    """Tells whether a reranker or embedding reports nothing because other calls did its work, and have the cost."""
-    totals = run.totals
-    if totals is None or operation.usage is not None or operation.billing is not None:
-        return None
-    return True if totals.cost is not None or totals.unpriced_calls else None
-
-
-def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
-    """Tells whether a model that called other models reports their usage: of one of them, or the sum.
-
-    Other usage is its own, beside theirs; an estimate of what they have counted is not.
-    """
-    if run.totals is None or not (run.totals.inference_calls or run.totals.cached_calls):
-        return False
-    if usage is None or usage.estimated:
-        return True
-    reported = usage.input_tokens or 0, usage.output_tokens or 0
-    sums = run.totals.input_tokens, run.totals.output_tokens
-    inner = run.inner_usages or ()
-    return reported == sums or any(
-        reported == (each.input_tokens or 0, each.output_tokens or 0) for each in inner
-    )
-
-
-def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
-    """Notes the usage of a model call at the model call around it, if there is one."""
-    outer = run.parent
-    while outer is not None and not isinstance(outer.operation, operations.Inference):
-        outer = outer.parent
-    if outer is None or usage is None:
-        return
-    if outer.inner_usages is None:
-        outer.inner_usages = []
-    if len(outer.inner_usages) < limits.INNER_CALLS_COMPARED:
-        outer.inner_usages.append(usage)
-
-
 def _longest_gap(run: Run, ended: int, *, cut: bool) -> Attributes:
     """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
     wait = ((ended - run.last_chunk) / 1e9,) if cut else ()
     return span_attributes.longest_gap((*(run.chunk_gaps or ()), *wait))
-
-
-def _valid_usage(usage: operations.Usage | None) -> operations.Usage | None:
-    """Returns a usage without the counts that make no sense, such as negative ones."""
-    if usage is None:
-        return None
-    checked: dict[str, Any] = {
-        name: providers.token_count(getattr(usage, name)) for name in operations.TOKEN_COUNTS
-    }
-    return replace(usage, **checked)
 
 
 def _with_open_totals(run: Run | None) -> Run | None:
@@ -390,14 +332,14 @@ def _put_prompt(attributes: Attributes, run: Run, policy: ContentPolicy) -> None
         attributes.update(rag_attributes)
 
 
-def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool) -> None:
+def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool, agent_usage: bool) -> None:
     if late:
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())
     if isinstance(run.operation, operations.AgentInvocation):
-        if totals.own_input_tokens or totals.own_output_tokens:  # else nobody reported any
+        if agent_usage and (totals.own_input_tokens or totals.own_output_tokens):  # else nobody reported any
             attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
             attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
         if totals.own_finish_reasons:

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.trace import Span, SpanContext
 
 from otel_callbacks import semconv
+from otel_callbacks.recording.instrumentation_scope import logger_of
+from otel_callbacks.recording.span_attributes import start_attributes
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.faults import guarded
 
 EXCEPTION_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 """Unset records exceptions on spans, `logs` as log records instead, `logs/dup` as both (OpenTelemetry conventions)."""
@@ -18,7 +22,7 @@ class Events:
     """Emits log records to one logger provider (None: the global one, even if it is set later)."""
 
     def __init__(self, logger_provider: LoggerProvider | None) -> None:
-        self._logger = get_logger(semconv.SCOPE, semconv.SCOPE_VERSION, logger_provider, semconv.SCHEMA_URL)
+        self._logger = logger_of(logger_provider)
         opted = {word.strip() for word in os.environ.get(EXCEPTION_VARIABLE, "").split(",")}
         self._exceptions_on_spans = "logs" not in opted
         self._exceptions_as_logs = bool(opted & {"logs", "logs/dup"})
@@ -27,9 +31,13 @@ class Events:
         """Emits the details of a model call, with its messages; `timestamp` is in nanoseconds since 1970."""
         self._emit(span, semconv.EVENT_OPERATION_DETAILS, SeverityNumber.DEBUG, attributes, timestamp)
 
-    def started(self, span: Span, attributes: Mapping[str, Any], timestamp: int) -> None:
+    @guarded
+    def started(self, run: Run) -> None:
         """Emits that an agent or workflow has started, with what its span starts with."""
-        self._emit(span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, timestamp)
+        policy = run.content_policy
+        attributes = start_attributes(run.operation, policy.label)
+        attributes.update(policy.labels(run.labels))
+        self._emit(run.span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, run.started)
 
     def exception(
         self, span: Span, timestamp: int, *, on_span: Mapping[str, str], as_log: Mapping[str, str]

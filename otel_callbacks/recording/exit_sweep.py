@@ -20,6 +20,11 @@ def add_recorder(recorder: _Recorder) -> None:
     _recorders.add(recorder)
 
 
+def count_recorders() -> int:
+    """Returns how many recorders are alive, of handlers or by default."""
+    return len(_recorders)
+
+
 @functools.cache
 def sweep_at_exit() -> None:
     """Has the open runs end when the interpreter exits.

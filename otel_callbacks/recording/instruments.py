@@ -30,6 +30,7 @@ class Instruments:
         self._before_reading = before_reading
         self._create_for_inference()
         self._create_for_other_operations()
+        self._create_released()
 
     def _create_for_inference(self) -> None:
         self.inference = self._histogram(
@@ -82,10 +83,30 @@ class Instruments:
             semconv.METRIC_TOOL_DURATION, "s", _DURATION, "Duration of a tool execution"
         )
 
-    def _histogram(self, name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:
-        return self._meter.create_histogram(
-            name, unit, description, explicit_bucket_boundaries_advisory=buckets
+    def _create_released(self) -> None:
+        self.token_usage = self._histogram(
+            semconv.METRIC_CLIENT_TOKEN_USAGE, "{token}", _TOKENS, "Tokens of one call (released name)"
         )
+        self.old_first_chunk = self._histogram(
+            semconv.METRIC_OLD_TIME_TO_FIRST_CHUNK,
+            "s",
+            _DURATION,
+            "Time from the request to the first chunk (released name)",
+        )
+        self.old_chunk = self._histogram(
+            semconv.METRIC_OLD_TIME_PER_OUTPUT_CHUNK,
+            "s",
+            _DURATION,
+            "Time per chunk after the first (released name)",
+        )
+
+    def _histogram(self, name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:
+        try:
+            return self._meter.create_histogram(
+                name, unit, description, explicit_bucket_boundaries_advisory=buckets
+            )
+        except TypeError:  # a provider that was written for an older API
+            return self._meter.create_histogram(name, unit, description)
 
     def _token_counter(self, name: str, description: str) -> Counter:
         return Counter(self._meter, name, "{token}", description, self._before_reading)

@@ -1,7 +1,6 @@
 """Everything that is counted: the conventions' metrics, our own, and how many spans we started and ended."""
 
 import functools
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from decimal import Decimal
 
@@ -11,10 +10,12 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from otel_callbacks import limits, semconv
 from otel_callbacks.recording.cost_metrics import CostMetrics, LabelRules, LabelValues
 from otel_callbacks.recording.counter import Counter
+from otel_callbacks.recording.instrumentation_scope import meter_of
 from otel_callbacks.recording.instruments import Instruments
 from otel_callbacks.recording.metrics_queue import EndedOperation, MetricsQueue
 from otel_callbacks.recording.operation_metrics import OperationMetrics, metrics_for, metrics_key
 from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.by_identity import ByIdentity
 
 
 class SpanCounts:
@@ -48,9 +49,7 @@ class Metrics:
         fork.run_in_child(self.counts.reset)  # the parent process exports what was counted before the fork
         fork.run_in_child(self._queue.clear)
         fork.run_in_child(self._by_key.clear)
-        meter = metrics.get_meter(
-            semconv.SCOPE, semconv.SCOPE_VERSION, meter_provider, schema_url=semconv.SCHEMA_URL
-        )
+        meter = meter_of(meter_provider)
         self._instruments = Instruments(meter, self._queue.drain)
         self._cost_metrics = CostMetrics(
             lambda name, unit, description: Counter(meter, name, unit, description, self._queue.drain)
@@ -123,16 +122,14 @@ def _keeps(kind: type[MeterProvider]) -> bool:
 
 
 _global = functools.cache(lambda: Metrics(None))
-_by_provider: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.WeakKeyDictionary()
+_by_provider = ByIdentity[MeterProvider, Metrics](Metrics, limits.PROVIDERS_KEPT)
 
 
 def metrics_of(meter_provider: MeterProvider | None) -> Metrics:
     """Returns the metrics of a meter provider, the same object each time: a provider ignores a second set."""
     if meter_provider is None or meter_provider is metrics.get_meter_provider():
         return _global()
-    if meter_provider not in _by_provider:
-        _by_provider[meter_provider] = Metrics(meter_provider)
-    return _by_provider[meter_provider]
+    return _by_provider.of(meter_provider)
 
 
 def span_counts(meter_provider: MeterProvider | None) -> list[SpanCounts]:

@@ -32,6 +32,7 @@ class EndedOperation(NamedTuple):
         label_rules: which of the labels our own metrics carry.
         chunk_gaps: seconds between the chunks of a stream.
         tool_tokens: the input tokens of an agent's model call, by tool and kind of part.
+        released_names: whether metrics go out under the names of the released conventions, too.
     """
 
     operation: operations.Operation
@@ -44,6 +45,7 @@ class EndedOperation(NamedTuple):
     label_rules: LabelRules
     chunk_gaps: Sequence[float] = ()
     tool_tokens: Mapping[tuple[str, str], int] = {}
+    released_names: bool = False
 
 
 class MetricsQueue:

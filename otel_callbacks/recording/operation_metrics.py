@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable, Sequence
 from operator import attrgetter
 from typing import Any, Protocol
 
-from opentelemetry.metrics import Histogram
-
 from otel_callbacks import operations, semconv
 from otel_callbacks.recording import span_attributes
 from otel_callbacks.recording.counter import Counter, Sum
+from otel_callbacks.recording.durations import Durations
 from otel_callbacks.recording.instruments import Instruments
 from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.recording.released_metrics import ReleasedMetrics
 from otel_callbacks.recording.series import HistogramSeries
 
 Attributes = dict[str, str | int]
@@ -33,33 +33,11 @@ class OperationMetrics(Protocol):
     def hand_over(self) -> None: ...  # noqa: D102
 
 
-class _Durations:
-    """The durations of one kind of operation, apart by the type of the error."""
-
-    def __init__(self, histogram: Histogram, attributes: Attributes) -> None:
-        self._histogram = histogram
-        self._attributes = attributes
-        self._series: dict[str | None, HistogramSeries] = {}
-
-    def record(self, ended: EndedOperation) -> None:
-        series = self._series.get(ended.error_type)
-        if series is None:
-            error: Attributes = {semconv.ERROR_TYPE: ended.error_type} if ended.error_type else {}
-            series = self._series[ended.error_type] = HistogramSeries(
-                self._histogram, self._attributes | error
-            )
-        series.add((ended.seconds or 0.0, ended.span))
-
-    def hand_over(self) -> None:
-        for series in self._series.values():
-            series.hand_over()
-
-
 class _AgentMetrics:
     """The durations of an agent, and the calls that it makes in one invocation."""
 
     def __init__(self, instruments: Instruments, attributes: Attributes) -> None:
-        self._durations = _Durations(instruments.agent, attributes)
+        self._durations = Durations(instruments.agent, attributes)
         self._inference_calls = HistogramSeries(instruments.inference_calls, attributes)
         self._tool_calls = HistogramSeries(instruments.tool_calls, attributes)
 
@@ -80,15 +58,18 @@ class _InferenceMetrics:
     def __init__(self, instruments: Instruments, attributes: Attributes) -> None:
         self._instruments = instruments
         self._attributes = attributes
-        self._durations = _Durations(instruments.inference, attributes)
+        self._durations = Durations(instruments.inference, attributes)
         self._first_chunk = HistogramSeries(instruments.first_chunk, attributes)
         self._chunk = HistogramSeries(instruments.chunk, attributes)
         self._input = HistogramSeries(instruments.call_input, attributes)
         self._output = HistogramSeries(instruments.call_output, attributes)
         self._sums: dict[tuple[Counter, str], Sum] = {}
+        self._released = ReleasedMetrics(instruments, attributes)
 
     def record(self, ended: EndedOperation) -> None:
         operation: Any = ended.operation
+        if ended.released_names:
+            self._released.record(ended)
         if ended.seconds is not None:
             self._durations.record(ended)
         if operation.time_to_first_chunk is not None:
@@ -134,6 +115,24 @@ class _InferenceMetrics:
     def hand_over(self) -> None:
         for each in (self._durations, self._first_chunk, self._chunk, self._input, self._output):
             each.hand_over()
+        self._released.hand_over()
+
+
+class _EmbeddingMetrics:
+    """The durations of one embedding model, and its tokens under the released name."""
+
+    def __init__(self, instruments: Instruments, attributes: Attributes) -> None:
+        self._durations = Durations(instruments.client, attributes)
+        self._released = ReleasedMetrics(instruments, attributes)
+
+    def record(self, ended: EndedOperation) -> None:
+        self._durations.record(ended)
+        if ended.released_names:
+            self._released.record_tokens(ended)
+
+    def hand_over(self) -> None:
+        self._durations.hand_over()
+        self._released.hand_over()
 
 
 def metrics_key(operation: operations.Operation) -> Hashable:
@@ -150,18 +149,18 @@ def metrics_for(instruments: Instruments, operation: operations.Operation) -> Op
             return _InferenceMetrics(instruments, attributes)
         case operations.Embedding():
             attributes = _client_attributes(operation, operation.name, operation.response_model)
-            return _Durations(instruments.client, attributes)
+            return _EmbeddingMetrics(instruments, attributes)
         case operations.Retrieval():
-            return _Durations(instruments.client, _client_attributes(operation, None, None))
+            return Durations(instruments.client, _client_attributes(operation, None, None))
         case operations.ToolExecution():
             attributes = {semconv.TOOL_TYPE: operation.type}
             _put(attributes, semconv.TOOL_NAME, operation.name)
             _put(attributes, semconv.AGENT_NAME, operation.agent_name)
-            return _Durations(instruments.tool, attributes)
+            return Durations(instruments.tool, attributes)
         case operations.AgentInvocation():
             return _AgentMetrics(instruments, _put({}, semconv.AGENT_NAME, operation.name))
         case _:
-            return _Durations(instruments.workflow, _put({}, semconv.WORKFLOW_NAME, operation.name))
+            return Durations(instruments.workflow, _put({}, semconv.WORKFLOW_NAME, operation.name))
 
 
 _KEYS: dict[type[operations.Operation], Callable[[Any], Hashable]] = {

@@ -4,21 +4,19 @@ It knows no framework. A handler starts a run with an operation, completes that 
 the run. Every run ends its span exactly once.
 """
 
-import asyncio
 import functools
 import time
-from array import array
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
+from opentelemetry.trace import SpanContext, TracerProvider
 
-from otel_callbacks import limits, operations, semconv
+from otel_callbacks import operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets, Refusal
 from otel_callbacks.cost.call_cost import OperationPricer
@@ -29,30 +27,29 @@ from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
+from otel_callbacks.recording.instrumentation_scope import tracer_of
 from otel_callbacks.recording.metrics import metrics_of
-from otel_callbacks.recording.span_start import StartSpan, span_starter
+from otel_callbacks.recording.span_start import OfProvider, span_starter, start_span
+from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
 from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
+from otel_callbacks.runs.silence import silence_for
 from otel_callbacks.runs.surroundings import (
+    Surroundings,
     add_hidden_run,
     find_surroundings,
     suppressed,
 )
 from otel_callbacks.runtime.execution_context import current_execution_context
-from otel_callbacks.runtime.faults import guarded, logger
+from otel_callbacks.runtime.faults import logger
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
-
-
-class _OfProvider(NamedTuple):
-    """What belongs to one tracer provider: the open runs, and what starts spans."""
-
-    provider: TracerProvider
-    open_runs: OpenRuns
-    start_span: StartSpan
+InferenceSpans = Literal["own", "defer"]
+INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
+_CALLS = (operations.Inference, operations.Embedding)
 
 
 class Recorder:
@@ -66,6 +63,9 @@ class Recorder:
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
         start_events: whether an event tells that an agent or workflow has started.
+        profiles: what is added to every span, see the room of this name.
+        inference_spans: "defer" leaves the usage of model calls to the span of another instrumentation.
+        agent_usage: whether the span of an agent has the tokens of its own model calls.
     """
 
     def __init__(
@@ -82,35 +82,36 @@ class Recorder:
         label_rules: LabelRules,
         estimates_usage: bool = False,
         start_events: bool = False,
+        profiles: tuple[str, ...] = (),
+        inference_spans: InferenceSpans = "own",
+        agent_usage: bool = True,
     ) -> None:
-        self.detail = detail
-        self.estimates_usage = estimates_usage
+        self.detail, self.estimates_usage = detail, estimates_usage
         self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
-        self.tracer = trace.get_tracer(
-            semconv.SCOPE, semconv.SCOPE_VERSION, tracer_provider, semconv.SCHEMA_URL
-        )
+        self.tracer = tracer_of(tracer_provider)
         self._metrics = metrics_of(meter_provider)
         self.counts = self._metrics.counts
-        self.attribution = attribution
-        self._budgets = budgets
-        self.events = Events(logger_provider)
-        self.end_of_run = EndOfRun(self._metrics, self.events, pricer, budgets, label_rules)
-        self._known: _OfProvider | None = None
+        self.attribution, self._budgets = attribution, budgets
+        self.events, self._defers = Events(logger_provider), inference_spans == "defer"
+        self.end_of_run = EndOfRun(
+            self._metrics, self.events, pricer, budgets, label_rules, profiles, agent_usage=agent_usage
+        )
+        self._known: OfProvider | None = None
         span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
 
-    def _of_provider(self) -> "_OfProvider":
+    def _of_provider(self) -> "OfProvider":
         """Returns what belongs to the tracer provider; the application may set the global one late."""
         known = self._known
         if known is not None and known.provider is self._provider:
             return known  # the quick way, for every event
-        provider = self._provider or trace.get_tracer_provider()
+        provider = trace.get_tracer_provider() if self._provider is None else self._provider
         if known is None or known.provider is not provider:
-            tracer = trace.get_tracer(semconv.SCOPE, semconv.SCOPE_VERSION, provider, semconv.SCHEMA_URL)
-            known = self._known = _OfProvider(provider, open_runs_of(provider), span_starter(tracer))
+            starter = span_starter(tracer_of(provider))
+            known = self._known = OfProvider(provider, open_runs_of(provider), starter)
             exit_sweep.sweep_at_exit()
         return known
 
@@ -168,7 +169,7 @@ class Recorder:
         if key in runs or suppressed(context):
             return None
         for vanished in around.vanished:
-            self._sweep(vanished, semconv.CANCELLED)
+            sweep(vanished, semconv.CANCELLED)
         if base is None or around.are_within(base):
             parent_span, parent = around.span, around.run
         else:
@@ -188,23 +189,26 @@ class Recorder:
             run.span = dropped_child(parent_span)
         else:
             links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = _start_span(of_provider.start_span, run, parent_span, context, links)
+            run.span = start_span(of_provider.start_span, run, parent_span, context, links)
         self._add_open_run(run)
         if base is None:
             open_runs.remember_root(run)
-        if attach:
-            stand_in = run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
-            stand_in.attach(context)
+        self._make_current(run, around, attach=attach)
         if isinstance(operation, self._announced) and run.span.is_recording():
-            self._announce(run)
+            self.events.started(run)
         return run
 
-    @guarded
-    def _announce(self, run: Run) -> None:
-        clean = run.content_policy.label
-        attributes = span_attributes.start_attributes(run.operation, clean)
-        attributes.update(run.content_policy.labels(run.labels))
-        self.events.started(run.span, attributes, run.started)
+    def _make_current(self, run: Run, around: Surroundings, *, attach: bool) -> None:
+        """Attaches the run to the context, and silences instrumentations of the client that it calls."""
+        entries: Mapping[str, Any] = {}
+        if isinstance(run.operation, _CALLS):
+            is_inference = isinstance(run.operation, operations.Inference)
+            entries = silence_for(run, around, is_inference=is_inference, defers=self._defers)
+        if attach:
+            run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
+            run.stand_in.attach(around.context, entries)
+        elif entries:
+            context_api.attach(Context({**around.context, **entries}))
 
     def hide(
         self,
@@ -216,25 +220,41 @@ class Recorder:
     ) -> None:
         """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`."""
         around = find_surroundings(run, run.open_runs)
-        labels = self.attribution.labels_of_hidden_run(
-            key,
-            around.labels_at(run, around.run if around.are_within(run) else run, body),
-            body,
-            around.context,
-            metadata,
-        )
+        here = around.labels_at(run, around.run if around.are_within(run) else run, body)
+        labels = self.attribution.labels_of_hidden_run(key, here, body, around.context, metadata)
         add_hidden_run(run, key, inside, around, labels)
+
+    def passes_over(self, key: Any, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
+        """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
+
+        Args:
+            key: the framework's id of the run.
+            parent_key: the id of the run above it.
+            metadata: see `start`.
+        """
+        parent = self.runs.get(parent_key)
+        if parent is None:
+            return False
+        if parent.uncounted is None:
+            is_dropped_run = is_dropped(parent.span) and self._open_runs.drops_children
+            parent.uncounted = is_dropped_run and not self.counts_elsewhere(parent)
+        if not parent.uncounted:
+            return False
+        body = parent.body_labels
+        if parent.hidden_labels is not None:
+            body = parent.hidden_labels.get(parent_key, body)
+        self.hide(key, parent, None, body, metadata)
+        return True
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        started_in = run.execution_context = (
-            getattr(run.inside, "started_in", None) or current_execution_context()
-        )
+        started_in = getattr(run.inside, "started_in", None) or current_execution_context()
+        run.execution_context = started_in
         if run.may_vanish and (task := started_in.running_task()) is not None:
-            run.on_task_done = functools.partial(self._end_with_task, run)
+            run.on_task_done = functools.partial(end_with_task, run)
             task.add_done_callback(run.on_task_done)
 
     # --- what a handler asks before it reads a payload ----------------------------------------------------------
@@ -298,20 +318,8 @@ class Recorder:
 
     def chunk(self, run: Run) -> None:
         """Notes the time at which a chunk of a streamed answer arrived."""
-        if run.recorder is not self:  # another handler of ours sees the same stream
-            return
-        now = time.time_ns()
-        if run.first_chunk is None:
-            run.first_chunk = now
-        elif run.chunk_gaps is None:
-            run.chunk_gaps = array("d", ((now - run.last_chunk) / 1e9,))
-        elif len(run.chunk_gaps) < limits.CHUNK_GAPS:
-            run.chunk_gaps.append((now - run.last_chunk) / 1e9)
-        else:
-            limits.log_reached(
-                "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
-            )
-        run.last_chunk = now
+        if run.recorder is self:  # else another handler of ours sees the same stream
+            run.add_chunk(time.time_ns())
 
     # --- the end of a run ---------------------------------------------------------------------------------------
 
@@ -350,7 +358,7 @@ class Recorder:
         if run.of_parent_process:
             run.close()
             return
-        self._end_dependents(run, outcome)  # first, for the totals
+        end_dependents(run, outcome)  # first, for the totals
         ended = time.time_ns()
         span = run.span
         try:
@@ -370,34 +378,11 @@ class Recorder:
             span.end(ended)
             run.recorder._remember_outermost(run)
 
-    @guarded
-    def _end_dependents(self, run: Run, outcome: str | None) -> None:
-        """Ends what depends on the run: the watch on its task, and runs that vanished in it or are given up with it."""
-        given_up = outcome in (semconv.ABANDONED, semconv.CANCELLED)
-        started_in = run.execution_context
-        if run.on_task_done is not None and started_in and (task := started_in.running_task()) is not None:
-            task.remove_done_callback(run.on_task_done)
-        for child in list(run.children or ()):
-            if not child.goes_on_without(run, given_up=given_up):
-                self._sweep(child, outcome if given_up and outcome else semconv.CANCELLED)
-
     def sweep(self) -> None:
         """Ends every open run of this recorder, at the end of the process."""
         for run in list(self.runs.values()):  # a copy: other threads start and end runs meanwhile
             if run.recorder is self and not run.of_parent_process:
-                self._sweep(run, semconv.UNFINISHED)
-
-    def _sweep(self, run: Run, outcome: str) -> None:
-        """Ends a run whose end the framework has not reported."""
-        if run.open:
-            self.counts.swept += 1
-            if run.complete is not None:
-                run.complete()
-            run.recorder.finish(run, outcome)
-
-    @guarded
-    def _end_with_task(self, run: Run, task: "asyncio.Task[Any]") -> None:
-        self._sweep(run, semconv.CANCELLED)
+                sweep(run, semconv.UNFINISHED)
 
     def trace_id(self, key: Any) -> str | None:
         """Returns the trace id, in hex, of an open run or of a remembered root; None if it is not known."""
@@ -429,11 +414,3 @@ def _warn_of_no_provider() -> None:
         "calls are traced, but their spans go nowhere: no tracer provider is set. Call otel_callbacks.configure(), or"
         " set one with OpenTelemetry, before the first call"
     )
-
-
-def _start_span(start: StartSpan, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
-    operation, policy = run.operation, run.content_policy
-    plan = span_attributes.plan_of(operation)
-    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
-    span_attributes.add_start_attributes(attributes, operation, policy.label)
-    return start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)

@@ -40,7 +40,7 @@ class HistogramSeries:
             return
         self._values = []
         self.add = self._values.append
-        streams = _streams(self._histogram, self._attributes) if len(values) > 1 and _adds_right() else []
+        streams = _streams_or_none(self._histogram, self._attributes) if len(values) > 1 else []
         singly = _possible_exemplars(values, {stream.boundaries for stream in streams})
         if streams and len(singly) < len(values):
             amounts = [value for at, (value, _) in enumerate(values) if at not in singly]
@@ -116,6 +116,14 @@ def _streams(histogram: Any, attributes: Mapping[str, Any]) -> list[_Stream]:
         for match in storage._get_or_init_view_instrument_match(histogram)
     ]
     return streams if all(stream.is_known() for stream in streams) else []
+
+
+def _streams_or_none(histogram: Any, attributes: Mapping[str, Any]) -> list[_Stream]:
+    """Returns the streams; none for a histogram of an SDK whose internals we do not know."""
+    try:
+        return _streams(histogram, attributes) if _adds_right() else []
+    except Exception:  # an SDK that we do not know, or another provider: anything may be under these names
+        return []
 
 
 @functools.cache

@@ -37,7 +37,7 @@ _START_ROWS: dict[type[operations.Operation], Rows] = {
         ("call_id", semconv.TOOL_CALL_ID),
     ),
     operations.Retrieval: (("name", semconv.DATA_SOURCE_ID), ("provider", semconv.PROVIDER_NAME), *_SERVER),
-    operations.Rerank: (("provider", semconv.PROVIDER_NAME), ("name", semconv.REQUEST_MODEL)),
+    operations.Rerank: (("provider", semconv.PROVIDER_NAME), ("name", semconv.RAG_RERANK_MODEL)),
     operations.Embedding: (
         ("provider_or_integration", semconv.PROVIDER_NAME),
         ("name", semconv.REQUEST_MODEL),
@@ -74,7 +74,7 @@ _END_ROWS: dict[type[operations.Operation], Rows] = {
     ),
     operations.Rerank: (
         ("provider", semconv.PROVIDER_NAME),
-        ("name", semconv.REQUEST_MODEL),
+        ("name", semconv.RAG_RERANK_MODEL),
         ("top_n", semconv.RETRIEVAL_TOP_K),
         ("duplicate", semconv.DUPLICATE),
     ),
@@ -264,7 +264,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
                 attributes[semconv.PROMPT_NAME] = clean(redact_name(template.name))
                 if template.version is not None:
                     attributes[semconv.PROMPT_VERSION] = clean(redact_name(template.version))
-        case operations.Embedding() if operation.usage is not None:
+        case operations.Embedding() if operation.usage is not None and not operation.deferred:
             _put_totals(attributes, operation.usage, cached=operation.cached)
         case operations.Retrieval() if operation.documents is not None:
             attributes[semconv.RAG_RESULTS_COUNT] = len(operation.documents) + operation.unread_documents
@@ -301,6 +301,9 @@ def longest_gap(gaps: Sequence[float]) -> Attributes:
 
 def _put_usage(attributes: Attributes, operation: operations.Inference) -> None:
     usage = operation.usage
+    if operation.deferred:
+        attributes[semconv.USAGE_SOURCE] = "deferred"
+        return
     if not operation.duplicate:
         source = "missing" if usage is None else "estimated" if usage.estimated else "provider"
         attributes[semconv.USAGE_SOURCE] = source

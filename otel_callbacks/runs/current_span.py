@@ -33,6 +33,9 @@ def span_in(context: Context) -> Span:
     return span if type(span) is CurrentSpan else trace.get_current_span(context)
 
 
+_NONE: Mapping[str, Any] = {}
+
+
 class _Below(NamedTuple):
     """What a stand-in was attached on top of.
 
@@ -76,14 +79,14 @@ class CurrentSpan(Span):
         self._attached: Context | None = None
         self._below: _Below | None = None
 
-    def attach(self, context: Context) -> None:
-        """Makes this the current span, on top of `context`."""
+    def attach(self, context: Context, entries: Mapping[str, Any] = _NONE) -> None:
+        """Makes this the current span, on top of `context`, with `entries` beside it."""
         beside: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
         if beside is not None and beside is not self.enclosing and beside._attached is context:
             self._below = _Below(context, beside, beside._below)
         else:
             self._below = _Below(context, None, None)
-        self._attached = Context({**context, STAND_IN_KEY: self, _SPAN_KEY: self})
+        self._attached = Context({**context, **entries, STAND_IN_KEY: self, _SPAN_KEY: self})
         context_api.attach(self._attached)
 
     def close(self) -> None:

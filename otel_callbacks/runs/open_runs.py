@@ -1,6 +1,5 @@
 """The open runs of a tracer provider, and what is remembered of those that ended."""
 
-import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from otel_callbacks.runs import sampling
 from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.by_identity import ByIdentity
 
 
 class OpenRuns:
@@ -65,12 +65,12 @@ class OpenRuns:
         return trace.format_trace_id(found) if found else None
 
 
-_by_provider: "weakref.WeakKeyDictionary[TracerProvider, OpenRuns]" = weakref.WeakKeyDictionary()
+_by_provider = ByIdentity[TracerProvider, OpenRuns](OpenRuns, limits.PROVIDERS_KEPT)
 
 
 def open_runs_of(provider: TracerProvider) -> OpenRuns:
     """Returns the open runs of a provider, the same object each time."""
-    return _by_provider.get(provider) or _by_provider.setdefault(provider, OpenRuns(provider))
+    return _by_provider.of(provider)
 
 
 def _leave_to_parent_process() -> None:

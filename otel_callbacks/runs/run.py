@@ -77,6 +77,8 @@ class Run:
         reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
+        uncounted: the sampler dropped the span, and nothing counts what happens in the body, so runs below are hidden;
+            None until it is asked.
     """
 
     agent_prompts: Any = None
@@ -113,6 +115,7 @@ class Run:
     totals: Any = None
     totals_final = False
     trace_documents: Any = None
+    uncounted: bool | None = None
 
     def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
         if parent is not None:
@@ -130,6 +133,20 @@ class Run:
     def is_current(self) -> bool:
         """Tells whether the run is open and the caller is in its body."""
         return self.open and (self.inside is None or self.inside())
+
+    def add_chunk(self, now: int) -> None:
+        """Notes that a chunk of a streamed answer arrived, at `now` nanoseconds since 1970."""
+        if self.first_chunk is None:
+            self.first_chunk = now
+        elif self.chunk_gaps is None:
+            self.chunk_gaps = array("d", ((now - self.last_chunk) / 1e9,))
+        elif len(self.chunk_gaps) < limits.CHUNK_GAPS:
+            self.chunk_gaps.append((now - self.last_chunk) / 1e9)
+        else:
+            limits.log_reached(
+                "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
+            )
+        self.last_chunk = now
 
     def enter_tree(self) -> None:
         """Adds the run to the `children` of the nearest run above that is open."""

@@ -7,6 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 _HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?")  # a name, or an address of IPv6
 _AT = re.compile("[@＠﹫]|%40")  # ends user and password, also by mistake
+_OF_A_SIGNAL = re.compile(r"(/v1/(traces|metrics|logs))+$")
+_USUAL_PORTS = {"http": 80, "https": 443}
+_SAME_HOST = {"localhost": "127.0.0.1", "::1": "127.0.0.1"}
 
 
 class Endpoint(NamedTuple):
@@ -29,8 +32,8 @@ class Endpoint(NamedTuple):
     def url(self, path: str) -> str:
         """Returns the URL of an OTLP signal, such as `/v1/traces`, below the address."""
         parts = urlsplit(self.address)
-        below = parts.path.rstrip("/").removesuffix("/v1/traces") + path
-        return parts._replace(path=below).geturl()
+        base = _OF_A_SIGNAL.sub("", parts.path.rstrip("/"))
+        return parts._replace(path=base + path).geturl()
 
 
 def endpoint_of(address: str) -> Endpoint:
@@ -54,6 +57,24 @@ def endpoint_of(address: str) -> Endpoint:
     return Endpoint(
         parts._replace(netloc=netloc).geturl(), netloc, port, parts.scheme == "https", authorization
     )
+
+
+def normal_form(address: str, *, grpc: bool = False) -> str:
+    """Returns the form of an address that all spellings of one destination have in common.
+
+    Scheme and host are in lower case, the port is there, no slash is at the end, and this machine has one name. gRPC
+    has no paths, and its addresses may have no scheme.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or _USUAL_PORTS.get(parts.scheme, 443)
+    netloc = f"{_SAME_HOST.get(host, host)}:{port}"
+    return f"grpc://{netloc}" if grpc else f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
+
+
+def is_of_a_signal(address: str) -> bool:
+    """Tells whether the path of an address ends with that of an OTLP signal, such as `/v1/traces`."""
+    return _OF_A_SIGNAL.search(urlsplit(address).path.rstrip("/")) is not None
 
 
 def shown_address(address: str) -> str:

@@ -49,7 +49,7 @@ CHAT = {
 }
 AGENT = {OP: "invoke_agent", "gen_ai.agent.name": "helper", INPUT: 10, OUTPUT: 5}
 AGENT["gen_ai.response.finish_reasons"] = ["stop"]
-RERANK = {OP: "rerank", MODEL: "bge", "rag.candidate_count": 5, "rag.reranked_count": 2}
+RERANK = {OP: "rerank", "rag.rerank_model": "bge", "rag.candidate_count": 5, "rag.reranked_count": 2}
 RETRIEVAL = {OP: "retrieval", "gen_ai.retrieval.top_k": 2, "server.address": "db", "server.port": 1}
 CHAT_SPAN, AGENT_SPAN = ("chat gpt-4o", CLIENT, CHAT), ("invoke_agent helper", INTERNAL, AGENT)
 

@@ -295,3 +295,24 @@ def test_an_endpoint_that_never_stops_answering_is_not_read_to_its_end(file, ser
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "answered 400" in ran.stderr and peak < 10_000_000
+
+
+def test_profiles_are_added_on_the_way(server, tmp_path):
+    path = tmp_path / "t.jsonl"
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(JsonLinesSpanExporter(path)))
+    provider.get_tracer("otel_callbacks").start_span(
+        "chat", attributes={"gen_ai.operation.name": "chat"}
+    ).end()
+    line = path.read_bytes()
+    command = ["replay", str(path), "--to", server.url, "--profile", "mlflow", "--profile", "langfuse"]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    (span,) = server.spans()
+    assert span.attributes == {
+        "gen_ai.operation.name": "chat",
+        "mlflow.spanType": "CHAT_MODEL",
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.usage_details": "{}",
+        "langfuse.observation.cost_details": "{}",
+    }
+    assert path.read_bytes() == line

@@ -477,14 +477,17 @@ def test_where_an_unconfigured_process_sends(variables: dict[str, str], printed:
     assert ('"one"' in written) is (not variables or "OTEL_METRICS_EXPORTER" in variables)
 
 
-def test_unknown_names_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
-    with pytest.raises(ValueError, match="'http/json' is not known; use 'http/protobuf' or 'grpc'"):
-        OtlpEndpoint("http://a").span_exporter()
-    with pytest.raises(ValueError, match="OTEL_TRACES_EXPORTER='zip' is not known"):
-        environment.load_exporter("traces", "zip")
-    with pytest.raises(TypeError, match="service_name must be a string, not 3"):
-        configure(service_name=3)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"service_name": 3}, "service_name must be a string, not 3"),
+        ({"protocol": "http/json"}, "protocol='http/json' is not known; use 'http/protobuf' or 'grpc'"),
+        ({"endpoints": "localhost:4318"}, "endpoints: 'localhost:4318' is not an address; use one such as"),
+    ],
+)
+def test_wrong_arguments_raise(arguments: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        configure(**arguments)
 
 
 def test_an_invalid_address_in_the_environment_raises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk._logs import LoggerProvider
@@ -18,7 +19,7 @@ from otlp_servers import otlp_grpc, otlp_http
 from secret_formats import LONG
 
 from otel_callbacks.explore import read_jsonl
-from otel_callbacks.export.configure import _add_to, _build, configure
+from otel_callbacks.export.configure import configure
 from otel_callbacks.export.otlp import OtlpEndpoint
 from otel_callbacks.export.outbox import Outbox, QueueLimits
 from otel_callbacks.export.resources import without_secrets
@@ -36,9 +37,12 @@ def spans_of(telemetry: Any, file: Path) -> bytes:
     return file.read_bytes()
 
 
-def test_a_resource_has_no_credentials_in_any_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resource_has_no_credentials_in_any_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_providers: None
+) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", VARIABLE)
-    telemetry = _build(f"shop sk-{LONG}", [], OtlpEndpoint(None), tmp_path / "t.jsonl")
+    telemetry = configure(f"shop sk-{LONG}", file=tmp_path / "t.jsonl")
+    assert str(telemetry).splitlines()[-2:] == ["service: shop sk-[redacted:key]", "without effect: none"]
     resource = telemetry.tracer_provider.resource
     reader, records = InMemoryMetricReader(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
     meters = MeterProvider([reader], resource, shutdown_on_exit=False)
@@ -63,10 +67,12 @@ def test_a_resource_has_no_credentials_in_any_signal(tmp_path: Path, monkeypatch
     loggers.shutdown()
 
 
-def test_every_signal_of_configure_has_the_cleaned_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_signal_of_configure_has_the_cleaned_resource(
+    monkeypatch: pytest.MonkeyPatch, no_providers: None
+) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", VARIABLE)
     with otlp_http() as server:
-        telemetry = _build(None, [OtlpEndpoint(server.url)], OtlpEndpoint(None), None)
+        telemetry = configure(endpoints=server.url)
         assert telemetry.meter_provider is not None and telemetry.logger_provider is not None
         resources = (
             telemetry.tracer_provider.resource,
@@ -78,10 +84,11 @@ def test_every_signal_of_configure_has_the_cleaned_resource(monkeypatch: pytest.
         assert not any(secret in str(dict(resource.attributes)) for secret in SECRETS)
 
 
-def test_what_we_send_of_an_applications_own_provider_is_cleaned(tmp_path: Path) -> None:
+def test_what_we_send_of_an_applications_own_provider_is_cleaned(tmp_path: Path, no_providers: None) -> None:
     resource = Resource({"db": "postgres://ann:hunter22@db", "password": "correcthorse", "ports": [1, 2]})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    telemetry = _add_to(provider, [], tmp_path / "t.jsonl")
+    trace.set_tracer_provider(provider)
+    telemetry = configure(file=tmp_path / "t.jsonl")
     left = spans_of(telemetry, tmp_path / "t.jsonl")
     assert [secret for secret in SECRETS if secret.encode() in left] == []
     assert provider.resource is resource and resource.attributes["password"] == "correcthorse"

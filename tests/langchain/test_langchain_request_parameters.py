@@ -45,6 +45,14 @@ class Configured(ScriptedModel):
     stop_sequences: Any = None
     reasoning_effort: Any = None
     output_config: Any = None
+    response_mime_type: Any = None
+    format: Any = None
+    model_kwargs: Any = None
+    seed: Any = None
+    random_seed: Any = None
+    top_k: Any = None
+    top_p: Any = None
+    num_predict: Any = None
 
     def _get_invocation_params(self, stop: Any = None, **kwargs: Any) -> dict[str, Any]:
         return {"model": self.model}
@@ -54,6 +62,14 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str, Any]] = {
     "stop_sequences": ({"stop_sequences": ["a"]}, STOP, ("a",)),
     "effort": ({"reasoning_effort": "high"}, LEVEL, "high"),
     "output configuration": ({"output_config": {"effort": "high"}}, LEVEL, "high"),
+    "Gemini's media type": ({"response_mime_type": "application/json"}, TYPE, "json"),
+    "Ollama's format": ({"format": "json"}, TYPE, "json"),
+    "Groq's other arguments": ({"model_kwargs": {"response_format": {"type": "json_object"}}}, TYPE, "json"),
+    "Ollama's seed": ({"seed": 7}, "gen_ai.request.seed", 7),
+    "Mistral's seed": ({"random_seed": 7}, "gen_ai.request.seed", 7),
+    "Ollama's top k": ({"top_k": 5}, "gen_ai.request.top_k", 5),
+    "Ollama's top p": ({"top_p": 0.5}, "gen_ai.request.top_p", 0.5),
+    "Ollama's number of tokens": ({"num_predict": 9}, "gen_ai.request.max_tokens", 9),
 }
 
 

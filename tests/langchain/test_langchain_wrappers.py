@@ -421,7 +421,7 @@ def test_a_pipeline_is_one_rerank(captured: Captured, handler: OTelCallbackHandl
     pipeline = DocumentCompressorPipeline(transformers=[trace_reranker(ScriptedReranker())])
     asyncio.run(trace_reranker(pipeline, handler=handler).acompress_documents(DOCUMENTS, "q"))
     recorded = attributes(captured, "rerank rerank-1")
-    assert (recorded["gen_ai.request.model"], recorded["rag.reranked_count"]) == ("rerank-1", 1)
+    assert (recorded["rag.rerank_model"], recorded["rag.reranked_count"]) == ("rerank-1", 1)
 
 
 def test_text_is_recorded_by_policy_alone(captured: Captured) -> None:

@@ -122,6 +122,7 @@ def test_a_retrieval_and_a_rerank_with_blocks(captured: Captured) -> None:
         "rag.top_score": 0.75,
     }
     assert attributes(captured, "rerank rerank-1", "rag.") == {
+        "rag.rerank_model": "rerank-1",
         "rag.candidate_count": 2,
         "rag.reranked_count": 1,
         "rag.top_score": 0.9,
@@ -143,6 +144,7 @@ def test_a_retrieval_and_a_rerank_by_functions(captured: Captured) -> None:
         "rag.results_count": 2,
     }
     assert attributes(captured, "rerank rerank-1", "rag.") == {
+        "rag.rerank_model": "rerank-1",
         "rag.candidate_count": 2,
         "rag.reranked_count": 1,
         "rag.top_score": 0.75,

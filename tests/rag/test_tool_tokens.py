@@ -31,7 +31,8 @@ second = PromptPart("result", 100, "fetch", "second")
 
 
 def prompt(*parts: PromptPart) -> WeighedPrompt:
-    made = WeighedPrompt([part for part in parts if part.kind == "definition"])
+    made = WeighedPrompt()
+    made.define([part for part in parts if part.kind == "definition"])
     for part in parts:
         if part.kind != "definition":
             made.add(WeighedMessage(part, (part,)))

@@ -177,9 +177,9 @@ async def test_what_came_of_the_answer_is_kept(captured: Captured) -> None:
 def test_chunks_that_do_not_add_up_complete_nothing() -> None:
     completed: list[Any] = []
     for contents in (("a", "b"), ([{"index": 0, "x": 1}], [{"index": 0, "x": "b"}]), ()):
-        answer = StreamedAnswer(completed.append)
+        answer = StreamedAnswer(completed.append, with_content=True)
         for content in contents:
-            answer.add(ChatGenerationChunk(message=AIMessageChunk(content)), with_content=True)
+            answer.add(ChatGenerationChunk(message=AIMessageChunk(content)))
         answer()
     assert [response.generations[0][0].text for response in completed] == ["ab"]
 

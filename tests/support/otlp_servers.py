@@ -23,7 +23,9 @@ from otel_callbacks.explore.files.reading import spans_of_line
 
 @dataclass
 class OtlpServer:
-    """A receiver: its address, its scripted answers (status and body), and the requests it accepted.
+    """A receiver: its address, its scripted answers (status and body), and the requests for traces it accepted.
+
+    `paths` has the path of every request by HTTP.
 
     A gRPC status is a name. Without a scripted answer it returns `OK` or 200, with an empty body.
     """
@@ -33,6 +35,7 @@ class OtlpServer:
     requests: list[bytes | ExportTraceServiceRequest] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     answer_headers: dict[str, str] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
 
     def spans(self) -> list[SpanRecord]:
         """Returns the spans of the accepted requests, which are protobuf or JSON."""
@@ -53,6 +56,7 @@ def otlp_http() -> Iterator[OtlpServer]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kind = self.headers["Content-Type"]
+            received.paths.append(self.path)
             status, answer = received.answers.pop(0) if received.answers else (200, b"")
             if status == 200 and self.path == "/v1/traces":
                 received.requests.append(

@@ -84,9 +84,9 @@ def test_telemetry_says_what_became_of_the_spans(tmp_path: Path) -> None:
         telemetry = configure(file="t.jsonl")
         telemetry.tracer_provider.get_tracer("x").start_span("x").end()
         telemetry.flush()
-        print(telemetry)
+        print(repr(telemetry))
     """
-    assert run_script(script, tmp_path) == "<Telemetry to t.jsonl (1 spans exported, 0 waiting, 0 lost)>\n"
+    assert run_script(script, tmp_path) == "<Telemetry to t.jsonl (1 span exported, 0 waiting, 0 lost)>\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,10 @@ def test_telemetry_says_what_became_of_the_spans(tmp_path: Path) -> None:
             lambda: otel_callbacks.configure(endpoint="x"),
             r"configure\(\) has no argument endpoint; did you mean endpoints",
         ),
-        (lambda: otel_callbacks.configure(colour=1), r"has no argument colour; use service_name, endpoints"),
+        (
+            lambda: otel_callbacks.configure(colour=1),
+            r"has no argument colour; use service_name, to, endpoints",
+        ),
         (
             lambda: otel_callbacks.OTelCallbackHandler(contnet="x"),
             "a handler has no argument contnet; did you mean content",

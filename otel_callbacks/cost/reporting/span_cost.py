@@ -120,7 +120,7 @@ def call_of(span: FinishedSpan) -> Call:
     units = {unit: token_count(attributes.get(name)) for unit, name in UNIT_ATTRIBUTES.items()}
     return Call(
         provider=text(attributes, semconv.PROVIDER_NAME),
-        request_model=text(attributes, semconv.REQUEST_MODEL),
+        request_model=_requested_model(attributes),
         response_model=text(attributes, semconv.RESPONSE_MODEL),
         host=text(attributes, semconv.SERVER_ADDRESS),
         usage=_usage_of_cached(attributes) if cached else usage_of(attributes),
@@ -166,8 +166,12 @@ def text(attributes: Mapping[str, Any], name: str) -> str | None:
 
 def model_of(attributes: Mapping[str, Any]) -> str | None:
     """Returns the model that answered, else the requested model, else what a recorded cost is for."""
-    model = text(attributes, semconv.RESPONSE_MODEL) or text(attributes, semconv.REQUEST_MODEL)
+    model = text(attributes, semconv.RESPONSE_MODEL) or _requested_model(attributes)
     return model or ", ".join(recorded_what(attributes)) or None
+
+
+def _requested_model(attributes: Mapping[str, Any]) -> str | None:
+    return text(attributes, semconv.REQUEST_MODEL) or text(attributes, semconv.RAG_RERANK_MODEL)
 
 
 def _failed(span: FinishedSpan) -> bool:

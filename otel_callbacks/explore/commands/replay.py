@@ -4,20 +4,27 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+)
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import file_argument
+from otel_callbacks.explore.files.profiled import add_profiles
 from otel_callbacks.explore.files.reading import Skipped, text_size, trace_files
 from otel_callbacks.explore.files.replay import Bookmark, Progress
 from otel_callbacks.explore.files.replay import replay as replay_file
 from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
 from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.limits import REPLAY_REQUEST_BYTES
+from otel_callbacks.profiles import PROFILES
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 from otel_callbacks.runtime.untrusted_text import printable
 
@@ -83,6 +90,13 @@ def _is_same_host(configured: str, endpoint: str) -> bool:
     help=f"A header, such as an API key; repeatable. Those of {_HEADERS_VARIABLE} are sent to their own host only.",
 )
 @click.option(
+    "--profile",
+    "profiles",
+    type=click.Choice(list(PROFILES)),
+    multiple=True,
+    help="Also send what a back end reads, made from each span; repeatable.",
+)
+@click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
     default=REPLAY_REQUEST_BYTES,
@@ -97,6 +111,7 @@ def replay(
     endpoint: str,
     protocol: Protocol | None,
     headers: Mapping[str, str],
+    profiles: Sequence[str],
     max_bytes: int,
     restart: bool,
 ) -> None:
@@ -108,12 +123,19 @@ def replay(
     try:
         headers = {**_headers_of_environment(endpoint), **headers}
         with file_errors(), sender(endpoint, protocol, headers) as send:
-            lost = sum(_replay(file, endpoint, send, max_bytes, restart) for file in trace_files(path))
+            profiled = partial(_send_profiled, send, profiles)
+            lost = sum(_replay(file, endpoint, profiled, max_bytes, restart) for file in trace_files(path))
     except SendError as error:
         message = printable(f"{error}; run the same command again to continue from there")
         raise click.ClickException(message) from error
     if lost:
         raise SystemExit(1)
+
+
+def _send_profiled(
+    send: Send, profiles: Sequence[str], request: ExportTraceServiceRequest
+) -> ExportTracePartialSuccess:
+    return send(add_profiles(request, profiles))
 
 
 def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool) -> int:

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import weakref
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ from otel_callbacks import limits
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.runtime import fork
+from otel_callbacks.runtime.by_identity import ByIdentity
 from otel_callbacks.runtime.faults import guarded
 
 _logger = logging.getLogger(__name__)
@@ -110,8 +110,14 @@ def _size(span: ReadableSpan) -> int:
     return size
 
 
+def _add_ring(provider: TracerProvider) -> bool:
+    if _process_ring is not None:
+        provider.add_span_processor(_process_ring)
+    return True
+
+
 _process_ring: Ring | None = None
-_kept_providers: "weakref.WeakSet[TracerProvider]" = weakref.WeakSet()
+_kept_providers = ByIdentity[TracerProvider, bool](_add_ring, limits.PROVIDERS_KEPT)
 _setup_lock = fork.safe_lock()
 
 
@@ -120,9 +126,7 @@ def keep_traces(provider: TracerProvider) -> None:
     global _process_ring
     with _setup_lock:
         _process_ring = _process_ring or Ring()
-        if provider not in _kept_providers:
-            _kept_providers.add(provider)
-            provider.add_span_processor(_process_ring)
+        _kept_providers.of(provider)
 
 
 def process_ring() -> Ring | None:

@@ -153,8 +153,9 @@ class SpanRecord:
 
     @property
     def model(self) -> str | None:
-        """The response model, else the requested model."""
-        return self._text(semconv.RESPONSE_MODEL) or self._text(semconv.REQUEST_MODEL)
+        """The response model, else the requested model, else that of a reranker."""
+        names = (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL, semconv.RAG_RERANK_MODEL)
+        return next((model for name in names if (model := self._text(name))), None)
 
     @property
     def provider(self) -> str | None:

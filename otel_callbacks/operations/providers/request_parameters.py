@@ -94,7 +94,7 @@ PARAMETERS: Parameters = {
     "reasoning_effort": ("reasoning_level", word),
     "reasoning": ("reasoning_level", reasoning_effort),
     "response_format": ("output_type", _output_type),
-    "seed": ("seed", integer),
+    **dict.fromkeys(("seed", "random_seed"), ("seed", integer)),
     "service_tier": ("request_service_tier", word),
     "stop": ("stop_sequences", words),
     "stop_sequences": ("stop_sequences", words),

@@ -1,0 +1,50 @@
+"""What fits on a span. The SDK drops a span's oldest attributes at its limit, and these say what the span is."""
+
+from itertools import islice
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from otel_callbacks import profiles, semconv
+from otel_callbacks.limits import SPAN_ATTRIBUTES
+from otel_callbacks.recording.attribute_table import Attributes
+
+
+def add_profiles(
+    attributes: Attributes, span: Span, names: tuple[str, ...], started: int, *, has_variables: bool = False
+) -> None:
+    """Adds the attributes of profiles to those of a span's end, as many as fit, the most important first.
+
+    What filled in a prompt (`has_variables`) is left out first.
+    """
+    if (
+        names == profiles.DEFAULT and not has_variables
+    ):  # it reads only what is known at the end, and adds two
+        attributes.update(profiles.extra_attributes(names, attributes, started))
+        return
+    held = getattr(span, "attributes", None) or {}
+    extra = profiles.extra_attributes(names, {**held, **attributes}, started)
+    room = _most(span) - len(held.keys() | attributes.keys())
+    if has_variables and room < len(extra):
+        room += _leave_variables_out(attributes, len(extra) - room)
+    attributes.update(islice(extra.items(), max(room, 0)))
+
+
+def _leave_variables_out(attributes: Attributes, surplus: int) -> int:
+    """Leaves out so many variables of a prompt, and says so; returns how much room there is now."""
+    variables = [name for name in attributes if name.startswith(semconv.PROMPT_VARIABLE_PREFIX)]
+    if not variables:
+        return 0
+    cut: Any = attributes.get(semconv.CONTENT_CUT)
+    left_out = variables[-surplus - (cut is None) :]
+    for name in left_out:
+        del attributes[name]
+    attributes[semconv.CONTENT_CUT] = [*(cut or ()), semconv.PROMPT_VARIABLE_PREFIX]
+    return len(left_out) - (cut is None)
+
+
+def _most(span: Span) -> int:
+    """Returns how many attributes a span holds."""
+    limits: Any = getattr(span, "_limits", None)
+    most = getattr(limits, "max_span_attributes", SPAN_ATTRIBUTES)
+    return 1_000_000 if most is None else int(most)
