@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from otel_callbacks.export.keep import Keep
     from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
-    from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker, uninstrument
+    from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker
+    from otel_callbacks.handlers.switch import uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
     from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
     from otel_callbacks.manual.costs import record_cost
@@ -102,7 +103,7 @@ _HOMES = {
     "trace_embeddings": "otel_callbacks.langchain",
     "trace_reranker": "otel_callbacks.handler",
     "trace_retriever": "otel_callbacks.langchain",
-    "uninstrument": "otel_callbacks.handler",
+    "uninstrument": "otel_callbacks.handlers.switch",
     "unload_ipython_extension": "otel_callbacks.extension",
     "workflow": "otel_callbacks.manual",
 }

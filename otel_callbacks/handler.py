@@ -1,70 +1,29 @@
 """The handler for the installed framework, or for both, and its process-wide switch."""
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Unpack
+
+from otel_callbacks.handlers.options import Options
+from otel_callbacks.handlers.switch import uninstrument
+from otel_callbacks.runtime.extras import is_installed
 
 __all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]
 
-_LANGCHAIN = find_spec("langchain_core") is not None
-_LLAMA_INDEX = find_spec("llama_index") is not None and find_spec("llama_index.core") is not None
+_LANGCHAIN, _LLAMA_INDEX = is_installed("langchain_core"), is_installed("llama_index.core")
 
 if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
-    from otel_callbacks import langchain, llama_index
-    from otel_callbacks.handlers.options import handler_for
-    from otel_callbacks.llama_index.rerankers import is_node_postprocessor
-
-    _R = TypeVar("_R")
-
-    class OTelCallbackHandler(langchain.OTelCallbackHandler, llama_index.OTelCallbackHandler):
-        """Traces LangChain, LangGraph and LlamaIndex. Takes the arguments of either framework's handler."""
-
-    def instrument(
-        handler: OTelCallbackHandler | None = None,
-        *,
-        embeddings: bool = False,
-        rerankers: bool = False,
-        **options: Any,
-    ) -> OTelCallbackHandler:
-        """Traces every call of the process in both frameworks.
-
-        Args:
-            handler: the handler to use; by default a new one.
-            embeddings: also trace LangChain's embedding models, which have no callbacks. LlamaIndex's always are.
-            rerankers: also trace every reranker. LlamaIndex's always are, except in asynchronous calls.
-            options: the arguments of the new handler.
-        """
-        handler = handler_for(handler, OTelCallbackHandler, options)
-        langchain.instrument(handler, embeddings=embeddings, rerankers=rerankers)
-        llama_index.instrument(handler, rerankers=rerankers)
-        return handler
-
-    def trace_reranker(reranker: _R, *, handler: OTelCallbackHandler | None = None) -> _R:
-        """Traces a reranker: a document compressor of LangChain, or a node postprocessor of LlamaIndex.
-
-        See `otel_callbacks.langchain.trace_reranker` and `otel_callbacks.llama_index.trace_reranker`.
-        """
-        trace: Any = (
-            llama_index.trace_reranker if is_node_postprocessor(reranker) else langchain.trace_reranker
-        )
-        return trace(reranker, handler=handler)  # type: ignore[no-any-return]
-
-    def uninstrument() -> None:
-        """Switches the process-wide handler off. Open runs end as usual."""
-        langchain.uninstrument()
-        llama_index.uninstrument()
-
+    from otel_callbacks.both_frameworks import OTelCallbackHandler, instrument, trace_reranker
 elif _LANGCHAIN:
-    from otel_callbacks.langchain import OTelCallbackHandler, instrument, trace_reranker, uninstrument
+    from otel_callbacks.langchain import OTelCallbackHandler, instrument, trace_reranker
 elif _LLAMA_INDEX:
     from otel_callbacks import llama_index
-    from otel_callbacks.llama_index import OTelCallbackHandler, trace_reranker, uninstrument
+    from otel_callbacks.llama_index import OTelCallbackHandler, trace_reranker
 
     def instrument(
         handler: OTelCallbackHandler | None = None,
         *,
         embeddings: bool = False,
         rerankers: bool = False,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> OTelCallbackHandler:
         """Traces every call of the process. Embedding models always are traced."""
         return llama_index.instrument(handler, rerankers=rerankers, **options)

@@ -305,6 +305,8 @@ METRIC_EXPORTS_WAITING = 8
 # The oldest trace is forgotten, which the log says once: a notebook may run for days.
 RECENT_TRACES = 100
 RECENT_TRACES_BYTES = 32_000_000
+# What waits for our own trace file longer than so many seconds is not seen by who reads it: a disk may hang.
+OWN_FILE_SECONDS = 2.0
 # The file is rotated: old traces can then be deleted without the new ones.
 TRACE_FILE_BYTES = 64_000_000
 TRACE_FILE_DAYS = 30
@@ -342,6 +344,8 @@ PICTURE_CHILDREN = 6
 INDENTED_LEVELS = 9
 # "… and 4 other failures" follows: every failed bar is red anyway.
 PICTURE_ERRORS = 3
+# The header of a picture has the latest judgements; each is with its row, and all are below the picture.
+PICTURE_EVALUATIONS = 3
 # The tooltip of a bar ends in "…": an error message may be a whole page.
 TOOLTIP_CHARACTERS = 400
 # A name or title ends in "…": an application may use a prompt as a name.
@@ -349,10 +353,13 @@ LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.
 HTML_DOCUMENTS = 20
 HTML_SPANS = 12
+# The other texts of documents are on the page of a trace, where they fold; a notebook would show nothing else.
+HTML_DOCUMENT_TEXTS = 4
 # "38 messages before" stands for the earlier messages of a prompt: the last ones are the new ones.
 HTML_MESSAGES = 12
 # "… about 1,200 more characters" follows: a notebook file stores all it shows; a page is for reading.
 EXCERPT_CHARACTERS = 600
+TERMINAL_EXCERPT_CHARACTERS = 2_000
 PAGE_EXCERPT_CHARACTERS = 20_000
 # "… 12 more steps" and "and 4 more" follow: `Diff.steps` has all of them.
 DIFF_STEPS = 60

@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -60,3 +61,17 @@ def test_the_security_page_lists_each_prefix(prefix: str) -> None:
     text = (ROOT / "SECURITY.md").read_text()
     between = re.fullmatch(r"v[123]\.local\.", prefix)  # `v1.local.` to `v4.local.`
     assert f"`{prefix}`" in text or between
+
+
+def test_the_source_distribution_holds_what_its_tests_import_and_read() -> None:
+    held = set(PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    imported = {path.partition("/")[0] for path in PROJECT["tool"]["pytest"]["ini_options"]["pythonpath"]}
+    read = {
+        match
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for match in re.findall(r'(?:ROOT|parents?\[?\d?\]?) / "([\w.-]+)', file.read_text())
+    } & {each.name for each in ROOT.iterdir()}
+    assert {".ci", "README.md"} <= read
+    assert {f"*{Path(name).suffix}" if name.endswith(".md") else name for name in imported | read} <= held | {
+        "pyproject.toml"
+    }

@@ -30,13 +30,14 @@ MAY_IMPORT = {
     "export": "limits semconv runtime privacy cost profiles recording explore",
     "extension": "explore export",
     "testing": "handlers recording export",
-    "handler": "handlers langchain llama_index",
+    "both_frameworks": "runtime recording handlers langchain llama_index",
+    "handler": "runtime handlers llama_index langchain both_frameworks",
     "zero_code": "runtime recording handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
     "doctor": "limits runtime cost recording export manual llama_index",
     "cli": "runtime conformance demo doctor explore",
     "__main__": "cli",
-    "__init__": "cost explore export extension handler langchain manual privacy",
+    "__init__": "cost explore export extension handler handlers langchain manual privacy",
 }
 # Other packages, and the modules (or folders) that may import them.
 MAY_TOUCH = {
@@ -52,7 +53,7 @@ MAY_TOUCH = {
     ),
     "opentelemetry.exporter": ("export/", "explore/files/writing.py"),
     "opentelemetry.instrumentation": ("zero_code/",),
-    "wrapt": ("zero_code/",),
+    "wrapt": ("zero_code/", "both_frameworks.py"),
     "grpc": ("explore/files/senders.py", "doctor/probe.py"),
     "requests": ("explore/files/senders.py", "doctor/probe.py", "export/otlp.py"),
     "rich": ("explore/commands/",),

@@ -12,6 +12,7 @@ import pytest
 from otel_callbacks import flush_on_signal, instrument
 from otel_callbacks.handlers import option_variables, options
 from otel_callbacks.handlers.options import Options, variables
+from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.privacy.policy import ContentPolicy
 
 PAGE = Path(__file__).parents[1] / "docs" / "options.md"
@@ -31,7 +32,7 @@ def row(name: str, form: str) -> str:
     if name in option_variables.CONTENT_FIELDS:
         argument, meaning = f"`content=ContentPolicy({field}=…)`", said(ContentPolicy)[field]
     elif name in Options.__annotations__:
-        argument, meaning = f"`{name}`", said(Options)[name]
+        argument, meaning = f"`{name}`", said(SharedByHandlers.__init__)[name]
     elif name == option_variables.SIGNAL:
         argument, meaning = "`flush_on_signal(…)`", (inspect.getdoc(flush_on_signal) or "").partition(";")[0]
     else:

@@ -16,8 +16,8 @@ class _UnreadableError(click.ClickException):
     exit_code = 2
 
 
-@click.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
+@click.command("check", short_help="Check traces against the GenAI conventions.")
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(), default=(".otel_callbacks",))
 @click.option("--advice/--no-advice", default=True, help="Also show what is recommended but not required.")
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -32,7 +32,7 @@ class _UnreadableError(click.ClickException):
     help="Additional spellings to allow. Can be given several times.",
 )
 def check(files: tuple[str, ...], advice: bool, output_format: str, profiles: tuple[str, ...]) -> None:
-    """Check trace files (OTLP JSON Lines), or folders of them, against the OpenTelemetry GenAI conventions.
+    """Check trace files, or folders of them (default: .otel_callbacks), against the OpenTelemetry GenAI conventions.
 
     Several files are checked as one, because a parent may be in another process's file. The exit status is 0
     without violations, 1 with violations, and 2 when a file cannot be read.

@@ -209,6 +209,9 @@ class attribution:  # lower case because it reads as a statement: `with attribut
         }
         self._labels = labels_by_attribute(named | others)
 
+    def __repr__(self) -> str:
+        return f"<attribution {' '.join(f'{name}={value!r:.100}' for name, value in self._labels.items())}>"
+
     def __enter__(self) -> None:
         context = context_api.get_current()
         here = _labels_here(context, enclosing_labels(context))

@@ -189,18 +189,19 @@ class HasSpans(Protocol):
 
 
 def spans_of(source: Any) -> Iterator[Any]:
-    """Yields the spans of a trace, or of a mixed list of spans and traces.
+    """Yields the spans of a trace, or of a mixed list of spans and traces; those of judgements of a trace, too.
 
     Raises:
         TypeError: `source` contains something else.
     """
-    items = getattr(source, "spans", source)
+    items = [source] if hasattr(source, "spans") else source
     if not isinstance(items, Iterable):
         raise TypeError(
             f"spans must be traces or a list of spans, not {type(source).__name__}: {source!r:.100}"
         )
     for item in items:
-        for span in getattr(item, "spans", (item,)):
+        judgements = (each.span for each in getattr(item, "evaluations", ()))
+        for span in (*getattr(item, "spans", (item,)), *judgements):
             if not (hasattr(span, "trace_id") or hasattr(span, "get_span_context")):
                 raise TypeError(f"a span must be one of a trace or the SDK's, not {span!r:.100}")
             yield span

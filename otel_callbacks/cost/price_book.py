@@ -77,6 +77,10 @@ class PriceBook:
     hosts: tuple[tuple[NamePattern, str], ...] = ()
     version: str | None = None
 
+    def __repr__(self) -> str:
+        count, version = len(self.entries), "" if self.version is None else f", version {self.version!r:.100}"
+        return f"<PriceBook of {count:,} price{'s' * (count != 1)}{version}>"
+
     def __post_init__(self) -> None:
         if isinstance(self.entries, Mapping):
             raise PriceBookError("entries is a mapping; PriceBook.of(...) reads one")

@@ -69,7 +69,7 @@ _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
 }
 
 
-@click.command()
+@click.command("demo", short_help="Trace RAG and agents over Python's documentation.")
 @click.option(
     "--framework",
     type=click.Choice([*_FRAMEWORKS, "all"]),

@@ -13,7 +13,7 @@ from otel_callbacks.doctor.findings import Finding
 from otel_callbacks.runtime.untrusted_text import printable
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Say what is wrong between here and the back end.")
 @click.option("--import", "module", metavar="MODULE", help="Import the application first, such as shop.main.")
 @click.option("--endpoint", "endpoints", multiple=True, metavar="URL", help="As endpoints= of configure().")
 @click.option("--protocol", type=click.Choice(["http/protobuf", "grpc"]), help="As protocol= of configure().")

@@ -1,19 +1,21 @@
 """A collection of traces to search: the traces of this process, or those in trace files."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from otel_callbacks.explore.files.own import own_places
 from otel_callbacks.explore.files.reading import StrPath, trace_files
-from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.frames import documents_frame, rag_frame, spans_frame, to_dicts
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.index.file_index import FileIndex
 from otel_callbacks.explore.index.filters import Filters, condition
 from otel_callbacks.explore.index.ring import process_ring
+from otel_callbacks.explore.index.sessions import SESSIONS, Session
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.trace import Trace
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.reporting.reports import Report
 
 
+_logger = logging.getLogger(__name__)
+
+
 class Traces(Sequence[Trace]):
     """Traces in start order; each is read when it is needed.
 
-    `otel_callbacks.traces` holds the traces of this process after `configure(local=True)`, otherwise those in
-    `.otel_callbacks/`, and is up to date at each use. A selection, such as `find` returns, does not grow.
+    `otel_callbacks.traces` holds the traces in `.otel_callbacks/` and in the file that `configure` names, and, after
+    `configure(local=True)`, those in memory. It is up to date at each use: what waits for a file is written first. A
+    selection, such as `find` returns, does not grow.
     """
 
     def __init__(self, open_index: Callable[[], Index], trace_ids: Sequence[str] | None = None) -> None:
@@ -94,7 +100,9 @@ class Traces(Sequence[Trace]):
         if not found:
             if self._trace_ids is not None:
                 raise LookupError("the selection is empty: no trace matches")
-            raise LookupError("no traces yet; configure(local=True) keeps the traces of this process")
+            raise LookupError(
+                "no traces yet; configure() keeps traces in files, configure(local=True) in memory"
+            )
         return found[0]
 
     def find(self, **filters: Unpack[Filters]) -> Self:
@@ -116,6 +124,11 @@ class Traces(Sequence[Trace]):
     def dearest(self, count: int = 5) -> Self:
         """Returns the `count` most expensive traces, the most expensive first; traces without a cost come last."""
         return self._first_by(count, "cost DESC NULLS LAST")
+
+    def sessions(self) -> list[Session]:
+        """Returns the sessions and conversations of these traces, the latest first."""
+        rows = self._open_index().query(SESSIONS, [json.dumps(self._ids(self._open_index()))])
+        return [Session(**row) for row in rows]
 
     def mark(self) -> int:
         """Returns a mark for `since`: the time now, in nanoseconds since the epoch."""
@@ -204,12 +217,28 @@ class Traces(Sequence[Trace]):
 
 
 def _current_index() -> Index:
-    if ring := process_ring():
-        return ring.index()
-    folder = LOCAL_FOLDER.absolute()
-    return _file_index(folder).index() if folder.exists() else Index()
+    """Returns the traces in memory and in files together."""
+    ring = process_ring()
+    in_files = list(_in_files(is_all=ring is None))
+    if ring is None and len(in_files) == 1:
+        return in_files[0]
+    index = ring.index() if ring is not None else _nothing()
+    index.show_beside([each.path for each in in_files if each.path is not None])
+    return index
+
+
+def _in_files(*, is_all: bool) -> Iterator[Index]:
+    """Yields the indexes of the files; what cannot be read is an error only if there `is_all` that there is."""
+    for place in own_places():
+        try:
+            yield _file_index(place).index()
+        except (OSError, ValueError) as error:
+            if is_all:
+                raise
+            _logger.warning("%s", error)
 
 
 _file_index = cache(FileIndex)  # keyed by absolute path, because the working directory may change
+_nothing = cache(Index)
 
 traces = Traces(_current_index)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from otel_callbacks import semconv
 from otel_callbacks.explore.spans.content import Message, input_messages, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument
+from otel_callbacks.explore.spans.evaluations import Evaluation
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
 
@@ -30,6 +31,9 @@ _SPAN_COLUMNS = (
     *("error_type", "error_message", "model", "input_tokens", "output_tokens", "cache_read_tokens"),
     *("cost", "cost_status", "time_to_first_chunk", "outcome"),
 )
+_EVALUATIONS = (
+    "evaluations"  # a column: what was said of the span, or of the trace, by the name of the judgement
+)
 _DOCUMENT_COLUMNS = (
     *("trace_id", "span_id", "operation", "query", "rank", "id", "score", "score_kind", "kept", "in_prompt"),
     *("cited", "source", "page", "chunk", "size", "rank_before", "text"),
@@ -43,6 +47,7 @@ _RAG_COLUMNS = (
     "latency",
     "input_tokens",
     "output_tokens",
+    _EVALUATIONS,
 )
 
 # Nullable types: pandas would turn integers with gaps into floats, and bools with gaps into objects.
@@ -52,9 +57,16 @@ _DOCUMENT_TYPES |= dict.fromkeys(("size", "rank_before"), "Int64")
 
 
 def to_dicts(traces: Iterable[SpanTree]) -> list[dict[str, Any]]:
-    """Returns one dictionary per span, its attributes under `attributes`; duration in seconds, cost in US dollars."""
+    """Returns one dictionary per span, its attributes under `attributes`; duration in seconds, cost in US dollars.
+
+    `evaluations` has the judgements of the span by name, as score or label; those of the trace are with its root.
+    """
     return [
-        {name: getattr(span, name) for name in _SPAN_COLUMNS} | {"attributes": dict(span.attributes)}
+        {
+            **{name: getattr(span, name) for name in _SPAN_COLUMNS},
+            _EVALUATIONS: _judgements(trace.evaluations_of(span)),
+            "attributes": dict(span.attributes),
+        }
         for trace in traces
         for span in trace.spans
     ]
@@ -68,8 +80,8 @@ def spans_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
     """
     pd = _pandas()
     rows = [{**row.pop("attributes"), **row} for row in to_dicts(traces)]
-    attributes = sorted({name for row in rows for name in row} - {*_SPAN_COLUMNS})
-    frame = pd.DataFrame(rows, columns=[*_SPAN_COLUMNS, *attributes])
+    attributes = sorted({name for row in rows for name in row} - {*_SPAN_COLUMNS, _EVALUATIONS})
+    frame = pd.DataFrame(rows, columns=[*_SPAN_COLUMNS, _EVALUATIONS, *attributes])
     frame["start_ns"] = pd.to_datetime(frame["start_ns"], unit="ns", utc=True)
     return frame.astype(_SPAN_TYPES).rename(columns={"start_ns": "start"})
 
@@ -92,7 +104,8 @@ def rag_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":
     """Returns one row per trace with a retrieval: question, contexts, answer, cost (US dollars), latency (seconds).
 
     The columns have the names of ragas before 0.2; `RAGAS_COLUMNS` gives the newer ones. Question, contexts and
-    answer need content recording. Contexts are the in-prompt documents, or those of the last retrieval or rerank
+    answer need content recording. `evaluations` has score or label by the name of the judgement. Contexts are the
+    in-prompt documents, or those of the last retrieval or rerank
     if nothing tells which were in the prompt.
 
     Raises:
@@ -114,7 +127,13 @@ def _rag_rows(traces: Iterable[SpanTree]) -> Iterator[dict[str, Any]]:
                 "latency": trace.duration,
                 "input_tokens": trace.input_tokens,
                 "output_tokens": trace.output_tokens,
+                _EVALUATIONS: _judgements(trace.evaluations),
             }
+
+
+def _judgements(found: Iterable[Evaluation]) -> dict[str, float | str | None]:
+    """Returns the score, else the label, of the latest judgement of each name."""
+    return {each.name: each.label if each.score is None else each.score for each in found}
 
 
 def _question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:

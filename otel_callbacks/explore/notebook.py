@@ -34,7 +34,10 @@ def display(trace: SpanTree) -> None:
     from IPython.display import display as publish
 
     picture = {"image/svg+xml": render_svg(trace), "text/plain": render_text(trace)}
-    rest = {"text/html": render_html(trace), "text/plain": documents_text(trace.documents())}
+    rest = {
+        "text/html": render_html(trace, below_picture=True),
+        "text/plain": documents_text(trace.documents()),
+    }
     publish(picture, raw=True)  # type: ignore[no-untyped-call]
     publish(rest, raw=True)  # type: ignore[no-untyped-call]
 

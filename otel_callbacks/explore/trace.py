@@ -47,6 +47,7 @@ class Trace(SpanTree):
 
 
 def group(spans: Iterable[SpanRecord]) -> list[Trace]:
-    """Returns the traces that `spans` belong to, in start order."""
-    traces = map(Trace.of, spans_by_trace(spans).values())
+    """Returns the traces that `spans` belong to, in start order; a judgement belongs to the trace that it judges."""
+    held = spans_by_trace(spans).values()
+    traces = [Trace.of(own) for own in held if not all(span.evaluates for span in own)]
     return sorted(traces, key=lambda trace: trace.start_ns)

@@ -35,6 +35,7 @@ from otel_callbacks.export.telemetry import Telemetry
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
+from otel_callbacks.runtime.arguments import names_arguments
 from otel_callbacks.runtime.faults import logger
 
 _lock = fork.safe_lock()
@@ -42,6 +43,7 @@ _configured: Telemetry | None = None
 _first_arguments: Mapping[str, Any] = {}
 
 
+@names_arguments("configure()")
 def configure(
     service_name: str | None = None,
     *,

@@ -4,10 +4,12 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, PeriodicExportingMetricReader
 
+from otel_callbacks.explore.files.own import writes_to
 from otel_callbacks.explore.files.writing import JsonLinesSpanExporter
 from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import OtlpEndpoint, Signal
@@ -77,6 +79,7 @@ def file_sender(file: str | os.PathLike[str]) -> tuple[Sender, Any]:
     limits = environment.queue_limits("OTEL_BSP")
     soon = dataclasses.replace(limits, delay=min(limits.delay, _FILE_DELAY))
     delivery = SpanDelivery(str(file), partial(JsonLinesSpanExporter, file), soon)
+    writes_to(Path(file), delivery.outbox.flush)
     return Sender(str(file), delivery, delivery.outbox), JsonLinesSpanExporter(file).path
 
 

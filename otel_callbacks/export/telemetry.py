@@ -25,6 +25,7 @@ from otel_callbacks.export.signals import SHUTDOWN_SECONDS
 from otel_callbacks.recording.exit_sweep import sweep_all
 from otel_callbacks.recording.metrics import span_counts
 from otel_callbacks.runtime.faults import faults, guarded
+from otel_callbacks.runtime.words import plural
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +96,14 @@ class Telemetry:
             self._exit_with_the_child()
         child_processes.register_after_fork(self, Telemetry._exit_with_the_child)
         process_end.add(self)
+
+    def __repr__(self) -> str:
+        to = ", ".join(
+            f"{each.destination} ({plural(each.exported, 'span')} exported, {each.waiting:,} waiting,"
+            f" {each.failed + each.dropped:,} lost)"
+            for each in (outbox.delivery() for outbox in self._destinations)
+        )
+        return f"<Telemetry to {to or 'what the application has set up'}>"
 
     def stats(self) -> Stats:
         """Returns what became of the telemetry so far."""

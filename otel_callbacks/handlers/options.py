@@ -14,54 +14,22 @@ from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.handlers import option_variables
-from otel_callbacks.privacy.policy import ContentPolicy
+from otel_callbacks.privacy.policy import ContentPolicy, Where
 from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
 from otel_callbacks.recording.recorder import DETAILS, INFERENCE_SPANS, Detail, InferenceSpans, Recorder
+from otel_callbacks.runtime.arguments import unknown_argument
 
 Choice = TypeVar("Choice")
 
 
 class Options(TypedDict, total=False):
-    """The arguments of a handler, all optional.
-
-    Attributes:
-        tracer_provider: where spans go; by default the global provider, even if it is set later.
-        meter_provider: where metrics go; by default the global one.
-        logger_provider: where events go; by default the global one.
-        detail: "operations" shows workflows, agents, tools, retrievals, embeddings, rerankers and model calls;
-            "standard" also graph nodes, named runnables, workflow steps, synthesis and node parsing; "everything"
-            also prompts, parsers, unnamed runnables and every other method that the framework reports. Totals are the
-            same at every level.
-        content: what text is recorded: "none", "spans", "events", "both" or a `ContentPolicy`. By default the
-            environment variable OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT decides; without it, none.
-        prices: your price book: a `PriceBook`, a mapping of the same form, or the path of a .toml or .json file. Its
-            prices come before those of the price list (the extra `cost`).
-        attribution: labels for every call, such as {"feature": "search"}, or a function that returns them and is
-            called at the root of every call. `with attribution(...)` and metadata override them.
-        baggage_keys: the entries of incoming baggage that become labels; by default none.
-        budgets: who may spend what, see `Budget`.
-        metric_labels: the labels on the metrics of tokens and cost, by default ("tenant", "feature"). Or a mapping from
-            each label to how many values it may take (by default 100), or to the values it may take.
-        estimate_usage: True estimates the tokens of model calls that report no usage, such as streams that were not
-            asked for it. The spans say `otel_callbacks.usage.source=estimated`, and estimates are never priced.
-        start_events: True emits the log event `otel_callbacks.run.started` when an agent or workflow starts, so that a
-            back end shows what is running now; its span arrives when it has ended.
-        profiles: the extra names that every span carries for back ends, by default ("released_genai",), which
-            dashboards on the released conventions need; () adds none. `docs/backends.md` lists them. A destination of
-            `configure(to=...)` has profiles of its own, which take the application no time.
-        inference_spans: who has the span of a model call if its client is instrumented too. "own": we have; the
-            instrumentations of OpenAI's and Anthropic's clients by OpenTelemetry, OpenInference and OpenLLMetry stay
-            silent inside, and spans of HTTP clients are kept. "defer": they have; our span says
-            `otel_callbacks.usage.source=deferred` instead of the usage, while totals, price and labels stay.
-        agent_usage: False leaves the tokens of an agent's own model calls off its span, for back ends that add up
-            every span.
-    """
+    """The arguments of a handler, all optional; `SharedByHandlers.__init__` says what they mean."""
 
     tracer_provider: TracerProvider | None
     meter_provider: MeterProvider | None
     logger_provider: LoggerProvider | None
     detail: Detail
-    content: ContentPolicy | str | None
+    content: ContentPolicy | Where | None
     prices: Prices | None
     attribution: LabelSource | None
     baggage_keys: Sequence[str]
@@ -81,8 +49,8 @@ def recorder(**options: Unpack[Options]) -> Recorder:
         TypeError, ValueError: an argument is wrong. The message names it, its value, and what would be right.
         OSError: the file of the price book cannot be read.
     """
-    missing: Any = {name: value for name, value in _in_environment().items() if options.get(name) is None}
-    return _recorder(**{**options, **missing})
+    given: Any = {name: value for name, value in options.items() if value is not None}
+    return _recorder(**{**_in_environment(), **given})
 
 
 def _in_environment() -> dict[str, Any]:
@@ -97,7 +65,7 @@ def variables() -> dict[str, Any]:
 
 def _recorder(**options: Unpack[Options]) -> Recorder:
     for unknown in options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"a handler has no argument {unknown}; use {', '.join(Options.__annotations__)}")
+        raise unknown_argument("a handler", unknown, Options.__annotations__)
     _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
     _check("meter_provider", options.get("meter_provider"), MeterProvider)
     _check("logger_provider", options.get("logger_provider"), LoggerProvider)

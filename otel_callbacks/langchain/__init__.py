@@ -5,6 +5,10 @@ The room turns LangChain's callbacks into operations and hands them to the recor
 `handler.py` first: it has one method per callback.
 """
 
+from otel_callbacks.runtime.extras import needs_extra
+
+needs_extra("langchain_core", "langchain")
+
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.instrumentor import instrument, uninstrument
 from otel_callbacks.langchain.wrappers import trace_embeddings, trace_reranker, trace_retriever

@@ -7,13 +7,12 @@ reach the context of the body. So nothing here may block.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, ClassVar, Unpack
+from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 
 from otel_callbacks import semconv
-from otel_callbacks.handlers.options import Options, recorder
 from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.langchain import (
     bodies,
@@ -39,7 +38,6 @@ from otel_callbacks.operations import (
 )
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.operations.providers import tool_definitions
-from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import faults, guarded
 
@@ -50,17 +48,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     Pass it in `config={"callbacks": [OTelCallbackHandler()]}` or to a constructor, or call `instrument()` for the
     whole process. Any combination gives one span per run.
 
-    Args:
-        options: see `otel_callbacks.handlers.options.Options`; all are optional.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
+    All arguments are optional; `__init__` says what they mean.
     """
-
-    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
-
-    def __init__(self, **options: Unpack[Options]) -> None:
-        self._join(recorder(**options))
 
     @property
     def run_inline(self) -> bool:  # type: ignore[override]

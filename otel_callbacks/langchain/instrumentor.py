@@ -3,12 +3,12 @@
 Nothing is patched, except embedding models and rerankers on request: LangChain has no hook for them.
 """
 
-from typing import Any
+from typing import Unpack
 
 from langchain_core.tracers import context as tracers
 from langchain_core.tracers.context import register_configure_hook
 
-from otel_callbacks.handlers.options import handler_for
+from otel_callbacks.handlers.options import Options, handler_for
 from otel_callbacks.langchain.handler import OTelCallbackHandler
 from otel_callbacks.langchain.wrappers import trace_all, untrace_all
 from otel_callbacks.recording.process_recorder import set_process_recorder
@@ -40,7 +40,7 @@ def instrument(
     *,
     embeddings: bool = False,
     rerankers: bool = False,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> OTelCallbackHandler:
     """Traces every LangChain and LangGraph call of the process, and manual operations around them.
 

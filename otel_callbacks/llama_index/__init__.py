@@ -5,6 +5,10 @@ The room turns the reports of LlamaIndex's dispatcher into operations and hands 
 `dispatcher_reports.py` first: it starts and ends the runs. `traced_methods.py` lists the methods that get a span.
 """
 
+from otel_callbacks.runtime.extras import needs_extra
+
+needs_extra("llama_index.core", "llama-index")
+
 from otel_callbacks.llama_index.handler import OTelCallbackHandler
 from otel_callbacks.llama_index.instrumentor import instrument, uninstrument
 from otel_callbacks.llama_index.rerankers import trace_reranker

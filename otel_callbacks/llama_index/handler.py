@@ -7,8 +7,8 @@ traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Unpack
+from collections.abc import Iterable
+from typing import Any
 
 from llama_index import core
 from llama_index.core import Settings
@@ -17,7 +17,6 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler as Legac
 from llama_index.core.callbacks.schema import CBEventType
 from opentelemetry.context import get_current
 
-from otel_callbacks.handlers.options import Options, recorder
 from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
 from otel_callbacks.llama_index.dispatcher_hooks import register
@@ -35,17 +34,8 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     `llama_index.core.global_handler`, or call `instrument()`. To trace one component, put the handler into that
     component's callback manager. Any combination gives one span per operation.
 
-    Args:
-        options: see `otel_callbacks.handlers.options.Options`; all are optional.
-
-    Raises:
-        TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
+    All arguments are optional; `__init__` says what they mean.
     """
-
-    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
-
-    def __init__(self, **options: Unpack[Options]) -> None:
-        self._join(recorder(**options))
 
     def _join(self, recorder: Recorder) -> None:
         LegacyBaseCallbackHandler.__init__(self, [], [])

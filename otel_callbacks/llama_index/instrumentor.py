@@ -3,9 +3,9 @@
 Nothing is patched, except rerankers on request: the dispatcher reports every other operation anyway.
 """
 
-from typing import Any
+from typing import Unpack
 
-from otel_callbacks.handlers.options import handler_for
+from otel_callbacks.handlers.options import Options, handler_for
 from otel_callbacks.llama_index.dispatcher_hooks import unregister
 from otel_callbacks.llama_index.handler import OTelCallbackHandler, active_handlers
 from otel_callbacks.llama_index.rerankers import trace_all_rerankers, untrace_all_rerankers
@@ -13,7 +13,7 @@ from otel_callbacks.recording.process_recorder import set_process_recorder
 
 
 def instrument(
-    handler: OTelCallbackHandler | None = None, *, rerankers: bool = False, **options: Any
+    handler: OTelCallbackHandler | None = None, *, rerankers: bool = False, **options: Unpack[Options]
 ) -> OTelCallbackHandler:
     """Traces every LlamaIndex operation of the process, and manual operations around them.
 

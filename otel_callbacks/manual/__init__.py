@@ -21,11 +21,36 @@ __all__ = [
     "workflow",
 ]
 
-workflow = OperationDecorator("workflow", operations.Workflow)
-step = OperationDecorator("step", operations.Step)
-agent = OperationDecorator("agent", operations.AgentInvocation)
-tool = OperationDecorator("tool", operations.ToolExecution)
-retrieval = OperationDecorator("retrieval", operations.Retrieval)
-embedding = OperationDecorator("embedding", operations.Embedding)
-rerank = OperationDecorator("rerank", operations.Rerank)
-inference = OperationDecorator("inference", operations.Inference)
+_BY_FUNCTION = "by default that of the function."
+workflow = OperationDecorator(
+    *("workflow", operations.Workflow, "Records a whole piece of work, such as the answer to one request."),
+    *(f"the name of the workflow; {_BY_FUNCTION}", '"answer"'),
+)
+step = OperationDecorator(
+    *("step", operations.Step, "Records a step of the work that is worth a span."),
+    *(f"the name of the step; {_BY_FUNCTION}", '"clean the text"'),
+)
+agent = OperationDecorator(
+    *("agent", operations.AgentInvocation, "Records one run of an agent."),
+    *(f"the name of the agent; {_BY_FUNCTION}", '"researcher"'),
+)
+tool = OperationDecorator(
+    *("tool", operations.ToolExecution, "Records that a tool is executed."),
+    *(f"the name of the tool; {_BY_FUNCTION}", '"search"'),
+)
+retrieval = OperationDecorator(
+    *("retrieval", operations.Retrieval, "Records a search for documents."),
+    *("the data source.", '"docs", top_k=5'),
+)
+embedding = OperationDecorator(
+    *("embedding", operations.Embedding, "Records that texts are turned into vectors, which are not kept."),
+    *("the model.", '"text-embedding-3-small", provider="openai"'),
+)
+rerank = OperationDecorator(
+    *("rerank", operations.Rerank, "Records that documents are put in a better order."),
+    *("the model.", '"bge-reranker-v2", top_n=4'),
+)
+inference = OperationDecorator(
+    *("inference", operations.Inference, "Records one call of a model."),
+    *("the model.", '"gpt-4o", provider="openai"'),
+)

@@ -1,9 +1,10 @@
 """The class behind `workflow`, `step`, `agent` and the others: a decorator that is also a context manager."""
 
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from otel_callbacks.manual.decorated_functions import decorate
+from otel_callbacks.manual.descriptions import docstring_of, signature_of
 from otel_callbacks.manual.operation_fields import check_fields
 from otel_callbacks.manual.operation_span import OperationSpan
 from otel_callbacks.operations import Operation
@@ -26,22 +27,28 @@ class PreparedOperation(OperationSpan):
 
 
 class OperationDecorator(Generic[_Fields]):
-    """Records one kind of operation, as a decorator or as a context manager.
-
-    Use `@retrieval` or `@retrieval("docs", top_k=5)` on a function, method or generator function, synchronous or
-    asynchronous, and `with retrieval("docs", top_k=5) as span:` around any code. The first argument is the name: of
-    the workflow, step, agent or tool (by default the function's name), of the data source, or of the model. The other
-    arguments are the fields of the operation, see `otel_callbacks.operations`.
+    """Records one kind of operation, as a decorator or as a context manager. Each has a docstring of its own.
 
     Arguments of a decorated function are read by parameter name: `model`, `query`, `top_k`, `documents`, `prompt`,
-    `messages` and a few more. Its result is read as in `OperationSpan.result`. A generator's operation starts when
-    its first item is requested and ends with the generator. Decorate the generator function itself: a function that
-    returns a generator ends before the generator is read.
+    `messages` and a few more. Decorate the generator function itself: a function that returns a generator ends before
+    the generator is read.
+
+    Args:
+        word: the name of the decorator.
+        operation: the type of the operation, whose fields are the arguments.
+        summary: the first line of the docstring.
+        name: what the first argument is.
+        example: the arguments of a call, for the docstring.
     """
 
-    def __init__(self, word: str, operation: Callable[_Fields, Operation]) -> None:
-        self._word = word
+    def __init__(
+        self, word: str, operation: Callable[_Fields, Operation], summary: str, name: str, example: str
+    ) -> None:
+        self._word = self.__name__ = word
         self._operation: Any = operation
+        kind = cast("type[Operation]", operation)
+        self.__doc__ = docstring_of(word, kind, summary, name, example)
+        self.__signature__ = signature_of(kind)
 
     @overload
     def __call__(

@@ -14,10 +14,12 @@ from otel_callbacks.recording import by_hand
 from otel_callbacks.runs.surroundings import suppressed
 from otel_callbacks.runtime.faults import guarded
 
-_HEX = re.compile(r"(?:0x)?([0-9a-f]+)", re.IGNORECASE)
+# A few digits without 0x may be any word.
+_HEX = re.compile(r"0x([0-9a-f]+)|([0-9a-f]{16}|[0-9a-f]{32,})", re.IGNORECASE)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _ACCEPTED = (
-    "ids (hex or int), a W3C traceparent, or a span or trace of OpenTelemetry or otel_callbacks.explore"
+    "ids (32 or 16 hex digits, or int), a W3C traceparent, or a span or trace of OpenTelemetry or"
+    " otel_callbacks.explore"
 )
 
 
@@ -120,7 +122,7 @@ def _identify(argument: str, value: Any) -> tuple[int, int | None, TraceFlags]:
             trace_id, span_id, flags = parent.groups()
             return int(trace_id, 16), int(span_id, 16), TraceFlags(int(flags, 16))
         if digits := _HEX.fullmatch(value.strip()):
-            return int(digits[1], 16), None, sampled
+            return int(digits[1] or digits[2], 16), None, sampled
         raise ValueError(f"{argument}={value!r:.100} is not an id; give {_ACCEPTED}")
     context = value.get_span_context() if hasattr(value, "get_span_context") else value
     if isinstance(context, SpanContext):

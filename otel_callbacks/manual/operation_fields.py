@@ -68,6 +68,11 @@ _KINDS: tuple[type[Operation], ...] = (
 _FIELDS = {kind: _fields(kind) for kind in _KINDS}
 
 
+def fields_of(kind: type[Operation]) -> tuple[str, ...]:
+    """Returns the names of the fields that a caller may give."""
+    return tuple(_FIELDS[kind])
+
+
 def check_fields(word: str, kind: type[Operation], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of an operation, checked and converted.
 

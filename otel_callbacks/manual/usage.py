@@ -3,13 +3,15 @@
 from decimal import Decimal
 
 from otel_callbacks.manual import results
-from otel_callbacks.manual.amounts import check_amount
+from otel_callbacks.manual.amounts import check_amount, check_count
 from otel_callbacks.manual.current_recorder import current_recorder
 from otel_callbacks.operations import Inference, Usage, providers
 from otel_callbacks.recording import by_hand
+from otel_callbacks.runtime.arguments import names_arguments
 from otel_callbacks.runtime.faults import guarded
 
 
+@names_arguments("record_usage()")
 def record_usage(
     *,
     model: str,
@@ -30,8 +32,8 @@ def record_usage(
     Inside a framework's model that does not report usage, it completes that model's span. If the current span is
     another operation of otel-callbacks, or already has a call, the call gets a span of its own below.
 
-    Counts that make no sense (negative, more cached than sent) raise no error, which would hurt the application. The
-    call becomes `unpriced` with the reason `invalid_usage`.
+    Counts that contradict each other, such as more cached than sent, raise no error, nor does a senseless `usage`: both
+    come from a provider. The call becomes `unpriced`, with the reason `invalid_usage` or `no_usage`.
 
     Args:
         model: the requested model.
@@ -49,17 +51,17 @@ def record_usage(
         cost_usd: the cost in USD that the provider or a gateway reports.
 
     Raises:
-        TypeError: `model` is not a string, or empty, or `cost_usd` is not an amount.
-        ValueError: `cost_usd` is negative, infinite or too large.
+        TypeError: `model` is not a string, or empty, a count is not a whole number, or `cost_usd` is not an amount.
+        ValueError: a count is negative or too large, or `cost_usd` is negative, infinite or too large.
     """
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be the name of a model, not {model!r}")
     counts = Usage(
-        input_tokens,
-        output_tokens,
-        cache_read_input_tokens,
-        cache_write_input_tokens,
-        reasoning_output_tokens,
+        check_count("input_tokens", input_tokens),
+        check_count("output_tokens", output_tokens),
+        check_count("cache_read_input_tokens", cache_read_input_tokens),
+        check_count("cache_write_input_tokens", cache_write_input_tokens),
+        check_count("reasoning_output_tokens", reasoning_output_tokens),
     )
     name = providers.provider_name(provider)
     address, port = providers.endpoint(name, base_url)

@@ -43,6 +43,7 @@ from otel_callbacks.runs.surroundings import (
     suppressed,
 )
 from otel_callbacks.runtime.execution_context import current_execution_context
+from otel_callbacks.runtime.faults import logger
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -392,9 +393,24 @@ class Recorder:
             context = run.span.get_span_context()
             if context.trace_flags.sampled:
                 self._last_outermost = context
+            elif not self.has_provider:
+                _warn_of_no_provider()
+
+    @property
+    def has_provider(self) -> bool:
+        """Tells whether spans go to a tracer provider that somebody has set."""
+        return not isinstance(self._provider or trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
     @property
     def last_trace_id(self) -> str | None:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
+
+
+@functools.cache
+def _warn_of_no_provider() -> None:
+    logger.warning(
+        "calls are traced, but their spans go nowhere: no tracer provider is set. Call otel_callbacks.configure(), or"
+        " set one with OpenTelemetry, before the first call"
+    )

@@ -3,7 +3,7 @@
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,8 +34,12 @@ class ByIdentity(Generic[K, V]):
     def _add(self, key: int, owner: K) -> V:
         value = self._make(owner)
         forget = self._referred.pop  # not `self`, which the reference would keep alive
+
+        def drop(_: object) -> None:
+            forget(key, None)  # no global name, which is gone when the interpreter ends
+
         try:
-            reference = weakref.ref(owner, lambda _: cast(None, forget(key, None)))
+            reference = weakref.ref(owner, drop)
         except TypeError:
             kept = self._kept.setdefault(key, (owner, value))
             if len(self._kept) > self._most:

@@ -6,6 +6,7 @@ from processes import run_script
 from records import call, span
 
 from otel_callbacks.explore import Traces
+from otel_callbacks.explore.index.database import Index
 
 SECOND = 10**9
 NOON = 1_700_000_000 * SECOND
@@ -131,7 +132,7 @@ def test_spans_and_documents_as_data(traces):
 
 
 def test_last_without_traces_is_an_error_that_says_how_to_keep_some():
-    with pytest.raises(LookupError, match=r"no traces yet; configure\(local=True\)"):
+    with pytest.raises(LookupError, match=r"no traces yet; configure\(\) keeps traces"):
         Traces.of([]).last()
 
 
@@ -152,6 +153,40 @@ def test_a_missing_file_is_an_error_at_once(tmp_path):
         Traces.open(tmp_path / "none.jsonl")
 
 
+def test_traces_in_memory_and_in_files_are_searched_together(tmp_path):
+    """Of a trace that both have, the fuller one counts."""
+    memory, in_file = Index(), Index(tmp_path / "x.sqlite")
+    memory.add(
+        [call("a", "1"), span("b", "1", resource={"service.name": "here"}), call("d", "1", start_ns=9)]
+    )
+    in_file.add([span("a", "9"), *(span("b", n, "1", resource={"service.name": "there"}) for n in "12")])
+    in_file.add([call("c", "1", start_ns=500)])
+    memory.show_beside([tmp_path / "x.sqlite"])
+    memory.show_beside([tmp_path / "x.sqlite"])
+    both = Traces(lambda: memory)
+    assert sorted((trace.trace_id[0], len(trace.spans), trace.total_tokens) for trace in both) == [
+        *(("a", 1, 110), ("b", 2, 0), ("c", 1, 110), ("d", 1, 110)),
+    ]
+    assert both.get("b").spans[0].resource == {"service.name": "there"}
+    assert (ids(both.find(operation="chat")), len(both.slowest(2))) == ("dca", 2)
+    assert both.sql("SELECT sum(tokens) AS n, count(*) AS spans FROM spans") == [{"n": 330, "spans": 5}]
+    memory.add([span("d", "2", "1")])  # what is added goes to memory alone
+    assert (len(both.get("d").spans), len(in_file.query("SELECT * FROM traces"))) == (2, 3)
+    memory.show_beside([])
+    assert ids(both) == "dab"
+
+
+def test_the_file_that_configure_names_is_read_and_written_first(tmp_path):
+    script = """
+        from otel_callbacks import configure, traces
+
+        telemetry = configure(file="mine.jsonl")
+        telemetry.tracer_provider.get_tracer("test").start_span("hello").end()
+        print(traces.last().name)
+    """
+    assert run_script(script, tmp_path) == "hello\n"
+
+
 def test_without_a_ring_the_traces_are_those_in_the_local_folder(tmp_path):
     script = """
         import otel_callbacks
@@ -160,7 +195,6 @@ def test_without_a_ring_the_traces_are_those_in_the_local_folder(tmp_path):
         print(len(traces))
         telemetry = configure()
         telemetry.tracer_provider.get_tracer("test").start_span("hello").end()
-        telemetry.flush()
         print([trace.name for trace in traces])
     """
     assert run_script(script, tmp_path) == "0\n['hello']\n"

@@ -218,3 +218,104 @@ def test_follow_shows_a_trace_that_grows_in_a_terminal(follow, tmp_path):
             pass
         assert b"child" in read_until(terminal, b"child")
     assert b"\x1b[1mroot" in read_until(terminal, b"root")
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Two traces of tenant acme, in sessions s1 and s2, and one of globex, each with a call and a tool."""
+    path = tmp_path / "t.jsonl"
+    writer = tracer(path)
+    for number, (tenant, user, session) in enumerate(
+        [("acme", "u1", "s1"), ("acme", "u2", "s2"), ("globex", "u1", "s1")]
+    ):
+        start = NOON + number * 86_400 * SECOND
+        labels = {"app.tenant_id": tenant, "user.id": user, "session.id": session}
+        root = writer.start_span("rag", start_time=start, attributes=labels)
+        inside = set_span_in_context(root)
+        for attributes in (
+            PRICED,
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": f"t{number}"},
+        ):
+            below = writer.start_span("x", inside, start_time=start, attributes=labels | attributes)
+            below.end(start + SECOND // 2)
+        root.end(start + SECOND)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("by", "rows"),
+    [
+        ("tenant", ["acme          2  2.00 s   2,020  $0.5000", "globex        1  1.00 s   1,010  $0.2500"]),
+        ("session", ["s1            2  2.00 s   2,020  $0.5000", "s2            1  1.00 s   1,010  $0.2500"]),
+        ("user", ["u1          2  2.00 s   2,020  $0.5000", "u2          1  1.00 s   1,010  $0.2500"]),
+    ],
+)
+def test_top_adds_up_traces_by_label(labelled, by, rows):
+    found = run("top", labelled, "--by", by).stdout.splitlines()
+    assert [line.split() for line in found] == [
+        [by, "traces", "time", "tokens", "cost"],
+        *(row.split() for row in rows),
+    ]
+
+
+def test_top_adds_up_tools(labelled):
+    heads, *rows = run("top", labelled, "--by", "tool").stdout.splitlines()
+    assert (heads.split()[0], sorted(row.split()[0] for row in rows)) == ("tool", ["t0", "t1", "t2"])
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ([], 3),
+        (["--tenant", "acme"], 2),
+        (["--user", "u1", "--session", "s1"], 2),
+        (["--tool", "t2"], 1),
+        (["--since", "2023-11-15"], 2),
+        (["--until", "2023-11-15"], 2),
+        (["--since", "2023-11-15", "--until", "2023-11-15", "--model", "gpt-4o"], 1),
+    ],
+)
+def test_view_and_top_take_filters(labelled, options, count):
+    assert len(run("top", labelled, *options).stdout.splitlines()) == count + 1
+    assert run("view", labelled, "--last", 9, *options).stdout.count("rag · 1.00 s") == count
+
+
+def test_filters_that_nothing_matches_are_an_error_that_says_so(labelled):
+    assert "holds no traces that match" in run("view", labelled, "--errors").stderr
+    assert "holds no traces that match" in run("top", labelled, "--tenant", "nobody").stderr
+    assert "--follow shows every new trace" in run("view", labelled, "--follow", "--tenant", "acme").stderr
+
+
+def test_sessions(labelled):
+    first, second = Traces.open(labelled).sessions()
+    assert (first.id, first.traces, first.errors, first.tokens, first.cost, first.user) == (
+        *("s1", 2, 0, 2020, 0.5, "u1"),
+    )
+    assert (first.start, first.end) == ("2023-11-14T22:13:20.000Z", "2023-11-16T22:13:21.000Z")
+    assert (second.id, len(Traces.open(labelled).find(session=second.id))) == ("s2", 1)
+    assert [each.traces for each in Traces.open(labelled).find(tenant="globex").sessions()] == [1]
+
+
+@pytest.mark.parametrize(
+    "command", [["cost"], ["check"], ["top"], ["view"], ["replay", "--to", "http://localhost:1"]]
+)
+def test_without_a_file_it_is_the_local_folder_and_a_missing_one_is_named(command, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    ran = run(*command)
+    assert (ran.exit_code, ".otel_callbacks" in ran.stderr) == (2, True)
+    ran = run(command[0], "none.jsonl", *command[1:])
+    assert (ran.exit_code, "none.jsonl" in ran.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["cost", "check", "top", "view"])
+def test_without_a_file_the_local_folder_is_read(command, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    Path(".otel_callbacks").mkdir()
+    file.rename(Path(".otel_callbacks/traces-1.jsonl"))
+    assert "gpt-4o" in (ran := run(command)).stdout or (command, ran.exit_code) in (("check", 1), ("top", 0))
+
+
+def test_summaries_of_commands_fit():
+    shown = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout.partition("Commands:")[2]
+    assert "..." not in shown
+    assert [line.split()[0] for line in shown.splitlines() if line] == sorted(main.commands)

@@ -50,6 +50,7 @@ def test_a_row_per_trace_with_a_retrieval():
         "latency": CAPTURED.duration,
         "input_tokens": 2184,
         "output_tokens": 126,
+        "evaluations": {},
     }
     assert set(RAGAS_COLUMNS) <= set(row)
 

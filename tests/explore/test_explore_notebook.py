@@ -75,7 +75,7 @@ PICTURE, REST = ["image/svg+xml", "text/plain"], ["text/html", "text/plain"]
 def test_a_trace_has_two_outputs_each_with_plain_text(outputs):
     picture, rest = outputs["last line"]
     assert picture.data == {"image/svg+xml": render_svg(CAPTURED), "text/plain": str(CAPTURED)}
-    assert rest.data["text/html"] == render_html(CAPTURED)
+    assert rest.data["text/html"] == render_html(CAPTURED, below_picture=True)
     assert (
         rest.data["text/plain"].splitlines()[0]
         == "retrieval 1. 0.831 doc-7 guide.md kept, in the prompt, cited"

@@ -146,7 +146,7 @@ def test_rejected_spans_are_counted(file, server, protocol):
     ran = replay(file, "--to", server.url, "--protocol", protocol)
     assert ran.exit_code == 1
     assert "4 spans sent" in ran.stdout
-    assert "2 spans were rejected: too old" in ran.stderr
+    assert "2 spans rejected: too old" in ran.stderr
 
 
 def test_an_unknown_answer_rejects_nothing(file, server):

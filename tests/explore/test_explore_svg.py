@@ -11,9 +11,24 @@ from otel_callbacks.explore import Trace
 from otel_callbacks.explore.pictures.svg import render_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
-TAGS = {"svg", "g", "title", "rect", "line", "text", "tspan"}
+TAGS = {"svg", "style", "g", "title", "rect", "line", "text", "tspan"}
 ATTRIBUTES = {
-    *("width", "height", "viewBox", "role", "aria-label", "x", "y", "x1", "y1", "x2", "y2", "dx", "rx"),
+    *(
+        "width",
+        "height",
+        "viewBox",
+        "role",
+        "aria-label",
+        "class",
+        "x",
+        "y",
+        "x1",
+        "y1",
+        "x2",
+        "y2",
+        "dx",
+        "rx",
+    ),
     *("fill", "stroke", "stroke-width", "font-family", "font-size", "font-weight", "text-anchor"),
 }
 TURNS = tree(
@@ -59,7 +74,18 @@ def test_the_picture_uses_nothing_that_sites_strip(name):
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= TAGS
     assert {attribute for element in root.iter() for attribute in element.attrib} <= ATTRIBUTES
     assert not re.search(r"url\(|href|data:|@import", render_svg(TRACES[name]))
-    assert (root[0].tag, root[0].get("fill"), root[0].get("width")) == (f"{SVG}rect", "#ffffff", "899")
+    card = root[1]
+    assert (card.tag, card.get("fill"), card.get("width")) == (f"{SVG}rect", "#ffffff", "899")
+
+
+def test_in_a_dark_theme_it_is_no_white_card():
+    """Every colour of text and paper has one for dark themes, for this picture alone; see the rendered pages, too."""
+    style = parsed(AGENT)[0].text
+    assert style.startswith("@media(prefers-color-scheme:dark){") and style.count("{") == style.count("}")
+    rules = re.findall(r"([^{}]*)\{(?:fill|stroke):#", style.partition("{")[2])
+    assert all(rule.startswith(".otel-callbacks-trace ") for rule in rules)
+    used = {element.get("fill") for element in parsed(AGENT).iter(f"{SVG}text")} - {"#ffffff"}
+    assert all(f'[fill="{colour}"]' in style for colour in used | {"#ffffff"})
 
 
 @pytest.mark.parametrize("name", TRACES)
@@ -191,8 +217,12 @@ def test_the_header_has_the_totals():
 
 def test_embeddings_without_a_price_do_not_stand_out():
     lookup = span(1, "embeddings x", 0, 1, **usage(9))
-    assert "#9a6700" not in render_svg(tree(span(0, "rag", 0, 9), lookup))
-    assert "#9a6700" in render_svg(tree(span(0, "rag", 0, 9), lookup, span(1, "chat x", 0, 1, **usage(9))))
+    colours = [
+        {text.get("fill") for text in parsed(tree(span(0, "rag", 0, 9), lookup, *more)).iter(f"{SVG}text")}
+        for more in ((), [span(1, "chat x", 0, 1, **usage(9))])
+    ]
+    assert ["#9a6700" in each for each in colours] == [False, True]
+    assert "unpriced" in texts(parsed(tree(span(0, "rag", 0, 9), lookup)))
 
 
 def test_a_trace_of_one_span_without_duration_is_drawn():

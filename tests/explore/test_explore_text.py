@@ -68,7 +68,7 @@ invoke_workflow report · 21.4 s · 24,860 tokens · $0.0690 · 1 unpriced · 1 
    │     ├─ execute_tool web_search           402 ms  ✗ ReadTimeout: timed out
    │     └─ chat claude-sonnet-4-5            1.59 s  14,203 →   842 tok   $0.0552  1,400 cached
    ├─ invoke_agent writer                     10.9 s
-   │  └─ chat acme-7b                         10.9 s   4,120 → 1,830 tok  unpriced  length
+   │  └─ chat acme-7b                         10.9 s   4,120 → 1,830 tok  unpriced  length · (unkno…
    └─ chat gpt-4o                             480 ms   1,420 →    64 tok   $0.0042  abandoned
 """,
     )
@@ -158,7 +158,7 @@ def test_a_folded_row_sums_up_what_is_below_it():
     assert text.splitlines()[-1] == "└─ … 2 more turn  2 ms  20 → 2 tok  unpriced  ✗ 2 errors · 2 unpriced"
 
 
-def test_unpriced_calls_are_counted_and_only_inferences_say_so_in_their_row():
+def test_unpriced_calls_are_counted_and_say_so_in_their_row():
     reason = {"otel_callbacks__cost__unpriced_reason": "unknown_model"}
     lookups = [
         part
@@ -170,11 +170,11 @@ def test_unpriced_calls_are_counted_and_only_inferences_say_so_in_their_row():
         """
 rag · 9 ms · 34 tokens · 4 unpriced (3 unknown_model) · trace 4bf92f3577b34da6a3ce929d0e0e4736
 ├─ retrieval 0      1 ms
-│  └─ embeddings x  1 ms  9 tok
+│  └─ embeddings x  1 ms  9 tok  unpriced  (unknown_model)
 ├─ retrieval 1      1 ms
-│  └─ embeddings x  1 ms  9 tok
+│  └─ embeddings x  1 ms  9 tok  unpriced  (unknown_model)
 ├─ retrieval 2      1 ms
-│  └─ embeddings x  1 ms  9 tok
+│  └─ embeddings x  1 ms  9 tok  unpriced  (unknown_model)
 └─ chat x           1 ms  7 tok  unpriced
 """,
     )

@@ -84,11 +84,11 @@ def test_the_traces_of_a_user_are_gone_from_every_file_and_from_the_index(folder
     assert ran.exit_code == 0, ran.output
     assert sorted(ran.output.splitlines()) == sorted(
         [
-            f"{folder / 'old.jsonl.gz'}: removed 1 spans of 1 traces",
-            f"{folder / 'traces-1-20260101T000000.000000.jsonl'}: removed 1 spans of 1 traces",
-            f"{folder / 'traces-1.jsonl'}: removed 1 spans of 1 traces",
-            f"{folder / 'traces-2.jsonl'}: removed 1 spans of 1 traces",
-            "3 traces with user u-7 are erased",
+            f"{folder / 'old.jsonl.gz'}: removed 1 span of 1 trace",
+            f"{folder / 'traces-1-20260101T000000.000000.jsonl'}: removed 1 span of 1 trace",
+            f"{folder / 'traces-1.jsonl'}: removed 1 span of 1 trace",
+            f"{folder / 'traces-2.jsonl'}: removed 1 span of 1 trace",
+            "erased 3 traces with user u-7",
         ]
     )
     assert names(folder) == LEFT and nowhere(folder)
@@ -169,7 +169,7 @@ def test_events_and_points_of_metrics_are_erased_too(tmp_path: Path) -> None:
         line(span("a", 1, user__id="u-7")) + "".join(json.dumps(each) + "\n" for each in documents)
     )
     ran = forget(path, "--user", "u-7")
-    assert f"{path}: removed 1 spans and 2 events and 3 points of metrics of 1 traces\n" in ran.output
+    assert f"{path}: removed 1 span and 2 events and 3 metric points of 1 trace\n" in ran.output
     left = [json.loads(each) for each in path.read_text().splitlines()]
     assert left[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"] == [record]
     [metric] = left[1]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
@@ -182,9 +182,7 @@ def test_lines_that_cannot_be_read_are_kept_and_said(tmp_path: Path) -> None:
     path.write_text("no JSON u-7\n" + line(span("a", 1, user__id="u-7")) + "[" * 100_000 + "\n")
     ran = forget(path, "--user", "u-7")
     assert ran.exit_code == 1
-    assert (
-        f"{path}: kept 2 lines that cannot be read" in ran.output and "1 traces with user u-7" in ran.output
-    )
+    assert f"{path}: kept 2 lines that cannot be read" in ran.output and "1 trace with user u-7" in ran.output
     assert path.read_text() == "no JSON u-7\n" + "[" * 100_000 + "\n"
 
 

@@ -1,5 +1,6 @@
 """`handler.last_trace` is the trace of this handler that ended last."""
 
+from pathlib import Path
 from typing import Any
 
 import fakes
@@ -9,6 +10,7 @@ from llama_fakes import untouched_settings  # noqa: F401 - a fixture
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from processes import run_script
 
 import otel_callbacks.langchain
 import otel_callbacks.llama_index
@@ -80,7 +82,7 @@ def test_a_missing_trace_is_an_error_that_says_why(kept: Captured) -> None:
         stranger = OTelCallbackHandler(**elsewhere.providers)
         ask(stranger)
     with pytest.raises(
-        LookupError, match=r"trace 0+1 is not kept in this process; call configure\(local=True\)"
+        LookupError, match=r"trace 0+1 is not kept here: configure\(local=True\) keeps traces in memory"
     ):
         _ = stranger.last_trace
 
@@ -91,3 +93,43 @@ def test_an_unsampled_trace_does_not_count(kept: Captured) -> None:
         ask(handler)
     with pytest.raises(LookupError, match="no call of this handler has ended yet"):
         _ = handler.last_trace
+
+
+def test_it_is_there_at_once_from_file_and_memory_and_says_where_spans_go_nowhere(tmp_path: Path) -> None:
+    """In a process of its own, because only one provider is ever global."""
+    script = f"""
+        import logging, sys
+
+        sys.path.insert(0, {str(Path(fakes.__file__).parent)!r})
+        import fakes
+        from otel_callbacks import OTelCallbackHandler, configure, traces
+
+        warned = []
+        logging.getLogger("otel_callbacks").addFilter(lambda record: warned.append(record.getMessage()))
+
+        def last():
+            fakes.ScriptedModel().invoke("q", {{"callbacks": [handler]}})
+            trace = handler.last_trace
+            assert trace.trace_id == traces.last().trace_id
+            return trace.name
+
+        handler = OTelCallbackHandler()
+        for _ in range(2):
+            try:
+                last()
+            except LookupError as error:
+                print(error)
+        print([text for text in warned if "no tracer provider" in text])
+        configure()
+        print(last(), len(traces))
+        configure(local=True)  # adds memory; the files' traces stay
+        print(last(), len(traces))
+        print(traces.sql("SELECT count(*) AS spans, sum(tokens) AS tokens FROM spans"))
+        print({{span.resource["service.name"] for trace in traces for span in trace.spans}})
+    """
+    nowhere = "spans go nowhere, because no tracer provider is set: call configure() before the first call\n"
+    assert run_script(script, tmp_path) == (
+        f"{nowhere}{nowhere}['calls are traced, but their spans go nowhere: no tracer provider is set. Call"
+        " otel_callbacks.configure(), or set one with OpenTelemetry, before the first call']\n"
+        "chat scripted-1 1\nchat scripted-1 2\n[{'spans': 2, 'tokens': 240}]\n{'unknown_service:python'}\n"
+    )

@@ -89,7 +89,7 @@ def test_explanations_and_labels_are_redacted(captured: Captured) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (("abc",), (TRACE, 0, 1)),
+        (("0xabc",), (TRACE, 0, 1)),
         ((f"{TRACE:032X}", f"0x{SPAN:016x}"), (TRACE, SPAN, 1)),
         ((TRACE, SPAN), (TRACE, SPAN, 1)),
         ((PARENT,), (TRACE, SPAN, 1)),
@@ -137,6 +137,7 @@ def test_a_judge_in_the_run_judges_what_it_is_in(captured: Captured) -> None:
     [
         (("last",), {"score": 1}, ValueError, "trace='last' is not an id; give ids"),
         ((0,), {"score": 1}, ValueError, "trace=0 is not a trace id"),
+        (("abc",), {"score": 1}, ValueError, "trace='abc' is not an id; give ids .32 or 16 hex digits"),
         (("1" * 33,), {"score": 1}, ValueError, "is not a trace id, which has up to 32 hex digits"),
         ((1, 2**64), {"score": 1}, ValueError, "is not a span id, which has up to 16 hex digits"),
         ((None,), {"score": 1}, TypeError, "trace must be ids .* not NoneType"),
@@ -207,6 +208,8 @@ async def test_a_run_within_an_operation_by_hand_is_found(captured: Captured) ->
 def test_unknown_runs(captured: Captured) -> None:
     handler = OTelCallbackHandler(**captured.providers)
     assert [handler.trace_id(uuid.uuid4()), handler.trace_id("no uuid")] == [None, None]
+    with pytest.raises(TypeError, match="run_id must be a UUID or a string, not int: 5"):
+        handler.trace_id(5)  # type: ignore[arg-type]
 
 
 def test_only_so_many_calls_are_remembered(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -336,7 +336,7 @@ def test_by_hand_needs_neither_framework_nor_sdk() -> None:
 
         with retrieval("docs") as span:
             span.documents(["one"])
-        record_feedback("ab", name="helpful", score=look())
+        record_feedback("0xab", name="helpful", score=look())
         loaded = {name.partition(".")[0] for name in sys.modules} & {"langchain_core", "llama_index"}
         assert not loaded and "opentelemetry.sdk" not in sys.modules, loaded
         """

@@ -229,14 +229,14 @@ def test_impossible_counts_are_recorded_and_not_priced(where: str, counts: Any, 
     before = faults.count
     if where == "on a span":
         with captured.tracer_provider.get_tracer("application").start_as_current_span("ask"):
-            record_usage(model="scripted-1", **counts)
+            record_usage(model="scripted-1", usage=counts)
     elif where == "in a model":
         with inference("scripted-1"):
-            record_usage(model="scripted-1", **counts)
+            record_usage(model="scripted-1", usage=counts)
     else:
-        record_usage(model="scripted-1", **counts)
+        record_usage(model="scripted-1", usage=counts)
     found = captured.spans[0].attributes or {}
-    assert found["otel_callbacks.cost.unpriced_reason"] == "invalid_usage"
+    assert found["otel_callbacks.cost.unpriced_reason"] == "no_usage"
     assert "gen_ai.usage.cost_usd" not in found
     assert "gen_ai.usage.input_tokens" not in found
     assert faults.count == before
@@ -252,15 +252,26 @@ def test_contradictory_counts_are_recorded_and_not_priced(captured: Captured) ->
 
 
 def test_a_reported_cost_does_not_let_counts_through_that_are_none(captured: Captured) -> None:
-    record_usage(model="scripted-1", input_tokens=-5, output_tokens=3, cost_usd=0.01)
+    counts = {"input_tokens": -5, "output_tokens": 3}
+    record_usage(model="scripted-1", usage=counts, cost_usd=0.01)
     found = captured.spans[0].attributes or {}
     assert (found["gen_ai.usage.cost_usd"], found.get("gen_ai.usage.input_tokens")) == (0.01, None)
 
 
 @pytest.mark.parametrize(
     ("given", "kind"),
-    [({"model": ""}, TypeError), ({"cost_usd": -1}, ValueError), ({"cost_usd": Decimal("NaN")}, ValueError)],
+    [
+        ({"model": ""}, TypeError),
+        ({"cost_usd": -1}, ValueError),
+        ({"cost_usd": Decimal("NaN")}, ValueError),
+        ({"input_tokens": -5}, ValueError),
+        ({"output_tokens": 10**15}, ValueError),
+        ({"cache_read_input_tokens": "12"}, TypeError),
+        ({"reasoning_output_tokens": True}, TypeError),
+        ({"cache_write_input_tokens": float("nan")}, TypeError),
+        ({"input_token": 5}, TypeError),
+    ],
 )
 def test_wrong_arguments_are_refused(given: Any, kind: type[Exception]) -> None:
-    with pytest.raises(kind):
+    with pytest.raises(kind, match=next(iter(given))):
         record_usage(**{**USED, **given})

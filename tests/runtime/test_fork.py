@@ -140,7 +140,7 @@ def test_manual_spans_inside_a_run_that_is_open_at_the_fork(tmp_path: Path) -> N
         else:
             tool("by hand")(ask)("child")
             record_usage(model="counted", input_tokens=1)
-            record_feedback("abc", name="good", score=1)
+            record_feedback("0xabc", name="good", score=1)
     print(telemetry.stats().open)
     """
     assert run(script, tmp_path, file=tmp_path / "traces") == "0\n0\n"

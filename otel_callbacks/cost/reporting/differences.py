@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from otel_callbacks.cost.rates import ZERO
+from otel_callbacks.runtime.words import plural
 
 TOKEN_TOLERANCE = Decimal("0.005")
 """How far token counts may differ and still agree, as a share of the invoice's count."""
@@ -92,7 +93,7 @@ def _cause_in_money(traced: TracedSums, charged: ChargedSums) -> str:
     if agree(traced.usd, usd, USD_TOLERANCE) or usd is None:
         return ""
     if traced.unpriced_calls:
-        return f"{traced.unpriced_calls:,} calls have no price, or only for a part"
+        return f"{plural(traced.unpriced_calls, 'call')} without a price, or with one for a part only"
     if charged.cents and abs(usd - traced.usd) <= CENT / 2 * charged.lines:
         return "rounded to the cent"
     if usd == 0:

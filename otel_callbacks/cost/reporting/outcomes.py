@@ -16,6 +16,7 @@ from otel_callbacks.cost.model_calls import FinishedSpan, HasSpans, ModelCalls, 
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, SpanCost, recorded_cost
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text
+from otel_callbacks.runtime.words import plural
 
 NOT_COMPLETED = ("0", "false", "no", "fail", "failed", "failure", "error", "cancelled", "abandoned")
 """The outcomes, in lower case, that are no completion if none is asked for by name; nor is a score of 0 or less."""
@@ -110,7 +111,7 @@ class OutcomeReport:
         ]
         each = self.cost_per_completed_usd
         notes = [
-            f"{dollars(self.cost_usd)} USD for {self.tasks:,} traces, {self.completed:,} of them completed: "
+            f"{dollars(self.cost_usd)} USD for {plural(self.tasks, 'trace')}, {self.completed:,} of them completed: "
             + (
                 f"{dollars(each)} USD per completed task."
                 if each is not None
@@ -119,7 +120,7 @@ class OutcomeReport:
             ESTIMATE,
         ]
         if unpriced := sum(row.unpriced_calls for row in self.rows):
-            notes.append(f"Without a price, and so not in the costs: {unpriced:,} calls.")
+            notes.append(f"Without a price, and so not in the costs: {plural(unpriced, 'call')}.")
         total = ["total", "", f"{self.tasks:,}", dollars(self.cost_usd)]
         return Table((self.name, "completed", "traces", "cost USD"), range(2, 4), rows, total, notes)
 

@@ -23,6 +23,7 @@ from otel_callbacks.cost.reporting.invoice_matching import Match, match_calls, t
 from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice
 from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, recorded_cost
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
+from otel_callbacks.runtime.words import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,10 @@ class Reconciliation:
         if self.coverage is not None:
             calls = self.total.traced.calls
             priced = calls - self.total.traced.unpriced_calls
-            yield f"Coverage: {priced:,} of {calls:,} calls have a price."
+            yield f"Coverage: {priced:,} of {plural(calls, 'call')} have a price."
         if self.left_out.calls:
-            yield (
-                f"{self.left_out.calls:,} calls ({dollars(self.left_out.usd)} USD) are of days or providers that "
-                "the invoice is not about."
-            )
+            left_out = f"{plural(self.left_out.calls, 'call')} ({dollars(self.left_out.usd)} USD)"
+            yield f"{left_out} of days or providers that the invoice is not about."
 
 
 def reconcile(

@@ -24,6 +24,7 @@ from otel_callbacks.cost.reporting.span_cost import (
 )
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
 from otel_callbacks.operations import Usage
+from otel_callbacks.runtime.words import plural
 
 DEFAULT_BY = ("tenant", "feature", "model")
 
@@ -328,7 +329,7 @@ def _notes(total: Row) -> Iterable[str]:
         reasons = ", ".join(
             f"{number:,} {reason}" for reason, number in Counter(total.unpriced).most_common()
         )
-        yield f"Not in the costs, or only in part: {total.unpriced_calls:,} calls ({reasons})."
+        yield f"Not in the costs, or only in part: {plural(total.unpriced_calls, 'call')} ({reasons})."
     if total.cached_calls:
         saved = dollars(total.saved_usd)
-        yield f"From the application's own cache: {total.cached_calls:,} answers, which saved {saved} USD."
+        yield f"From the application's own cache: {plural(total.cached_calls, 'answer')}, which saved {saved} USD."

@@ -15,6 +15,7 @@ from otel_callbacks.cost.reporting.repricing import Repricing, recompute
 from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
 from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.commands.filters import files_argument
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -39,8 +40,8 @@ _PATH = click.Path(exists=True, dir_okay=False)
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
-@click.command("cost")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
+@click.command("cost", short_help="Report what model calls used and cost.")
+@files_argument
 @click.option(
     "--by",
     callback=_names,
@@ -90,7 +91,7 @@ def cost(
     invoices: tuple[str, ...],
     per: str | None,
 ) -> None:
-    """Report the usage and cost of the model calls in trace files (OTLP JSON Lines, or folders of them).
+    """Report the usage and cost of the model calls in trace files, or folders of them (default: .otel_callbacks).
 
     Costs are estimates. The exit status is 1 if an invoice and the traces disagree (by more than half a percent of
     the tokens or one percent of the money), 2 if a file cannot be read, and otherwise 0.

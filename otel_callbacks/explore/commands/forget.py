@@ -8,8 +8,9 @@ import click
 from otel_callbacks import semconv
 from otel_callbacks.cost.attribution import attribute_of
 from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.commands.filters import file_argument
 from otel_callbacks.explore.files.erasing import Erased, erase, is_interrupted
-from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.runtime.untrusted_text import printable
 
 
@@ -20,8 +21,8 @@ def _pairs(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> list[
     return found  # type: ignore[return-value]
 
 
-@click.command("forget")
-@click.argument("path", metavar="[FILE]", type=click.Path(exists=True, path_type=Path), default=LOCAL_FOLDER)
+@click.command("forget", short_help="Erase the traces of a person or label.")
+@file_argument
 @click.option("--user", help="The traces of this user.")
 @click.option("--tenant", help="The traces of this tenant.")
 @click.option("--session", help="The traces of this session or conversation.")
@@ -61,12 +62,13 @@ def forget(
                 click.echo(f"{printable(str(file))}: removed {_counts(erased)}")
             if erased.unreadable:
                 click.echo(
-                    f"{printable(str(file))}: kept {erased.unreadable:,} lines that cannot be read", err=True
+                    f"{printable(str(file))}: kept {plural(erased.unreadable, 'line')} that cannot be read",
+                    err=True,
                 )
             unreadable += erased.unreadable
             total.trace_ids |= erased.trace_ids
     click.echo(
-        f"{len(total.trace_ids):,} traces with {said} are erased"
+        f"erased {plural(len(total.trace_ids), 'trace')} with {said}"
         if total.trace_ids
         else f"no trace has {said}"
     )
@@ -81,6 +83,6 @@ def _attributes(name: str) -> tuple[str, ...]:
 
 
 def _counts(erased: Erased) -> str:
-    counts = (("spans", erased.spans), ("events", erased.events), ("points of metrics", erased.points))
-    parts = [f"{count:,} {noun}" for noun, count in counts if count]
-    return f"{' and '.join(parts)} of {len(erased.trace_ids - {''}):,} traces"
+    counts = (("span", erased.spans), ("event", erased.events), ("metric point", erased.points))
+    parts = [plural(count, noun) for noun, count in counts if count]
+    return f"{' and '.join(parts)} of {plural(len(erased.trace_ids - {''}), 'trace')}"

@@ -16,11 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.commands.filters import file_argument
 from otel_callbacks.explore.files.profiled import add_profiles
 from otel_callbacks.explore.files.reading import Skipped, text_size, trace_files
 from otel_callbacks.explore.files.replay import Bookmark, Progress
 from otel_callbacks.explore.files.replay import replay as replay_file
 from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
+from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.limits import REPLAY_REQUEST_BYTES
 from otel_callbacks.profiles import PROFILES
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
@@ -63,8 +65,8 @@ def _is_same_host(configured: str, endpoint: str) -> bool:
     )
 
 
-@click.command("replay")
-@click.argument("path", metavar="FILE", type=click.Path(exists=True, path_type=Path))
+@click.command("replay", short_help="Send traces to an OTLP endpoint.")
+@file_argument
 @click.option(
     "--to",
     "endpoint",
@@ -113,7 +115,7 @@ def replay(
     max_bytes: int,
     restart: bool,
 ) -> None:
-    """Send the traces in FILE (or a folder) to an OTLP endpoint, with their original ids and times.
+    """Send the traces in FILE, or a folder (default: .otel_callbacks), to an OTLP endpoint, with their ids and times.
 
     An interrupted replay continues where it stopped. The exit status is 0 if the endpoint accepted everything, 1 if
     it did not or a part of a file cannot be read, and 2 if a file cannot be read at all.
@@ -154,10 +156,12 @@ def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool
             bar.update(progress.position - bar.pos)
             sent.append(progress)
     bookmark.delete()
-    click.echo(f"{name}: {sum(each.spans for each in sent):,} spans sent to {shown_address(endpoint)}")
+    click.echo(
+        f"{name}: {plural(sum(each.spans for each in sent), 'span')} sent to {shown_address(endpoint)}"
+    )
     rejected = sum(each.rejected for each in sent)
     if rejected:
         reasons = ", ".join(sorted({each.rejection_reason for each in sent if each.rejection_reason}))
         why = printable(reasons) or "no reason given"
-        click.echo(f"{name}: {rejected:,} spans were rejected: {why}", err=True)
+        click.echo(f"{name}: {plural(rejected, 'span')} rejected: {why}", err=True)
     return rejected + skipped.lines + skipped.spans

@@ -1,17 +1,21 @@
 """The `view` command, which shows a trace as a tree, a picture or a page, also while the application runs."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from otel_callbacks import limits
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.commands.filters import chosen_filters, file_argument, filter_options
 from otel_callbacks.explore.commands.follow import Follower
 from otel_callbacks.explore.commands.terminal import screen, show, width
 from otel_callbacks.explore.files.private import write_private
-from otel_callbacks.explore.files.writing import LOCAL_FOLDER
+from otel_callbacks.explore.pictures.recorded_text import recorded_text
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
 from otel_callbacks.runtime.untrusted_text import printable
@@ -21,8 +25,8 @@ _POLL_SECONDS = 0.5  # between two polls of growing files
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("view")
-@click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), default=LOCAL_FOLDER)
+@click.command("view", short_help="Show a trace as a tree, a picture or a page.")
+@file_argument
 @click.option("--trace", "trace_id", metavar="ID", help="The trace whose id begins with ID.")
 @click.option(
     "--last",
@@ -32,13 +36,32 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="How many of the last traces to show.",
 )
 @click.option("--follow", is_flag=True, help="Show new traces as they come in, until interrupted.")
+@click.option(
+    "--content",
+    is_flag=True,
+    help="Also show what was recorded: messages, arguments, results, documents, feedback, events.",
+)
+@click.option("--whole", is_flag=True, help="Show all of each text instead of its beginning.")
 @click.option("--svg", type=_FILE, help="Write a picture of the trace to this file instead.")
 @click.option("--html", type=_FILE, help="Write a page about the trace to this file instead.")
+@filter_options
 def view(
-    path: Path, trace_id: str | None, last: int, follow: bool, svg: Path | None, html: Path | None
+    path: Path,
+    trace_id: str | None,
+    last: int,
+    follow: bool,
+    content: bool,
+    whole: bool,
+    svg: Path | None,
+    html: Path | None,
+    **options: Any,
 ) -> None:
-    """Show the last trace in FILE, which is a trace file or a folder (default: .otel_callbacks)."""
-    if follow and (trace_id or last > 1 or svg or html):
+    """Show the last trace in FILE, which is a trace file or a folder (default: .otel_callbacks).
+
+    With --tenant and the like, the last one that matches.
+    """
+    filters = chosen_filters(options)
+    if follow and (trace_id or last > 1 or content or whole or svg or html or filters):
         raise click.UsageError(
             "--follow shows every new trace as text; it cannot be combined with other options"
         )
@@ -50,15 +73,18 @@ def view(
         if follow:
             _follow(path)
             return
-        traces = Traces.open(path)
+        traces = Traces.open(path).find(**filters)
         chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:])
         if not chosen:
-            raise LookupError(f"{path} holds no traces")
+            raise LookupError(f"{path} holds no traces{' that match' if filters else ''}")
         if svg or html:
             _write(chosen[-1], svg, html)
             return
         for trace in chosen:
             show(f"{render_text(trace, width())}\n")
+            if content or whole:
+                limit = sys.maxsize if whole else limits.TERMINAL_EXCERPT_CHARACTERS
+                show(f"{recorded_text(trace, width(), limit)}\n")
 
 
 def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:

@@ -23,6 +23,7 @@ from otel_callbacks.explore.index.schema import (
     span_record,
     span_row,
     trace_row,
+    views,
 )
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_json
 from otel_callbacks.explore.spans.records import SpanRecord
@@ -67,6 +68,8 @@ class Index:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
+        self.path = path
+        self._attached: Sequence[Path] = ()
         self._said: set[str] = set()  # files whose unreadable parts this index has already logged
         if path is not None:
             os.close(open_private(path, os.O_RDWR))
@@ -85,8 +88,8 @@ class Index:
         with self._transaction():
             spans = iter(spans)
             while batch := list(islice(spans, INDEX_BATCH_SPANS)):
-                for own in spans_by_trace(batch).values():
-                    self._add(SpanTree.of(own), file)
+                for trace_id, own in spans_by_trace(batch).items():
+                    self._add(trace_id, own, file)
 
     def sync(self, files: Sequence[Path]) -> None:
         """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
@@ -115,13 +118,31 @@ class Index:
                     _logger.warning("%s: %s", file, skipped)
                 self._said.add(fingerprint)
 
+    def show_beside(self, files: Sequence[Path]) -> None:
+        """Shows the traces in the database files of other indexes as well, to `query` and `spans`, from now on.
+
+        Only an index in memory can do so: others would see in its file what they cannot read.
+        """
+        with self._lock:
+            names = [f"beside_{place}" for place in range(max(len(files), len(self._attached)))]
+            for table in ("spans", "traces", "resources"):
+                self._connection.execute(f"DROP VIEW IF EXISTS temp.{table}")
+            for name in names[: len(self._attached)]:
+                self._connection.execute(f"DETACH {name}")
+            for name, file in zip(names, files, strict=False):
+                self._connection.execute(f"ATTACH ? AS {name}", (str(file),))
+            self._attached = tuple(files)
+            for statement in views(names[: len(files)]) if files else ():
+                self._connection.execute(statement)
+
     def keep_only(self, trace_ids: Collection[str]) -> None:
         """Forgets all other traces."""
         kept = json.dumps(list(trace_ids))
         with self._transaction():
             for table in ("spans", "traces"):
                 self._connection.execute(
-                    f"DELETE FROM {table} WHERE trace_id NOT IN (SELECT value FROM json_each(?))", (kept,)
+                    f"DELETE FROM main.{table} WHERE trace_id NOT IN (SELECT value FROM json_each(?))",
+                    (kept,),
                 )
 
     def spans(self, trace_id: str) -> list[SpanRecord]:
@@ -170,39 +191,38 @@ class Index:
                 raise
             self._connection.execute("COMMIT")
 
-    def _add(self, trace: SpanTree, file: int | None) -> None:
-        """Adds the spans of `trace`. If the trace has earlier spans, decides again which model calls count."""
-        earlier = self._spans(trace.trace_id)
-        whole = SpanTree.of([*earlier, *trace.spans]) if earlier else trace
-        counted = {span.span_id for span in whole.counted}
-        resources = {id(span.resource): span.resource for span in trace.spans}  # many spans share one
+    def _add(self, trace_id: str, spans: Sequence[SpanRecord], file: int | None) -> None:
+        """Adds spans of a trace, and judgements of it. If the trace is known, decides again which model calls count."""
+        earlier = self._spans(trace_id, "main.")
+        whole = _tree_of([*earlier, *spans])
+        counted = {span.span_id for span in whole.counted} if whole else set()
+        resources = {id(span.resource): span.resource for span in spans}  # many spans share one
         numbers = {key: self._resource_id(resource) for key, resource in resources.items()}
         self._connection.executemany(
             INSERT_SPAN,
-            [
-                span_row(span, span.span_id in counted, file, numbers[id(span.resource)])
-                for span in trace.spans
-            ],
+            [span_row(span, span.span_id in counted, file, numbers[id(span.resource)]) for span in spans],
         )
         if earlier:
             self._connection.executemany(
-                "UPDATE spans SET counted = ? WHERE trace_id = ? AND span_id = ?",
+                "UPDATE main.spans SET counted = ? WHERE trace_id = ? AND span_id = ?",
                 [(span.span_id in counted, span.trace_id, span.span_id) for span in earlier],
             )
-        self._put_totals(whole)
+        if whole:
+            self._put_totals(whole)
 
     def _put_totals(self, trace: SpanTree) -> None:
         self._connection.execute(INSERT_TRACE, trace_row(trace))
 
-    def _spans(self, trace_id: str) -> list[SpanRecord]:
+    def _spans(self, trace_id: str, database: str = "") -> list[SpanRecord]:
         with self._lock:
-            return list(map(span_record, self._connection.execute(SELECT_SPANS, (trace_id,))))
+            query = SELECT_SPANS.format(database)
+            return list(map(span_record, self._connection.execute(query, {"trace": trace_id})))
 
     def _resource_id(self, resource: Attributes) -> int:
         text = attributes_to_json(resource)
-        self._connection.execute("INSERT OR IGNORE INTO resources (attributes) VALUES (?)", (text,))
+        self._connection.execute("INSERT OR IGNORE INTO main.resources (attributes) VALUES (?)", (text,))
         [number] = self._connection.execute(
-            "SELECT id FROM resources WHERE attributes = ?", (text,)
+            "SELECT id FROM main.resources WHERE attributes = ?", (text,)
         ).fetchone()
         return int(number)
 
@@ -240,8 +260,13 @@ class Index:
         self._connection.execute("DELETE FROM files WHERE id = ?", (file,))
         for trace_id in trace_ids:
             self._connection.execute("DELETE FROM traces WHERE trace_id = ?", (trace_id,))
-            if spans := self._spans(trace_id):
-                self._put_totals(SpanTree.of(spans))
+            if (rest := _tree_of(self._spans(trace_id))) is not None:
+                self._put_totals(rest)
+
+
+def _tree_of(spans: Sequence[SpanRecord]) -> SpanTree | None:
+    """Returns the tree of `spans`; None if there are only judgements of a trace that is not here."""
+    return None if all(span.evaluates for span in spans) else SpanTree.of(spans)
 
 
 def _fingerprinted(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -5,25 +5,36 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, get_type_hints
 
+from otel_callbacks import semconv
+
+TOOL = f'''(attributes ->> '$."{semconv.TOOL_NAME}"')'''
+"""The SQL expression for the tool of a span."""
+
 
 class Filters(TypedDict, total=False):
     """The filters that `Traces.find` takes.
 
     `tenant` to `error_type` match if any span of the trace has that value; `name` also matches without the operation
-    in front. The other filters are about the whole trace: costs in US dollars, durations in seconds. `since` and
-    `until` compare its start with a time (local if it has no zone), a time span before now, or nanoseconds since the
-    epoch; `since` includes that time, `until` does not.
+    in front. `evaluation` is the name of a judgement, and `score`, `min_score` and `max_score` are about the same
+    judgement; see `record_feedback`. The other filters are about the whole trace: costs in US dollars, durations in
+    seconds. `since` and `until` compare its start with a time (local if it has no zone), a time span before now, or
+    nanoseconds since the epoch; `since` includes that time, `until` does not.
     """
 
     tenant: str
     feature: str
     user: str
     session: str
+    tool: str
     name: str
     operation: str
     model: str
     provider: str
     error_type: str
+    evaluation: str
+    score: float
+    min_score: float
+    max_score: float
     error: bool
     min_cost: float
     max_cost: float
@@ -46,8 +57,15 @@ _OF_TRACE = {
     "since": "start_ns >= ?",
     "until": "start_ns < ?",
 }
+_OF_EVALUATION = {
+    "evaluation": "evaluation = ?",
+    "score": "score = ?",
+    "min_score": "score >= ?",
+    "max_score": "score <= ?",
+}
 # Matches the name of a span with and without its operation: `invoke_workflow rag` and `rag`.
 _NAMED = "? IN (name, iif(name GLOB operation || ' *', substr(name, length(operation) + 2), name))"
+_OF_SPAN = {"name": _NAMED, "tool": f"{TOOL} = ?"}
 _TYPES = get_type_hints(Filters)
 
 
@@ -57,13 +75,21 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     Raises:
         TypeError: A filter is unknown, or its value has the wrong type.
     """
-    terms, parameters = ["1"], []
+    terms = ["1"]
+    parameters: list[Any] = []
+    judged = {name: value for name, value in filters.items() if name in _OF_EVALUATION}
+    if judged:
+        matches = " AND ".join(_OF_EVALUATION[name] for name in judged)
+        terms.append(f"trace_id IN (SELECT evaluates FROM spans WHERE evaluates IS NOT NULL AND {matches})")
+        parameters += judged.values()
     for name, value in filters.items():
         _check(name, value)
+        if name in judged:
+            continue
         if name in _OF_TRACE:
             terms.append(_OF_TRACE[name])
         else:
-            matches = _NAMED if name == "name" else f"{name} = ?"
+            matches = _OF_SPAN.get(name, f"{name} = ?")
             terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {matches})")
         parameters.append(_nanoseconds(value) if name in ("since", "until") else value)
     return " AND ".join(terms), parameters

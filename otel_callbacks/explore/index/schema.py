@@ -6,16 +6,22 @@ seconds, costs US dollars. Attributes are JSON; read one with `attributes ->> '$
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from otel_callbacks.explore.spans.attributes import Attributes, attributes_from_json, attributes_to_json
+from otel_callbacks import semconv
+from otel_callbacks.explore.spans.attributes import (
+    Attributes,
+    attributes_from_json,
+    attributes_to_json,
+    number,
+)
 from otel_callbacks.explore.spans.records import EventRecord, LinkRecord, SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
 from otel_callbacks.limits import RESOURCES_CACHED
 
-VERSION = 2  # raise it with every change of what is stored, so that older indexes are rebuilt
+VERSION = 3  # raise it with every change of what is stored, so that older indexes are rebuilt
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS spans;
@@ -36,6 +42,8 @@ CREATE TABLE spans (
     tenant TEXT, feature TEXT, user TEXT, session TEXT,
     scope TEXT, file INTEGER, resource INTEGER REFERENCES resources (id),
     attributes TEXT, events TEXT, links TEXT,
+    evaluates TEXT, -- the trace that the span judges; such a span is part of that trace, and has none of its own
+    evaluation TEXT, score REAL,
     PRIMARY KEY (trace_id, span_id)
 );
 CREATE TABLE traces (
@@ -46,6 +54,7 @@ CREATE TABLE traces (
     input_tokens INTEGER, output_tokens INTEGER, tokens INTEGER AS (input_tokens + output_tokens),
     cost REAL, unpriced INTEGER
 );
+CREATE INDEX evaluations ON spans (evaluates) WHERE evaluates IS NOT NULL;
 CREATE INDEX traces_by_start ON traces (start_ns);
 CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT UNIQUE);
 CREATE TABLE files (
@@ -61,18 +70,52 @@ _COLUMNS = (
     "trace_id", "span_id", "parent_id", "name", "operation", "kind", "start_ns", "end_ns", "status",
     "status_message", "failed", "error_type", "model", "provider", "input_tokens", "output_tokens", "cost",
     "cost_status", "counted", "tenant", "feature", "user", "session", "scope", "file", "resource",
-    "attributes", "events", "links",
+    "attributes", "events", "links", "evaluates", "evaluation", "score",
 )  # fmt: skip
 INSERT_SPAN = (
-    f"INSERT OR REPLACE INTO spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT OR REPLACE INTO main.spans ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
+_SPAN_VIEW = ", ".join(name for name in (*_COLUMNS, "start", "duration", "tokens") if name != "resource")
+_RESOURCES_APART = 10**9  # between the numbers of the resources of two databases
+
+
+def views(databases: Sequence[str]) -> Iterator[str]:
+    """Yields the statements that show `main` and attached databases as one, by views in place of the tables.
+
+    A trace that several have is that of `main`, unless another has more of its spans. Judgements are shown from all.
+    """
+    more = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {name}.traces AS other WHERE other.trace_id = own.trace_id AND other.spans > own.spans)"
+        for name in databases
+    )
+    of_main = f"(SELECT trace_id FROM main.traces AS own WHERE NOT ({more}))"
+    spans, traces, resources = [], [], []
+    for place, name in enumerate(("main", *databases)):
+        others = [of_main, *(f"(SELECT trace_id FROM {other}.traces)" for other in databases[: place - 1])]
+        here = (
+            " AND ".join(f"trace_id NOT IN {each}" for each in others) if place else f"trace_id IN {of_main}"
+        )
+        judged = "".join(
+            f" AND trace_id NOT IN (SELECT trace_id FROM {other}.spans WHERE evaluates IS NOT NULL)"
+            for other in ("main", *databases)[:place]
+        )
+        own = f"({here}{judged})" if place else f"({here} OR evaluates IS NOT NULL)"
+        apart = place * _RESOURCES_APART
+        spans.append(f"SELECT {_SPAN_VIEW}, resource + {apart} AS resource FROM {name}.spans WHERE {own}")
+        traces.append(f"SELECT * FROM {name}.traces WHERE {here}")
+        resources.append(f"SELECT id + {apart} AS id, attributes FROM {name}.resources")
+    for table, parts in (("spans", spans), ("traces", traces), ("resources", resources)):
+        yield f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}"
+
+
 SELECT_SPANS = """
 SELECT trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope,
     spans.attributes, events, links, resources.attributes
-FROM spans JOIN resources ON resources.id = resource WHERE trace_id = ?
+FROM {0}spans AS spans JOIN {0}resources AS resources ON resources.id = resource
+WHERE trace_id = :trace OR evaluates = :trace
 """
 INSERT_TRACE = """
-INSERT OR REPLACE INTO traces
+INSERT OR REPLACE INTO main.traces
     (trace_id, name, start_ns, duration, spans, errors, input_tokens, output_tokens, cost, unpriced)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -128,6 +171,9 @@ def span_row(span: SpanRecord, counted: bool, file: int | None, resource: int) -
         attributes_to_json(span.attributes),
         json.dumps(events) if events else "[]",
         json.dumps(links) if links else "[]",
+        span.evaluates,
+        span.attributes.get(semconv.EVALUATION_NAME) if span.evaluates else None,
+        number(span.attributes.get(semconv.EVALUATION_SCORE_VALUE)) if span.evaluates else None,
     )
 
 

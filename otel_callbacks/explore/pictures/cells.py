@@ -55,7 +55,7 @@ def _counts(trace: SpanTree, spans: Sequence[SpanRecord], counted: Collection[st
     """Yields how many failures began in `spans`, and how many of the `counted` calls have no price."""
     if errors := sum(map(trace.began_failing_at, spans)):
         yield f"✗ {plural(errors, 'error')}"
-    if missing := sum(is_unpriced_inference(span) and span.span_id in counted for span in spans):
+    if missing := sum(span.is_unpriced and span.span_id in counted for span in spans):
         yield f"{missing:,} unpriced"
 
 
@@ -81,13 +81,13 @@ def _cost(calls: Sequence[SpanRecord]) -> str:
     costs = [span.cost for span in calls if span.cost is not None]
     if costs:
         return format_cost(exact_sum(costs))
-    return "unpriced" if any(map(is_unpriced_inference, calls)) else ""
+    return "unpriced" if any(span.is_unpriced for span in calls) else ""
 
 
 def is_unpriced_inference(span: SpanRecord) -> bool:
     """Tells whether a span is an inference that is unpriced, wholly or in part.
 
-    Embeddings and reranks cost little and do not stand out.
+    Embeddings and reranks cost little; a missing price of theirs is said, and does not stand out.
     """
     return span.is_unpriced and call_kind(span.attributes) == "inference"
 
@@ -97,6 +97,7 @@ def note(trace: SpanTree, span: SpanRecord) -> str:
     parts = []
     if span.failed:
         parts.append(failure_text(span, at_origin=trace.began_failing_at(span)))
+    parts += [printable(str(evaluation)) for evaluation in trace.evaluations_of(span)]
     if span.documents_count is not None:
         parts.append(_documents(span, span.documents_count))
     if span.outcome:
@@ -111,6 +112,8 @@ def note(trace: SpanTree, span: SpanRecord) -> str:
         parts.append(f"{span.cache_read_tokens:,} cached")
     if span.time_to_first_chunk is not None:
         parts.append(f"TTFT {format_duration(span.time_to_first_chunk)}")
+    if span.cost_status == "unpriced" and span.unpriced_reason and call_kind(span.attributes):
+        parts.append(f"({printable(span.unpriced_reason)})")
     return " · ".join(parts)
 
 

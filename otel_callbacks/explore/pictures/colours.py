@@ -1,4 +1,4 @@
-"""The colours of pictures, by category of span and for everything else."""
+"""The colours of pictures, by category of span and for everything else, in a light theme and in a dark one."""
 
 from dataclasses import dataclass
 
@@ -42,3 +42,27 @@ _CATEGORIES = {
 def category_of(span: SpanRecord) -> Category:
     """Returns the category of a span by its operation; a span without a known operation is a step."""
     return _CATEGORIES.get(span.operation or "", STEP)
+
+
+_IN_THE_DARK = {
+    INK: "#e6edf3",
+    MUTED: "#9198a1",
+    FAINT: "#7d8590",
+    BORDER: "#3d444d",
+    GRID: "#262c36",
+    RED: "#f85149",
+    RED_PAPER: "#301a1f",
+    AMBER: "#d29922",
+    _CATEGORIES[semconv.INVOKE_WORKFLOW].colour: "#b1bac4",
+}
+PICTURE_CLASS = "otel-callbacks-trace"
+DARK_STYLE = (
+    "@media(prefers-color-scheme:dark){"
+    + "".join(
+        f'.{PICTURE_CLASS} [{name}="{light}"]{{{name}:{dark}}}'
+        for light, dark in _IN_THE_DARK.items()
+        for name in ("fill", "stroke")
+    )
+    + f'.{PICTURE_CLASS} rect[fill="{CARD}"]{{fill:#0d1117}}}}'
+)
+"""The style sheet for dark themes; where a site strips it, the picture stays a light card."""

@@ -1,5 +1,9 @@
 """Formats durations, money and counts for people."""
 
+from otel_callbacks.runtime.words import plural
+
+__all__ = ["format_cost", "format_duration", "plural"]
+
 
 def format_duration(seconds: float) -> str:
     """Returns `820 µs`, `31 ms`, `1.42 s`, `2 min 05 s` or `3 h 07 min`."""
@@ -22,8 +26,3 @@ def format_cost(usd: float) -> str:
     if 0 < usd < 0.00005:
         return "<$0.0001"
     return f"${usd:.4f}" if usd else "$0"
-
-
-def plural(count: int, noun: str) -> str:
-    """Returns `1 doc` or `2,310 docs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,10 +1,12 @@
-"""Draws a trace as plain HTML: its documents, prompts, answers and tools, and links to back ends.
+"""Draws a trace as plain HTML: its documents, prompts, answers, tools and events, and links to back ends.
 
 The HTML has no style sheet, script or id. It reads the same where GitHub or nbconvert's sanitiser strip attributes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
+from typing import TypeAlias
 
 from otel_callbacks import limits, semconv
 from otel_callbacks.explore.pictures import markup
@@ -12,11 +14,22 @@ from otel_callbacks.explore.pictures.cells import attribution_labels, failure_te
 from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.explore.pictures.links import trace_links
 from otel_callbacks.explore.pictures.monospace import fit, fit_ends
+from otel_callbacks.explore.pictures.recorded import (
+    Piece,
+    answering_calls,
+    conversations,
+    events,
+    judgement,
+    other_messages,
+    texts,
+)
 from otel_callbacks.explore.pictures.svg import render_svg
-from otel_callbacks.explore.spans.content import Message, input_messages, named_json_objects, output_messages
+from otel_callbacks.explore.spans.content import named_json_objects
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.tree import SpanTree
 from otel_callbacks.runtime.untrusted_text import printable
+
+_Show: TypeAlias = Callable[[Sequence[Piece]], str]
 
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
@@ -26,22 +39,39 @@ _HOW_TO_RECORD = (
 )
 
 
-def render_html(trace: SpanTree, excerpt: int = limits.EXCERPT_CHARACTERS) -> str:
+def render_html(
+    trace: SpanTree,
+    excerpt: int = limits.EXCERPT_CHARACTERS,
+    *,
+    below_picture: bool = False,
+    folded: bool = False,
+) -> str:
     """Returns `trace` as an HTML fragment, which is complete with or without the picture of the trace.
 
-    It shows the first `excerpt` characters of each recorded prompt and answer.
+    It shows the first `excerpt` characters of each recorded text. With `below_picture` it leaves out the header, which
+    the picture has; with `folded`, for a page of our own, a click opens a long text.
     """
-    conversations = _conversations(trace, excerpt)
-    parts = [_header(trace), *_errors(trace), *_documents(trace), *conversations, *_tools(trace)]
+    show = partial(markup.conversation, limit=excerpt, folded=folded)
+    parts = [
+        *(_links(trace) if below_picture else [_header(trace)]),
+        *_errors(trace),
+        *_evaluations(trace, show),
+        *_documents(trace, show, limits.HTML_DOCUMENTS if folded else limits.HTML_DOCUMENT_TEXTS),
+        *_conversations(trace, show),
+        *_others(trace, show),
+        *_tools(trace),
+    ]
     return "<div>\n" + "\n".join(parts) + "\n</div>\n"
 
 
 def page(trace: SpanTree) -> str:
     """Returns `trace` as a complete HTML document: the picture, then the rest."""
+    rest = render_html(trace, limits.PAGE_EXCERPT_CHARACTERS, below_picture=True, folded=True)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="color-scheme" content="light dark">\n'
         f"<title>{markup.cut_text(title(trace))}</title>\n<style>{_PAGE_STYLE}</style>\n</head>\n<body>\n"
-        f"{render_svg(trace)}\n{render_html(trace, excerpt=limits.PAGE_EXCERPT_CHARACTERS)}</body>\n</html>\n"
+        f"{render_svg(trace)}\n{rest}</body>\n</html>\n"
     )
 
 
@@ -49,15 +79,20 @@ _PAGE_STYLE = (
     "svg{display:block;margin-bottom:16px}"
     "body{font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;max-width:900px;margin:24px auto}"
     "pre{margin:4px 0 16px;overflow:auto;font:12px/1.5 ui-monospace,monospace}"
+    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}a{color:#4493f8}}"
 )
 
 
 def _header(trace: SpanTree) -> str:
     labels = [f"{name} {value}" for name, value in attribution_labels(trace)]
     facts = " · ".join(markup.cut_text(fact) for fact in (*summary(trace), *labels))
-    links = "".join(f" · {markup.link(label, address)}" for label, address in trace_links(trace))
+    links = "".join(f" · {each}" for each in _links(trace))
     name, shown_id = markup.cut_text(title(trace)), markup.cut_text(trace.trace_id)
     return markup.line(f"<b>{name}</b> · {facts} · trace <code>{shown_id}</code>{links}")
+
+
+def _links(trace: SpanTree) -> list[str]:
+    return [markup.link(label, address) for label, address in trace_links(trace)]
 
 
 def _errors(trace: SpanTree) -> Iterator[str]:
@@ -67,7 +102,19 @@ def _errors(trace: SpanTree) -> Iterator[str]:
     yield from _more(trace.errors, "error")
 
 
-def _documents(trace: SpanTree) -> Iterator[str]:
+def _evaluations(trace: SpanTree, show: _Show) -> Iterator[str]:
+    """Yields what users and evaluators said, the latest first."""
+    names = {span.span_id: span.name for span in trace.spans}
+    for evaluation in trace.evaluations[: -limits.HTML_SPANS - 1 : -1]:
+        said, why = judgement(evaluation)
+        about = f" · {markup.cut_text(names[evaluation.span_id])}" if evaluation.span_id in names else ""
+        yield markup.line(f"<b>{markup.cut_text(said)}</b>{about}")
+        if why:
+            yield show([("explanation", why)])
+    yield from _more(trace.evaluations, "earlier evaluation")
+
+
+def _documents(trace: SpanTree, show: _Show, texts_shown: int) -> Iterator[str]:
     names = {span.span_id: span.name for span in trace.spans}
     by_span = [
         (span_id, list(found)) for span_id, found in groupby(trace.documents(), key=lambda d: d.span_id)
@@ -80,6 +127,13 @@ def _documents(trace: SpanTree) -> Iterator[str]:
         )
         yield _document_table(found)
         yield from _more(found, "document", limits.HTML_DOCUMENTS)
+        if long := [
+            (f"{each.rank}. {each.key}", each.text)
+            for each in found[: limits.HTML_DOCUMENTS]
+            if each.text and len(each.text) > markup.BELOW_CHARACTERS
+        ]:
+            yield show(long[:texts_shown])
+            yield from _more(long, "text", texts_shown)
     yield from _more(by_span, "retrieval")
 
 
@@ -129,34 +183,37 @@ def _mark(yes: bool | None) -> str:
     return "" if yes is None else "✓" if yes else "–"
 
 
-def _conversations(trace: SpanTree, excerpt: int) -> Iterator[str]:
-    """Yields the messages of the model calls, each message where it first appears."""
-    calls = [span for span in trace.model_calls if span.operation not in (semconv.EMBEDDINGS, semconv.RERANK)]
-    if not calls:
-        return
-    recorded = [span for span in calls if input_messages(span) or output_messages(span)]
-    if not recorded:
+def _conversations(trace: SpanTree, show: _Show) -> Iterator[str]:
+    """Yields the messages of the model calls, each message where it first appears, then those of other spans."""
+    found = list(conversations(trace))
+    if not found and answering_calls(trace):
         yield markup.line(f"<i>{_HOW_TO_RECORD}</i>")
-        return
-    before: tuple[Message, ...] = ()
-    for span in recorded[: limits.HTML_SPANS]:
-        inputs, outputs = input_messages(span), output_messages(span)
-        hidden = max(_shared_beginning(before, inputs), len(inputs) - limits.HTML_MESSAGES)
-        yield markup.line(
-            f"<b>{markup.cut_text(span.name)}</b>" + (f" · {plural(hidden, 'message')} before" * bool(hidden))
-        )
-        shown = (*inputs[hidden:], *outputs)
-        yield markup.conversation(((message.role, message.text) for message in shown), excerpt)
-        before = inputs + outputs
-    yield from _more(recorded, "model call")
+    for span, earlier, pieces in found[: limits.HTML_SPANS]:
+        left_out = max(0, len(pieces) - limits.HTML_MESSAGES)
+        before = f" · {plural(earlier + left_out, 'message')} before" * bool(earlier + left_out)
+        yield markup.line(f"<b>{markup.cut_text(span.name)}</b>{before}")
+        yield show(pieces[left_out:])
+    yield from _more(found, "model call")
+    others = list(other_messages(trace))
+    for span, pieces in others[: limits.HTML_SPANS]:
+        yield markup.line(f"<b>{markup.cut_text(span.name)}</b>")
+        yield show(pieces[-limits.HTML_MESSAGES :])
+    yield from _more(others, "span with messages")
 
 
-def _shared_beginning(before: Sequence[Message], now: Sequence[Message]) -> int:
-    """Returns how many messages at the beginning of `now` are the same as in `before`."""
-    pairs = zip(before, now, strict=False)
-    return next(
-        (place for place, (one, other) in enumerate(pairs) if one != other), min(len(before), len(now))
-    )
+def _others(trace: SpanTree, show: _Show) -> Iterator[str]:
+    """Yields the arguments and results of tools, the queries that no document table shows, and events."""
+    queried = {document.span_id for document in trace.documents()}
+    found = [
+        (span, pieces)
+        for span in trace.walk()
+        if (pieces := [*(() if span.span_id in queried else texts(span)), *events(span)])
+    ]
+    for span, pieces in found[: limits.HTML_SPANS]:
+        yield markup.line(f"<b>{markup.cut_text(span.name)}</b>")
+        yield show(pieces[: limits.HTML_MESSAGES])
+        yield from _more(pieces, "text", limits.HTML_MESSAGES)
+    yield from _more(found, "span with texts or events")
 
 
 def _tools(trace: SpanTree) -> Iterator[str]:

@@ -10,10 +10,13 @@ from itertools import islice
 from textwrap import wrap
 
 from otel_callbacks.explore.pictures import monospace
-from otel_callbacks.limits import LINE_CHARACTERS
+from otel_callbacks.limits import EXCERPT_CHARACTERS, LINE_CHARACTERS
 from otel_callbacks.runtime.untrusted_text import printable
 
 _LINE = 50  # characters of an average line
+BELOW_CHARACTERS = 84
+"""How many characters of a text the line below a row of a table has."""
+
 _WIDTH = 84  # columns of preformatted text that a notebook shows without wrapping
 
 
@@ -39,28 +42,48 @@ def table(rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> str:
     for place, row in enumerate(body):
         lines.append(escape(row))
         if below and below[place]:
-            lines.append(escape("      " + monospace.fit(printable(below[place])[: 4 * _WIDTH], _WIDTH)))
+            lines.append(
+                escape("      " + monospace.fit(printable(below[place])[: 4 * _WIDTH], BELOW_CHARACTERS))
+            )
     return "<blockquote><pre><code>" + "\n".join(lines) + "</code></pre></blockquote>"
 
 
-def conversation(messages: Iterable[tuple[str, str]], limit: int) -> str:
-    """Returns messages, each with its role and at most `limit` characters; long lines are wrapped."""
-    parts = (f"<i>{cut_text(role)}</i><pre>{escape(_excerpt(text, limit))}</pre>" for role, text in messages)
+def conversation(messages: Iterable[tuple[str, str]], limit: int, *, folded: bool = False) -> str:
+    """Returns messages, each with its role and at most `limit` characters; long lines are wrapped.
+
+    With `folded`, a long message is opened by a click.
+    """
+    parts = (_message(cut_text(role), text, limit, folded=folded) for role, text in messages)
     return "<blockquote>" + "\n".join(parts) + "</blockquote>"
 
 
-def _excerpt(text: str, limit: int) -> str:
-    """Returns the beginning of `text`: `limit` characters, and no more lines than these would usually fill."""
-    lines = list(islice(_wrapped(text[:limit]), limit // _LINE))
+def _message(role: str, text: str, limit: int, *, folded: bool) -> str:
+    if not text:
+        return line(f"<i>{role}</i>")
+    body = f"<pre>{escape(excerpt(text, limit))}</pre>"
+    if folded and len(text) > EXCERPT_CHARACTERS:
+        begin = cut_text(text[:LINE_CHARACTERS], LINE_CHARACTERS // 2)
+        return (
+            f"<details><summary><i>{role}</i> · {len(text):,} characters · {begin}</summary>{body}</details>"
+        )
+    return f"<i>{role}</i>{body}"
+
+
+def excerpt(text: str, limit: int, width: int = _WIDTH) -> str:
+    """Returns the beginning of `text` in lines of `width` columns, without control characters.
+
+    It has `limit` characters, and no more lines than these would usually fill.
+    """
+    lines = list(islice(_wrapped(text[:limit], width), limit // _LINE))
     rest = len(text) - sum(len(line) + 1 for line in lines)
     cut = len(text) > limit or len(lines) == limit // _LINE
     return "\n".join(lines) + (f"\n… about {rest:,} more characters" if cut and rest > 0 else "")
 
 
-def _wrapped(text: str) -> Iterator[str]:
+def _wrapped(text: str, width: int) -> Iterator[str]:
     for raw in filter(str.strip, text.splitlines()):
-        indent = raw[: len(raw) - len(raw.lstrip(" \t"))].expandtabs(4)[: _WIDTH // 2]
-        yield from wrap(printable(raw), _WIDTH, initial_indent=indent, subsequent_indent=indent)
+        indent = raw[: len(raw) - len(raw.lstrip(" \t"))].expandtabs(4)[: width // 2]
+        yield from wrap(printable(raw), width, initial_indent=indent, subsequent_indent=indent)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -1,7 +1,7 @@
 """Draws a trace as an SVG picture: a header, and a waterfall of its spans on one time axis.
 
-The picture looks the same wherever it is embedded. It has presentation attributes only: no style sheet, script, id,
-or external font or image. Its white background keeps it readable in light and dark themes.
+The picture looks the same wherever it is embedded. It has presentation attributes only: no script, id, or external font
+or image, and a style sheet for dark themes alone. Where a site strips that, its white background keeps it readable.
 """
 
 from collections import Counter
@@ -22,10 +22,12 @@ from otel_callbacks.explore.pictures.colours import (
     AMBER,
     BORDER,
     CARD,
+    DARK_STYLE,
     FAINT,
     GRID,
     INK,
     MUTED,
+    PICTURE_CLASS,
     RED,
     RED_PAPER,
     category_of,
@@ -65,6 +67,7 @@ def render_svg(trace: SpanTree) -> str:
     bottom = top + ROW_HEIGHT * len(shown)
     height = bottom + 38
     drawn = [
+        element("style", DARK_STYLE),
         rect(0.5, 0.5, _WIDTH - 1, height - 1, CARD, rx=8, stroke=BORDER),
         *_header(trace),
         *_errors(errors),
@@ -80,6 +83,7 @@ def render_svg(trace: SpanTree) -> str:
     return element(
         "svg",
         *drawn,
+        class_=PICTURE_CLASS,
         xmlns="http://www.w3.org/2000/svg",
         width=_WIDTH,
         height=height,
@@ -120,6 +124,9 @@ def _figures(trace: SpanTree) -> Iterator[tuple[str, str, str]]:
         yield count, f"of {plural(len(trace.model_calls), 'model call')} {why}".rstrip(), colour
     if trace.errors:
         yield f"{len(trace.errors):,}", "error" if len(trace.errors) == 1 else "errors", RED
+    for evaluation in trace.evaluations[-limits.PICTURE_EVALUATIONS :]:
+        said = " ".join(filter(None, (evaluation.value, evaluation.thumb)))
+        yield clip(printable(said), 90, 15), clip(printable(evaluation.name), 90, 10), INK
 
 
 def _error_lines(trace: SpanTree) -> list[tuple[str, str]]:

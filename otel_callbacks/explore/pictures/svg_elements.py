@@ -10,8 +10,10 @@ _BROAD = frozenset("mwMW@%…→")
 
 
 def element(tag: str, *inner: str, **attributes: str | float) -> str:
-    """Returns an element with escaped content `inner`; `font_size=11` becomes `font-size="11"`."""
-    written = "".join(f' {name.replace("_", "-")}="{_value(value)}"' for name, value in attributes.items())
+    """Returns an element with escaped content `inner`; `font_size=11` becomes `font-size="11"`, `class_` `class`."""
+    written = "".join(
+        f' {name.strip("_").replace("_", "-")}="{_value(value)}"' for name, value in attributes.items()
+    )
     return f"<{tag}{written}>{''.join(inner)}</{tag}>" if inner else f"<{tag}{written}/>"
 
 

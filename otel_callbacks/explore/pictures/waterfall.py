@@ -7,7 +7,7 @@ from math import ceil
 
 from otel_callbacks import limits
 from otel_callbacks.explore.pictures.axis import Axis
-from otel_callbacks.explore.pictures.cells import Cells, folded_cells, span_cells
+from otel_callbacks.explore.pictures.cells import Cells, folded_cells, is_unpriced_inference, span_cells
 from otel_callbacks.explore.pictures.colours import (
     AMBER,
     CARD,
@@ -92,7 +92,7 @@ def draw_row(trace: SpanTree, row: Row, cells: Cells, axis: Axis, layout: Layout
         *_name(row, cells, layout, y, failed=failed),
         *bar.drawn,
         *_note(cells.note, bar, axis, y),
-        *_numbers(cells, layout, y),
+        *_numbers(cells, layout, y, alarming=any(map(is_unpriced_inference, trace.walk(*row.spans)))),
     )
 
 
@@ -224,7 +224,9 @@ def _note(note: str, bar: _Bar, axis: Axis, y: float) -> Iterator[str]:
         yield text(shown, bar.begin - _GAP, y + 14.5, _NOTE_SIZE, colour, text_anchor="end")
 
 
-def _numbers(cells: Cells, layout: Layout, y: float) -> Iterator[str]:
+def _numbers(cells: Cells, layout: Layout, y: float, *, alarming: bool) -> Iterator[str]:
+    """Yields the numbers of a row; a missing cost stands out if it is that of an inference."""
+
     def number(content: str, x: float, colour: str = INK) -> str:
         return text(content, x, y + 15, _NUMBER_SIZE, colour, text_anchor="end")
 
@@ -234,7 +236,9 @@ def _numbers(cells: Cells, layout: Layout, y: float) -> Iterator[str]:
     if cells.tokens_out:
         yield number(cells.tokens_out, layout.tokens_out)
     if cells.cost:
-        yield number(cells.cost, layout.cost, AMBER if cells.cost == "unpriced" else INK)
+        yield number(
+            cells.cost, layout.cost, INK if cells.cost != "unpriced" else AMBER if alarming else MUTED
+        )
 
 
 def _tooltip(cells: Cells) -> str:

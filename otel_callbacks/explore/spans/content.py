@@ -28,6 +28,12 @@ def output_messages(span: SpanRecord) -> tuple[Message, ...]:
     return _messages(span, semconv.OUTPUT_MESSAGES)
 
 
+def instructions(span: SpanRecord) -> tuple[Message, ...]:
+    """Returns the system instructions as one message; empty if there are none or content was not recorded."""
+    parts = json_objects(span, semconv.SYSTEM_INSTRUCTIONS)
+    return (Message("system", message_text({"parts": parts})),) if parts else ()
+
+
 def query_text(span: SpanRecord) -> str | None:
     """Returns the query of a retrieval or rerank; None if content was not recorded."""
     query = span.attributes.get(semconv.RAG_QUERY) or span.attributes.get(semconv.RETRIEVAL_QUERY_TEXT)

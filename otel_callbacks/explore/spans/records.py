@@ -268,6 +268,12 @@ class SpanRecord:
         return self._text(semconv.OUTCOME)
 
     @property
+    def evaluates(self) -> str | None:
+        """The id of the trace that this span judges, as `record_feedback` writes it; None for any other span."""
+        is_judgement = semconv.EVALUATION_NAME in self.attributes and self.links and self.parent_id is None
+        return self.links[0].trace_id if is_judgement else None
+
+    @property
     def failed(self) -> bool:
         """Tells whether the span ended in an error, its own or one that came from below."""
         return self.status == "ERROR" or semconv.ERROR_TYPE in self.attributes

@@ -8,6 +8,7 @@ from typing import Self, TypeAlias
 
 from otel_callbacks.cost.model_calls import call_report, distinct_calls, has_recorded_cost
 from otel_callbacks.explore.spans.documents import RetrievedDocument, documents
+from otel_callbacks.explore.spans.evaluations import Evaluation, evaluations
 from otel_callbacks.explore.spans.records import SpanRecord
 
 _Children: TypeAlias = Mapping[str, Sequence[SpanRecord]]  # by the parent's span id
@@ -18,7 +19,8 @@ class SpanTree:
     """The spans of one trace as a tree; build it with `SpanTree.of`.
 
     `spans`, `roots` and children are in start order. A span whose parent is missing is a root. `model_calls` are
-    the spans whose usage and cost add up to the totals; each call counts once.
+    the spans whose usage and cost add up to the totals; each call counts once. `evaluations` are the judgements of
+    the trace and of its spans, oldest first; the spans that hold them are not among `spans`.
     """
 
     trace_id: str
@@ -26,21 +28,26 @@ class SpanTree:
     roots: tuple[SpanRecord, ...]
     model_calls: tuple[SpanRecord, ...]
     _children: _Children = field(repr=False, compare=False)
+    evaluations: tuple[Evaluation, ...] = ()
 
     @classmethod
     def of(cls, spans: Iterable[SpanRecord]) -> Self:
-        """Builds the tree of `spans`, which share a trace id. If a span was recorded twice, the later record counts.
+        """Builds the tree of `spans`, which share a trace id, and of judgements of that trace.
+
+        If a span was recorded twice, the later record counts.
 
         Raises:
             ValueError: There are no spans.
         """
-        by_id = {span.span_id: span for span in spans}
+        spans = list(spans)
+        by_id = {span.span_id: span for span in spans if not span.evaluates}
         if not by_id:
             raise ValueError("a trace needs at least one span")
         ordered = tuple(sorted(by_id.values(), key=lambda span: (span.start_ns, -span.end_ns)))
         roots, children = _tree(ordered)
         model_calls = tuple(_model_calls(roots, children))
-        return cls(ordered[0].trace_id, ordered, tuple(roots), model_calls, children)
+        judged = evaluations(spans)
+        return cls(ordered[0].trace_id, ordered, tuple(roots), model_calls, children, judged)
 
     @property
     def name(self) -> str:
@@ -112,6 +119,17 @@ class SpanTree:
         """Yields each of `spans` (by default all roots) and everything below it, parents first."""
         return _walk(spans or self.roots, self._children)
 
+    def evaluations_of(self, span: SpanRecord) -> list[Evaluation]:
+        """Returns the judgements of `span`; those of the whole trace belong to its first root."""
+        if not self.evaluations:
+            return []
+        known = {each.span_id for each in self.spans}
+        return [
+            each
+            for each in self.evaluations
+            if each.span_id == span.span_id or (span is self.roots[0] and each.span_id not in known)
+        ]
+
     def documents(self) -> list[RetrievedDocument]:
         """Returns the documents of every retrieval and rerank, in start order and then by rank."""
         return documents(self.spans)
@@ -123,10 +141,10 @@ def exact_sum(costs: Iterable[float]) -> float:
 
 
 def spans_by_trace(spans: Iterable[SpanRecord]) -> dict[str, list[SpanRecord]]:
-    """Groups spans by their trace id."""
+    """Groups spans by their trace id, judgements by the id of the trace that they judge."""
     by_trace: dict[str, list[SpanRecord]] = defaultdict(list)
     for span in spans:
-        by_trace[span.trace_id].append(span)
+        by_trace[span.evaluates or span.trace_id].append(span)
     return by_trace
 
 

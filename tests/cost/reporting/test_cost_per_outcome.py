@@ -120,7 +120,7 @@ def test_unpriced_calls_are_told() -> None:
     ]
     found = per_outcome(spans, "state")
     assert found.rows[0].unpriced_calls == 1
-    assert "Without a price, and so not in the costs: 1 calls." in str(found)
+    assert "Without a price, and so not in the costs: 1 call." in str(found)
 
 
 def test_the_command_counts_what_the_application_recorded(captured: Captured, tmp_path: Path) -> None:

@@ -258,7 +258,11 @@ def test_the_usual_causes_of_a_different_amount(usd: str) -> None:
         (TRACED, ChargedSums(1, None, None, Decimal(5)), "half price"),
         (TRACED, ChargedSums(1, 1_000, 100, None), ""),
         (TracedSums(), ChargedSums(1, 1_000, 100, Decimal(5)), "not traced"),
-        (TRACED._replace(unpriced_calls=2), ChargedSums(1, 1_000, 100, Decimal(20)), "2 calls have no price"),
+        (
+            TRACED._replace(unpriced_calls=2),
+            ChargedSums(1, 1_000, 100, Decimal(20)),
+            "2 calls without a price",
+        ),
         (
             TRACED._replace(usd=Decimal("0.006")),
             ChargedSums(1, None, None, Decimal("0.01"), True),
@@ -288,7 +292,7 @@ def test_calls_that_are_not_compared(invoice: Any) -> None:
     ]
     found = reconcile(spans, path)
     assert (found.total.traced.calls, found.left_out.calls) == (1, 3)
-    assert "3 calls (0.010500 USD) are of days or providers" in str(found)
+    assert "3 calls (0.010500 USD) of days or providers" in str(found)
 
 
 def test_coverage_is_of_the_calls_that_are_compared(invoice: Any) -> None:

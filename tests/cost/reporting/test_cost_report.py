@@ -271,8 +271,8 @@ acme                2  2,000     200  0.203500  100.0 %   1.00   1.00
 ───────────────────────────────────────────────────────────────────────────────────────────
 total               3  3,000     300  0.203500  100.0 %   1.00   1.00         1           1
 Costs are estimates from the tokens that were counted and the prices that were known, not an invoice.
-Not in the costs, or only in part: 1 calls (1 no_usage).
-From the application's own cache: 1 answers, which saved 0.003500 USD."""
+Not in the costs, or only in part: 1 call (1 no_usage).
+From the application's own cache: 1 answer, which saved 0.003500 USD."""
 SMALL = [
     call("1", tenant="acme"),
     call("2", tenant="acme", usd=0.2),

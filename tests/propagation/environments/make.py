@@ -32,5 +32,5 @@ def make(name: str) -> None:
         subprocess.run([*pip, "--no-deps", "--requirement", without], check=True)
 
 
-for each in sys.argv[1:] or ("servers", "graph", "mcp1", "mcp2", "durable"):
+for each in sys.argv[1:] or ("servers", "graph", "mcp1", "mcp2", "durable", "types"):
     make(each)
