@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from otel_callbacks.export.process_end import flush_on_signal, flushing_lifespan
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handler import OTelCallbackHandler, instrument, trace_reranker
-    from otel_callbacks.handlers.switch import uninstrument
     from otel_callbacks.langchain import trace_embeddings, trace_retriever
     from otel_callbacks.manual import agent, embedding, inference, rerank, retrieval, step, tool, workflow
     from otel_callbacks.manual.costs import record_cost
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from otel_callbacks.manual.usage import record_usage
     from otel_callbacks.privacy.content_scope import content
     from otel_callbacks.privacy.policy import ContentPolicy
+    from otel_callbacks.switch import uninstrument
 
 __all__ = [
     "AttributionSpanProcessor",
@@ -103,7 +103,7 @@ _HOMES = {
     "trace_embeddings": "otel_callbacks.langchain",
     "trace_reranker": "otel_callbacks.handler",
     "trace_retriever": "otel_callbacks.langchain",
-    "uninstrument": "otel_callbacks.handlers.switch",
+    "uninstrument": "otel_callbacks.switch",
     "unload_ipython_extension": "otel_callbacks.extension",
     "workflow": "otel_callbacks.manual",
 }

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Unpack
 
 from otel_callbacks.handlers.options import Options
-from otel_callbacks.handlers.switch import uninstrument
 from otel_callbacks.runtime.extras import is_installed
+from otel_callbacks.switch import uninstrument
 
 __all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]
 

@@ -30,14 +30,15 @@ MAY_IMPORT = {
     "export": "limits semconv runtime privacy cost profiles recording explore",
     "extension": "explore export",
     "testing": "handlers recording export",
+    "switch": "runtime",
     "both_frameworks": "runtime recording handlers langchain llama_index",
-    "handler": "runtime handlers llama_index langchain both_frameworks",
+    "handler": "runtime handlers llama_index langchain both_frameworks switch",
     "zero_code": "runtime recording handlers langchain llama_index export",
     "demo": "limits semconv cost explore export langchain llama_index",
     "doctor": "limits runtime cost recording export manual llama_index",
     "cli": "runtime conformance demo doctor explore",
     "__main__": "cli",
-    "__init__": "cost explore export extension handler handlers langchain manual privacy",
+    "__init__": "cost explore export extension handler handlers langchain manual privacy switch",
 }
 # Other packages, and the modules (or folders) that may import them.
 MAY_TOUCH = {

@@ -1,14 +1,31 @@
 """Our tracer, meter and logger of any provider that the API allows, also of one that was written for an older API."""
 
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 
 from opentelemetry import _logs, metrics, trace
 
 from otel_callbacks import semconv
-from otel_callbacks.runtime.faults import faults
+from otel_callbacks.runtime.faults import faults, logger
 
 T = TypeVar("T")
+
+
+def is_set(provider: trace.TracerProvider | None) -> bool:
+    """Tells whether spans go to a provider that somebody has set: this one, or for None the global one."""
+    return not isinstance(
+        trace.get_tracer_provider() if provider is None else provider, trace.ProxyTracerProvider
+    )
+
+
+@functools.cache
+def warn_of_no_provider() -> None:
+    """Logs once that spans go nowhere."""
+    logger.warning(
+        "calls are traced, but their spans go nowhere: no tracer provider is set. Call otel_callbacks.configure(), or"
+        " set one with OpenTelemetry, before the first call"
+    )
 
 
 def tracer_of(provider: trace.TracerProvider | None) -> trace.Tracer:

@@ -27,7 +27,7 @@ from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
-from otel_callbacks.recording.instrumentation_scope import tracer_of
+from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, warn_of_no_provider
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
@@ -36,14 +36,8 @@ from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
 from otel_callbacks.runs.silence import silence_for
-from otel_callbacks.runs.surroundings import (
-    Surroundings,
-    add_hidden_run,
-    find_surroundings,
-    suppressed,
-)
+from otel_callbacks.runs.surroundings import Surroundings, add_hidden_run, find_surroundings, suppressed
 from otel_callbacks.runtime.execution_context import current_execution_context
-from otel_callbacks.runtime.faults import logger
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -58,7 +52,7 @@ class Recorder:
     Args:
         tracer_provider: where spans go; None is the global provider, even if it is set later.
         meter_provider, logger_provider: where metrics and events go; None as above.
-        detail, content_policy: which runs get a span of their own, see `options.Options`; what of them is recorded.
+        detail, content_policy: which runs get a span of their own, see `Options`; what of them is recorded.
         pricer, attribution, budgets: what calls cost, who pays, and what may be spent.
         label_rules: which labels our own metrics carry.
         estimates_usage: whether model calls without usage get an estimated one.
@@ -90,8 +84,7 @@ class Recorder:
         self._announced = (operations.AgentInvocation, operations.Workflow) if start_events else ()
         self.content_policy = content_policy
         self._provider = tracer_provider
-        self.tracer = tracer_of(tracer_provider)
-        self._metrics = metrics_of(meter_provider)
+        self.tracer, self._metrics = tracer_of(tracer_provider), metrics_of(meter_provider)
         self.counts = self._metrics.counts
         self.attribution, self._budgets = attribution, budgets
         self.events, self._defers = Events(logger_provider), inference_spans == "defer"
@@ -261,9 +254,8 @@ class Recorder:
 
     def may_record_content(self, base: Run | None) -> bool:
         """Tells whether content of a run that starts here, below `base`, is recorded if its span is."""
-        scope = find_content_scope(
-            context_api.get_current(), base.content_scope if base is not None else None
-        )
+        above = base.content_scope if base is not None else None
+        scope = find_content_scope(context_api.get_current(), above)
         return scoped_policy(scope, self.content_policy).captures
 
     def wants_content(self, run: Run | None) -> bool:
@@ -394,23 +386,15 @@ class Recorder:
             if context.trace_flags.sampled:
                 self._last_outermost = context
             elif not self.has_provider:
-                _warn_of_no_provider()
+                warn_of_no_provider()
 
     @property
     def has_provider(self) -> bool:
         """Tells whether spans go to a tracer provider that somebody has set."""
-        return not isinstance(self._provider or trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        return is_set(self._provider)
 
     @property
     def last_trace_id(self) -> str | None:
         """The trace id, in hex, of this recorder's sampled outermost run that ended last; None before the first."""
         context = self._last_outermost
         return trace.format_trace_id(context.trace_id) if context else None
-
-
-@functools.cache
-def _warn_of_no_provider() -> None:
-    logger.warning(
-        "calls are traced, but their spans go nowhere: no tracer provider is set. Call otel_callbacks.configure(), or"
-        " set one with OpenTelemetry, before the first call"
-    )
