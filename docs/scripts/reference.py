@@ -222,7 +222,9 @@ def _bounds(lines: list[str]) -> Iterator[_Bound]:
 
 def commands_page() -> str:
     """Returns the page of the command line: what `--help` prints."""
-    root = click.Context(cli.main, info_name="otel-callbacks", terminal_width=100)
+    root = click.Context(
+        cli.main, info_name="otel-callbacks", terminal_width=100, **cli.main.context_settings
+    )
     parts = [
         "# Commands",
         "Made from the commands themselves by `docs/scripts/reference.py`.",

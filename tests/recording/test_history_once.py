@@ -332,8 +332,9 @@ async def test_the_command_shows_it_whole(tmp_path: Path, captured: Captured) ->
     shown = CliRunner().invoke(main, ["view", str(tmp_path), "--html", str(tmp_path / "page.html")])
     assert shown.exit_code == 0, shown.output
     text = (tmp_path / "page.html").read_text()
+    whole, _ = await both("LangChain")
     assert "reference" not in text
-    assert text.count("result w1 ") == 1
+    assert text.count("result w1 ") == page(whole).count("result w1 ") > 0
 
 
 async def test_frames_have_the_question_and_the_answer(tmp_path: Path, captured: Captured) -> None:
