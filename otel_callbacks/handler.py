@@ -1,8 +1,7 @@
 """The handler for the installed framework, or for both, and its process-wide switch."""
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
-from otel_callbacks.handlers.options import Options
 from otel_callbacks.runtime.extras import is_installed
 from otel_callbacks.switch import uninstrument
 
@@ -15,19 +14,8 @@ if TYPE_CHECKING or (_LANGCHAIN and _LLAMA_INDEX):
 elif _LANGCHAIN:
     from otel_callbacks.langchain import OTelCallbackHandler, instrument, trace_reranker
 elif _LLAMA_INDEX:
-    from otel_callbacks import llama_index
     from otel_callbacks.llama_index import OTelCallbackHandler, trace_reranker
-
-    def instrument(
-        handler: OTelCallbackHandler | None = None,
-        *,
-        embeddings: bool = False,
-        rerankers: bool = False,
-        **options: Unpack[Options],
-    ) -> OTelCallbackHandler:
-        """Traces every call of the process. Embedding models always are traced."""
-        return llama_index.instrument(handler, rerankers=rerankers, **options)
-
+    from otel_callbacks.llama_index.instrumentor import instrument_alone as instrument
 else:
     raise ImportError(
         "neither LangChain nor LlamaIndex is installed: pip install 'otel-callbacks[langchain]',"

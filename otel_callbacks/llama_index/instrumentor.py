@@ -38,6 +38,17 @@ def instrument(
     return handler
 
 
+def instrument_alone(
+    handler: OTelCallbackHandler | None = None,
+    *,
+    embeddings: bool = False,
+    rerankers: bool = False,
+    **options: Unpack[Options],
+) -> OTelCallbackHandler:
+    """Is `instrument` with the arguments that it has for both frameworks. Embedding models always are traced."""
+    return instrument(handler, rerankers=rerankers, **options)
+
+
 def instrumented() -> OTelCallbackHandler | None:
     """Returns the process-wide handler; None if there is none."""
     return active_handlers.instrumented
