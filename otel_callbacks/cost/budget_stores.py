@@ -68,7 +68,11 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_TIMEOUT_SECONDS, isolation_level=None)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:  # the file is no database
+            connection.close()
+            raise
         return connection
 
     def update(self, key: str, change: Callable[[State, float], _Result]) -> _Result:
