@@ -32,7 +32,7 @@ def keep_template(
         mapping(inputs),
     )
     if len(chain.prompt_templates) > PROMPT_TEMPLATES_KEPT:  # templates whose messages went to no model
-        del chain.prompt_templates[next(iter(chain.prompt_templates))]
+        chain.prompt_templates.pop(next(iter(chain.prompt_templates), None), None)  # other threads do the same
 
 
 def use_template(run: Run | None, chain_id: UUID | None) -> None:
