@@ -32,7 +32,9 @@ def keep_template(
         mapping(inputs),
     )
     if len(chain.prompt_templates) > PROMPT_TEMPLATES_KEPT:  # templates whose messages went to no model
-        chain.prompt_templates.pop(next(iter(chain.prompt_templates), None), None)  # other threads do the same
+        chain.prompt_templates.pop(
+            next(iter(chain.prompt_templates), None), None
+        )  # other threads do the same
 
 
 def use_template(run: Run | None, chain_id: UUID | None) -> None:
