@@ -31,7 +31,7 @@ from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, wa
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
-from otel_callbacks.runs.current_span import CurrentSpan
+from otel_callbacks.runs.current_span import CurrentSpan, span_in
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import dropped_child, is_dropped
@@ -226,13 +226,13 @@ class Recorder:
             metadata: see `start`.
         """
         parent = self.runs.get(parent_key)
-        if parent is None:
+        if parent is None or parent.recorder is not self:
             return False
         if parent.uncounted is None:
-            is_dropped_run = is_dropped(parent.span) and self._open_runs.drops_children
-            parent.uncounted = is_dropped_run and not self.counts_elsewhere(parent)
-        if not parent.uncounted:
-            return False
+            is_quiet = is_dropped(parent.span) and self._open_runs.drops_children
+            parent.uncounted = is_quiet and not self.counts_elsewhere(parent)
+        if not parent.uncounted or not is_dropped(span_in(context_api.get_current())):
+            return False  # the application may have begun a trace of its own in the body
         body = parent.body_labels
         if parent.hidden_labels is not None:
             body = parent.hidden_labels.get(parent_key, body)

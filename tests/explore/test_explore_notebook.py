@@ -16,7 +16,7 @@ TESTS = Path(__file__).parents[1]
 SUPPORT = TESTS / "support"
 SETUP = f"""
 import sys
-sys.path.insert(0, {str(SUPPORT)!r})
+sys.path[:0] = [{str(SUPPORT)!r}, {str(TESTS.parent)!r}]
 from span_trees import AGENT, RAG, SUPERVISOR
 from explore_trees import CAPTURED
 from otel_callbacks.explore.notebook import install
@@ -52,10 +52,11 @@ CELLS = {
 
 
 @pytest.fixture(scope="module")
-def notebook():
+def notebook(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("without-traces")  # `traces` has those of the folder, too
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
     book = nbformat.v4.new_notebook(cells=cells)
-    client = NotebookClient(book, allow_errors=True, resources={"metadata": {"path": str(TESTS.parent)}})
+    client = NotebookClient(book, allow_errors=True, resources={"metadata": {"path": str(folder)}})
     return client.execute()
 
 

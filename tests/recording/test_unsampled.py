@@ -9,6 +9,7 @@ import pytest
 from fakes import ScriptedModel, UserSpans, call
 from langchain.agents import create_agent
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.vectorstores import InMemoryVectorStore
 from opentelemetry import trace
@@ -17,6 +18,8 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -35,6 +38,7 @@ from otel_callbacks.handlers.options import recorder as recorder_of
 from otel_callbacks.langchain import OTelCallbackHandler, trace_retriever
 from otel_callbacks.manual import agent, inference, retrieval, step, workflow
 from otel_callbacks.manual import tool as hand_tool
+from otel_callbacks.operations import Workflow
 from otel_callbacks.privacy.content_scope import content
 from otel_callbacks.recording import process_recorder
 from otel_callbacks.testing import Captured, capture
@@ -291,6 +295,35 @@ def test_a_call_below_a_dropped_span_that_nothing_counts_makes_no_run(options: A
             assert step("s")(get_current)() is outside  # which counts for nothing but its span
     finally:
         process_recorder.set_process_recorder("test", None)
+
+
+def test_a_trace_that_the_application_begins_below_a_dropped_run_is_recorded() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(Witness("invoke_workflow dropped")))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    handler = OTelCallbackHandler(tracer_provider=provider, meter_provider=NoOpMeterProvider())
+    inner = RunnableLambda(lambda value: value).with_config(run_name="inner")
+
+    def body(value: str) -> str:
+        inner.invoke("below the dropped run")
+        with provider.get_tracer("t").start_as_current_span("own", context=Context()):
+            return inner.invoke(value)
+
+    chain = RunnableLambda(body).with_config(run_name="dropped")
+    chain.invoke("q", {"callbacks": [handler]})
+    assert [span.name for span in exporter.get_finished_spans()] == ["inner", "own"]
+
+
+def test_a_run_of_another_handler_is_not_passed_over() -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    quiet, other = (
+        recorder_of(tracer_provider=provider, meter_provider=NoOpMeterProvider()) for _ in range(2)
+    )
+    run = quiet.start("above", Workflow(name="w"))
+    assert run is not None
+    assert not other.passes_over("below", "above", None)
+    assert quiet.passes_over("below", "above", None)
+    quiet.finish(run)
 
 
 def test_a_store_that_reports_scores_finds_the_retrieval_by_hand() -> None:
