@@ -242,6 +242,14 @@ METRIC_SPANS_SWEPT: Final = "otel_callbacks.spans.swept"
 METRIC_SPANS_ERRORS: Final = "otel_callbacks.spans.errors"
 METRIC_TOKENS_TOTAL: Final = "gen_ai.tokens.total"
 METRIC_COST_USD: Final = "gen_ai.cost.usd"
+METRIC_OPERATIONS: Final = f"{SCOPE}.operations"  # in one piece it would look like the module of this name
+METRIC_STEP_DURATION: Final = "otel_callbacks.step.duration"
+METRIC_RERANK_DURATION: Final = "otel_callbacks.rerank.duration"
+METRIC_RAG_RETRIEVALS: Final = "otel_callbacks.rag.retrievals"
+METRIC_RAG_DOCUMENTS: Final = "otel_callbacks.rag.documents"
+METRIC_RAG_DOCUMENTS_IN_PROMPT: Final = "otel_callbacks.rag.documents_in_prompt"
+METRIC_RAG_DOCUMENTS_CITED: Final = "otel_callbacks.rag.documents_cited"
+METRIC_RAG_TOP_SCORE: Final = "otel_callbacks.rag.top_score"
 METRIC_UNPRICED: Final = "otel_callbacks.cost.unpriced"
 METRIC_TOOL_TOKENS: Final = "otel_callbacks.tool.attributed_tokens"
 METRIC_BUDGET_EXCEEDED: Final = "otel_callbacks.budget.exceeded"
@@ -253,6 +261,8 @@ BUDGET_USED_SHARE: Final = (
 )
 BUDGET_PER: Final = "otel_callbacks.budget.per"
 TOKEN_TYPE: Final = "token_type"
+STEP_NAME: Final = "otel_callbacks.step.name"  # on the metric; a span of a step has it as its name
+RAG_EMPTY: Final = "otel_callbacks.rag.empty"
 TOOL_PART: Final = "otel_callbacks.tool.part"
 
 # What profiles add: the names of the released conventions (core v1.41), of a draft, and older ones.

@@ -164,9 +164,12 @@ def metrics_page() -> str:
 |---|---|
 {_lines(carried)}
 
-Histograms have the buckets that the conventions advise. Values are recorded when metrics are collected, not in a
-callback. `metric_labels=("tenant", "feature")` is the default; each label has a bounded number of values, and
-`user` and `session` are refused.
+Histograms have the buckets that the conventions advise. Those of workflow durations begin at 1 s, so that a percentile
+of shorter workflows says nothing; `configure()` adds smaller ones in a view, and so may you, if you make the meter
+provider. Values are recorded when metrics are collected, not in a callback. They count every operation, sampled or not.
+Names that the application chooses (of steps, rerankers, data sources and errors) take 100 values each on our own
+metrics; further ones are counted as `__other__`. `metric_labels=("tenant", "feature")` is the default; each label has a
+bounded number of values, and `user` and `session` are refused.
 
 ## Events
 

@@ -4,15 +4,21 @@ Others may add exporters to the global provider later: an application, or FastAP
 which adds those of the environment.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION,
+)
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
+from otel_callbacks import semconv
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.export.destinations import destination_of, destinations_of
 from otel_callbacks.export.otlp import Signal
@@ -66,6 +72,21 @@ def _repeats(provider: Any, component: Any) -> bool:
     return True
 
 
+_WORKFLOW_SECONDS = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+    *(60, 120, 300, 600, 1800, 3600, 7200),
+)
+"""The conventions' boundaries for workflows, which begin at 1 s, and smaller ones: many workflows take less."""
+
+
+def _views() -> Sequence[View]:
+    """Returns the view of workflow durations, unless the environment asks for buckets that adapt to the values."""
+    if os.environ.get(OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, "").startswith("base2"):
+        return ()
+    buckets = ExplicitBucketHistogramAggregation(_WORKFLOW_SECONDS)
+    return (View(instrument_name=semconv.METRIC_WORKFLOW_DURATION, aggregation=buckets),)
+
+
 def make_provider(signal: Signal, components: Sequence[Any], resource: Resource) -> Any:
     """Makes our provider of a signal with its processors or readers."""
     match signal:
@@ -75,7 +96,7 @@ def make_provider(signal: Signal, components: Sequence[Any], resource: Resource)
                 tracers.add_span_processor(processor)
             return tracers
         case "metrics":
-            return OwnMeterProvider(components, resource, shutdown_on_exit=False)
+            return OwnMeterProvider(components, resource, shutdown_on_exit=False, views=_views())
         case "logs":
             loggers = OwnLoggerProvider(resource, shutdown_on_exit=False)
             for processor in components:

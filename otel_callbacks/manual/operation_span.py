@@ -29,16 +29,15 @@ from otel_callbacks.runtime.faults import guarded
 def is_skipped(kind: type[Operation]) -> bool:
     """Tells whether an operation of this kind is not recorded here. Called before any other work is done for it.
 
-    That is the case where tracing is suppressed, and below a dropped span unless totals are counted there. A step has
-    nothing to count.
+    That is the case where tracing is suppressed, and below a dropped span unless something is counted there.
     """
     context = context_api.get_current()
     if suppressed(context):
         return True
     around = enclosing_run(context)
     recorder = _recorder(around)
-    if kind is Step:
-        return recorder.detail == "operations" or recorder.drops_span(context, around)
+    if kind is Step and recorder.detail == "operations":
+        return True
     return recorder.drops_span(context, around) and not recorder.counts_elsewhere(around)
 
 
@@ -209,8 +208,12 @@ class OperationSpan:
         return self._run.operation if self._run is not None and self._run.open else None
 
     def _is_recorded(self) -> bool:
-        """Tells whether a span records the result: its own or one above."""
-        return self._run is not None and self._run.open and self._run.is_recorded()
+        """Tells whether a span records the result, its own or one above; documents are counted even without one."""
+        run = self._run
+        if run is None or not run.open:
+            return False
+        counts = isinstance(run.operation, Retrieval | Rerank) and run.recorder.counts_elsewhere(run)
+        return counts or run.is_recorded()
 
     def _only(self, method: str, *kinds: type[Operation]) -> None:
         if not issubclass(self._kind, kinds):

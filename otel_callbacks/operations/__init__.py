@@ -9,6 +9,7 @@ from otel_callbacks.operations.documents import (
     ScoreKind,
     candidate_ranks,
     document_keys,
+    top_score,
     without_retriever_scores,
 )
 from otel_callbacks.operations.failure import Failure
@@ -77,5 +78,6 @@ __all__ = [
     "document_keys",
     "first_and_newest",
     "limit_parts",
+    "top_score",
     "without_retriever_scores",
 ]

@@ -25,6 +25,12 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+def top_score(documents: Sequence[Document], kind: ScoreKind | None = None) -> float | None:
+    """Returns the best score; None if no document has one."""
+    scores = [document.score for document in documents if document.score is not None]
+    return (min if kind == "distance" else max)(scores) if scores else None
+
+
 def without_retriever_scores(
     kept: Sequence[Document],
     candidates: Sequence[Document],

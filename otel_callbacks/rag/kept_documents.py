@@ -18,13 +18,21 @@ class SearchResult:
         numbers: the number of each of these in the trace.
         reranked: for each of these, whether it has been through a reranker.
         kept: how many have been through a reranker, in all; None if no reranker was involved.
+        source: the data source that all of these come from; None if it is not known, or a reranker kept them.
         superseded: a later reranker chose among these documents.
     """
 
-    __slots__ = ("_places", "documents", "kept", "numbers", "reranked", "superseded")
+    __slots__ = ("_places", "documents", "kept", "numbers", "reranked", "source", "superseded")
 
-    def __init__(self, documents: Sequence[Document], reranked: Sequence[bool], kept: int | None) -> None:
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        reranked: Sequence[bool],
+        kept: int | None,
+        source: str | None = None,
+    ) -> None:
         self.documents = documents
+        self.source = source
         self.numbers: Sequence[int] = ()
         self.reranked = reranked
         self.kept = kept

@@ -21,7 +21,7 @@ from otel_callbacks.operations import (
 from otel_callbacks.operations.payload import attribute, join_lines
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 from otel_callbacks.rag.tool_tokens import ToolTokens
-from otel_callbacks.rag.trace_documents import Attributes, InPromptDocuments, TraceDocuments
+from otel_callbacks.rag.trace_documents import Attributes, DocumentCounts, InPromptDocuments, TraceDocuments
 from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedPrompt
 from otel_callbacks.runs.run import Run
 
@@ -44,6 +44,7 @@ class Prompt:
         weighed: what was sent, weighed; None if that is not known.
         in_prompt_documents: which documents of the trace are in the prompt; None until they have been looked for.
         answer: the text of the model's answer.
+        first_time: the documents that no call of the trace had in its prompt, or cited, before; known at the end.
     """
 
     weights: PromptWeights | None
@@ -51,6 +52,7 @@ class Prompt:
     weighed: WeighedPrompt | None = None
     in_prompt_documents: InPromptDocuments | None = None
     answer: str = ""
+    first_time: DocumentCounts = field(default_factory=dict)
 
     def find_documents(self, text: str) -> None:
         """Looks for the documents of the trace in the text of the prompt."""
@@ -124,8 +126,11 @@ def _text(messages: Sequence[Message] | None) -> str:
 
 def add_to_trace_documents(
     run: Run, operation: operations.Retrieval | operations.Rerank, *, failed: bool
-) -> None:
-    """Adds the documents that a run found or kept to those of its trace, or of the retrieval around it."""
+) -> DocumentCounts:
+    """Adds the documents that a run found or kept to those of its trace, or of the retrieval around it.
+
+    Returns how many the trace has now more, by data source.
+    """
     inside = run.trace_documents
     holder = _holder_of_documents(run)
     found = holder.trace_documents if holder is not None else None
@@ -134,16 +139,20 @@ def add_to_trace_documents(
         operation.documents = without_retriever_scores(
             operation.documents, operation.candidates or (), known.is_reranked
         )
-    if holder is None or (operation.documents is None and (failed or inside is None)):
-        return
-    found = holder.trace_documents = found or TraceDocuments()
+    is_late = holder is None and run.parent is not None
+    if is_late or (operation.documents is None and (failed or inside is None)):
+        return {}
+    found = found or TraceDocuments()
+    if holder is not None:
+        holder.trace_documents = found
+    counts: DocumentCounts = {}
     if operation.documents is None:
-        found.add_inside(inside)
-        return
-    if isinstance(operation, operations.Retrieval):
-        found.add_retrieved(operation.documents, operation.unread_documents, inside)
+        counts = found.add_inside(inside)
+    elif isinstance(operation, operations.Retrieval):
+        counts = found.add_retrieved(operation.documents, operation.unread_documents, inside, operation.name)
     else:
         found.add_reranked(operation.documents, operation.unread_documents, operation.candidates)
+    return {} if holder is not None and isinstance(holder.operation, operations.Retrieval) else counts
 
 
 def _holder_of_documents(run: Run) -> Run | None:
@@ -182,11 +191,14 @@ def add_tool_tokens_to_caller(run: Run) -> None:
 
 
 def end_attributes(run: Run) -> Attributes:
-    """Returns the attributes of documents and tools for the span of a run that ends."""
+    """Returns the attributes of documents and tools for the span of a run that ends; to be called once."""
     attributes: Attributes = {}
     prompt: Prompt | None = run.prompt
     if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
-        attributes.update(prompt.trace_documents.add_model_call(prompt.in_prompt_documents, prompt.answer))
+        said, prompt.first_time = prompt.trace_documents.add_model_call(
+            prompt.in_prompt_documents, prompt.answer
+        )
+        attributes.update(said)
     if run.parent is None and run.trace_documents is not None and not is_search(run.operation):
         attributes.update(run.trace_documents.root_attributes())
     if run.agent_prompts is not None:

@@ -1,6 +1,7 @@
 """The documents of a trace: those a retriever found, a reranker kept, a prompt contained and an answer cited."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from otel_callbacks.rag.in_prompt import in_prompt, token_share
 from otel_callbacks.rag.kept_documents import KeptDocuments, SearchResult
 
 Attributes = dict[str, str | int | float | Sequence[str]]
+
+DocumentCounts = Mapping[tuple[str, str | None], int]
+"""How many documents an operation adds to a metric, by the metric and the data source (None: not known)."""
 
 _LONG_ENOUGH = 40  # characters that do not stand in a prompt by chance
 
@@ -29,38 +33,52 @@ class TraceDocuments:
     A retrieval holds what the retrievers and rerankers inside it return, until it returns its own documents.
 
     Attributes:
-        retrieved: how many documents the retrievers found.
+        found: how many documents the retrievers found, by data source; None for those whose source is not known.
         kept: how many the rerankers kept; None without a reranker. Of rerankers in a row the last one counts.
         in_prompt: the names of the documents that were in a prompt; a dictionary, for its order.
         cited: the names of those that an answer cited.
     """
 
-    retrieved: int = 0
+    found: Counter[str | None] = field(default_factory=Counter)
     kept: int | None = None
     in_prompt: dict[str, None] = field(default_factory=dict)
     cited: dict[str, None] = field(default_factory=dict)
     _ranks: dict[int, int] = field(default_factory=dict)  # of those without an id, by the hash of the text
     _kept: KeptDocuments = field(default_factory=KeptDocuments)
 
+    @property
+    def retrieved(self) -> int:
+        """How many documents the retrievers found."""
+        return self.found.total()
+
     def add_retrieved(
-        self, documents: Sequence[Document], unread: int = 0, inside: "TraceDocuments | None" = None
-    ) -> None:
-        """Adds the documents that a retriever found.
+        self,
+        documents: Sequence[Document],
+        unread: int = 0,
+        inside: "TraceDocuments | None" = None,
+        source: str | None = None,
+    ) -> DocumentCounts:
+        """Adds the documents that a retriever found; returns how many.
 
         Args:
             documents: those that were read.
             unread: how many more there are.
             inside: what the retrievers and rerankers inside it returned. Only what the outermost returns counts.
+            source: the data source; by default the one of the retrievers inside, if they all have the same.
         """
+        if source is None and inside is not None:
+            source = inside._only_source
         for rank, document in enumerate(documents, self.retrieved + 1):
             if document.id is None:
                 self._ranks.setdefault(hash(document.content), rank)
-        self.retrieved += len(documents) + unread
+        number = len(documents) + unread
+        self.found[source] += number
         if inside is None or inside.kept is None:
-            self._add(SearchResult(documents, [False] * len(documents), None))
+            self._add(SearchResult(documents, [False] * len(documents), None, source))
         else:
             reranked = [inside.is_reranked(document) for document in documents]
-            self._add(SearchResult(documents, reranked, sum(reranked)))
+            self._add(SearchResult(documents, reranked, sum(reranked), source))
+        return {(semconv.METRIC_RAG_DOCUMENTS, source): number}
 
     def add_reranked(
         self, documents: Sequence[Document], unread: int = 0, candidates: Sequence[Document] | None = None
@@ -75,15 +93,16 @@ class TraceDocuments:
             result.superseded = True
         self._add(SearchResult(documents, [True] * len(documents), len(documents) + unread))
 
-    def add_inside(self, inside: "TraceDocuments") -> None:
-        """Adds what was returned inside a retrieval whose own documents are unknown."""
+    def add_inside(self, inside: "TraceDocuments") -> DocumentCounts:
+        """Adds what was returned inside a retrieval whose own documents are unknown; returns how many."""
         for key, rank in inside._ranks.items():
             self._ranks.setdefault(key, self.retrieved + rank)
-        self.retrieved += inside.retrieved
+        self.found.update(inside.found)
         if inside.kept is not None:
             self.kept = (self.kept or 0) + inside.kept
         for result in inside._kept.results:
             self._kept.add(result)
+        return _counts(semconv.METRIC_RAG_DOCUMENTS, inside.found)
 
     def is_reranked(self, document: Document) -> bool:
         """Tells whether the newest document that equals this one has been through a reranker."""
@@ -125,14 +144,20 @@ class TraceDocuments:
             found += _unchanged(superseded, sought, prompt)
         return InPromptDocuments(found, share)
 
-    def add_model_call(self, found: InPromptDocuments, answer: str) -> Attributes:
-        """Adds the documents that a model call had in its prompt and cited; returns the attributes of its span."""
-        names = self._names(found.documents)
+    def add_model_call(self, found: InPromptDocuments, answer: str) -> tuple[Attributes, DocumentCounts]:
+        """Adds the documents that a model call had in its prompt and cited.
+
+        Returns:
+            The attributes of its span, and the documents that no call of the trace had, or cited, before.
+        """
+        named = list(zip(self._names(found.documents), found.documents, strict=True))
         are_cited = cited(found.documents, answer)
-        cited_names = [name for name, is_cited in zip(names, are_cited, strict=True) if is_cited]
-        names, cited_names = list(dict.fromkeys(names)), list(dict.fromkeys(cited_names))
-        self.in_prompt.update(dict.fromkeys(names))
-        self.cited.update(dict.fromkeys(cited_names))
+        cited_ones = [each for each, is_cited in zip(named, are_cited, strict=True) if is_cited]
+        first_time = {
+            **_counts(semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT, self._note(named, self.in_prompt)),
+            **_counts(semconv.METRIC_RAG_DOCUMENTS_CITED, self._note(cited_ones, self.cited)),
+        }
+        names, cited_names = list(dict(named)), list(dict(cited_ones))
         attributes: Attributes = {semconv.RAG_DOCUMENTS_IN_PROMPT: len(names)}
         if names:
             attributes[semconv.RAG_PROMPT_DOCUMENTS] = names
@@ -140,7 +165,29 @@ class TraceDocuments:
         if cited_names:
             attributes[semconv.RAG_DOCUMENTS_CITED] = len(cited_names)
             attributes[semconv.RAG_CITED_DOCUMENTS] = cited_names
-        return attributes
+        return attributes, first_time
+
+    def _note(
+        self, named: Sequence[tuple[str, Document]], known: dict[str, None]
+    ) -> Mapping[str | None, int]:
+        """Adds names to those that are known; returns how many are new, by data source."""
+        new = {name: document for name, document in named if name not in known}
+        if not new:
+            return {}
+        known.update(dict.fromkeys(new))
+        if len(self.found) == 1:
+            return {self._only_source: len(new)}
+        return Counter(map(self._source_of, new.values()))
+
+    @property
+    def _only_source(self) -> str | None:
+        """The data source of all documents; None if there are several, or if it is not known."""
+        return next(iter(self.found)) if len(self.found) == 1 else None
+
+    def _source_of(self, document: Document) -> str | None:
+        keys = document_keys(document)
+        sources = (each.source for each in reversed(self._kept.results) if each.place(keys) is not None)
+        return next(filter(None, sources), None)
 
     def _names(self, documents: Sequence[Document]) -> list[str]:
         """Returns the documents' ids; for documents without an id, their ranks among those that were retrieved."""
@@ -163,6 +210,10 @@ class TraceDocuments:
         if self.cited:
             attributes[semconv.RAG_CITED_DOCUMENTS] = list(self.cited)
         return attributes
+
+
+def _counts(metric: str, by_source: Mapping[str | None, int]) -> DocumentCounts:
+    return {(metric, source): number for source, number in by_source.items()}
 
 
 def _unchanged(dropped: Sequence[Document], sought: Sequence[Document], prompt: str) -> list[Document]:

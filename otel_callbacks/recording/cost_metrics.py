@@ -130,7 +130,7 @@ class CostMetrics:
             verb = span_attributes.operation_name(operation) or ""
             self._cost.sum({**model, semconv.OPERATION_NAME: verb, **labels}).add_exactly(cost.total)
         if (reason := unpriced_reason(cost)) is not None:
-            self._unpriced.sum({**model, semconv.COST_UNPRICED_REASON: reason}).add(1)
+            self._unpriced.sum({**model, semconv.COST_UNPRICED_REASON: reason, **labels}).add(1)
         if operation.usage is not None:
             usage = operation.usage  # the sum is the number of tokens; parts of them have other counters
             for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):

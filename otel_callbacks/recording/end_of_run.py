@@ -17,6 +17,8 @@ from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.profiles import DEFAULT
 from otel_callbacks.rag import prompt
+from otel_callbacks.rag.trace_documents import Attributes as RagAttributes
+from otel_callbacks.rag.trace_documents import DocumentCounts
 from otel_callbacks.recording import content_recording, span_attributes, span_room
 from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.call_completion import complete_call, valid_usage
@@ -100,9 +102,15 @@ class EndOfRun:
             complete_call(run, operation, failed)
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
-        totals, late, tool_tokens = self._add_totals(run, cost, failed=failed)
-        if not isinstance(operation, operations.Step | operations.ReceivedMessage):  # no metric is about them
-            self._add_to_metrics(run, ended, failure, totals, cost, tool_tokens)
+        totals, late, tool_tokens, documents = self._add_totals(run, cost, failed=failed)
+        rag_attributes: RagAttributes = {}
+        if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
+            rag_attributes = prompt.end_attributes(
+                run
+            )  # before the metrics, which count the documents that it finds
+            documents = run.prompt.first_time if run.prompt is not None else documents
+        if not isinstance(operation, operations.ReceivedMessage):  # no metric is about it
+            self._add_to_metrics(run, ended, failure, outcome, totals, cost, tool_tokens, documents)
         if isinstance(cost, Cost):
             self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
         if run.span.is_recording():
@@ -115,8 +123,9 @@ class EndOfRun:
                 attributes.update(call_cost.billing_attributes(operation))
             if totals is not None:
                 _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
-            if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
-                _put_prompt(attributes, run, policy)
+            if rag_attributes:
+                redact_attributes(rag_attributes, policy.label)
+                attributes.update(rag_attributes)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
             filled_in = getattr(operation, "prompt_template", None) is not None
@@ -148,10 +157,17 @@ class EndOfRun:
         run: Run,
         ended: int,
         failure: operations.Failure | None,
+        outcome: str | None,
         totals: Totals | None,
         cost: CallCost | None,
         tool_tokens: _ToolTokens,
+        documents: DocumentCounts,
     ) -> None:
+        retrieved = None
+        if isinstance(run.operation, operations.Retrieval) and run.operation.documents is not None:
+            documents_found = run.operation.documents
+            best = operations.top_score(documents_found, run.operation.score_kind)
+            retrieved = len(documents_found) + run.operation.unread_documents, best
         self._metrics.add(
             EndedOperation(
                 run.operation,
@@ -165,6 +181,9 @@ class EndOfRun:
                 run.chunk_gaps or (),
                 tool_tokens,
                 self._released_names,
+                outcome,
+                retrieved,
+                documents,
             )
         )
 
@@ -260,17 +279,18 @@ class EndOfRun:
 
     def _add_totals(
         self, run: Run, cost: CallCost | None, *, failed: bool
-    ) -> tuple[Totals | None, bool, _ToolTokens]:
+    ) -> tuple[Totals | None, bool, _ToolTokens, DocumentCounts]:
         """Completes the totals of a run and adds them to the nearest run above whose totals are still open.
 
         Returns:
-            The totals, None if there is nothing to count; whether they came too late for every run above; and the
-            tokens of a model call by tool and kind of part.
+            The totals, None if there is nothing to count; whether they came too late for every run above; the tokens
+            of a model call by tool and kind of part; and the documents of a retrieval that are new in the trace.
         """
+        documents: DocumentCounts = {}
         operation = run.operation
         with _totals_lock:
             if isinstance(operation, operations.Retrieval | operations.Rerank):
-                prompt.add_to_trace_documents(run, operation, failed=failed)
+                documents = prompt.add_to_trace_documents(run, operation, failed=failed)
             if run.agent_prompts is not None:
                 prompt.add_tool_tokens_to_caller(run)
             tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
@@ -280,12 +300,12 @@ class EndOfRun:
             run.totals_final = True
             totals: Totals | None = run.totals
             if totals is None:
-                return None, False, tool_tokens
+                return None, False, tool_tokens, documents
             above = _with_open_totals(run.parent)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
-        return totals, above is None and run.parent is not None, tool_tokens
+        return totals, above is None and run.parent is not None, tool_tokens, documents
 
     def _add_to_budgets(
         self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, usd: Decimal
@@ -324,12 +344,6 @@ def _with_open_totals(run: Run | None) -> Run | None:
     while run is not None and run.totals_final:
         run = run.parent
     return run
-
-
-def _put_prompt(attributes: Attributes, run: Run, policy: ContentPolicy) -> None:
-    if rag_attributes := prompt.end_attributes(run):
-        redact_attributes(rag_attributes, policy.label)
-        attributes.update(rag_attributes)
 
 
 def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool, agent_usage: bool) -> None:

@@ -1,4 +1,4 @@
-"""The conventions' instruments, with exactly their attributes and buckets."""
+"""The instruments: those of the conventions with exactly their attributes and buckets, and ours beside them."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,11 +14,12 @@ _TOKENS = (
 )
 _WORKFLOW = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _AGENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
+_SCORES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1, 2, 5, 10, 20, 50)
 _CALLS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Instruments:
-    """The conventions' instruments of one meter.
+    """The instruments of one meter, but for those of tokens and cost.
 
     Args:
         meter: makes the instruments.
@@ -31,6 +32,7 @@ class Instruments:
         self._create_for_inference()
         self._create_for_other_operations()
         self._create_released()
+        self._create_own()
 
     def _create_for_inference(self) -> None:
         self.inference = self._histogram(
@@ -100,6 +102,32 @@ class Instruments:
             "Time per chunk after the first (released name)",
         )
 
+    def _create_own(self) -> None:
+        self.step = self._histogram(semconv.METRIC_STEP_DURATION, "s", _DURATION, "Duration of a step")
+        self.rerank = self._histogram(semconv.METRIC_RERANK_DURATION, "s", _DURATION, "Duration of a rerank")
+        self.top_score = self._histogram(
+            semconv.METRIC_RAG_TOP_SCORE, "1", _SCORES, "Best score among the documents of a retrieval"
+        )
+        self.operations = self._counter(
+            semconv.METRIC_OPERATIONS, "{operation}", "Operations that ended, by how they ended and who pays"
+        )
+        self.retrievals = self._counter(
+            semconv.METRIC_RAG_RETRIEVALS, "{retrieval}", "Retrievals, by whether they found nothing"
+        )
+        self.documents = self._counter(
+            semconv.METRIC_RAG_DOCUMENTS, "{document}", "Documents that retrievals returned"
+        )
+        self.documents_in_prompt = self._counter(
+            semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT,
+            "{document}",
+            "Retrieved documents that were in a prompt, once for each trace",
+        )
+        self.documents_cited = self._counter(
+            semconv.METRIC_RAG_DOCUMENTS_CITED,
+            "{document}",
+            "Retrieved documents that an answer cited, once for each trace",
+        )
+
     def _histogram(self, name: str, unit: str, buckets: Sequence[float], description: str) -> Histogram:
         try:
             return self._meter.create_histogram(
@@ -109,4 +137,7 @@ class Instruments:
             return self._meter.create_histogram(name, unit, description)
 
     def _token_counter(self, name: str, description: str) -> Counter:
-        return Counter(self._meter, name, "{token}", description, self._before_reading)
+        return self._counter(name, "{token}", description)
+
+    def _counter(self, name: str, unit: str, description: str) -> Counter:
+        return Counter(self._meter, name, unit, description, self._before_reading)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -14,6 +15,8 @@ from otel_callbacks.recording.instrumentation_scope import meter_of
 from otel_callbacks.recording.instruments import Instruments
 from otel_callbacks.recording.metrics_queue import EndedOperation, MetricsQueue
 from otel_callbacks.recording.operation_metrics import OperationMetrics, metrics_for, metrics_key
+from otel_callbacks.recording.own_metrics import DocumentMetrics, Names, OperationCounts
+from otel_callbacks.recording.span_attributes import operation_name
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.by_identity import ByIdentity
 
@@ -54,13 +57,22 @@ class Metrics:
         self._cost_metrics = CostMetrics(
             lambda name, unit, description: Counter(meter, name, unit, description, self._queue.drain)
         )
-        for name, field in (
-            (semconv.METRIC_SPANS_STARTED, "started"),
-            (semconv.METRIC_SPANS_ENDED, "ended"),
-            (semconv.METRIC_SPANS_SWEPT, "swept"),
-            (semconv.METRIC_SPANS_ERRORS, "errors"),
+        self._last_labels: tuple[Any, Any, Mapping[str, str]] = (None, None, {})
+        self._names = Names(self._label_values)
+        self._operations = OperationCounts(self._instruments.operations, self._names)
+        fork.run_in_child(self._operations.clear)
+        self._documents = DocumentMetrics(self._instruments, self._names)
+        for name, field, description in (
+            (semconv.METRIC_SPANS_STARTED, "started", "Our spans that started"),
+            (semconv.METRIC_SPANS_ENDED, "ended", "Our spans that ended"),
+            (semconv.METRIC_SPANS_SWEPT, "swept", "Our spans whose end nobody reported"),
+            (
+                semconv.METRIC_SPANS_ERRORS,
+                "errors",
+                "Our spans that were not recorded in full, by a fault of ours",
+            ),
         ):
-            meter.create_observable_counter(name, [self._observe_count(field)], "{span}")
+            meter.create_observable_counter(name, [self._observe_count(field)], "{span}", description)
 
     def have_provider(self) -> bool:
         """Tells whether there is a meter provider that keeps what is recorded."""
@@ -103,12 +115,26 @@ class Metrics:
                 if len(self._by_key) >= limits.METRIC_SERIES:
                     self._hand_over()
                     self._by_key.clear()
-                same = self._by_key[key] = metrics_for(self._instruments, ended.operation)
+                same = self._by_key[key] = metrics_for(self._instruments, ended.operation, self._names)
             same.record(ended)
+        verb = operation_name(ended.operation)
+        if verb is None:  # a step
+            return
+        labels = self._bounded_labels(ended)
+        self._operations.count(verb, ended, labels)
+        if ended.documents:
+            self._documents.count(ended.documents)
         if ended.cost is not None:
-            labels = self._label_values.bounded(ended.label_rules, ended.labels)
             self._cost_metrics.count_tool_tokens(ended.tool_tokens)
             self.counts.unpriced += self._cost_metrics.count(ended.operation, ended.cost, labels)
+
+    def _bounded_labels(self, ended: EndedOperation) -> Mapping[str, str]:
+        """Returns the labels that metrics carry. Operations in a row often have the same object as their labels."""
+        rules, labels, bounded = self._last_labels
+        if ended.labels is not labels or ended.label_rules is not rules:
+            bounded = self._label_values.bounded(ended.label_rules, ended.labels)
+            self._last_labels = ended.label_rules, ended.labels, bounded
+        return bounded
 
     def _hand_over(self) -> None:
         for each in self._by_key.values():

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext
 from otel_callbacks import limits, operations
 from otel_callbacks.cost.call_cost import CallCost
 from otel_callbacks.cost.totals import Totals
+from otel_callbacks.rag.trace_documents import DocumentCounts
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
@@ -33,6 +34,9 @@ class EndedOperation(NamedTuple):
         chunk_gaps: seconds between the chunks of a stream.
         tool_tokens: the input tokens of an agent's model call, by tool and kind of part.
         released_names: whether metrics go out under the names of the released conventions, too.
+        outcome: how it ended, unless it ended normally or failed.
+        retrieved: of a retrieval, how many documents it returned, and the best of their scores; None if unknown.
+        documents: the documents that the trace retrieved, had in a prompt or cited with it for the first time.
     """
 
     operation: operations.Operation
@@ -46,6 +50,9 @@ class EndedOperation(NamedTuple):
     chunk_gaps: Sequence[float] = ()
     tool_tokens: Mapping[tuple[str, str], int] = {}
     released_names: bool = False
+    outcome: str | None = None
+    retrieved: tuple[int, float | None] | None = None
+    documents: DocumentCounts = {}
 
 
 class MetricsQueue:

@@ -1,4 +1,4 @@
-"""The conventions' metrics of operations that share all metric attributes: one model, one tool, one agent ...
+"""The metrics of operations that share all metric attributes: one model, one tool, one agent ...
 
 The attributes are put together once, and every later operation only adds numbers.
 """
@@ -13,6 +13,7 @@ from otel_callbacks.recording.counter import Counter, Sum
 from otel_callbacks.recording.durations import Durations
 from otel_callbacks.recording.instruments import Instruments
 from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.recording.own_metrics import Names, RetrievalMetrics
 from otel_callbacks.recording.released_metrics import ReleasedMetrics
 from otel_callbacks.recording.series import HistogramSeries
 
@@ -141,8 +142,8 @@ def metrics_key(operation: operations.Operation) -> Hashable:
     return None if fields is None else fields(operation)
 
 
-def metrics_for(instruments: Instruments, operation: operations.Operation) -> OperationMetrics:
-    """Returns new metrics for operations with the key of this one."""
+def metrics_for(instruments: Instruments, operation: operations.Operation, names: Names) -> OperationMetrics:
+    """Returns new metrics for operations with the key of this one; `names` bounds those of our own metrics."""
     match operation:
         case operations.Inference():
             attributes = _client_attributes(operation, operation.name, operation.response_model)
@@ -151,7 +152,13 @@ def metrics_for(instruments: Instruments, operation: operations.Operation) -> Op
             attributes = _client_attributes(operation, operation.name, operation.response_model)
             return _EmbeddingMetrics(instruments, attributes)
         case operations.Retrieval():
-            return Durations(instruments.client, _client_attributes(operation, None, None))
+            durations = Durations(instruments.client, _client_attributes(operation, None, None))
+            return RetrievalMetrics(instruments, durations, names, operation)
+        case operations.Rerank():
+            attributes = names.put({}, semconv.RAG_RERANK_MODEL, operation.name)
+            return Durations(instruments.rerank, _put(attributes, semconv.PROVIDER_NAME, operation.provider))
+        case operations.Step():
+            return Durations(instruments.step, names.put({}, semconv.STEP_NAME, operation.name))
         case operations.ToolExecution():
             attributes = {semconv.TOOL_TYPE: operation.type}
             _put(attributes, semconv.TOOL_NAME, operation.name)
@@ -171,7 +178,11 @@ _KEYS: dict[type[operations.Operation], Callable[[Any], Hashable]] = {
     operations.Embedding: lambda o: (
         *("embedding", o.provider_or_integration, o.name, o.response_model, o.server_address, o.server_port),
     ),
-    operations.Retrieval: lambda o: (*("retrieval", o.provider, o.server_address, o.server_port),),
+    operations.Retrieval: lambda o: (
+        *("retrieval", o.provider, o.server_address, o.server_port, o.name, o.score_kind),
+    ),
+    operations.Rerank: lambda o: ("rerank", o.name, o.provider),
+    operations.Step: lambda o: ("step", o.name),
     operations.ToolExecution: lambda o: ("tool", o.name, o.type, o.agent_name),
     operations.AgentInvocation: lambda o: ("agent", o.name),
     operations.Workflow: lambda o: ("workflow", o.name),

@@ -270,10 +270,7 @@ class Recorder:
         return is_dropped(span) and self._open_runs.drops_children
 
     def counts_elsewhere(self, run: Run | None) -> bool:
-        """Tells whether a call inside `run` (None: outside every run) counts for more than its own span.
-
-        It may count for a metric, for a budget, or for the totals of a span above.
-        """
+        """Tells whether a call inside `run` (None: outside every run) counts for a metric, a budget or a span above."""
         return bool(self._budgets) or self._metrics.have_provider() or (run is not None and run.is_recorded())
 
     @property
@@ -299,8 +296,10 @@ class Recorder:
         raise reserved.error
 
     def start_prompt(self, run: Run | None) -> prompt.Prompt | None:
-        """Returns the prompt of a model call for the handler to fill in; None if nothing is recorded of it."""
-        return prompt.start_prompt(run) if run is not None and run.span.is_recording() else None
+        """Returns the prompt of a model call for the handler to fill in; None if no span or metric tells of it."""
+        if run is None or not (run.span.is_recording() or self._metrics.have_provider()):
+            return None
+        return prompt.start_prompt(run)
 
     def rename(self, run: Run) -> None:
         """Renames the span after its operation has learned its key, such as the model."""

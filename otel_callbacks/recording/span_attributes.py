@@ -271,7 +271,7 @@ def end_attributes(operation: operations.Operation, clean: Callable[[str], str])
             attributes[semconv.RAG_DOCUMENTS] = recorded_documents.retrieved(
                 operation.documents, operation.score_kind, clean
             )
-            _put_top_score(attributes, operation.documents, lowest=operation.score_kind == "distance")
+            _put_top_score(attributes, operation.documents, operation.score_kind)
         case operations.Rerank():
             if operation.usage is not None:
                 _put_totals(attributes, operation.usage)
@@ -316,11 +316,11 @@ def _put_totals(attributes: Attributes, usage: operations.Usage, *, cached: bool
 
 
 def _put_top_score(
-    attributes: Attributes, documents: Sequence[operations.Document], *, lowest: bool = False
+    attributes: Attributes, documents: Sequence[operations.Document], kind: operations.ScoreKind | None = None
 ) -> None:
-    scores = [document.score for document in documents if document.score is not None]
-    if scores:
-        attributes[semconv.RAG_TOP_SCORE] = min(scores) if lowest else max(scores)
+    score = operations.top_score(documents, kind)
+    if score is not None:
+        attributes[semconv.RAG_TOP_SCORE] = score
 
 
 def content_attributes(operation: operations.Operation, writer: ContentWriter) -> dict[str, Any]:

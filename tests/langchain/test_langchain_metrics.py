@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import ScriptedModel, ScriptedRetriever, call
+from fakes import ScriptedModel, ScriptedReranker, ScriptedRetriever, call
 from google.protobuf.json_format import MessageToDict
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
+from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
@@ -20,7 +21,8 @@ from payloads import RECORDED, Answer, Payload, ReplayedModel, usage
 
 from otel_callbacks.conformance import report
 from otel_callbacks.conformance.registry import load
-from otel_callbacks.langchain import OTelCallbackHandler
+from otel_callbacks.langchain import OTelCallbackHandler, trace_reranker
+from otel_callbacks.manual import retrieval, workflow
 from otel_callbacks.testing import Captured, capture
 
 ASK: Any = {"messages": [("user", "hi")]}
@@ -101,7 +103,10 @@ def test_the_tokens_add_up_and_their_parts_have_counters_of_their_own(
 
 def test_no_unit_repeats_the_name_in_prometheus() -> None:
     """Prometheus appends every unit that is not in braces to the name."""
-    assert {unit for unit in UNITS.values() if not unit.startswith("{")} == {"s"}
+    assert {unit for unit in UNITS.values() if not unit.startswith("{")} == {
+        "s",
+        "1",
+    }  # 1 adds nothing to a histogram
     assert not [name for name, unit in UNITS.items() if unit == "s" and "second" in name]
 
 
@@ -115,6 +120,14 @@ UNITS = {
     "gen_ai.tokens.total": "{token}",
     "gen_ai.cost.usd": "{USD}",
     "otel_callbacks.cost.unpriced": "{call}",
+    "otel_callbacks.operations": "{operation}",
+    "otel_callbacks.step.duration": "s",
+    "otel_callbacks.rag.retrievals": "{retrieval}",
+    "otel_callbacks.rag.documents": "{document}",
+    "otel_callbacks.rag.documents_in_prompt": "{document}",
+    "otel_callbacks.rag.documents_cited": "{document}",
+    "otel_callbacks.rag.top_score": "1",
+    "otel_callbacks.rerank.duration": "s",
     "otel_callbacks.tool.attributed_tokens": "{token}",
     "gen_ai.client.inference.duration": "s",
     "gen_ai.client.inference.time_to_first_chunk": "s",
@@ -146,6 +159,15 @@ def run_everything(config: Any) -> None:
     ReplayedModel(payload=RECORDED["anthropic"]).invoke("q", config)
     with pytest.raises(ValueError, match="no"):
         broken.invoke({"word": "x"}, config)
+    scored = Document("a b c d e f g h", id="d1")
+    reranker = trace_reranker(ScriptedReranker(top_n=1))
+    search = ScriptedRetriever(documents=[scored]) | RunnableLambda(
+        lambda found: reranker.compress_documents(found, "q")
+    )
+    prompt = RunnableLambda(lambda found: found[0].page_content)
+    (search | prompt | ScriptedModel(script=["It is [d1]."])).invoke("q", config)
+    with workflow("by hand"), retrieval("wiki") as found:
+        found.documents([("text", 0.9)])
 
 
 def as_file(captured: Captured, folder: Path) -> Path:

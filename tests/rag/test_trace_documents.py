@@ -123,5 +123,5 @@ def test_documents_without_an_id_keep_their_rank_when_the_oldest_are_forgotten()
     trace = TraceDocuments()
     trace.add_retrieved([Document(content=f"Number {number} " + TEXT) for number in range(300)])
     trace.add_retrieved([Document(content=PAGES[1][:300])])
-    attributes = trace.add_model_call(trace.find_in(PAGES[1][:300]), "")
+    attributes, _ = trace.add_model_call(trace.find_in(PAGES[1][:300]), "")
     assert attributes["rag.prompt_documents"] == ["#301"]

@@ -111,10 +111,7 @@ def ask(telemetry: Captured, seen: list[Any] | None = None) -> None:
 
 
 def counted(telemetry: Captured) -> dict[str, list[Any]]:
-    """Returns the counts and sums of all metrics by attributes; of durations only the counts.
-
-    Leaves out the tokens of tools: prompts are read only for a span.
-    """
+    """Returns the counts and sums of all metrics by attributes; of durations only the counts."""
     return {
         name: sorted(
             (sorted(point.attributes.items()), point.count, None if "duration" in name else point.sum)
@@ -123,7 +120,7 @@ def counted(telemetry: Captured) -> dict[str, list[Any]]:
             for point in points
         )
         for name, points in telemetry.metrics().items()
-        if not name.startswith("otel.sdk") and name != semconv.METRIC_TOOL_TOKENS
+        if not name.startswith("otel.sdk")
     }
 
 
@@ -217,11 +214,6 @@ def test_metrics_by_hand_are_those_of_a_sampled_call(sampler: Sampler, root: str
             assert bool(captured.spans) is (sampling is ALWAYS_ON)
             assert [header.split("-")[1] for header in seen] == [f"{1:032x}"]
     sampled, unsampled = found
-    steps = len(captured.spans) or 1  # the step, which counts for nothing but its span
-    for name in (semconv.METRIC_SPANS_STARTED, semconv.METRIC_SPANS_ENDED):
-        ((attributes, value),) = sampled[name]
-        assert unsampled[name] == [(attributes, value - steps)]
-        del sampled[name], unsampled[name]
     assert unsampled == sampled
 
 
@@ -239,12 +231,10 @@ def test_payloads_that_no_span_records_are_not_read() -> None:
     with capture(ALWAYS_OFF), content("both"):
         hand_tool("t")(lambda: [Unread()])()
         hand_tool("t")(lambda: iter([Unread()]))()
-        with retrieval("docs") as found:
-            found.documents([Unread()])
 
         @retrieval("docs")
         def find(query: Any) -> list[Any]:
-            return [query]
+            return []
 
         @workflow
         def stream(messages: Any) -> Iterator[Any]:
@@ -252,6 +242,18 @@ def test_payloads_that_no_span_records_are_not_read() -> None:
 
         find(Unread())
         assert len(list(stream([Unread()]))) == 1
+
+
+def test_documents_that_neither_a_span_nor_a_metric_counts_are_not_read() -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    recorder = recorder_of(tracer_provider=provider, meter_provider=NoOpMeterProvider())
+    process_recorder.set_process_recorder("test", lambda: recorder)
+    try:
+        with workflow("w"), retrieval("docs") as found:
+            found.documents([Unread()])
+        retrieval("docs")(lambda: [Unread()])()
+    finally:
+        process_recorder.set_process_recorder("test", None)
 
 
 def test_the_root_counts_documents_below_a_dropped_span() -> None:
@@ -290,9 +292,8 @@ def test_a_call_below_a_dropped_span_that_nothing_counts_makes_no_run(options: A
     try:
         with provider.get_tracer("application").start_as_current_span("request"):
             outside = get_current()
-            for kind in (hand_tool("t"), retrieval("docs"), inference("m"), workflow("w")):
+            for kind in (hand_tool("t"), retrieval("docs"), inference("m"), workflow("w"), step("s")):
                 assert (kind(get_current)() is not outside) is counts
-            assert step("s")(get_current)() is outside  # which counts for nothing but its span
     finally:
         process_recorder.set_process_recorder("test", None)
 
