@@ -366,6 +366,10 @@ DIFF_STEPS = 60
 DIFF_DOCUMENTS = 3
 # "2 earlier traces not shown" follows: `traces` has all of them.
 CELL_TRACES = 3
+# `…_left_out` counts the other rows of JSON, and `--limit` shows them: an assistant that reads it has little room.
+ANSWER_ROWS = 100
+# `…_left_out` counts the other texts, documents or judgements of one span or trace; `view --whole` shows the texts.
+ANSWER_PIECES = 20
 
 
 # demo: what the corpus, the local model and its server hold

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "both_frameworks": "runtime recording handlers langchain llama_index",
     "handler": "runtime handlers llama_index langchain both_frameworks switch",
     "zero_code": "runtime recording handlers langchain llama_index export",
-    "demo": "limits semconv cost explore export langchain llama_index",
+    "demo": "limits semconv runtime cost explore export langchain llama_index",
     "doctor": "limits runtime cost recording export manual llama_index",
     "cli": "runtime conformance demo doctor explore",
     "__main__": "cli",
@@ -60,7 +60,10 @@ MAY_TOUCH = {
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),
-    "click": ("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
+    "click": (
+        *("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
+        "runtime/json_options.py",
+    ),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

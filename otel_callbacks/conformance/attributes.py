@@ -16,7 +16,9 @@ def check_attributes(where: str, attributes: Mapping[str, Any], registry: Regist
         if known is None:
             yield _unknown(where, name, registry)
         elif not _has_type(value, known.type):
-            yield violation("attribute_type", where, f"{name} is {value!r:.80}, not of type {known.type}")
+            # a text may be content, which a report must not repeat
+            said = repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
+            yield violation("attribute_type", where, f"{name} is {said:.80}, not of type {known.type}")
         else:
             yield from _check_value(where, name, value, known, registry)
 

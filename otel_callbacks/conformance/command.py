@@ -1,6 +1,5 @@
 """The `check` command: checks trace files against the conventions, for the terminal and for CI."""
 
-import json
 from itertools import groupby
 
 import click
@@ -9,7 +8,10 @@ from otel_callbacks.conformance.check import Report, report
 from otel_callbacks.conformance.findings import Finding
 from otel_callbacks.conformance.otlp import TraceFileError
 from otel_callbacks.conformance.registry import DEFAULT_PROFILES, profile_names
-from otel_callbacks.runtime.untrusted_text import printable, printable_json
+from otel_callbacks.limits import ANSWER_ROWS, LINE_CHARACTERS
+from otel_callbacks.runtime.json_options import json_options, more
+from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.untrusted_text import printable
 
 
 class _UnreadableError(click.ClickException):
@@ -20,9 +22,6 @@ class _UnreadableError(click.ClickException):
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(), default=(".otel_callbacks",))
 @click.option("--advice/--no-advice", default=True, help="Also show what is recommended but not required.")
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-@click.option(
     "--profile",
     "profiles",
     type=click.Choice([*profile_names(), "none"]),
@@ -31,7 +30,8 @@ class _UnreadableError(click.ClickException):
     show_default=True,
     help="Additional spellings to allow. Can be given several times.",
 )
-def check(files: tuple[str, ...], advice: bool, output_format: str, profiles: tuple[str, ...]) -> None:
+@json_options(ANSWER_ROWS)
+def check(files: tuple[str, ...], advice: bool, limit: int | None, profiles: tuple[str, ...]) -> None:
     """Check trace files, or folders of them (default: .otel_callbacks), against the OpenTelemetry GenAI conventions.
 
     Several files are checked as one, because a parent may be in another process's file. The exit status is 0
@@ -42,7 +42,7 @@ def check(files: tuple[str, ...], advice: bool, output_format: str, profiles: tu
     except (OSError, TraceFileError) as exc:
         raise _UnreadableError(printable(str(exc))) from exc
     shown = outcome.findings if advice else tuple(outcome.violations)
-    click.echo(_as_json(outcome, shown) if output_format == "json" else _as_text(outcome, shown))
+    click.echo(_as_json(outcome, shown, limit) if limit else _as_text(outcome, shown))
     if outcome.violations:
         raise SystemExit(1)
 
@@ -71,13 +71,13 @@ def _as_text(outcome: Report, shown: tuple[Finding, ...]) -> str:
     return "\n".join(lines)
 
 
-def _as_json(outcome: Report, shown: tuple[Finding, ...]) -> str:
+def _as_json(outcome: Report, shown: tuple[Finding, ...], limit: int) -> str:
     rules = [
         {
             "level": level,
             "rule": rule,
             "count": len(group),
-            "example": {"span": group[0].span, "message": group[0].message},
+            "example": {"span": _cut(group[0].span), "message": _cut(group[0].message)},
         }
         for level, rule, group in _by_rule(shown)
     ]
@@ -90,7 +90,13 @@ def _as_json(outcome: Report, shown: tuple[Finding, ...]) -> str:
         "violations": len(outcome.violations),
         "advice": _advice_count(outcome),
     }
-    return printable_json(json.dumps({**counts, "rules": rules}, indent=2, ensure_ascii=False))
+    found = bounded("rules", rules, limit)
+    return json_text({**counts, **found, "more": more(found["rules_left_out"], len(found["rules"]))})
+
+
+def _cut(text: str) -> str:
+    """Returns a text, cut if it is long: names come from the application."""
+    return f"{text:.{LINE_CHARACTERS}}"
 
 
 def _advice_count(outcome: Report) -> int:

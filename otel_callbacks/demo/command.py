@@ -19,7 +19,10 @@ from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.extractive import CHAT_MODEL
 from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.explore import SpanRecord
+from otel_callbacks.explore.as_json.facts import trace_facts
 from otel_callbacks.explore.commands.terminal import width
+from otel_callbacks.runtime.json_options import format_option, only_json
+from otel_callbacks.runtime.json_text import json_text
 
 Jobs = Mapping[str, Callable[[], str]]  # by name; each returns its answer
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
@@ -90,12 +93,25 @@ _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
 @click.option(
     "--docs", type=click.IntRange(min=1), default=1500, show_default=True, help="How many documents to index."
 )
-def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
+@format_option
+def demo(framework: str, model: str | None, file: Path, docs: int, output_format: str) -> None:
     """Run RAG pipelines and agents over Python's own documentation and show their traces.
 
     The local model is extractive: it copies its answers from the context. Spans go to the trace file, and to
     OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
     """
+    with only_json(output_format):
+        _trace_jobs(list(_FRAMEWORKS) if framework == "all" else [framework], model, file, docs)
+        click.echo(_cost_report(file))
+        click.echo(f"The traces are in {file} (OTLP JSON Lines).")
+        if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            click.echo(f"They were sent to {address} as well.")
+    if output_format == "json":
+        click.echo(_json(file))
+
+
+def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: int) -> None:
+    """Runs the jobs of some frameworks and writes their traces to a file."""
     from otel_callbacks.export.configure import configure
 
     with LocalModelServer() as server:
@@ -108,7 +124,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
         corpus = load()
         click.echo(_introduction(endpoint, model is None, len(corpus), min(docs, len(corpus))))
         show_new = _new_trace_printer(file, telemetry.flush)
-        for name in _FRAMEWORKS if framework == "all" else [framework]:
+        for name in frameworks:
             title, jobs = _FRAMEWORKS[name]
             try:
                 from openai import OpenAIError
@@ -121,10 +137,6 @@ def demo(framework: str, model: str | None, file: Path, docs: int) -> None:
                 service = f"{endpoint.chat_model} at {endpoint.base_url}"
                 raise click.ClickException(f"{service}: {refusal}") from refusal
     telemetry.shutdown()
-    click.echo(_cost_report(file))
-    click.echo(f"The traces are in {file} (OTLP JSON Lines).")
-    if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        click.echo(f"They were sent to {address} as well.")
 
 
 def _introduction(endpoint: Endpoint, is_local: bool, documents: int, indexed: int) -> str:
@@ -163,6 +175,16 @@ def _cost_report(file: Path) -> str:
             "",
         ]
     )
+
+
+def _json(file: Path) -> str:
+    """Returns the traces and what they cost as JSON; the traces themselves are in the file."""
+    from otel_callbacks.cost import report
+    from otel_callbacks.explore import group, read_jsonl
+
+    traces = group(read_jsonl(file))
+    costs = report(traces, by=("tenant", "feature")).document()
+    return json_text({"file": str(file), "traces": list(map(trace_facts, traces)), "cost": costs})
 
 
 def _tool_lines(span: SpanRecord) -> Iterator[str]:

@@ -10,6 +10,8 @@ import click
 
 from otel_callbacks.doctor import checks
 from otel_callbacks.doctor.findings import Finding
+from otel_callbacks.runtime.json_options import format_option, only_json
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 
@@ -19,8 +21,14 @@ from otel_callbacks.runtime.untrusted_text import printable
 @click.option("--protocol", type=click.Choice(["http/protobuf", "grpc"]), help="As protocol= of configure().")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="As headers= of configure().")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for the test trace.")
+@format_option
 def doctor(
-    module: str | None, endpoints: Sequence[str], protocol: Any, headers: Sequence[str], timeout: float
+    module: str | None,
+    endpoints: Sequence[str],
+    protocol: Any,
+    headers: Sequence[str],
+    timeout: float,
+    output_format: str,
 ) -> None:
     """Send a test trace along the way that real ones take, and say what is wrong.
 
@@ -30,11 +38,15 @@ def doctor(
     if any("=" not in header for header in headers):
         raise click.BadParameter("a header is not NAME=VALUE", param_hint="--header")
     given = dict(header.split("=", 1) for header in headers)
-    failed = False
-    with _quiet():
+    found: list[Finding] = []
+    with _quiet(), only_json(output_format):
         for finding in _findings(module, endpoints, protocol, given, timeout):
-            failed = failed or finding.kind == "wrong"
-            click.echo(f"{finding.kind:<6}{printable(finding.text)}")
+            found.append(finding)
+            if output_format == "text":
+                click.echo(f"{finding.kind:<6}{printable(finding.text)}")
+    failed = any(finding.kind == "wrong" for finding in found)
+    if output_format == "json":
+        click.echo(json_text({"ok": not failed, "findings": [each._asdict() for each in found]}))
     sys.exit(1 if failed else 0)
 
 

@@ -1,5 +1,6 @@
 """`otel-callbacks doctor` says what is wrong in plain words, and its exit status tells that something is."""
 
+import json
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -69,6 +70,27 @@ def test_all_is_well(server: OtlpServer) -> None:
         f"ok    test trace: {spans[0].trace_id} was accepted everywhere",
     ]
     assert {headers["api-key"] for headers in server.headers} == {"k"}
+
+
+def test_json_is_all_that_is_on_standard_output(server: OtlpServer, tmp_path: Path) -> None:
+    """What the application prints while it is imported is on standard error."""
+    (tmp_path / "shop_printing.py").write_text("print('welcome')\n")
+    arguments = [
+        "--timeout",
+        "0.5",
+        "--endpoint",
+        server.url,
+        "--import",
+        "shop_printing",
+        "--format",
+        "json",
+    ]
+    ran = CliRunner().invoke(main, ["doctor", *arguments])
+    found = json.loads(ran.stdout)
+    assert (ran.exit_code, found["ok"], found.keys()) == (1, False, {"ok", "findings"})
+    assert {"kind": "ok", "text": f"traces: {server.url}/v1/traces accepts them"} in found["findings"]
+    assert [each["text"][:13] for each in found["findings"] if each["kind"] == "wrong"] == ["handler: none"]
+    assert "welcome" in ran.stderr
 
 
 def test_a_local_file_is_well_too(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from otel_callbacks.cost.attribution import attribute_of
 from otel_callbacks.cost.model_calls import FinishedSpan, HasSpans, ModelCalls, finished_span, spans_of
 from otel_callbacks.cost.rates import ZERO
 from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, SpanCost, recorded_cost
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.words import plural
 
 NOT_COMPLETED = ("0", "false", "no", "fail", "failed", "failure", "error", "cancelled", "abandoned")
@@ -88,7 +89,11 @@ class OutcomeReport:
 
     def to_json(self) -> str:
         """Returns JSON with `per`, `rows` and the sums; amounts are strings, so that no digit is lost."""
-        document = {
+        return json_text(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Returns what `to_json` writes; amounts are `Decimal`."""
+        return {
             "note": ESTIMATE,
             "per": self.name,
             "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in self.rows],
@@ -97,7 +102,6 @@ class OutcomeReport:
             "cost_usd": self.cost_usd,
             "cost_per_completed_usd": self.cost_per_completed_usd,
         }
-        return json_text(document)
 
     def _table(self) -> Table:
         rows = [

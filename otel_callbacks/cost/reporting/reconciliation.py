@@ -22,7 +22,8 @@ from otel_callbacks.cost.reporting.differences import (
 from otel_callbacks.cost.reporting.invoice_matching import Match, match_calls, total_of, traced_call
 from otel_callbacks.cost.reporting.invoices import InvoiceError, read_invoice
 from otel_callbacks.cost.reporting.span_cost import EXACT, CostReader, recorded_cost
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, percent
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.words import plural
 
 
@@ -65,14 +66,17 @@ class Reconciliation:
 
     def to_json(self) -> str:
         """Returns JSON with `rows`, `total`, `coverage`, `agrees` and `note`; amounts are strings with all digits."""
-        document = {
+        return json_text(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Returns what `to_json` writes; amounts are `Decimal`."""
+        return {
             "note": ESTIMATE,
             "agrees": self.agrees,
             "coverage": self.coverage,
             "rows": [row.dict() for row in self.rows],
             "total": self.total.dict(),
         }
-        return json_text(document)
 
     def _table(self) -> Table:
         tokens, money = ("traced tokens", "charged tokens", "drift"), ("traced USD", "charged USD", "drift")

@@ -22,8 +22,9 @@ from otel_callbacks.cost.reporting.span_cost import (
     recorded_cost,
     usage_of,
 )
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, percent
 from otel_callbacks.operations import Usage
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.words import plural
 
 DEFAULT_BY = ("tenant", "feature", "model")
@@ -136,9 +137,12 @@ class Report:
 
     def to_json(self) -> str:
         """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
+        return json_text(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Returns what `to_json` writes; amounts are `Decimal`."""
         total = {**_numbers(self.total), "unpriced": dict(self.total.unpriced)}
-        document = {"note": ESTIMATE, "by": self.by, "rows": self.to_dicts(), "total": total}
-        return json_text(document)
+        return {"note": ESTIMATE, "by": self.by, "rows": self.to_dicts(), "total": total}
 
     def to_pandas(self) -> Any:
         """Returns `to_dicts()` as a `pandas.DataFrame`; amounts are floats.

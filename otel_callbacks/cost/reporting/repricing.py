@@ -9,7 +9,8 @@ from otel_callbacks.cost.model_calls import HasSpans, spans_of
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, display_names
 from otel_callbacks.cost.reporting.span_cost import EXACT, recorded_cost, repriced_cost
-from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, json_text, percent
+from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, percent
+from otel_callbacks.runtime.json_text import json_text
 
 _NUMBERS = (
     "calls",
@@ -68,9 +69,12 @@ class Repricing:
 
     def to_json(self) -> str:
         """Returns JSON with `by`, `rows`, `total` and `note`; amounts are strings, so that no digit is lost."""
+        return json_text(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Returns what `to_json` writes; amounts are `Decimal`."""
         rows = [{**dict(zip(self.by, row.key, strict=True)), **row.numbers()} for row in self.rows]
-        document = {"note": ESTIMATE, "by": self.by, "rows": rows, "total": self.total.numbers()}
-        return json_text(document)
+        return {"note": ESTIMATE, "by": self.by, "rows": rows, "total": self.total.numbers()}
 
     def _table(self) -> Table:
         columns = (

@@ -2,15 +2,14 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
-from typing import Any
 
-from otel_callbacks.runtime.untrusted_text import escaped, printable_json
+from otel_callbacks.runtime.json_text import digits
+from otel_callbacks.runtime.untrusted_text import escaped
 
 _FORMULA = re.compile(r"(?:^|;)\s*(?=[=+\-@＝＋－＠])")
 
@@ -78,24 +77,6 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows(map(_csv_cell, row) for row in (columns, *rows))
     return out.getvalue()
-
-
-def json_text(document: Any) -> str:
-    """Returns JSON for people and programs; amounts are strings, so that no digit is lost."""
-    return printable_json(json.dumps(document, indent=2, ensure_ascii=False, default=_jsonable))
-
-
-def _jsonable(value: Any) -> Any:
-    """Converts an amount for `json.dumps` to a string with all its digits."""
-    if isinstance(value, Decimal):
-        return digits(value)
-    raise TypeError(f"{type(value).__name__} cannot be part of a report")
-
-
-def digits(amount: Decimal) -> str:
-    """Returns all digits of an amount, without an exponent or trailing zeros."""
-    text = format(amount, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def dollars(usd: Decimal) -> str:

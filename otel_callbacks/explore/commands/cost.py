@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import click
 from click.core import ParameterSource
@@ -16,6 +17,9 @@ from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import files_argument
+from otel_callbacks.limits import ANSWER_ROWS
+from otel_callbacks.runtime.json_options import check_limit, limit_option, more
+from otel_callbacks.runtime.json_text import bounded, json_text
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -36,6 +40,7 @@ def _is_given(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
+_Result: TypeAlias = Report | Repricing | Reconciliation | OutcomeReport
 _PATH = click.Path(exists=True, dir_okay=False)
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -57,6 +62,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
     default="table",
     show_default=True,
 )
+@limit_option(ANSWER_ROWS)
 @click.option("--since", type=_DAY, help="Only calls on this day (UTC) and later.")
 @click.option("--until", type=_DAY, help="Only calls on this day (UTC) and earlier.")
 @click.option(
@@ -84,6 +90,7 @@ def cost(
     files: tuple[str, ...],
     by: tuple[str, ...],
     output_format: str,
+    limit: int,
     since: datetime | None,
     until: datetime | None,
     reprice: bool,
@@ -96,6 +103,7 @@ def cost(
     Costs are estimates. The exit status is 1 if an invoice and the traces disagree (by more than half a percent of
     the tokens or one percent of the money), 2 if a file cannot be read, and otherwise 0.
     """
+    check_limit(output_format)
     if per and (invoices or reprice or _is_given("by")):
         raise click.UsageError(
             "--per cannot be used with --by, --recompute and --reconcile: its rows are outcomes"
@@ -110,16 +118,25 @@ def cost(
         raise click.UsageError("--by status is not the same before and after --recompute")
     with file_errors():
         pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
-        result: Report | Repricing | Reconciliation | OutcomeReport
+        result: _Result
         if per:
             first, end = _nanoseconds_between(since, until)
             result = per_outcome(read_jsonl(files), per, since=first, until=end)
         else:
             result = _result(_between(read_jsonl(files), since, until), by, pricer, invoices)
-    shown = {"table": result.__str__, "csv": result.to_csv, "json": result.to_json}[output_format]()
-    click.echo(shown, nl=output_format != "csv")
+    if output_format == "json":
+        click.echo(_json(result, limit))
+    else:
+        click.echo(result.to_csv() if output_format == "csv" else str(result), nl=output_format != "csv")
     if isinstance(result, Reconciliation) and not result.agrees:
         raise SystemExit(1)
+
+
+def _json(result: _Result, limit: int) -> str:
+    """Returns the report as JSON with its first rows; the total is that of all."""
+    document = result.document()
+    document |= bounded("rows", document["rows"], limit)
+    return json_text({**document, "more": more(document["rows_left_out"], len(document["rows"]))})
 
 
 def _result(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,9 @@ from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import file_argument
 from otel_callbacks.explore.files.erasing import Erased, erase, is_interrupted
 from otel_callbacks.explore.pictures.formatting import plural
+from otel_callbacks.limits import ANSWER_ROWS
+from otel_callbacks.runtime.json_options import json_options, more
+from otel_callbacks.runtime.json_text import bounded, json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 
@@ -34,8 +38,14 @@ def _pairs(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> list[
     callback=_pairs,
     help="The traces with this label, such as feature=search, or with this attribute (a name with a dot); repeatable.",
 )
+@json_options(ANSWER_ROWS)
 def forget(
-    path: Path, user: str | None, tenant: str | None, session: str | None, labels: list[tuple[str, str]]
+    path: Path,
+    user: str | None,
+    tenant: str | None,
+    session: str | None,
+    labels: list[tuple[str, str]],
+    limit: int | None,
 ) -> None:
     """Erase the traces of a person, or of any label, from FILE: a trace file or a folder (default: .otel_callbacks).
 
@@ -52,28 +62,45 @@ def forget(
     wanted = [*named, *labels]
     if not wanted:
         raise click.UsageError("say whose traces: --user, --tenant, --session or --label")
-    said = printable(" and ".join(f"{name} {value}" for name, value in wanted))
-    total, unreadable = Erased(), 0
+    files: list[dict[str, Any]] = []
+    trace_ids: set[str] = set()
     with file_errors():
         if is_interrupted(path):
             click.echo("An earlier erasure was interrupted; it is completed, too.", err=True)
         for file, erased in erase(path, {_attributes(name): value for name, value in wanted}):
-            if erased:
-                click.echo(f"{printable(str(file))}: removed {_counts(erased)}")
-            if erased.unreadable:
-                click.echo(
-                    f"{printable(str(file))}: kept {plural(erased.unreadable, 'line')} that cannot be read",
-                    err=True,
-                )
-            unreadable += erased.unreadable
-            total.trace_ids |= erased.trace_ids
-    click.echo(
-        f"erased {plural(len(total.trace_ids), 'trace')} with {said}"
-        if total.trace_ids
-        else f"no trace has {said}"
-    )
-    if unreadable:
+            if limit is None:
+                _say(file, erased)
+            files.append(_facts(file, erased))
+            trace_ids |= erased.trace_ids
+    if limit is None:
+        said = printable(" and ".join(f"{name} {value}" for name, value in wanted))
+        count = plural(len(trace_ids), "trace")
+        click.echo(f"erased {count} with {said}" if trace_ids else f"no trace has {said}")
+    else:
+        found = bounded("files", files, limit)
+        facts = {"traces": len(trace_ids), **found, "more": more(found["files_left_out"], limit)}
+        click.echo(json_text(facts))
+    if any(file["unreadable_lines"] for file in files):
         raise SystemExit(1)
+
+
+def _say(file: Path, erased: Erased) -> None:
+    name = printable(str(file))
+    if erased:
+        click.echo(f"{name}: removed {_counts(erased)}")
+    if erased.unreadable:
+        click.echo(f"{name}: kept {plural(erased.unreadable, 'line')} that cannot be read", err=True)
+
+
+def _facts(file: Path, erased: Erased) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "traces": len(erased.trace_ids - {""}),
+        "spans": erased.spans,
+        "events": erased.events,
+        "metric_points": erased.points,
+        "unreadable_lines": erased.unreadable,
+    }
 
 
 def _attributes(name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -23,9 +24,11 @@ from otel_callbacks.explore.files.replay import Bookmark, Progress
 from otel_callbacks.explore.files.replay import replay as replay_file
 from otel_callbacks.explore.files.senders import Protocol, Send, SendError, sender
 from otel_callbacks.explore.pictures.formatting import plural
-from otel_callbacks.limits import REPLAY_REQUEST_BYTES
+from otel_callbacks.limits import ANSWER_ROWS, REPLAY_REQUEST_BYTES
 from otel_callbacks.profiles import PROFILES
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
+from otel_callbacks.runtime.json_options import json_options, more
+from otel_callbacks.runtime.json_text import bounded, json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
@@ -106,6 +109,7 @@ def _is_same_host(configured: str, endpoint: str) -> bool:
 @click.option(
     "--restart", is_flag=True, help="Start from the beginning, even if an earlier replay was interrupted."
 )
+@json_options(ANSWER_ROWS)
 def replay(
     path: Path,
     endpoint: str,
@@ -114,6 +118,7 @@ def replay(
     profiles: Sequence[str],
     max_bytes: int,
     restart: bool,
+    limit: int | None,
 ) -> None:
     """Send the traces in FILE, or a folder (default: .otel_callbacks), to an OTLP endpoint, with their ids and times.
 
@@ -124,11 +129,19 @@ def replay(
         headers = {**_headers_of_environment(endpoint), **headers}
         with file_errors(), sender(endpoint, protocol, headers) as send:
             profiled = partial(_send_profiled, send, profiles)
-            lost = sum(_replay(file, endpoint, profiled, max_bytes, restart) for file in trace_files(path))
+            files: list[dict[str, Any]] = []
+            for file in trace_files(path):
+                files.append(_replay(file, endpoint, profiled, max_bytes, restart))
+                if limit is None:
+                    click.echo(_said(files[-1], endpoint))
     except SendError as error:
         message = printable(f"{error}; run the same command again to continue from there")
         raise click.ClickException(message) from error
-    if lost:
+    if limit is not None:
+        found = bounded("files", files, limit)
+        facts = {"endpoint": shown_address(endpoint), **found, "more": more(found["files_left_out"], limit)}
+        click.echo(json_text(facts))
+    if any(file["rejected"] or file["unreadable_lines"] or file["unreadable_spans"] for file in files):
         raise SystemExit(1)
 
 
@@ -138,12 +151,10 @@ def _send_profiled(
     return send(add_profiles(request, profiles))
 
 
-def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool) -> int:
-    """Sends one file; returns how many of its spans and lines were rejected or cannot be read."""
+def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool) -> dict[str, Any]:
+    """Sends one file; returns how many of its spans and lines were sent, were rejected or cannot be read."""
     bookmark, name = Bookmark(file, endpoint), printable(str(file))
     start = 0 if restart else bookmark.position()
-    if start:
-        click.echo(f"{name}: continuing at byte {start:,}")
     sent: list[Progress] = []
     skipped = Skipped()
     hidden = not sys.stderr.isatty()
@@ -156,12 +167,22 @@ def _replay(file: Path, endpoint: str, send: Send, max_bytes: int, restart: bool
             bar.update(progress.position - bar.pos)
             sent.append(progress)
     bookmark.delete()
-    click.echo(
-        f"{name}: {plural(sum(each.spans for each in sent), 'span')} sent to {shown_address(endpoint)}"
-    )
     rejected = sum(each.rejected for each in sent)
     if rejected:
         reasons = ", ".join(sorted({each.rejection_reason for each in sent if each.rejection_reason}))
         why = printable(reasons) or "no reason given"
         click.echo(f"{name}: {plural(rejected, 'span')} rejected: {why}", err=True)
-    return rejected + skipped.lines + skipped.spans
+    return {
+        "file": str(file),
+        "continued_at_byte": start,
+        "spans_sent": sum(each.spans for each in sent),
+        "rejected": rejected,
+        "unreadable_lines": skipped.lines,
+        "unreadable_spans": skipped.spans,
+    }
+
+
+def _said(file: Mapping[str, Any], endpoint: str) -> str:
+    name, start = printable(file["file"]), file["continued_at_byte"]
+    sent = f"{name}: {plural(file['spans_sent'], 'span')} sent to {shown_address(endpoint)}"
+    return f"{name}: continuing at byte {start:,}\n{sent}" if start else sent

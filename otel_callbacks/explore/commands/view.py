@@ -2,13 +2,15 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from otel_callbacks import limits
+from otel_callbacks.explore.as_json.facts import Content, spans_facts, trace_facts
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import chosen_filters, file_argument, filter_options
@@ -18,6 +20,8 @@ from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.pictures.recorded_text import recorded_text
 from otel_callbacks.explore.pictures.text import render_text
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.runtime.json_options import json_options, more
+from otel_callbacks.runtime.json_text import bounded, json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 _POLL_SECONDS = 0.5  # between two polls of growing files
@@ -45,6 +49,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--svg", type=_FILE, help="Write a picture of the trace to this file instead.")
 @click.option("--html", type=_FILE, help="Write a page about the trace to this file instead.")
 @filter_options
+@json_options(limits.ANSWER_ROWS)
 def view(
     path: Path,
     trace_id: str | None,
@@ -54,6 +59,7 @@ def view(
     whole: bool,
     svg: Path | None,
     html: Path | None,
+    limit: int | None,
     **options: Any,
 ) -> None:
     """Show the last trace in FILE, which is a trace file or a folder (default: .otel_callbacks).
@@ -61,7 +67,7 @@ def view(
     With --tenant and the like, the last one that matches.
     """
     filters = chosen_filters(options)
-    if follow and (trace_id or last > 1 or content or whole or svg or html or filters):
+    if follow and (trace_id or last > 1 or content or whole or svg or html or limit or filters):
         raise click.UsageError(
             "--follow shows every new trace as text; it cannot be combined with other options"
         )
@@ -75,10 +81,16 @@ def view(
             return
         traces = Traces.open(path).find(**filters)
         chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:])
+        if limit and not (svg or html):
+            click.echo(_json(chosen, limit, "whole" if whole else "beginnings" if content else "none"))
+            return
         if not chosen:
             raise LookupError(f"{path} holds no traces{' that match' if filters else ''}")
         if svg or html:
-            _write(chosen[-1], svg, html)
+            written = list(_write(chosen[-1], svg, html))
+            said = (f"{path}: {printable(chosen[-1].name)}, trace {chosen[-1].trace_id}" for path in written)
+            facts = {"trace_id": chosen[-1].trace_id, "written": written}
+            click.echo(json_text(facts) if limit else "\n".join(map(printable, said)))
             return
         for trace in chosen:
             show(f"{render_text(trace, width())}\n")
@@ -87,7 +99,18 @@ def view(
                 show(f"{recorded_text(trace, width(), limit)}\n")
 
 
-def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
+def _json(traces: Sequence[Trace], limit: int, content: Content) -> str:
+    """Returns traces as JSON, with `limit` spans in all."""
+    shown, left, total = [], limit, 0
+    for trace in traces:
+        spans = list(islice(spans_facts(trace, content), left))
+        shown.append({**trace_facts(trace), **bounded("spans", spans, left, len(trace.spans))})
+        left, total = left - len(spans), total + len(trace.spans)
+    return json_text({"traces": shown, "more": more(max(0, total - limit), limit)})
+
+
+def _write(trace: Trace, svg: Path | None, html: Path | None) -> Iterator[str]:
+    """Writes the picture and the page that are wanted, and yields where."""
     from otel_callbacks.explore.pictures.html import page
     from otel_callbacks.explore.pictures.svg import render_svg
 
@@ -95,7 +118,7 @@ def _write(trace: Trace, svg: Path | None, html: Path | None) -> None:
     for path, render in wanted:
         if path:
             write_private(path, render(trace).encode())
-            click.echo(f"{path}: {printable(trace.name)}, trace {printable(trace.trace_id)}")
+            yield str(path)
 
 
 def _follow(path: Path) -> None:
