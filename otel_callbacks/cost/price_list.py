@@ -88,7 +88,8 @@ def _import_http_client() -> None:
     """Imports the HTTP client that genai-prices needs, if openai is installed too.
 
     openai looks it up in `sys.modules` on every response, and breaks if another thread has only half imported it. So
-    this happens once, where our own modules are imported, and never while the application's calls are under way.
+    this happens once, before the application's calls: when our handler is imported after openai, else when the first
+    one is made.
     """
     if all(map(find_spec, ("genai_prices", "httpx2", "openai"))):
         import_module("httpx2")

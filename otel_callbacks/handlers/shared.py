@@ -1,29 +1,31 @@
 """What the handlers of both frameworks share: how their traces are found, and how they are copied and pickled."""
 
 import functools
+import sys
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry._logs import LoggerProvider
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import TracerProvider
-
-from otel_callbacks.cost.attribution import LabelSource
-from otel_callbacks.cost.budget import Budget
-from otel_callbacks.cost.pricing import Prices
-from otel_callbacks.handlers.options import Options, recorder
 from otel_callbacks.limits import UNPICKLED_HANDLERS
-from otel_callbacks.privacy.policy import ContentPolicy, Where
-from otel_callbacks.recording.cost_metrics import MetricLabels
-from otel_callbacks.recording.process_recorder import process_recorder
-from otel_callbacks.recording.recorder import Detail, InferenceSpans, Recorder
 from otel_callbacks.runtime.arguments import names_arguments
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing a handler must be quick: what it works with is imported when one is made
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from otel_callbacks.cost.attribution import LabelSource
+    from otel_callbacks.cost.budget import Budget
+    from otel_callbacks.cost.pricing import Prices
     from otel_callbacks.explore.trace import Trace
+    from otel_callbacks.privacy.policy import ContentPolicy, Where
+    from otel_callbacks.recording.cost_metrics import MetricLabels
+    from otel_callbacks.recording.recorder import Detail, InferenceSpans, Recorder
+
+if "openai" in sys.modules:  # whose calls may soon be under way
+    import otel_callbacks.cost.price_list  # noqa: F401 - it imports what must not be imported beside them
 
 
 class SharedByHandlers:
@@ -33,28 +35,27 @@ class SharedByHandlers:
     process it is the same handler, and in another process a handler with the process-wide recorder there.
     """
 
-    _make_recorder: ClassVar[Callable[..., Recorder]] = staticmethod(recorder)
-    _recorder: Recorder
+    _recorder: "Recorder"
     _pickled_as: str | None = None
 
     @names_arguments("a handler")
     def __init__(
         self,
         *,
-        tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
-        logger_provider: LoggerProvider | None = None,
-        detail: Detail | None = None,
-        content: ContentPolicy | Where | None = None,
-        prices: Prices | None = None,
-        attribution: LabelSource | None = None,
+        tracer_provider: "TracerProvider | None" = None,
+        meter_provider: "MeterProvider | None" = None,
+        logger_provider: "LoggerProvider | None" = None,
+        detail: "Detail | None" = None,
+        content: "ContentPolicy | Where | None" = None,
+        prices: "Prices | None" = None,
+        attribution: "LabelSource | None" = None,
         baggage_keys: Sequence[str] | None = None,
-        budgets: Iterable[Budget] | None = None,
-        metric_labels: MetricLabels | None = None,
+        budgets: "Iterable[Budget] | None" = None,
+        metric_labels: "MetricLabels | None" = None,
         estimate_usage: bool | None = None,
         start_events: bool | None = None,
         profiles: Sequence[str] | None = None,
-        inference_spans: InferenceSpans | None = None,
+        inference_spans: "InferenceSpans | None" = None,
         agent_usage: bool | None = None,
     ) -> None:
         """Makes a handler. For an argument that is not given, its environment variable decides, then the default.
@@ -98,6 +99,8 @@ class SharedByHandlers:
             TypeError, ValueError: an argument has the wrong type or value; the message says what is right.
             OSError: the file of the price book cannot be read.
         """
+        from otel_callbacks.handlers.options import Options, recorder
+
         given: Any = {name: value for name, value in locals().items() if name in Options.__annotations__}
         self._join(recorder(**given))
 
@@ -108,7 +111,7 @@ class SharedByHandlers:
             f"<{type(self).__name__} detail={known.detail!r} content={known.content_policy.where!r}{where}>"
         )
 
-    def _join(self, recorder: Recorder) -> None:
+    def _join(self, recorder: "Recorder") -> None:
         """Initialises the handler with `recorder`, which several handlers may share."""
         self._recorder = recorder
 
@@ -181,10 +184,12 @@ def _unpickle(kind: Any, pickled_as: str) -> Any:
     same = _pickled.get(pickled_as)
     if same is not None:
         return same
-    return _handler_with(kind, process_recorder() or _default_recorder(kind._make_recorder))
+    from otel_callbacks.recording.process_recorder import process_recorder
+
+    return _handler_with(kind, process_recorder() or _default_recorder())
 
 
-def handler_with(kind: Any, recorder: Recorder) -> Any:
+def handler_with(kind: Any, recorder: "Recorder") -> Any:
     """Makes a handler of a kind that records with `recorder`, which several handlers may share."""
     handler = kind.__new__(kind)
     handler._join(recorder)
@@ -195,5 +200,7 @@ _handler_with = functools.lru_cache(maxsize=UNPICKLED_HANDLERS)(handler_with)
 
 
 @functools.cache
-def _default_recorder(make: Callable[[], Recorder]) -> Recorder:
-    return make()
+def _default_recorder() -> "Recorder":
+    from otel_callbacks.handlers.options import recorder
+
+    return recorder()

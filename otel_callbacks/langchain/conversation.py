@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.limits import CONFIG_FRAMES_SEARCHED
 from otel_callbacks.operations import payload
-from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
+
+if TYPE_CHECKING:
+    from otel_callbacks.recording.recorder import Recorder
 
 _KEYS = ("thread_id", "session_id", "conversation_id")
 _NAMES = frozenset(_KEYS)
@@ -28,7 +30,7 @@ def conversation_id(metadata: Mapping[str, Any], frame: FrameType | None) -> str
     return _id_in(_configurable(frame)) if found is None else found
 
 
-def lend_to_parent(run: Run | None, recorder: Recorder) -> None:
+def lend_to_parent(run: Run | None, recorder: "Recorder") -> None:
     """Gives the conversation of a run to the run above if that one started where no config could be seen.
 
     `abatch` fires the callbacks that start its runs in tasks of their own, which are over before a body starts.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import contains
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
@@ -24,9 +24,11 @@ from otel_callbacks.operations.payload import (
     words,
 )
 from otel_callbacks.rag import usage_estimate
-from otel_callbacks.rag.prompt import Prompt
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
+
+if TYPE_CHECKING:
+    from otel_callbacks.rag.prompt import Prompt
 
 URL_KEYS = (
     "openai_api_base",
@@ -173,7 +175,7 @@ def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | 
 
 
 @guarded  # an unreadable prompt must not cost the call its span
-def read_prompt(prompt: Prompt, sent: Sequence[Any], tools: Any) -> None:
+def read_prompt(prompt: "Prompt", sent: Sequence[Any], tools: Any) -> None:
     """Reads the messages, or the texts for a text model, into what `prompt` asks for: its weights or its text."""
     chat = items(sent)
     if prompt.weights is not None and chat and is_a(chat[0], BaseMessage):

@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.langchain.bodies import InStreamingChain
 from otel_callbacks.langchain.parent_run import component_of
 from otel_callbacks.limits import CACHED_NAMES, GRAPH_PATH_PARTS, WORDS_READ, first
 from otel_callbacks.operations import Step
 from otel_callbacks.operations.payload import attribute, integer, items, mapping, name, word
-from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.run import Run
+
+if TYPE_CHECKING:
+    from otel_callbacks.recording.recorder import Recorder
 
 _AGENT_MODULES = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
 
@@ -91,7 +93,7 @@ def is_resumed(inputs: Any) -> bool:
     return inputs is None or (is_command and attribute(inputs, "resume") is not None)
 
 
-def finish(recorder: Recorder, run: Run) -> None:
+def finish(recorder: "Recorder", run: Run) -> None:
     """Ends a chain or graph that LangGraph or LangChain reports as finished."""
     if _is_at_breakpoint(run.inside):
         recorder.interrupt(run)
@@ -109,7 +111,7 @@ def _is_at_breakpoint(inside: Any) -> bool:
     return attribute(inside.frame.f_locals.get("loop"), "status") in ("interrupt_before", "interrupt_after")
 
 
-def fail(recorder: Recorder, run: Run, error: BaseException) -> None:
+def fail(recorder: "Recorder", run: Run, error: BaseException) -> None:
     """Ends a run that raised `error`, which LangGraph may have raised as control flow."""
     if waits(error):
         recorder.interrupt(run)

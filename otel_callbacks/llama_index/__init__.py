@@ -2,15 +2,30 @@
 
 The room turns the reports of LlamaIndex's dispatcher into operations and hands them to the recorder. It may import
 `operations`, `runs`, `rag`, `recording` and `options`, but no attribute name, no SDK and no other framework. Open
-`dispatcher_reports.py` first: it starts and ends the runs. `traced_methods.py` lists the methods that get a span.
+`dispatcher_reports.py` first: it starts and ends the runs. `traced_methods.py` lists the methods that get a span. The
+other names are loaded on first use, so that importing the handler is quick.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.runtime.extras import needs_extra
 
 needs_extra("llama_index.core", "llama-index")
 
 from otel_callbacks.llama_index.handler import OTelCallbackHandler
-from otel_callbacks.llama_index.instrumentor import instrument, uninstrument
-from otel_callbacks.llama_index.rerankers import trace_reranker
+
+if TYPE_CHECKING:
+    from otel_callbacks.llama_index.instrumentor import instrument, uninstrument
+    from otel_callbacks.llama_index.rerankers import trace_reranker
 
 __all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]
+
+_HOMES = {"instrument": "instrumentor", "trace_reranker": "rerankers", "uninstrument": "instrumentor"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

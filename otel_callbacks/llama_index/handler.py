@@ -8,7 +8,7 @@ traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index import core
 from llama_index.core import Settings
@@ -19,12 +19,13 @@ from opentelemetry.context import get_current
 
 from otel_callbacks.handlers.shared import SharedByHandlers
 from otel_callbacks.limits import SETTINGS_HANDLER_LISTS_REMEMBERED
-from otel_callbacks.llama_index.dispatcher_hooks import register
-from otel_callbacks.llama_index.retrieval import traced_rerankers
+from otel_callbacks.llama_index.traced_rerankers import traced_rerankers
 from otel_callbacks.operations import Inference
-from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.surroundings import enclosing_run
 from otel_callbacks.runtime.faults import guarded
+
+if TYPE_CHECKING:
+    from otel_callbacks.recording.recorder import Recorder
 
 
 class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
@@ -37,7 +38,11 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     All arguments are optional; `__init__` says what they mean.
     """
 
-    def _join(self, recorder: Recorder) -> None:
+    def _join(self, recorder: "Recorder") -> None:
+        from otel_callbacks.llama_index.dispatcher_hooks import (
+            register,  # takes 0.1 s, most of it LlamaIndex's agents
+        )
+
         LegacyBaseCallbackHandler.__init__(self, [], [])
         super()._join(recorder)
         active_handlers.all.add(self)
@@ -99,7 +104,7 @@ class ActiveHandlers:
         self._settings_lists: OrderedDict[int, tuple[list[Any], weakref.ref[CallbackManager]]] = OrderedDict()
         self._global: weakref.WeakSet[OTelCallbackHandler] = weakref.WeakSet()
 
-    def recorder_for(self, instance: Any) -> Recorder | None:
+    def recorder_for(self, instance: Any) -> "Recorder | None":
         """Returns the recorder of the handler that is active for `instance`; None without one.
 
         Without a handler this runs at every operation of the process, so the way to None is short.

@@ -10,7 +10,7 @@ from llama_index_instrumentation import get_dispatcher
 
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED
 from otel_callbacks.llama_index.handler import OTelCallbackHandler
-from otel_callbacks.llama_index.retrieval import traced_rerankers
+from otel_callbacks.llama_index.traced_rerankers import traced_rerankers
 from otel_callbacks.runtime.faults import guarded
 from otel_callbacks.runtime.own_class import derive, has_own_class, original_class, set_class
 

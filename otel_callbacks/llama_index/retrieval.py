@@ -1,6 +1,5 @@
 """Translates calls of LlamaIndex's retrievers, embedding models and rerankers into operations."""
 
-import weakref
 from inspect import BoundArguments
 from typing import Any
 
@@ -10,14 +9,12 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 
 from otel_callbacks.limits import DOCUMENTS_READ, ITEMS_READ, first
 from otel_callbacks.llama_index import inference
+from otel_callbacks.llama_index.traced_rerankers import traced_rerankers
 from otel_callbacks.llama_index.workflows import query_text
 from otel_callbacks.operations import Document, Embedding, Rerank, Retrieval
 from otel_callbacks.operations.payload import attribute, integer, is_a, is_list, items, mapping, name, number
 
 _CACHE_COLLECTION = "embeddings"
-traced_rerankers: "weakref.WeakKeyDictionary[type, Any]" = weakref.WeakKeyDictionary()
-"""The classes of the rerankers that `trace_reranker` traces, with the handler that it was given; None without one."""
-
 _TOP_K_FIELDS = ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
 
 

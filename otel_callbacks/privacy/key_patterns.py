@@ -81,7 +81,7 @@ def _prefixed(mark: str) -> Pattern:
         rf"|(?:{behind(words, _ALONE)})(?=[\w.+/-]{{20}})(?={_RANDOM_WORD}))"
         r"(?P<secret>[\w.~+/=-]+)"
     )
-    return Pattern("key", re.compile(expression), (mark,))
+    return Pattern("key", expression, (mark,))
 
 
 _CAPITALS = {
@@ -131,13 +131,13 @@ _LITERALS = (
 
 def _literal(beginnings: tuple[str, ...], rest: str) -> Pattern:
     start = "|".join(f"{re.escape(each)}(?<![A-Za-z0-9]{re.escape(each)})" for each in beginnings)
-    return Pattern("key", re.compile(f"(?:{start}){rest}"), beginnings)
+    return Pattern("key", f"(?:{start}){rest}", beginnings)
 
 
 _SHAPES = (
     Pattern(
         "key",
-        re.compile(
+        (
             f"[{''.join(_CAPITALS)}](?<![A-Za-z0-9].)"
             f"(?:{'|'.join(f'(?<={first})(?:{rest})' for first, rest in _CAPITALS.items())})"
         ),
@@ -146,68 +146,62 @@ _SHAPES = (
     # Telegram's bots: the number of the bot, then the key; Asana
     Pattern(
         "key",
-        re.compile(
-            r":(?:(?<=\d{7}:)(?=A[\w-]{32})|(?<=/\d{16}:)(?=[0-9a-f]{32}))(?P<secret>[\w-]{32,36})(?![\w-])"
-        ),
+        r":(?:(?<=\d{7}:)(?=A[\w-]{32})|(?<=/\d{16}:)(?=[0-9a-f]{32}))(?P<secret>[\w-]{32,36})(?![\w-])",
         (":",),
     ),
     # Airtable, Terraform, Zhipu, Discord's bots, Bitwarden, Microsoft's refresh tokens
     Pattern(
         "key",
-        re.compile(
+        (
             r"\.(?:(?<=pat[A-Za-z0-9]{14}\.)[0-9a-f]{60,}|atlasv1\.[\w=-]{40,}"
             r"|(?<=[0-9a-f]{32}\.)(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{16}(?![\w.])"
             r"|(?<=[\w-]{23}\.)[\w-]{6}\.[\w-]{27,40}(?![\w.-])"
             r"|(?<=0\.[0-9a-f-]{36}\.)[A-Za-z0-9]{30}:[\w+/]{20,}=*|(?<=[01]\.)A[\w-]{40,}\.Ag[\w.-]{100,})"
         ),
         (".",),
-        backwards=re.compile(r"[\w-]+"),
+        backwards=r"[\w-]+",
     ),
     # Azure: OpenAI, AI Search, Cosmos DB, storage, DevOps and other services, by the signature inside their keys
     Pattern(
         "key",
-        re.compile(
+        (
             r"JQQJ9[A-Za-z0-9]{20,40}"
             r"|(?:Az(?:Se|Ca|Fu)|ACDb|AZDO|\+A(?:St|Sb|Eh|CR))(?<=[\w+/-]{32}....)[\w+/-]{4,8}={0,2}(?![\w+/-])"
         ),
         ("JQQJ9", "Az", "ACDb", "AZDO", "+A"),
-        backwards=re.compile(r"[A-Za-z0-9+/_-]+"),
+        backwards=r"[A-Za-z0-9+/_-]+",
     ),
     # Azure's applications, OpenShift
     Pattern(
         "key",
-        re.compile(r"~(?:(?<=Q~)[\w.~-]{31,34}|(?<=sha256~)[\w-]{43})"),
+        r"~(?:(?<=Q~)[\w.~-]{31,34}|(?<=sha256~)[\w-]{43})",
         ("~",),
-        backwards=re.compile(r"[\w~.]{1,6}"),
+        backwards=r"[\w~.]{1,6}",
     ),
     # Mailchimp, Mailgun; MaxMind, New Relic; Salesforce; Facebook's applications, Qdrant; Braintree
     Pattern(
         "key",
-        re.compile(r"-(?<=[0-9a-f]{32}-)(?:us\d\d?|[0-9a-f]{8}-[0-9a-f]{8}(?![\w-]))"),
+        r"-(?<=[0-9a-f]{32}-)(?:us\d\d?|[0-9a-f]{8}-[0-9a-f]{8}(?![\w-]))",
         ("-",),
-        backwards=re.compile("[0-9a-f]{32}"),
+        backwards="[0-9a-f]{32}",
     ),
     Pattern(
         "key",
-        re.compile(r"(?:_mmk(?<=\w{29}_mmk)|NRAL(?<=\w{36}NRAL))\b"),
+        r"(?:_mmk(?<=\w{29}_mmk)|NRAL(?<=\w{36}NRAL))\b",
         ("_mmk", "NRAL"),
-        backwards=re.compile(r"\w+"),
+        backwards=r"\w+",
     ),
-    Pattern(
-        "key", re.compile(r"!(?<=00[A-Za-z0-9]{13}!)[\w.]{40,}"), ("!",), backwards=re.compile(r"\w{15}")
-    ),
+    Pattern("key", r"!(?<=00[A-Za-z0-9]{13}!)[\w.]{40,}", ("!",), backwards=r"\w{15}"),
     Pattern(
         "key",
-        re.compile(
-            r"\|(?:(?<=\d{15}\|)(?=[\w-]{27})|(?<=[0-9a-f]{12}\|)(?=[\w-]{43}))(?P<secret>[\w-]{27,43})(?![\w-])"
-        ),
+        r"\|(?:(?<=\d{15}\|)(?=[\w-]{27})|(?<=[0-9a-f]{12}\|)(?=[\w-]{43}))(?P<secret>[\w-]{27,43})(?![\w-])",
         ("|",),
     ),
-    Pattern("key", re.compile(r"\$(?<=access_token\$)\w+\$\w{12,}\$[0-9a-f]{32}"), ("$",)),
+    Pattern("key", r"\$(?<=access_token\$)\w+\$\w{12,}\$[0-9a-f]{32}", ("$",)),
     # Plaid, LaunchDarkly: a UUID
     Pattern(
         "key",
-        re.compile(
+        (
             rf"-(?:{behind(('access-sandbox', 'access-development', 'access-production', 'sdk', 'api'), after='-')})"
             r"(?P<secret>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
         ),
@@ -220,7 +214,7 @@ _HOSTS = r"s\.slack\.com|s\.zapier\.com|\.site|\.office\.com|\.(?:[\w-]{1,32}\.)
 _PATHS = ("discord.com/api/webhooks/", "discordapp.com/api/webhooks/", ".tines.com/webhook/", "/bot/v2/hook/")
 WEBHOOK = Pattern(
     "webhook",
-    re.compile(
+    (
         rf"hook(?:(?:{_HOSTS})/|s?/(?:{behind(_PATHS)}|(?<=outlook.office.com/webhook/)"
         r"|(?<=webhooks/)(?=\d{17,20}/)"
         r"|(?:(?<=webhooks/)|(?<=webhook/))(?=[\w/-]{0,200}?\d)(?=[\w/-]{0,200}?[A-Za-z0-9]{20})))"

@@ -1,7 +1,5 @@
 """Patterns of values that stand beside the name of a secret: assignments, options of commands, elements, headers."""
 
-import re
-
 from otel_callbacks.privacy.pattern import Pattern, behind, letters
 
 _KEYS = (  # of what a key may be
@@ -60,8 +58,8 @@ def _assigned(sign: str, sign_goes_on: str, bare: str) -> tuple[Pattern, Pattern
     far = f"{_FILLER}(?<={_LAST}{_FILLER}){_named(_FILLER)}{_FILLER}{{1,30}}+{sign}{value}"
     precheck = f"{sign}{_FILLER}{{2,31}}+{_REVERSED}"
     return (
-        Pattern("assigned", re.compile(near), (sign,)),
-        Pattern("assigned", re.compile(far), (sign,), re.compile(precheck)),
+        Pattern("assigned", near, (sign,)),
+        Pattern("assigned", far, (sign,), precheck),
     )
 
 
@@ -72,7 +70,7 @@ NAMED = (
     *_assigned(":", "=", rf"(?:(?i:{_SCHEMES})\s)?+(?=[^:\s{_CLOSING}]*\d)[^:\s{_CLOSING}]{{6,}}+"),
     Pattern(  # --api-key VALUE, also as a list of arguments in JSON
         "option",
-        re.compile(
+        (
             rf"-(?<![\w-]-)-?[A-Za-z][\w-]{{1,60}}+(?<={_LAST})(?:{_named('')})"
             rf"(?:[ \t]*(?:[ \t]|\\\n\s*|\n\s*-\s+)|\\?[\"'],\s*)(?P<quote>\\?[\"'])?+(?P<secret>{_NO_OPTION}"
             r"(?(quote)[^\"'\\\n-][^\"'\\\n]{3,}|(?=[^\s\"'`]*\d)[^\s\"'`<>$\[({-][^\s\"'`]{5,}))"
@@ -81,7 +79,7 @@ NAMED = (
     ),
     Pattern(  # curl -u user:password
         "option",
-        re.compile(
+        (
             r"-(?<![\w-]-)(?:u|-user|-proxy-user)(?:[ =]{1,4}|\\?[\"'],\s*)\\?[\"']?[^\s:\"'/\\]{1,64}:"
             r"(?P<secret>(?!//|\d+(?![^\s\"'])|\[redacted)[^\s\"'\\]{4,})"
         ),
@@ -89,7 +87,7 @@ NAMED = (
     ),
     Pattern(  # api_key: str = "VALUE"
         "assigned",
-        re.compile(
+        (
             rf":(?<={_LAST}:)(?:{_named(':')}) ?[A-Za-z_][\w.\[\]| ]{{0,40}}= ?[bfruBFRU]?[\"']"
             rf"(?P<secret>(?!\[redacted|(?i:none|null|string)[\"'])[^\"'\\\n]{{4,}})"
         ),
@@ -97,7 +95,7 @@ NAMED = (
     ),
     Pattern(  # ("api_key", "VALUE"), setenv("API_KEY", "VALUE")
         "assigned",
-        re.compile(
+        (
             rf",(?<={_LAST}{_QUOTE},)(?:{_named(_QUOTE + ',')}) {{0,4}}[bfruBFRU]?[\"']"
             r"(?P<secret>(?!\[redacted|/)(?=[^\"'\\\n]*\d)[^\"'\\\n]{6,})"
         ),
@@ -105,26 +103,22 @@ NAMED = (
     ),
     Pattern(  # PASSWORD 'VALUE', IDENTIFIED BY 'VALUE'
         "assigned",
-        re.compile(
-            r"[\"'](?i:(?<=password .)|(?<=identified by .))(?P<secret>(?!\[redacted)[^\"'\\\n]{4,})(?=[\"'])"
-        ),
+        r"[\"'](?i:(?<=password .)|(?<=identified by .))(?P<secret>(?!\[redacted)[^\"'\\\n]{4,})(?=[\"'])",
         ("assword ", "ASSWORD ", "ied by ", "IED BY "),
     ),
     Pattern(  # ENV API_KEY VALUE
         "assigned",
-        re.compile(
-            rf"ENV[ \t]+\w{{1,60}}+(?<={_LAST})(?:{_named('')})[ \t]+[\"']?(?P<secret>(?!\[redacted)[^\s\"']{{4,}})"
-        ),
+        rf"ENV[ \t]+\w{{1,60}}+(?<={_LAST})(?:{_named('')})[ \t]+[\"']?(?P<secret>(?!\[redacted)[^\s\"']{{4,}})",
         ("ENV ",),
     ),
     Pattern(  # SecretStr("VALUE")
         "assigned",
-        re.compile(r"\((?<=SecretStr\()[bfru]?[\"'](?P<secret>(?!\[redacted|\*{3})[^\"'\\\n]{4,})"),
+        r"\((?<=SecretStr\()[bfru]?[\"'](?P<secret>(?!\[redacted|\*{3})[^\"'\\\n]{4,})",
         ("SecretStr(",),
     ),
     Pattern(  # auth=("ann", "VALUE"), HTTPBasicAuth("ann", "VALUE")
         "assigned",
-        re.compile(
+        (
             r"\((?<=[hl= ]\()(?:(?<=Auth\()|(?<=Credential\()|(?<=auth=\()|(?<=auth = \())"
             r"[\"'][^\"'\n]{1,64}[\"'],\s{0,9}[\"'](?P<secret>(?!\[redacted)[^\"'\\\n]{4,})"
         ),
@@ -132,12 +126,12 @@ NAMED = (
     ),
     Pattern(  # api_key%3DVALUE
         "assigned",
-        re.compile(rf"%3[dD](?<={_LAST}%3.)(?:{_named('%3.')})(?P<secret>(?!\[redacted)[^\s%&\"'<>]{{6,}})"),
+        rf"%3[dD](?<={_LAST}%3.)(?:{_named('%3.')})(?P<secret>(?!\[redacted)[^\s%&\"'<>]{{6,}})",
         ("%3D", "%3d"),
     ),
     Pattern(  # <password type="text">VALUE</password>, <string name="password">VALUE</string>
         "element",
-        re.compile(
+        (
             r">(?=(?:<!\[CDATA\[)?(?P<secret>(?!\[redacted)[^<>\n]{4,}?)(?:\]\]>)?</)"
             rf"(?:(?<={_LAST}{_QUOTE}>)(?:{_named(_QUOTE + '>')})"
             rf"|(?=[^<]*(?:<![^<]*)?</[\w:.-]{{1,60}}+(?<={_LAST})(?:{_named('')})>))"
@@ -146,17 +140,17 @@ NAMED = (
     ),
     Pattern(  # name: DB_PASSWORD, value: VALUE
         "assigned",
-        re.compile(
+        (
             rf"(?:name|key|type|id|Name|Key)\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}\\?[\"']?[\w.:-]{{0,60}}(?:{_named('')})"
             r"\\?[\"']?\s{0,4},?\s{0,40}\\?[\"']?[vV]alue\\?[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?"
             r"(?P<secret>(?!\[redacted|\$)[^\s\"'\\,}>]{4,})"
         ),
         ("alue",),
-        re.compile(rf"eula[vV][\"'\\]{{0,2}}\s{{0,40}},?\s{{0,4}}[\"'\\]{{0,2}}{_REVERSED}"),
+        rf"eula[vV][\"'\\]{{0,2}}\s{{0,40}},?\s{{0,4}}[\"'\\]{{0,2}}{_REVERSED}",
     ),
     Pattern(  # Cookie: a=1; b=2
         "cookie",
-        re.compile(
+        (
             r"(?:ookie|OOKIE)2?[\"'\]\\]{0,4}[ \t]*[:,][ \t]*\\?[\"']?"
             r"(?P<secret>[\w.%~-]{1,64}=(?!\[redacted)[^\n\"'\\]+)"
         ),
@@ -164,7 +158,7 @@ NAMED = (
     ),
     Pattern(  # Authorization: Digest username="ann", response="..."
         "assigned",
-        re.compile(
+        (
             r"uthorization[\"'\\]{0,3}[ \t]*[:=][ \t]*\\?[\"']?(?i:digest|oauth|hawk|signature|aws4-hmac-sha256)[ \t]+"
             r"(?P<secret>[^\n}]{8,600})"
         ),
@@ -172,7 +166,7 @@ NAMED = (
     ),
     Pattern(  # Authorization: SSWS VALUE
         "assigned",
-        re.compile(
+        (
             r"uthorization[\"'\\]{0,3}[ \t]*[:=][ \t]*\\?[\"']?[A-Za-z][\w-]{1,20}:?[ \t]+"
             r"(?P<secret>(?!\[redacted)(?=[^\s\"'\\,;}]*\d)[^\s\"'\\,;}]{6,})"
         ),
@@ -180,7 +174,7 @@ NAMED = (
     ),
     Pattern(  # a .netrc file
         "assigned",
-        re.compile(r"login\s+\S{1,64}\s+password\s+(?P<secret>(?!\[redacted)\S+)"),
+        r"login\s+\S{1,64}\s+password\s+(?P<secret>(?!\[redacted)\S+)",
         ("login",),
     ),
 )

@@ -21,12 +21,11 @@ def _query(mark: str) -> Pattern:
         rf"{re.escape(mark)}(?i:key|sig|signature|code|auth|pwd|pass|pw|sid|hmac|ticket|assertion|saml[a-z]+|x-(?:amz|goog)-[a-z-]+)="
         r"(?P<secret>[^&\s\"'<>#]{6,})"
     )
-    return Pattern("query", re.compile(expression), (mark,))
+    return Pattern("query", expression, (mark,))
 
 
 def _phone(expression: str, hint: str, backwards: str | None = None) -> Pattern:
-    regex = re.compile(expression + _STANDS_ALONE, re.ASCII)
-    return Pattern("phone", regex, (hint,), backwards=re.compile(backwards) if backwards else None)
+    return Pattern("phone", f"(?a){expression}{_STANDS_ALONE}", (hint,), backwards=backwards)
 
 
 def _is_card(found: str) -> bool:
@@ -43,55 +42,50 @@ _DIGIT_OF_PHONE = r"[ .()-]{0,2}+\d"
 SECRETS = (
     Pattern(
         "private-key",
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)"
-            r"|PuTTY-User-Key-File-\d: .*?(?:Private-MAC: \w+|\Z)",
-            re.DOTALL,
+        (
+            r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)"
+            r"|PuTTY-User-Key-File-\d: .*?(?:Private-MAC: \w+|\Z)"
         ),
         ("PRIVATE KEY", "PuTTY-User-Key-File"),
     ),
     Pattern(
         "jwt",
-        re.compile(r"eyJ(?<![\w-]eyJ)(?:[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)*+|rIjoi[\w+/=-]{40,})"),
+        r"eyJ(?<![\w-]eyJ)(?:[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)*+|rIjoi[\w+/=-]{40,})",
         ("eyJ",),
     ),
     *KEYS,
     Pattern(
         "bearer",
-        re.compile(r"[Bb](?:earer|EARER|asic|ASIC)\s+(?P<secret>(?=[\w.~+/-]*[\d=])[\w.~+/-]{12,}=*)"),
+        r"[Bb](?:earer|EARER|asic|ASIC)\s+(?P<secret>(?=[\w.~+/-]*[\d=])[\w.~+/-]{12,}=*)",
         ("earer ", "EARER ", "asic ", "ASIC "),
     ),
-    Pattern("url", re.compile(r"://(?P<secret>[^\s/?#\"'<>]+)@"), ("://",)),
+    Pattern("url", r"://(?P<secret>[^\s/?#\"'<>]+)@", ("://",)),
     # without a scheme; in JSON with escaped slashes; in a query
-    Pattern(
-        "url", re.compile(r"//(?<![:\w/]//)(?P<secret>[^\s/?#\"'<>:]{1,64}:[^\s/?#\"'<>]{1,128})@"), ("//",)
-    ),
-    Pattern("url", re.compile(r":\\/\\/(?P<secret>[^\s/?#\"'<>\\]+)@"), (":\\/\\/",)),
+    Pattern("url", r"//(?<![:\w/]//)(?P<secret>[^\s/?#\"'<>:]{1,64}:[^\s/?#\"'<>]{1,128})@", ("//",)),
+    Pattern("url", r":\\/\\/(?P<secret>[^\s/?#\"'<>\\]+)@", (":\\/\\/",)),
     Pattern(
         "url",
-        re.compile(r"(?i:%3a%2f%2f)(?P<secret>(?:[^\s%/?#\"'<>&]|%(?!40|2[fF])){1,256}+)%40"),
+        r"(?i:%3a%2f%2f)(?P<secret>(?:[^\s%/?#\"'<>&]|%(?!40|2[fF])){1,256}+)%40",
         ("%2F%2F", "%2f%2f"),
     ),
     Pattern(  # the password has a / or ? that should have been escaped
         "url",
-        re.compile(
-            r"://(?!\[redacted)[^\s/:@\"'<>\[]{0,64}:(?!\d{1,5}(?![^/?#\s\"'<>,;)]))(?P<secret>[^\s@\"'<>]{1,64}+)@"
-        ),
+        r"://(?!\[redacted)[^\s/:@\"'<>\[]{0,64}:(?!\d{1,5}(?![^/?#\s\"'<>,;)]))(?P<secret>[^\s@\"'<>]{1,64}+)@",
         ("://",),
-        re.compile("@"),
+        "@",
     ),
     Pattern(  # a data source of Go; of Oracle
         "url",
-        re.compile(r"(?P<secret>)@(?:tcp|unix)\("),
+        r"(?P<secret>)@(?:tcp|unix)\(",
         ("@tcp(", "@unix("),
-        backwards=re.compile(r"[^\s:@/\"']+"),
+        backwards=r"[^\s:@/\"']+",
     ),
-    Pattern("url", re.compile(r"thin:[^\s/@:]{1,64}/(?P<secret>[^\s@\"']+)@"), ("thin:",)),
+    Pattern("url", r"thin:[^\s/@:]{1,64}/(?P<secret>[^\s@\"']+)@", ("thin:",)),
     *map(_query, "?&"),
     *NAMED,
     Pattern(
         "password-hash",
-        re.compile(r"\$(?:2[abxy]|argon2i?d?|[1568y]|scrypt|pbkdf2(?:-\w+)?)\$[\w./+=,$-]{20,}"),
+        r"\$(?:2[abxy]|argon2i?d?|[1568y]|scrypt|pbkdf2(?:-\w+)?)\$[\w./+=,$-]{20,}",
         ("$",),
     ),
 )
@@ -101,18 +95,15 @@ PERSONAL = {
     "emails": (
         Pattern(
             "email",
-            re.compile(r"@(?<=[\w.+-]@)[\w-]{1,63}+(?:\.[\w-]{1,63}+)+"),
+            r"@(?<=[\w.+-]@)[\w-]{1,63}+(?:\.[\w-]{1,63}+)+",
             ("@",),
-            backwards=re.compile(r"[\w.+-]+"),
+            backwards=r"[\w.+-]+",
         ),
     ),
     "cards": (
         Pattern(
             "card",
-            re.compile(
-                rf"[2-6](?<![\w+-][2-6])\d{{3}}{_DIGIT_OF_CARD * 9}(?:{_DIGIT_OF_CARD}){{0,6}}+{_STANDS_ALONE}",
-                re.ASCII,
-            ),
+            rf"(?a)[2-6](?<![\w+-][2-6])\d{{3}}{_DIGIT_OF_CARD * 9}(?:{_DIGIT_OF_CARD}){{0,6}}+{_STANDS_ALONE}",
             tuple("23456"),
             accept=_is_card,
         ),

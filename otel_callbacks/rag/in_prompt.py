@@ -6,6 +6,7 @@ is a word. A near-duplicate counts if the prompt has something of it that no oth
 bound, however long the texts are.
 """
 
+import functools
 import re
 import sys
 import unicodedata
@@ -34,10 +35,11 @@ _UNSPACED = (  # scripts without spaces between words: Thai, Lao, Burmese, Khmer
 )
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u0670\u0900-\u0963\u0970-\u0dff"
 _LETTERS = f"[^\\W_{_UNSPACED}]"
-_WORD = re.compile(f"[{_UNSPACED}]|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*")
-_NOISE = re.compile(r"[^\w\s]{32,}")  # among it, heaps of accents, which take long to normalise
-_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_FOREIGN_SIGNS = re.compile(f"[^\\w\x00-\x7f{_MARKS}]+")
+_WORD = f"[{_UNSPACED}]|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*"
+_NOISE = r"[^\w\s]{32,}"  # among it, heaps of accents, which take long to normalise
+_HAS_UNSPACED = f"[{_UNSPACED}]"
+_FOREIGN_SIGNS = f"[^\\w\x00-\x7f{_MARKS}]+"
+_compiled = functools.cache(re.compile)  # these take 5 ms, and only texts that are not ASCII need them
 _ASCII_SIGNS_TO_SPACES = bytes(
     byte if byte >= 0x80 or chr(byte).isalnum() else ord(" ") for byte in range(256)
 )
@@ -232,10 +234,10 @@ def _words(text: str, limit: int) -> list[str]:
         limit = limit * len(text) // (2 * len(text.encode("utf-8", "replace")))
     text = _ends(text, limit)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _NOISE.sub(" ", text.replace(_SENTENCE, " ")))
-        if _HAS_UNSPACED.search(text):
-            return _WORD.findall(text.casefold())
-        text = _FOREIGN_SIGNS.sub(" ", text)
+        text = unicodedata.normalize("NFKC", _compiled(_NOISE).sub(" ", text.replace(_SENTENCE, " ")))
+        if _compiled(_HAS_UNSPACED).search(text):
+            return _compiled(_WORD).findall(text.casefold())
+        text = _compiled(_FOREIGN_SIGNS).sub(" ", text)
     text = text.casefold().encode("utf-8", "replace").translate(_ASCII_SIGNS_TO_SPACES).decode()
     return text.split()[: limit // _LEAST_WORD + 1]
 

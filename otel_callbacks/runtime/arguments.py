@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
@@ -33,6 +32,8 @@ def names_arguments(who: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
 
 def unknown_argument(who: str, name: str, known: Iterable[str]) -> TypeError:
     """Returns the error for an argument that `who` does not have."""
+    from difflib import get_close_matches  # not needed when all is right
+
     close = get_close_matches(name, known := list(known), n=1)
     hint = f"did you mean {close[0]}?" if close else f"use {', '.join(known)}"
     return TypeError(f"{who} has no argument {name}; {hint}")
