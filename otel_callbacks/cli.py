@@ -14,6 +14,7 @@ from otel_callbacks.explore.commands.forget import forget
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top
 from otel_callbacks.explore.commands.view import view
+from otel_callbacks.mcp_server.command import mcp
 from otel_callbacks.runtime.untrusted_text import escaped_lines
 
 
@@ -51,6 +52,7 @@ main.add_command(demo)
 main.add_command(doctor)
 main.add_command(diff)
 main.add_command(forget)
+main.add_command(mcp)
 main.add_command(replay)
 main.add_command(top)
 main.add_command(view)

@@ -368,6 +368,8 @@ DIFF_DOCUMENTS = 3
 CELL_TRACES = 3
 # `…_left_out` counts the other rows of JSON, and `--limit` shows them: an assistant that reads it has little room.
 ANSWER_ROWS = 100
+# `next_cursor` leads to the rest of an answer to an assistant: clients warn of, or cut, more than 10,000 tokens.
+MCP_ANSWER_CHARACTERS = 30_000
 # `…_left_out` counts the other texts, documents or judgements of one span or trace; `view --whole` shows the texts.
 ANSWER_PIECES = 20
 

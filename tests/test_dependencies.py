@@ -30,7 +30,7 @@ def direct() -> list[Requirement]:
     groups = [project["dependencies"], PROJECT["dependency-groups"]["dev"]]
     groups += [
         project["optional-dependencies"][extra]
-        for extra in ("all", "demo", "langchain", "llama-index", "cost", "zero-code")
+        for extra in ("all", "demo", "langchain", "llama-index", "cost", "mcp", "zero-code")
     ]
     found = [Requirement(text) for group in groups for text in group]
     return [each for each in found if each.name != "otel-callbacks"]

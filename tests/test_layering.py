@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "profiles": "limits semconv runtime",
     "recording": "limits semconv runtime operations runs privacy cost rag profiles",
     "explore": "limits semconv runtime cost profiles",
+    "mcp_server": "limits runtime explore",
     "carriers": "runtime runs privacy cost",
     "handlers": "limits runtime privacy cost profiles recording explore",
     "manual": "limits semconv runtime operations runs privacy rag recording handlers",
@@ -36,7 +37,7 @@ MAY_IMPORT = {
     "zero_code": "runtime recording handlers langchain llama_index export",
     "demo": "limits semconv runtime cost explore export langchain llama_index",
     "doctor": "limits runtime cost recording export manual llama_index",
-    "cli": "runtime conformance demo doctor explore",
+    "cli": "runtime conformance demo doctor explore mcp_server",
     "__main__": "cli",
     "__init__": "cost explore export extension handler handlers langchain manual privacy switch",
 }
@@ -62,7 +63,7 @@ MAY_TOUCH = {
     "IPython": ("explore/notebook.py",),
     "click": (
         *("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
-        "runtime/json_options.py",
+        *("runtime/json_options.py", "mcp_server/command.py"),
     ),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.

@@ -9,7 +9,7 @@ from typing import Any
 from otel_callbacks.runtime.untrusted_text import printable_json
 
 
-def json_text(document: Any) -> str:
+def json_text(document: Any, indent: int | None = 2) -> str:
     """Returns JSON for people and programs; amounts are strings, so that no digit is lost.
 
     What JSON has no number for (NaN, infinities) is null. What does not print is escaped, which means the same.
@@ -18,9 +18,9 @@ def json_text(document: Any) -> str:
         TypeError: a value is nothing that JSON has, and no `Decimal`.
     """
     try:
-        return printable_json(_encode(document))
+        return printable_json(_encode(document, indent))
     except ValueError:  # NaN or an infinity
-        return printable_json(_encode(_finite(document)))
+        return printable_json(_encode(_finite(document), indent))
 
 
 def digits(amount: Decimal) -> str:
@@ -46,8 +46,8 @@ def bounded(name: str, rows: Sequence[Any], limit: int, total: int | None = None
     return {name: list(rows[:limit]), f"{name}_left_out": max(0, count - limit)}
 
 
-def _encode(document: Any) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
+def _encode(document: Any, indent: int | None) -> str:
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False, default=_jsonable)
 
 
 def _jsonable(value: Any) -> Any:

@@ -12,11 +12,20 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 
+def constraints(folder: Path, name: str) -> Path:
+    """Writes the tested versions, without those of packages that the environment has in another version."""
+    own = {line.partition("==")[0] for line in (HERE / f"{name}.txt").read_text().splitlines()}
+    tested = (ROOT / "tested-versions.txt").read_text().splitlines(keepends=True)
+    written = folder / "constraints.txt"
+    written.write_text("".join(line for line in tested if line.partition("==")[0] not in own))
+    return written
+
+
 def make(name: str) -> None:
     folder = ROOT / ".venv" / "across" / name
     venv.create(folder, with_pip=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    constraint = ["--constraint", ROOT / "tested-versions.txt"] if name != "graph" else []
+    constraint = ["--constraint", constraints(folder, name)] if name != "graph" else []
     subprocess.run(
         [
             *pip,
