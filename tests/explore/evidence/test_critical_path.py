@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_callbacks.explore import SpanRecord, Trace
-from otel_callbacks.explore.paths.critical import critical_path
-from otel_callbacks.explore.paths.nodes import Node, Step, nodes_of
-from otel_callbacks.explore.paths.replay import replayed
+from otel_callbacks.explore.evidence.critical import critical_path
+from otel_callbacks.explore.evidence.nodes import Node, Step, nodes_of
+from otel_callbacks.explore.evidence.replay import replayed
 
 SECOND = 10**9
 

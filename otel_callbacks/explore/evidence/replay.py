@@ -6,7 +6,7 @@ last of its siblings that ended before it as it did. So what is hidden behind a 
 
 from collections.abc import Sequence
 
-from otel_callbacks.explore.paths.nodes import Node, Step
+from otel_callbacks.explore.evidence.nodes import Node, Step
 
 
 def replayed(nodes: Sequence[Node], step: Step | None = None, most_ns: int | None = None) -> int:
@@ -30,7 +30,7 @@ def replayed(nodes: Sequence[Node], step: Step | None = None, most_ns: int | Non
 def _length(nodes: Sequence[Node], node: Node, lengths: Sequence[int], own_time: int) -> int:
     """Returns the new duration of a node from those of its children; `own_time` is 1 to keep its own time, else 0."""
     joined = [each for each in node.children if not nodes[each].outlasts]
-    ended = [each for each in reversed(joined)]  # the earliest end first
+    ended = joined[::-1]  # the earliest end first
     ends: dict[int, int] = {}  # the new end of each child, from the node's start on
     last_old, last_new, waiting = node.start, 0, 0
     for each in sorted(joined, key=lambda each: (nodes[each].start, nodes[each].end)):

@@ -10,7 +10,7 @@ out. Where both agree, nothing else can have held the run up.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from otel_callbacks.explore.paths.nodes import Node
+from otel_callbacks.explore.evidence.nodes import Node
 
 
 class Segment(NamedTuple):
