@@ -12,7 +12,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from otel_callbacks.explore import SpanRecord
+from otel_callbacks.explore import SpanRecord, Why
+from otel_callbacks.explore.answers.said import loop_note
 from otel_callbacks.explore.spans.tree import SpanTree
 
 SECOND = 10**9
@@ -25,16 +26,18 @@ POOR = "wiki-old"
 
 @dataclass
 class Fleet:
-    """Draws runs. `affected` is the share of runs that the cause touches, for causes that chance distributes."""
+    """Draws runs. The seed also draws how much everything varies, and the share of runs that a cause touches."""
 
     seed: int
     cause: str | None = None
-    affected: float = 0.08
-    noise: float = 0.35
+    affected: float = field(init=False)
+    noise: float = field(init=False)
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.seed} {self.cause}")
+        self.affected = self.chance.uniform(0.06, 0.15)
+        self.noise = self.chance.uniform(0.2, 0.5)
 
     def trees(self, runs: int) -> Iterator[SpanTree]:
         """Yields the traces of that many runs, in conversations of one to six."""
@@ -206,6 +209,48 @@ class _Run:
             self.prompt += tokens
             self.span(f"execute_tool {tool}", root, self.at, seconds, gen_ai__tool__name=tool)
         self.at += int(max(used.values()) * SECOND)
+
+
+def claims(said: Why) -> list[str]:
+    """Everything that the answers claim: reasons, and facts in common."""
+    found: list[str] = []
+    for answer in said.answers:
+        steps = (
+            *(answer.slow.steps if answer.slow else ()),
+            *(answer.expensive.steps if answer.expensive else ()),
+        )
+        found += (f"reason {each.contribution.step}" for each in steps if each.contribution.is_reason)
+        found += (
+            f"failing {each.step}"
+            for each in (answer.failing.steps if answer.failing else ())
+            if each.is_reason
+        )
+        for question in (answer.slow, answer.expensive, answer.failing, answer.misses):
+            if question and question.common:
+                found += (f"{type(question).__name__}: {each.fact}" for each in question.common.facts)
+    return found
+
+
+def is_first(said: Why, cause: str) -> bool:
+    """Tells whether the answers name the planted cause before everything else."""
+    [answer] = said.answers
+    slow, expensive, misses = answer.slow, answer.expensive, answer.misses
+    match cause:
+        case "slow tool":
+            own = slow.steps[0].contribution
+            return own.is_reason and own.step == ("tool", "citation_validator")
+        case "looping agent":
+            own = slow.steps[0].contribution
+            return own.is_reason and own.by_calls > own.by_length and bool(loop_note(slow))
+        case "hot tenant":
+            return [str(each.fact) for each in slow.common.facts[:1]] == [f"tenant {HOT}"]
+        case "lost cache":
+            first = [str(each.fact) for each in expensive.common.facts[:1]]
+            return first == [f"service.version {NEW_VERSION}"] and expensive.steps[0].parts[0][0] == "input"
+        case "poor index":
+            first = [str(each.fact) for each in misses.common.facts[:1]]
+            return first == [f"data source {POOR}"] and misses.sources[0].name == POOR
+    raise ValueError(cause)
 
 
 def hash_of(text: str) -> int:

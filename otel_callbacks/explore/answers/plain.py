@@ -90,6 +90,7 @@ def _slow_step(each: SlowStep) -> dict[str, Any]:
         "with_time_out": limit
         and {
             "seconds": limit.seconds,
+            "tail_mean_after": limit.tail_after,
             "quantile_before": limit.quantile_before,
             "quantile_after": limit.quantile_after,
             "calls_cut": limit.cut_calls,

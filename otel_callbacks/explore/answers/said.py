@@ -151,10 +151,10 @@ def _saved(each: SlowStep, tail: str) -> str:
         limit = each.what_if
         before, after = format_duration(limit.quantile_before), format_duration(limit.quantile_after)
         which = tail if tail.startswith("p") else "p95"
-        falls = f"falls from {before} to {after}" if after != before else f"stays {before}"
+        falls = f", and {which} falls from {before} to {after}" if after != before else ""
         text += (
             f"; with a time-out of {format_duration(limit.seconds)} (it would cut {limit.cut_calls:,} of "
-            f"{plural(limit.calls, 'call')}) the {which} {falls}"
+            f"{plural(limit.calls, 'call')}) they take {format_duration(limit.tail_after)}{falls}"
         )
     return text
 

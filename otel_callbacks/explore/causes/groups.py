@@ -80,6 +80,8 @@ def grouped(runs: Sequence[Run], measure: Callable[[Run], float], tail: Tail) ->
     rest = [run for run, yes in zip(runs, is_tail, strict=True) if not yes]
     usual = [run for run in rest if low <= measure(run) <= high] or rest
     below = sum(run.weight for run in rest) / sum(weights)
+    if tail.share is not None:
+        begins = min(map(measure, above), default=begins)
     return Groups(above, usual, rest, begins, below)
 
 

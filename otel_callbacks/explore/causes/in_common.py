@@ -19,7 +19,7 @@ from otel_callbacks.explore.causes.statistics import (
     quantile,
     upper_chance,
 )
-from otel_callbacks.explore.evidence.facts import AT_START, Fact
+from otel_callbacks.explore.evidence.facts import AT_START, TOOL_CALLED, Fact
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.limits import WHY_CANDIDATES, WHY_CONVERSATIONS, WHY_RUNS, WHY_TAIL_RUNS
 
@@ -198,18 +198,24 @@ class _Half:
 def _without_echoes(everyone: _Half, found: Sequence[Common]) -> list[Common]:
     """Puts the facts last that add nothing beside another one, while that one does add something beside them.
 
-    A result does not explain away what was known at the start: it is a step on the way.
+    A result does not explain away what was known at the start: it is a step on the way. But which tool a run calls is
+    what it is about: a tenant that only asks the questions that need a slow tool is not slow itself.
     """
-    echoes = {}
+    echoes: dict[Fact, Fact] = {}
     for each in found:
         for other in found:
-            may_explain = other.fact.at_start or not each.fact.at_start
-            if other is each or not may_explain or other.fact in echoes:
+            if other is each or other.fact in echoes or everyone.beside(each.fact, other.fact) >= _CLEAR:
                 continue
-            if everyone.beside(each.fact, other.fact) < _CLEAR and (
-                everyone.beside(other.fact, each.fact) >= _CLEAR or everyone.are_same(each.fact, other.fact)
+            is_less = everyone.beside(other.fact, each.fact) >= _CLEAR
+            may_explain = other.fact.at_start or not each.fact.at_start or other.fact.name == TOOL_CALLED
+            if may_explain and (
+                is_less or (everyone.are_same(each.fact, other.fact) and _before(other, each))
             ):
                 echoes[each.fact] = other.fact
                 break
     plain = [each for each in found if each.fact not in echoes]
     return plain + [replace(each, goes_with=echoes[each.fact]) for each in found if each.fact in echoes]
+
+
+def _before(one: Common, other: Common) -> bool:
+    return (not one.fact.at_start, -one.low, one.fact) < (not other.fact.at_start, -other.low, other.fact)

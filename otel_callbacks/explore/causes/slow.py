@@ -30,9 +30,13 @@ _CAN_TIME_OUT = ("tool", "model", "embedding", "retrieval", "rerank")
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What a time-out of `seconds` for each call would make of the runs: the quantile of all, and calls cut off."""
+    """What a time-out of `seconds` for each call would make of the runs, and how many calls it would cut off.
+
+    `tail_after` is the mean of the runs in the tail; the quantile is that where the tail begins, of all runs.
+    """
 
     seconds: float
+    tail_after: float
     quantile_before: float
     quantile_after: float
     cut_calls: int
@@ -226,15 +230,14 @@ def _time_out(runs: Sequence[Run], groups: Groups, each: Contribution, tail: Tai
     cut = sum(time > nanoseconds for time in calls)
     if not cut:
         return None
-    after = [
-        replayed(run.nodes, step, nanoseconds)
-        if step in run.calls and run.calls[step].longest > nanoseconds
-        else run.time
-        for run in runs
-    ]
-    share = tail.share or 0.95
-    weights = [run.weight for run in runs]
-    return WhatIf(most, _quantile(runs, share), quantile(after, weights, share) / 1e9, cut, len(calls))
+    after = {run.trace_id: run.time for run in runs}
+    for run in runs:
+        if step in run.calls and run.calls[step].longest > nanoseconds:
+            after[run.trace_id] = replayed(run.nodes, step, nanoseconds)
+    share, weights = tail.share or 0.95, [run.weight for run in runs]
+    in_tail = mean([after[run.trace_id] for run in groups.tail], [run.weight for run in groups.tail])
+    reached = quantile([after[run.trace_id] for run in runs], weights, share)
+    return WhatIf(most, in_tail / 1e9, _quantile(runs, share), reached / 1e9, cut, len(calls))
 
 
 def _round_up(seconds: float) -> float:
