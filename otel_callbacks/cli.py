@@ -14,6 +14,7 @@ from otel_callbacks.explore.commands.forget import forget
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top
 from otel_callbacks.explore.commands.view import view
+from otel_callbacks.explore.commands.why import why
 from otel_callbacks.mcp_server.command import mcp
 from otel_callbacks.runtime.untrusted_text import escaped_lines
 
@@ -56,3 +57,4 @@ main.add_command(mcp)
 main.add_command(replay)
 main.add_command(top)
 main.add_command(view)
+main.add_command(why)

@@ -2,10 +2,11 @@
 
 This room sees spans only after they have ended. It may import `limits`, `semconv`, `runtime` and `cost`, but never a
 framework or the recorder. Its folders stand on each other: `spans` (plain data and the tree it forms), `files`
-(OTLP JSON Lines), `index` (SQLite), `pictures` (text, SVG, HTML) and `commands`. Open `trace.py` first for one trace,
-and `collection.py` for many.
+(OTLP JSON Lines), `index` (SQLite), `pictures` (text, SVG, HTML), `evidence` (what `why` keeps of each trace), `causes`
+(its figures), `answers` (its words) and `commands`. Open `trace.py` first for one trace, and `collection.py` for many.
 """
 
+from otel_callbacks.explore.answers.why import Why, why
 from otel_callbacks.explore.collection import Traces, traces
 from otel_callbacks.explore.diff import Diff
 from otel_callbacks.explore.files.reading import read_jsonl
@@ -27,6 +28,7 @@ __all__ = [
     "SpanRecord",
     "Trace",
     "Traces",
+    "Why",
     "group",
     "page",
     "read_jsonl",
@@ -35,4 +37,5 @@ __all__ = [
     "render_text",
     "set_links",
     "traces",
+    "why",
 ]

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from otel_callbacks.explore.answers.why import Why, why
 from otel_callbacks.explore.files.own import own_places
 from otel_callbacks.explore.files.reading import StrPath, trace_files
 from otel_callbacks.explore.frames import documents_frame, rag_frame, spans_frame, to_dicts
@@ -161,6 +162,24 @@ class Traces(Sequence[Trace]):
         from otel_callbacks.cost.reporting.reports import report
 
         return report(self, by=by)
+
+    def why(
+        self,
+        a: Iterable[Trace] | None = None,
+        b: Iterable[Trace] | None = None,
+        *,
+        slow: str | float = "p95",
+        expensive: str | float = "p95",
+    ) -> Why:
+        """Says what makes the slow, expensive and failing runs so; with `b`, what changed from `a` to `b`.
+
+        Without `a`, these traces are asked; see `otel_callbacks.explore.why`.
+
+        Raises:
+            TypeError, ValueError: An argument has the wrong type or value.
+            LookupError: There are no traces.
+        """
+        return why(self if a is None else a, b, slow=slow, expensive=expensive)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Returns one dictionary per span."""

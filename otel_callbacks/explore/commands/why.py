@@ -1,0 +1,82 @@
+"""The `why` command, which says what makes runs slow, expensive or failing."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from otel_callbacks.explore.causes.groups import Tail
+from otel_callbacks.explore.collection import Traces
+from otel_callbacks.explore.commands.errors import file_errors
+from otel_callbacks.explore.commands.filters import chosen_filters, files_argument, filter_options
+from otel_callbacks.explore.commands.terminal import show
+
+
+def _tail(_: click.Context, option: click.Parameter, text: str) -> str:
+    try:
+        Tail.of(option.opts[0], text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return text
+
+
+@click.command("why", short_help="Say what makes runs slow, expensive or failing.")
+@files_argument
+@click.option(
+    "--slow",
+    metavar="TAIL",
+    callback=_tail,
+    default="p95",
+    show_default=True,
+    help="Where the slow runs begin: a percentile from p75 to p99.9, or a duration such as 20s.",
+)
+@click.option(
+    "--expensive",
+    metavar="TAIL",
+    callback=_tail,
+    default="p95",
+    show_default=True,
+    help="Where the expensive runs begin: a percentile, or a cost such as $0.10.",
+)
+@click.option(
+    "--before",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Say instead what changed since the traces in this file or folder; repeatable.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+)
+@filter_options
+def why(
+    files: tuple[Path, ...],
+    slow: str,
+    expensive: str,
+    before: tuple[Path, ...],
+    output_format: str,
+    **options: Any,
+) -> None:
+    """Say what makes the slow, expensive and failing runs in trace files or folders (default: .otel_callbacks) so.
+
+    A run is one trace. The slow runs of each workflow are compared with its usual ones, the middle half by duration.
+    """
+    filters = chosen_filters(options)
+    with file_errors():
+        found = Traces.open(*files).find(**filters)
+        earlier = Traces.open(*before).find(**filters) if before else None
+        if not found or (earlier is not None and not earlier):
+            raise LookupError(f"no traces{' that match' if filters else ''} to ask")
+        said = (
+            found.why(slow=slow, expensive=expensive)
+            if earlier is None
+            else found.why(earlier, found, slow=slow, expensive=expensive)
+        )
+    if output_format == "json":
+        click.echo(said.to_json())
+    else:
+        show(str(said))

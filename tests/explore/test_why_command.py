@@ -1,0 +1,92 @@
+"""The `why` command over a file, as text and as JSON, and what it says to wrong arguments."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from fleets import Fleet
+
+from otel_callbacks.cli import main
+from otel_callbacks.explore import Traces, why
+
+
+def otlp(value):
+    if isinstance(value, list | tuple):
+        return {"arrayValue": {"values": [otlp(each) for each in value]}}
+    kind = {bool: "boolValue", int: "intValue", float: "doubleValue"}.get(type(value), "stringValue")
+    return {kind: value}
+
+
+def write(path: Path, trees) -> Path:
+    """Writes each trace as one line of OTLP JSON."""
+
+    def attributes(found):
+        return [{"key": name, "value": otlp(value)} for name, value in found.items()]
+
+    with path.open("w") as file:
+        for tree in trees:
+            spans = [
+                {
+                    "traceId": span.trace_id,
+                    "spanId": span.span_id,
+                    "parentSpanId": span.parent_id or "",
+                    "name": span.name,
+                    "startTimeUnixNano": str(span.start_ns),
+                    "endTimeUnixNano": str(span.end_ns),
+                    "attributes": attributes(span.attributes),
+                    "status": {"code": 2 if span.status == "ERROR" else 0},
+                }
+                for span in tree.spans
+            ]
+            scope = [{"scope": {"name": "otel_callbacks"}, "spans": spans}]
+            resource = {"attributes": attributes(tree.roots[0].resource)}
+            file.write(json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope}]}) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("why")
+    slow = write(folder / "slow.jsonl", Fleet(3, "slow tool").trees(400))
+    return slow, write(folder / "fast.jsonl", Fleet(3).trees(400))
+
+
+def run(*arguments) -> str:
+    result = CliRunner().invoke(main, ["why", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_text_and_json_say_the_same(files) -> None:
+    slow, _ = files
+    said = Traces.open(slow).why()
+    assert run(slow) == f"{said}\n"
+    assert json.loads(run(slow, "--format", "json")) == said.to_dict()
+    assert "1. citation_validator: " in str(said)
+
+
+def test_before(files) -> None:
+    slow, fast = files
+    assert run(fast, "--before", slow) == f"{why(Traces.open(slow), Traces.open(fast))}\n"
+
+
+def test_filters(files) -> None:
+    slow, _ = files
+    tenant = Traces.open(slow).last().spans[0].tenant
+    chosen = json.loads(run(slow, "--tenant", tenant, "--slow", "p80", "--format", "json"))
+    assert chosen == Traces.open(slow).find(tenant=tenant).why(slow="p80").to_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--slow", "p101"), 2, "--slow must be a tail"),
+        (("--expensive", "dear"), 2, "--expensive must be a tail"),
+        (("--tenant", "nobody"), 2, "no traces that match to ask"),
+        (("--before", "nowhere.jsonl"), 2, "nowhere.jsonl"),
+    ],
+)
+def test_what_is_wrong_is_said(files, arguments, status, words) -> None:
+    result = CliRunner().invoke(main, ["why", str(files[0]), *arguments])
+    assert (result.exit_code, words in result.output) == (status, True), result.output
