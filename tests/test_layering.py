@@ -60,6 +60,9 @@ MAY_TOUCH = {
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),
+    "starlette": ("explore/ui/",),
+    "jinja2": ("explore/ui/",),
+    "uvicorn": ("explore/ui/",),
     "click": ("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.
