@@ -19,8 +19,8 @@ from otel_callbacks.explore.index.sessions import SESSIONS, Session
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.ui import check_installed
 from otel_callbacks.runtime import fork
-from otel_callbacks.runtime.extras import needs_extra
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -178,8 +178,7 @@ class Traces(Sequence[Trace]):
             ValueError, TypeError: The host or port cannot be one, or the page runs at another one.
             OSError: The address is taken, or is not one of this machine.
         """
-        for package in ("starlette", "jinja2", "uvicorn"):
-            needs_extra(package, "ui")
+        check_installed()
         from otel_callbacks.explore.ui.listing import Source
         from otel_callbacks.explore.ui.server import LocalPage
 

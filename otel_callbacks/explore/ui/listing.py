@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from otel_callbacks import semconv
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.index.filters import TOOL, condition
 from otel_callbacks.explore.index.sessions import SESSIONS, Session
+from otel_callbacks.explore.spans.attributes import json_list
 from otel_callbacks.explore.trace import Trace
 from otel_callbacks.explore.ui.state import State
-from otel_callbacks.limits import UI_ROWS, UI_TRACES
+from otel_callbacks.limits import LINE_CHARACTERS, UI_ROWS, UI_TRACES
+from otel_callbacks.profiles.message_text import message_text
+from otel_callbacks.runtime.untrusted_text import printable
 
 SORTS = {
     "start": "start_ns",
@@ -89,7 +93,8 @@ class Bar:
 class Listed:
     """One page of a list of traces, and the sums of all `count` traces that match.
 
-    `rows` are those of the table `traces`, each with its `labels`, `failures` and `feedback`. Times are seconds, costs
+    `rows` are those of the table `traces`, each with its `labels`, `failures`, `feedback` and what was
+    `asked`, if that was recorded. Times are seconds, costs
     US dollars; `cost` is None if no call has one. `failed` counts traces, `unpriced` calls.
     """
 
@@ -131,6 +136,14 @@ WHERE failed AND evaluates IS NULL AND trace_id IN (SELECT value FROM json_each(
 _FEEDBACK_OF = """
 SELECT evaluates AS trace_id, evaluation AS name, score FROM spans
 WHERE evaluates IN (SELECT value FROM json_each(?)) ORDER BY start_ns
+"""
+# The first text of a trace that somebody may have asked; of the columns beside `min`, SQLite takes the row that has it.
+_ASKED_OF = f"""
+SELECT trace_id, min(start_ns), asked, query FROM (
+    SELECT trace_id, start_ns, attributes ->> '$."{semconv.INPUT_MESSAGES}"' AS asked,
+        attributes ->> '$."{semconv.RAG_QUERY}"' AS query
+    FROM spans WHERE trace_id IN (SELECT value FROM json_each(?)) AND evaluates IS NULL
+) WHERE coalesce(asked, query) IS NOT NULL GROUP BY trace_id
 """
 
 
@@ -178,17 +191,28 @@ def _with_labels(index: Index, rows: Sequence[dict[str, Any]]) -> list[dict[str,
         for name in _LABELS:
             if row[name]:
                 labels[row["trace_id"]][name][row[name]] = None
+    asked = {row["trace_id"]: _question(row["asked"], row["query"]) for row in index.query(_ASKED_OF, [ids])}
     failures = _by_trace(index.query(_FAILURES_OF, [ids]))
     feedback = _by_trace(index.query(_FEEDBACK_OF, [ids]))
     return [
         row
         | {
             "labels": {name: list(values) for name, values in labels[row["trace_id"]].items()},
+            "asked": asked.get(row["trace_id"], ""),
             "failures": list(filter(None, (each["error_type"] for each in failures[row["trace_id"]]))),
             "feedback": feedback[row["trace_id"]],
         }
         for row in rows
     ]
+
+
+def _question(messages: str | None, query: str | None) -> str:
+    """Returns the last message of a user, else the query of a retrieval, on one line, cut."""
+    said = [
+        each for each in json_list(messages) or () if isinstance(each, Mapping) and each.get("role") == "user"
+    ]
+    text = message_text(said[-1]) if said else query or ""
+    return printable(text[: 4 * LINE_CHARACTERS])[:LINE_CHARACTERS]
 
 
 def _by_trace(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str, Any]]]:

@@ -66,7 +66,7 @@ class LocalPage:
     @property
     def is_running(self) -> bool:
         """Tells whether the page can be read."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._server.should_exit
 
     def wait(self) -> None:
         """Waits until the page is stopped."""
@@ -91,12 +91,14 @@ class LocalPage:
     @guarded
     def _serve(self) -> None:
         quiet = _NotOfThread(threading.get_ident())
-        log = logging.getLogger("uvicorn.error")
-        log.addFilter(quiet)
+        logs = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access")]
+        for log in logs:
+            log.addFilter(quiet)
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            log.removeFilter(quiet)
+            for log in logs:
+                log.removeFilter(quiet)
             self._socket.close()
 
     def _leave_to_parent(self) -> None:
@@ -105,7 +107,10 @@ class LocalPage:
 
 
 class _NotOfThread(logging.Filter):
-    """Leaves out what our thread logs, such as that a server started: the application did not start one."""
+    """Leaves out what our thread logs: the application did not start a server, and its access log is for its own.
+
+    uvicorn's own switches change the loggers themselves, which an application that runs on uvicorn needs.
+    """
 
     def __init__(self, thread: int) -> None:
         super().__init__()

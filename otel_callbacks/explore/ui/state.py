@@ -61,7 +61,8 @@ class State:
 
 def address(path: str, words: Mapping[str, object]) -> str:
     """Returns an address on this server, relative to the page, so that it also holds behind a proxy's prefix."""
-    query = urlencode([(name, str(value)) for name, value in words.items() if value not in (None, "")])
+    given = [(name, str(value)) for name, value in words.items() if value not in (None, "")]
+    query = urlencode(given)
     return f"{path}?{query}" if query else path
 
 
