@@ -13,6 +13,7 @@ from otel_callbacks.explore.commands.diff import diff
 from otel_callbacks.explore.commands.forget import forget
 from otel_callbacks.explore.commands.replay import replay
 from otel_callbacks.explore.commands.top import top
+from otel_callbacks.explore.commands.ui import ui
 from otel_callbacks.explore.commands.view import view
 from otel_callbacks.explore.commands.why import why
 from otel_callbacks.mcp_server.command import mcp
@@ -56,5 +57,6 @@ main.add_command(forget)
 main.add_command(mcp)
 main.add_command(replay)
 main.add_command(top)
+main.add_command(ui)
 main.add_command(view)
 main.add_command(why)

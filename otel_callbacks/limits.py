@@ -386,6 +386,14 @@ WHY_FACTS = 6
 WHY_EXAMPLES = 3
 # Further values are not asked whether runs have them in common: each question makes the others less certain.
 WHY_CANDIDATES = 20
+# "page 2 of 40" follows, in a list of the local page: it must be made within a moment, and read.
+UI_TRACES = 50
+# The rows of a trace there are folded, or come in pages; further costs are counted, further suggestions left out.
+UI_ROWS = 200
+# "… 12 more" follows there, in what stands beside the rows of a trace; each span has its own.
+UI_ITEMS = 40
+# Further connections to it get status 503: it has few readers, and must not take an application's memory.
+UI_CONNECTIONS = 64
 
 
 # demo: what the corpus, the local model and its server hold

@@ -65,6 +65,9 @@ MAY_TOUCH = {
         *("cli.py", "demo/", "conformance/command.py", "doctor/command.py", "explore/commands/"),
         *("runtime/json_options.py", "mcp_server/command.py"),
     ),
+    "starlette": ("explore/ui/",),
+    "jinja2": ("explore/ui/",),
+    "uvicorn": ("explore/ui/",),
 }
 # What a handler may import from `opentelemetry.trace`: types for annotations only.
 MAY_NAME = {"opentelemetry.trace.TracerProvider"}

@@ -20,11 +20,14 @@ from otel_callbacks.explore.index.sessions import SESSIONS, Session
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.ui import check_installed
+from otel_callbacks.runtime import fork
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
     from otel_callbacks.cost.reporting.reports import Report
+    from otel_callbacks.explore.ui.server import LocalPage
 
 
 _logger = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class Traces(Sequence[Trace]):
     def __init__(self, open_index: Callable[[], Index], trace_ids: Sequence[str] | None = None) -> None:
         self._open_index = open_index
         self._trace_ids = trace_ids
+        self._page: LocalPage | None = None
 
     @classmethod
     def open(cls, *paths: StrPath) -> Self:
@@ -181,6 +185,31 @@ class Traces(Sequence[Trace]):
         """
         return why(self if a is None else a, b, slow=slow, expensive=expensive)
 
+    def ui(self, *, host: str = "127.0.0.1", port: int = 0) -> "LocalPage":
+        """Serves a page over these traces, in a thread of this process, and returns it: its `url` has the link.
+
+        The page follows the traces as they come, and shows those that are here. Only this machine can read it, unless
+        `host` says else, and only with the link. `port=0` takes a free port. A second call returns the running page;
+        `stop()` ends it.
+
+        Raises:
+            ModuleNotFoundError: The extra `ui` is not installed.
+            ValueError, TypeError: The host or port cannot be one, or the page runs at another one.
+            OSError: The address is taken, or is not one of this machine.
+        """
+        check_installed()
+        from otel_callbacks.explore.ui.listing import Source
+        from otel_callbacks.explore.ui.server import LocalPage
+
+        with _page_lock:
+            if self._page is None or not self._page.is_running:
+                self._page = LocalPage(Source(self._open_index, self._trace_ids), host, port)
+            elif host != self._page.host or port not in (0, self._page.port):
+                raise ValueError(
+                    f"host={host!r:.100}, port={port!r:.100}: the page runs at {self._page.address}; stop() it first"
+                )
+            return self._page
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Returns one dictionary per span."""
         return to_dicts(self)
@@ -257,6 +286,7 @@ def _in_files(*, is_all: bool) -> Iterator[Index]:
             _logger.warning("%s", error)
 
 
+_page_lock = fork.safe_lock()
 _file_index = cache(FileIndex)  # keyed by absolute path, because the working directory may change
 _nothing = cache(Index)
 

@@ -61,8 +61,8 @@ class Diff:
         sides = (f"{side}: {title(trace)} · {trace.trace_id}" for side, trace in self._sides())
         documents = ("documents", *map(_documents_cell, self.steps[: limits.DIFF_STEPS]))
         rows = [(*row, cell) for row, cell in zip(_step_rows(self), documents, strict=True)]
-        totals, steps = monospace.table(_totals(self)), monospace.table(rows)
-        return "\n".join((*sides, "", *totals, "", *steps, *_more(self)))
+        figures, below = monospace.table(totals(self)), monospace.table(rows)
+        return "\n".join((*sides, "", *figures, "", *below, *_more(self)))
 
     def __repr__(self) -> str:
         return f"<Diff of {self.a!r} and {self.b!r}>"
@@ -76,7 +76,7 @@ class Diff:
         ]
         # Documents stand below their step, because a column of them would make lines wrap.
         below = list(map(_documents_cell, self.steps[: limits.DIFF_STEPS]))
-        tables = markup.table(_totals(self)), markup.table(_step_rows(self), below)
+        tables = markup.table(totals(self)), markup.table(_step_rows(self), below)
         parts = (*sides, *tables, *map(markup.line, _more(self)))
         return {"text/html": "<div>\n" + "\n".join(parts) + "\n</div>\n", "text/plain": str(self)}
 
@@ -164,8 +164,8 @@ def _renamed(keyed_a: _Keyed, keyed_b: _Keyed) -> _Keyed:
     return {same.get(span.span_id, key): span for key, span in keyed_b.items()}
 
 
-def _totals(difference: Diff) -> list[tuple[str, ...]]:
-    """Returns the rows of the table of totals: figure, `a`, `b`, change."""
+def totals(difference: Diff) -> list[tuple[str, ...]]:
+    """Returns the rows of the table of totals, its head first: figure, `a`, `b`, change."""
     a, b = difference.a, difference.b
     number = "{:,}".format
     figures: list[tuple[str, float | None, float | None, _Format]] = [

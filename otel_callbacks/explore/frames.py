@@ -120,9 +120,9 @@ def _rag_rows(traces: Iterable[SpanTree]) -> Iterator[dict[str, Any]]:
             found = trace.documents()
             yield {
                 "trace_id": trace.trace_id,
-                "question": _question(trace, found),
+                "question": question(trace, found),
                 "contexts": _contexts(found),
-                "answer": _answer(trace),
+                "answer": answer(trace),
                 "cost": trace.cost,
                 "latency": trace.duration,
                 "input_tokens": trace.input_tokens,
@@ -136,7 +136,7 @@ def _judgements(found: Iterable[Evaluation]) -> dict[str, float | str | None]:
     return {each.name: each.label if each.score is None else each.score for each in found}
 
 
-def _question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:
+def question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:
     """Returns the last user message of the outermost span that recorded one, else the first retrieval query."""
     for span in trace.walk():
         if questions := [each for each in input_messages(span) if each.role == "user"]:
@@ -144,7 +144,7 @@ def _question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None
     return next((document.query for document in found if document.query), None)
 
 
-def _answer(trace: SpanTree) -> str | None:
+def answer(trace: SpanTree) -> str | None:
     """Returns the last output message of the root, else of the last model call."""
     spans: Iterable[SpanRecord] = (*trace.roots, *reversed(trace.model_calls))
     answers: Iterator[Message] = (each for span in spans for each in output_messages(span)[-1:])

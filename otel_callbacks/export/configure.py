@@ -9,9 +9,11 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_callbacks.explore.collection import traces
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.index.ring import keep_traces
 from otel_callbacks.explore.pictures.links import set_links
+from otel_callbacks.explore.ui import check_installed
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
 from otel_callbacks.export.back_ends import To, back_ends
@@ -53,6 +55,7 @@ def configure(
     headers: Mapping[str, str] | None = None,
     file: str | os.PathLike[str] | None = None,
     local: bool = False,
+    ui: bool = False,
     links: Mapping[str, str] | None = None,
     keep: Keep | None = None,
     replace: bool = False,
@@ -85,6 +88,8 @@ def configure(
         headers: sent with every export, such as an API key.
         file: a `.jsonl` file, or a folder in which each process writes a file of its own.
         local: also keeps the last traces in memory, for `otel_callbacks.traces`; a second call may add this.
+        ui: also serves a page over `otel_callbacks.traces`, in a thread, to this machine alone; the extra `ui`.
+            `print(configure(...))` shows its link; a second call may add this. See `traces.ui()`.
         links: where the picture of a trace in a notebook links to, such as
             {"jaeger": "http://localhost:16686/trace/{trace_id}"}.
         keep: which traces are exported, such as `Keep(errors=True, slow_seconds=5, ratio=0.1)`; by default all. Metrics
@@ -94,6 +99,7 @@ def configure(
 
     Raises:
         TypeError: the service name is not a string, or `keep` is not a `Keep`.
+        ModuleNotFoundError: `ui`, and the extra `ui` is not installed.
         ValueError: an endpoint is not an http(s) address, the protocol or a back end is not known, or the environment
             lacks a variable that a back end needs.
     """
@@ -101,7 +107,7 @@ def configure(
     addresses = [
         _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
     ]
-    _check(service_name, protocol, keep)
+    _check(service_name, protocol, keep, ui)
     named = back_ends(to)
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
     otlp_endpoints += [each.endpoint() for each in named]
@@ -128,12 +134,22 @@ def configure(
                 "configure() was called before and ignores %s; pass replace=True to replace the earlier setup",
                 ", ".join(ignored),
             )
-        if local:
-            keep_traces(_configured.tracer_provider)
-            _configured.keeps_locally()
-        if links is not None:
-            set_links(links)
+        _show(_configured, local, ui, links)
         return _configured
+
+
+def _show(telemetry: Telemetry, local: bool, ui: bool, links: Mapping[str, str] | None) -> None:
+    """Sets up how this process itself shows traces; where no page can be served, the application goes on without."""
+    if local:
+        keep_traces(telemetry.tracer_provider)
+        telemetry.keeps_locally()
+    if ui:
+        try:
+            telemetry.shows(traces.ui())
+        except OSError as error:
+            logger.warning("configure(): %s", error)
+    if links is not None:
+        set_links(links)
 
 
 def _set_up(
@@ -258,13 +274,15 @@ def _telemetry(
     )
 
 
-def _check(service_name: object, protocol: object, keep: object) -> None:
+def _check(service_name: object, protocol: object, keep: object, ui: object) -> None:
     if service_name is not None and not isinstance(service_name, str):
         raise TypeError(f"service_name must be a string, not {remove_secrets(repr(service_name)):.100}")
     if protocol not in (None, *get_args(Protocol)):
         raise ValueError(f"protocol={protocol!r} is not known; use 'http/protobuf' or 'grpc'")
     if keep is not None and not isinstance(keep, Keep):
         raise TypeError(f"keep must be a Keep, such as Keep(ratio=0.1), not {keep!r:.100}")
+    if ui:
+        check_installed()
 
 
 def _checked_address(address: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import util as child_processes
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
@@ -26,6 +26,9 @@ from otel_callbacks.recording.exit_sweep import sweep_all
 from otel_callbacks.recording.metrics import span_counts
 from otel_callbacks.runtime.faults import faults, guarded
 from otel_callbacks.runtime.words import plural
+
+if TYPE_CHECKING:
+    from otel_callbacks.explore.ui.server import LocalPage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +89,7 @@ class Telemetry:
     _routes: Sequence[Route] = field(default=(), repr=False)
     _service: str = field(default="", repr=False)
     _notes: Sequence[str] = field(default=(), repr=False)
+    _page: "LocalPage | None" = field(default=None, init=False, repr=False)
     _local: bool = field(default=False, init=False, repr=False)
     _is_shut_down: bool = field(default=False, init=False, repr=False)
 
@@ -137,6 +141,8 @@ class Telemetry:
         lines = [f"{names[route.signal]}: {route}" for route in self._routes]
         if self._local:
             lines[:1] = [f"{line}; also kept in memory" for line in lines[:1]]
+        if self._page is not None and self._page.is_running:
+            lines.append(f"page: {self._page.url}")
         notes = "; ".join(self._notes) or "none"
         return "\n".join((*lines, f"service: {self._service}", f"without effect: {notes}"))
 
@@ -152,6 +158,10 @@ class Telemetry:
         """Notes that traces are also kept in memory."""
         self._local = True
 
+    def shows(self, page: "LocalPage") -> None:
+        """Notes that a page shows the traces, until the shutdown."""
+        self._page = page
+
     def shutdown(self, timeout: float = 10.0) -> bool:
         """Sends what is waiting, then stops; returns True if all of it was accepted within `timeout` seconds in all.
 
@@ -163,6 +173,8 @@ class Telemetry:
         self._is_shut_down = True
         if self._keep is not None:
             self._keep.decide_all()
+        if self._page is not None:
+            self._page.stop(timeout=0)
         accepted = close_all(self._outboxes(), timeout)
         for route in self._routes:
             guarded(route.leave)()

@@ -10,7 +10,7 @@ import click
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.index.filters import Filters
 
-_WORDS = ("tenant", "feature", "user", "session", "name", "model", "tool")
+_WORDS = ("tenant", "feature", "user", "session", "name", "model", "tool", "text")
 _DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"])
 
 

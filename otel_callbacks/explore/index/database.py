@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -156,8 +156,8 @@ class Index:
             raise LookupError(f"trace {trace_id} is not here, or not any more")
         return spans
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Runs a read-only query and returns its rows by column name.
+    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
+        """Runs a read-only query, with parameters by place or by name, and returns its rows by column name.
 
         Raises:
             sqlite3.Error: The query is invalid, or tries to do anything but read the tables of the index.

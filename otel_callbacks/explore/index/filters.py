@@ -1,6 +1,7 @@
 """The filters of `Traces.find`, and the SQL condition of each."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, get_type_hints
@@ -15,10 +16,12 @@ class Filters(TypedDict, total=False):
     """The filters that `Traces.find` takes.
 
     `tenant` to `error_type` match if any span of the trace has that value; `name` also matches without the operation
-    in front. `evaluation` is the name of a judgement, and `score`, `min_score` and `max_score` are about the same
-    judgement; see `record_feedback`. The other filters are about the whole trace: costs in US dollars, durations in
-    seconds. `since` and `until` compare its start with a time (local if it has no zone), a time span before now, or
-    nanoseconds since the epoch; `since` includes that time, `until` does not.
+    in front. `text` matches if it stands anywhere in what was recorded of a span: name, labels, messages and all other
+    attributes, failure; upper and lower case of ASCII letters are the same. `evaluation` is the name of a judgement,
+    and `score`, `min_score` and `max_score` are about the same judgement; see `record_feedback`. The other filters are
+    about the whole trace: costs in US dollars, durations in seconds. `since` and `until` compare its start with a time
+    (local if it has no zone), a time span before now, or nanoseconds since the epoch; `since` includes that time,
+    `until` does not.
     """
 
     tenant: str
@@ -31,6 +34,7 @@ class Filters(TypedDict, total=False):
     model: str
     provider: str
     error_type: str
+    text: str
     evaluation: str
     score: float
     min_score: float
@@ -66,6 +70,11 @@ _OF_EVALUATION = {
 # Matches the name of a span with and without its operation: `invoke_workflow rag` and `rag`.
 _NAMED = "? IN (name, iif(name GLOB operation || ' *', substr(name, length(operation) + 2), name))"
 _OF_SPAN = {"name": _NAMED, "tool": f"{TOOL} = ?"}
+# The parameter is a JSON list of texts, each as it would stand in the columns.
+_SAYS = """trace_id IN (
+    SELECT trace_id FROM spans, json_each(?) AS said
+    WHERE instr(lower(name || char(10) || status_message || char(10) || attributes || events), lower(said.value))
+)"""
 _TYPES = get_type_hints(Filters)
 
 
@@ -88,11 +97,23 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
             continue
         if name in _OF_TRACE:
             terms.append(_OF_TRACE[name])
+        elif name == "text":
+            terms.append(_SAYS)
+            parameters.append(json.dumps(_spellings(value)))
+            continue
         else:
             matches = _OF_SPAN.get(name, f"{name} = ?")
             terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {matches})")
         parameters.append(_nanoseconds(value) if name in ("since", "until") else value)
     return " AND ".join(terms), parameters
+
+
+def _spellings(text: str) -> list[str]:
+    """Returns a text as it is, as it is within JSON, and as it is within JSON that a JSON text holds."""
+    spelled = [text]
+    for _ in range(2):
+        spelled += [json.dumps(each, ensure_ascii=only)[1:-1] for each in spelled for only in (True, False)]
+    return list(dict.fromkeys(spelled))
 
 
 def _check(name: str, value: Any) -> None:

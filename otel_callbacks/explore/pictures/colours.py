@@ -37,6 +37,8 @@ _CATEGORIES = {
     semconv.EXECUTE_TOOL: Category("tool", "#dd8411", "#f8d7a6"),
     **dict.fromkeys((semconv.CHAT, semconv.TEXT_COMPLETION, "generate_content"), _MODEL),
 }
+OPERATIONS = frozenset(_CATEGORIES)
+"""The operations that have a category of their own; the names of their spans begin with them."""
 
 
 def category_of(span: SpanRecord) -> Category:
@@ -66,3 +68,25 @@ DARK_STYLE = (
     + f'.{PICTURE_CLASS} rect[fill="{CARD}"]{{fill:#0d1117}}}}'
 )
 """The style sheet for dark themes; where a site strips it, the picture stays a light card."""
+
+
+def _variables(dark: bool) -> str:
+    """Returns the colours as variables of a style sheet, with the classes of `kind-…` for the categories."""
+    names = {"ink": INK, "muted": MUTED, "faint": FAINT, "border": BORDER, "grid": GRID, "red": RED}
+    names |= {"red-paper": RED_PAPER, "red-pale": RED_PALE, "amber": AMBER}
+    for category in {STEP, *_CATEGORIES.values()}:
+        name = category.name.replace(" ", "-")
+        names |= {name: category.colour, f"{name}-pale": category.pale}
+    return "".join(
+        f"--{name}:{_IN_THE_DARK.get(each, each) if dark else each};" for name, each in sorted(names.items())
+    )
+
+
+STYLE_SHEET = (
+    f":root{{{_variables(dark=False)}}}\n@media(prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}\n"
+    + "".join(
+        f".kind-{name}{{--kind:var(--{name});--kind-pale:var(--{name}-pale)}}\n"
+        for name in sorted(category.name.replace(" ", "-") for category in {STEP, *_CATEGORIES.values()})
+    )
+)
+"""The style sheet of our own pages: a variable for each colour, and for each category a class that sets `--kind`."""

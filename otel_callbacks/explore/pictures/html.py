@@ -138,7 +138,7 @@ def _documents(trace: SpanTree, show: _Show, texts_shown: int) -> Iterator[str]:
 
 
 def _document_table(found: Sequence[RetrievedDocument]) -> str:
-    best = _best(found)
+    best = best_score(found)
     rows = [
         (
             f"{document.rank}",
@@ -158,16 +158,22 @@ def _document_table(found: Sequence[RetrievedDocument]) -> str:
 
 
 def score_bar(document: RetrievedDocument, best: float) -> str:
-    """Returns a bar of block characters: the score's share of 1, or of the `best` score if that is above 1."""
+    """Returns a bar of block characters, as long as `score_share`."""
+    full = round(_SCORE_BAR * score_share(document, best))
+    return "█" * full + "░" * (_SCORE_BAR - full)
+
+
+def score_share(document: RetrievedDocument, best: float) -> float:
+    """Returns the score's share of 1, or of the `best` score if that is above 1; from 0 to 1."""
     score = document.score or 0.0
     share = score / max(1.0, best)
     if document.score_kind == "distance":
         share = best / score if score > best else 1.0
-    full = round(_SCORE_BAR * min(1.0, max(0.0, share)))
-    return "█" * full + "░" * (_SCORE_BAR - full)
+    return min(1.0, max(0.0, share))
 
 
-def _best(found: Sequence[RetrievedDocument]) -> float:
+def best_score(found: Sequence[RetrievedDocument]) -> float:
+    """Returns the best score of documents that were found together; 0 if none has a score."""
     scores = [document.score for document in found if document.score is not None]
     if not scores:
         return 0.0
