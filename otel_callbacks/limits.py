@@ -295,6 +295,10 @@ KEEP_SECONDS = 600.0
 KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# What a destination has not taken for so long is lost, which makes room for what is newer; a restart takes less.
+RETRY_SECONDS = 300.0
+# A destination that asks to wait longer is asked again after this time: it may be broken, and the queue fills.
+RETRY_AFTER_SECONDS = 60.0
 # Losses that go on are logged again after so long, with their number; each batch would fill the log.
 LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.

@@ -57,7 +57,7 @@ MAY_TOUCH = {
     "opentelemetry.instrumentation": ("zero_code/",),
     "wrapt": ("zero_code/", "both_frameworks.py"),
     "grpc": ("explore/files/senders.py", "doctor/probe.py"),
-    "requests": ("explore/files/senders.py", "doctor/probe.py", "export/otlp.py"),
+    "requests": ("explore/files/senders.py", "doctor/probe.py", "export/http_answers.py"),
     "rich": ("explore/commands/",),
     "pandas": ("explore/frames.py", "explore/collection.py", "cost/reporting/"),
     "IPython": ("explore/notebook.py",),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_callbacks import flush_on_signal, instrument
+from otel_callbacks import configure, flush_on_signal, instrument
 from otel_callbacks.handlers import option_variables, options
 from otel_callbacks.handlers.options import Options, variables
 from otel_callbacks.handlers.shared import SharedByHandlers
@@ -35,6 +35,8 @@ def row(name: str, form: str) -> str:
         argument, meaning = f"`{name}`", said(SharedByHandlers.__init__)[name]
     elif name == option_variables.SIGNAL:
         argument, meaning = "`flush_on_signal(…)`", (inspect.getdoc(flush_on_signal) or "").partition(";")[0]
+    elif name == option_variables.TO:
+        argument, meaning = "`configure(to=…)`", said(configure)[name]
     else:
         argument, meaning = f"`instrument({name}=…)`", said(instrument)[name]
     return f"| {argument} | `{option_variables.variable(name)}` | {form} | {meaning} |"

@@ -5,14 +5,16 @@ Each function reads the variables that the back end's own documentation names; i
 
 import base64
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
 from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks import profiles as profile_names
+from otel_callbacks.export import environment
 from otel_callbacks.export.otlp import ALL_SIGNALS, OtlpEndpoint, Protocol, Signal
+from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 
 _TRACES: tuple[Signal, ...] = ("traces",)
@@ -77,6 +79,15 @@ def back_ends(to: To) -> list[BackEnd]:
     if not isinstance(found, list | tuple):
         raise TypeError(f"to must be the name of a back end, a BackEnd, or a list of them, not {to!r:.100}")
     return [each if isinstance(each, BackEnd) else _by_name(each) for each in found]
+
+
+def back_ends_in_environment(tell: Callable[[str], None]) -> Iterator[BackEnd]:
+    """Returns the back ends that the environment names; one of which something is wrong is told and left out."""
+    for name in environment.back_end_names():
+        try:
+            yield _by_name(name)
+        except ValueError as error:
+            tell(f"{environment.TO}: a back end is left out: {remove_secrets(str(error)):.300}")
 
 
 def _by_name(name: object) -> BackEnd:

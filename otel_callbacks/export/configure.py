@@ -16,9 +16,10 @@ from otel_callbacks.explore.pictures.links import set_links
 from otel_callbacks.explore.ui import check_installed
 from otel_callbacks.export import environment
 from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
-from otel_callbacks.export.back_ends import To, back_ends
+from otel_callbacks.export.back_ends import To, back_ends, back_ends_in_environment
 from otel_callbacks.export.contradictions import contradictions
 from otel_callbacks.export.deliveries import Sender, file_sender, senders
+from otel_callbacks.export.delivery_metrics import observe_deliveries
 from otel_callbacks.export.keep import Keep
 from otel_callbacks.export.otlp import OtlpEndpoint, Protocol, Signal
 from otel_callbacks.export.outbox import Outbox, QueueLimits
@@ -81,7 +82,8 @@ def configure(
         service_name: names the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES do.
         to: back ends by name ("phoenix", "langfuse", "langsmith", "mlflow", "jaeger", "tempo", "datadog",
             "honeycomb", "grafana-cloud", "collector"), or a `BackEnd`, or several. Each gets only what it takes, under
-            the names that it reads; `docs/backends.md` has the variables that it needs.
+            the names that it reads; `docs/backends.md` has the variables that it needs. By default those in
+            OTEL_CALLBACKS_TO.
         endpoints: OTLP addresses, such as "http://localhost:4318" (HTTP) or "http://localhost:4317" (gRPC).
         protocol: the endpoints' protocol; by default OTEL_EXPORTER_OTLP_PROTOCOL, else gRPC on port 4317 and
             HTTP on every other port.
@@ -104,9 +106,7 @@ def configure(
             lacks a variable that a back end needs.
     """
     global _configured, _first_arguments
-    addresses = [
-        _checked_address(address) for address in ([endpoints] if isinstance(endpoints, str) else endpoints)
-    ]
+    addresses = list(map(_checked_address, [endpoints] if isinstance(endpoints, str) else endpoints))
     _check(service_name, protocol, keep, ui)
     named = back_ends(to)
     otlp_endpoints = [OtlpEndpoint(address, protocol, headers) for address in addresses]
@@ -123,7 +123,9 @@ def configure(
     with _lock:
         if _configured is None or replace:
             in_environment = OtlpEndpoint(None, protocol, headers)
-            _configured = _set_up(service_name, otlp_endpoints, in_environment, file, replace=replace)
+            _configured = _set_up(
+                service_name, otlp_endpoints, in_environment, file, to_given=bool(named), replace=replace
+            )
             _first_arguments = arguments
             if keep is not None:
                 _configured.keep_only(keep)
@@ -158,15 +160,18 @@ def _set_up(
     in_environment: OtlpEndpoint,
     file: str | os.PathLike[str] | None,
     *,
+    to_given: bool,
     replace: bool,
 ) -> Telemetry:
     """Sets all three signals up, beside what the application has set up already."""
+    notes: list[str] = []
+    given_in_code = bool(endpoints)
+    if not to_given:
+        endpoints = [*endpoints, *(each.endpoint() for each in back_ends_in_environment(notes.append))]
     theirs = None if replace else application_provider("traces")
     joins = theirs is not None and takes_more("traces", theirs)
-    notes = list(
-        contradictions(
-            endpoints_given=bool(endpoints), file_given=file is not None, has_provider=theirs is not None
-        )
+    notes += contradictions(
+        endpoints_given=given_in_code, file_given=file is not None, has_provider=theirs is not None
     )
     variables = None if joins else in_environment  # else they are left to the application
     resource = getattr(theirs, "resource", None) if joins else None
@@ -259,6 +264,8 @@ def _telemetry(
             QueueLimits(queue=2, batch=1, delay=0),  # one flush under way, and one for what came since
         )
     components = [sender.component for sender in metrics.senders]
+    if metrics.provider is not None:
+        observe_deliveries(metrics.provider, routes)
     return Telemetry(
         traces.provider,
         metrics.provider if metrics.senders else None,

@@ -1,4 +1,4 @@
-"""The standard OTEL_* variables: which exporters they name, and how much may wait for an exporter."""
+"""The variables of the environment: which exporters and back ends they name, and how much may wait for an exporter."""
 
 import os
 from importlib.metadata import entry_points
@@ -7,6 +7,14 @@ from typing import Any
 from otel_callbacks.export.otlp import Signal, endpoint
 from otel_callbacks.export.outbox import QueueLimits
 from otel_callbacks.runtime.faults import logger
+
+TO = "OTEL_CALLBACKS_TO"
+"""The variable for `configure(to=...)`: names of back ends, separated by commas."""
+
+
+def back_end_names() -> list[str]:
+    """Returns the back ends named in `OTEL_CALLBACKS_TO`."""
+    return [name for part in os.environ.get(TO, "").split(",") if (name := part.strip()) not in ("", "none")]
 
 
 def exporter_names(signal: Signal) -> list[str]:

@@ -4,15 +4,17 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
+from otel_callbacks.export.answers import Watch
 from otel_callbacks.runtime.addresses import Endpoint, endpoint_of, shown_address
 
+E = TypeVar("E")
 Protocol = Literal["http/protobuf", "grpc"]
 Signal = Literal["traces", "metrics", "logs"]
 
@@ -69,33 +71,39 @@ class OtlpEndpoint:
         if self._protocol("traces") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
 
-            return grpc.OTLPSpanExporter(self._target("traces"), headers=self._grpc_headers("traces"))
+            headers = self._grpc_headers("traces")
+            return Watch().over(grpc.OTLPSpanExporter(self._target("traces"), headers=headers))
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
 
-        headers, session = self._http_headers("traces"), self._session("traces")
-        return http.OTLPSpanExporter(self._url("traces"), headers=headers, session=session)
+        return self._by_http("traces", http.OTLPSpanExporter)
 
     def metric_exporter(self) -> MetricExporter:
         """Makes an exporter of metrics."""
         if self._protocol("metrics") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
 
-            return grpc.OTLPMetricExporter(self._target("metrics"), headers=self._grpc_headers("metrics"))
+            headers = self._grpc_headers("metrics")
+            return Watch().over(grpc.OTLPMetricExporter(self._target("metrics"), headers=headers))
         from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 
-        headers, session = self._http_headers("metrics"), self._session("metrics")
-        return http.OTLPMetricExporter(self._url("metrics"), headers=headers, session=session)
+        return self._by_http("metrics", http.OTLPMetricExporter)
 
     def event_exporter(self) -> LogRecordExporter:
         """Makes an exporter of events."""
         if self._protocol("logs") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc
 
-            return grpc.OTLPLogExporter(self._target("logs"), headers=self._grpc_headers("logs"))
+            headers = self._grpc_headers("logs")
+            return Watch().over(grpc.OTLPLogExporter(self._target("logs"), headers=headers))
         from opentelemetry.exporter.otlp.proto.http import _log_exporter as http
 
-        headers, session = self._http_headers("logs"), self._session("logs")
-        return http.OTLPLogExporter(self._url("logs"), headers=headers, session=session)
+        return self._by_http("logs", http.OTLPLogExporter)
+
+    def _by_http(self, signal: Signal, make: Callable[..., E]) -> E:
+        watch = Watch()
+        session = self._session(signal, watch)
+        exporter = make(self._url(signal), headers=self._http_headers(signal), session=session)
+        return watch.over(exporter) if session is not None else exporter
 
     def __str__(self) -> str:
         address = self.address or endpoint("traces")
@@ -134,20 +142,22 @@ class OtlpEndpoint:
                 headers["Authorization"] = found.authorization
         return headers or None
 
-    def _session(self, signal: Signal) -> Any:
-        """Returns a session that leaves out the headers that exporters by HTTP add from the environment.
+    def _session(self, signal: Signal, watch: Watch) -> Any:
+        """Returns a session that `watch` sees the answers in, and that leaves out the headers of other destinations.
 
-        None if there are none, or if they are for this destination.
+        Exporters by HTTP add those from the environment. None leaves it to the credential provider in the environment,
+        whose session we cannot watch.
         """
         own = {name.lower() for name in self._http_headers(signal) or {}}
         given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
         others = [name for name in given if name.lower() not in own]
-        if not (self.is_alone and others):
+        if not self.is_alone and _has_credential_provider(signal):
             return None
-        import requests
+        from otel_callbacks.export.http_answers import watched_session
 
-        session = requests.Session()
-        session.auth = partial(_without_headers, others)
+        session = watched_session(watch.note)
+        if self.is_alone and others:
+            session.auth = partial(_without_headers, others)
         return session
 
     def _headers_in_environment(self, signal: Signal) -> dict[str, str]:
@@ -163,6 +173,12 @@ class OtlpEndpoint:
         if not headers:
             return None
         return self._headers_in_environment(signal) | {name.lower(): value for name, value in headers.items()}
+
+
+def _has_credential_provider(signal: Signal) -> bool:
+    prefix = "OTEL_PYTHON_EXPORTER_OTLP_HTTP"
+    names = (f"{prefix}_CREDENTIAL_PROVIDER", f"{prefix}_{signal.upper()}_CREDENTIAL_PROVIDER")
+    return any(map(os.environ.get, names))
 
 
 def _without_headers(names: Sequence[str], request: Any) -> Any:

@@ -15,7 +15,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_callbacks.export.outbox import Outbox, QueueLimits
+from otel_callbacks.export.answers import attempt
+from otel_callbacks.export.outbox import NotTaken, Outbox, QueueLimits, TryAgain
 from otel_callbacks.export.profiled_spans import with_profiles
 from otel_callbacks.export.resources import ResourceCleaner
 from otel_callbacks.limits import METRIC_EXPORTS_WAITING, REQUEST_BYTES
@@ -111,14 +112,11 @@ class SpanDelivery(SpanProcessor):
         self._exporter.close()
 
     def _send(self, spans: Sequence[ReadableSpan]) -> int:
-        export = self._exporter().export
+        exporter = self._exporter()
         spans = [with_profiles(self._without_secrets(span), self._profiles) for span in spans]
         parts = split_batch(YieldingBatch(spans, self.outbox), _span_bytes)
-        return sum(
-            len(part)
-            for part in parts
-            if export(YieldingBatch(part, self.outbox)) is SpanExportResult.SUCCESS
-        )
+        requests = ((YieldingBatch(part, self.outbox), len(part)) for part in parts)
+        return send_all(exporter, requests, self.outbox, SpanExportResult.SUCCESS, may_leave=False)
 
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
         """Returns a span without credentials in its resource."""
@@ -159,13 +157,10 @@ class EventDelivery(LogRecordProcessor):
         self._exporter.close()
 
     def _send(self, records: Sequence[ReadableLogRecord]) -> int:
-        export = self._exporter().export
+        exporter = self._exporter()
         parts = split_batch(YieldingBatch(records, self.outbox), _event_bytes)
-        return sum(
-            len(part)
-            for part in parts
-            if export(YieldingBatch(part, self.outbox)) is LogRecordExportResult.SUCCESS
-        )
+        requests = ((YieldingBatch(part, self.outbox), len(part)) for part in parts)
+        return send_all(exporter, requests, self.outbox, LogRecordExportResult.SUCCESS, may_leave=True)
 
 
 class MetricDelivery(MetricExporter):
@@ -196,13 +191,44 @@ class MetricDelivery(MetricExporter):
         self._exporter.close()
 
     def _send(self, collections: Sequence[MetricsData]) -> int:
-        export = self._exporter().export
-        return sum(export(self._without_secrets(each)) is MetricExportResult.SUCCESS for each in collections)
+        exporter = self._exporter()
+        requests = ((self._without_secrets(each), 1) for each in collections)
+        return send_all(exporter, requests, self.outbox, MetricExportResult.SUCCESS, may_leave=True)
 
     def _without_secrets(self, data: MetricsData) -> MetricsData:
         return MetricsData(
             [replace(each, resource=self._clean(each.resource)) for each in data.resource_metrics]
         )
+
+
+def send_all(
+    exporter: Any, requests: Iterable[tuple[Any, int]], outbox: Outbox[Any], success: Any, *, may_leave: bool
+) -> int:
+    """Sends the requests of a batch; returns how many items were accepted.
+
+    Args:
+        exporter: sends one request.
+        requests: what the exporter takes, and how many items are in it.
+        outbox: whose batch it is.
+        success: what the exporter returns if all was accepted.
+        may_leave: whether a back end may do without such items, as many do without metrics and events.
+
+    Raises:
+        TryAgain, NotTaken: see `Outbox`.
+    """
+    done = accepted = 0
+    for request, number in requests:
+        answer = attempt(exporter, request, success)
+        if answer is None:
+            accepted += number
+        elif answer.again:
+            raise TryAgain(answer.said, done, accepted, answer.after)
+        elif answer.not_taken and may_leave and not outbox.delivery().exported:
+            raise NotTaken(answer.said)
+        else:
+            outbox.refusal = answer.said
+        done += number
+    return accepted
 
 
 def split_batch(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:

@@ -27,6 +27,9 @@ INSTRUMENT_FLAGS = ("embeddings", "rerankers")
 SIGNAL = "flush_on_signal"
 """What the function of this name takes; only `opentelemetry-instrument` reads it."""
 
+TO = "to"
+"""The argument of `configure`, which reads its variable itself."""
+
 Check = Callable[..., object]
 """Raises TypeError, ValueError or OSError if no handler takes an option, which is given as a keyword argument."""
 
@@ -62,6 +65,11 @@ def read_signal() -> signal.Signals | None:
     return None if found is _WRONG else found
 
 
+def names_back_ends() -> bool:
+    """Tells whether the environment names back ends, which `configure` reads."""
+    return bool(_text(TO))
+
+
 def written(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Returns each option with how its value is written, those of a content policy after `content`."""
     for name, kind in options.items():
@@ -70,6 +78,7 @@ def written(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from ((field, _FORMS[reader]) for field, reader in CONTENT_FIELDS.items())
     yield from ((name, _FORMS[_flag]) for name in INSTRUMENT_FLAGS)
     yield SIGNAL, _FORMS[_signal]
+    yield TO, _FORMS[_words]
 
 
 # --- how a value is written -----------------------------------------------------------------------------------------
@@ -195,7 +204,7 @@ def _warn(name: str, problem: str) -> None:
 
 
 def _warn_of_unknown(options: Mapping[str, Any]) -> None:
-    known = {HASH_KEY_VARIABLE, *map(variable, (*options, *CONTENT_FIELDS, *INSTRUMENT_FLAGS, SIGNAL))}
+    known = {HASH_KEY_VARIABLE, *map(variable, (*options, *CONTENT_FIELDS, *INSTRUMENT_FLAGS, SIGNAL, TO))}
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, 1)

@@ -14,7 +14,12 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from packaging.requirements import Requirement
 from wrapt import register_post_import_hook
 
-from otel_callbacks.handlers.option_variables import INSTRUMENT_FLAGS, read_flag, read_signal
+from otel_callbacks.handlers.option_variables import (
+    INSTRUMENT_FLAGS,
+    names_back_ends,
+    read_flag,
+    read_signal,
+)
 from otel_callbacks.handlers.options import recorder
 from otel_callbacks.handlers.shared import handler_with
 from otel_callbacks.recording.process_recorder import set_process_recorder
@@ -69,6 +74,10 @@ class OTelCallbacksInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             register_post_import_hook(self._switch_on, module)  # at once if it is there already
         register_post_import_hook(self._import_core, "workflows")
         register_post_import_hook(self._watch_celery, "celery.signals")
+        if names_back_ends():
+            from otel_callbacks.export.configure import configure
+
+            guarded(configure)()  # adds them to what `opentelemetry-instrument` has set up
         if (number := read_signal()) is not None:
             from otel_callbacks.export.process_end import flush_on_signal
 

@@ -25,16 +25,19 @@ from otel_callbacks.explore.files.reading import spans_of_line
 class OtlpServer:
     """A receiver: its address, its scripted answers (status and body), and the requests for traces it accepted.
 
-    `paths` has the path of every request by HTTP.
+    `paths` has the path of every request by HTTP, `refused` the status for those paths that always fail. By gRPC it
+    knows traces only.
 
-    A gRPC status is a name. Without a scripted answer it returns `OK` or 200, with an empty body.
+    A gRPC status is a name. Without a scripted answer it returns `OK` or 200, with an empty body. `answer_headers` are
+    sent with every answer, by gRPC as trailing metadata.
     """
 
     url: str = ""
     answers: list[tuple[int | str, bytes]] = field(default_factory=list)
     requests: list[bytes | ExportTraceServiceRequest] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    answer_headers: dict[str, str] = field(default_factory=dict)
+    answer_headers: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
 
     def spans(self) -> list[SpanRecord]:
@@ -47,17 +50,22 @@ class OtlpServer:
 
 
 @contextmanager
-def otlp_http() -> Iterator[OtlpServer]:
+def otlp_http(port: int = 0) -> Iterator[OtlpServer]:
     received = OtlpServer()
+    stopped = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
+            if stopped.is_set():  # a connection that was kept alive
+                self.close_connection = True
+                return
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kind = self.headers["Content-Type"]
             received.paths.append(self.path)
             status, answer = received.answers.pop(0) if received.answers else (200, b"")
+            status = received.refused.get(self.path, status)
             if status == 200 and self.path == "/v1/traces":
                 received.requests.append(
                     body if "json" in kind else ExportTraceServiceRequest.FromString(body)
@@ -75,7 +83,7 @@ def otlp_http() -> Iterator[OtlpServer]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -83,18 +91,20 @@ def otlp_http() -> Iterator[OtlpServer]:
         try:
             yield received
         finally:
+            stopped.set()
             server.shutdown()
             thread.join()
 
 
 @contextmanager
-def otlp_grpc() -> Iterator[OtlpServer]:
+def otlp_grpc(port: int = 0) -> Iterator[OtlpServer]:
     received = OtlpServer()
 
     class Servicer(service.TraceServiceServicer):
         def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
             status, answer = received.answers.pop(0) if received.answers else ("OK", b"")
             if status != "OK":
+                context.set_trailing_metadata(tuple(received.answer_headers.items()))
                 context.abort(grpc.StatusCode[str(status)], answer.decode())
             received.requests.append(request)
             sent = list(context.invocation_metadata())
@@ -104,7 +114,7 @@ def otlp_grpc() -> Iterator[OtlpServer]:
 
     server = grpc.server(ThreadPoolExecutor(2))
     service.add_TraceServiceServicer_to_server(Servicer(), server)
-    received.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    received.url = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
     try:
         yield received

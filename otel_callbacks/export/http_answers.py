@@ -1,0 +1,69 @@
+"""How a destination answered by HTTP: a session whose connections tell."""
+
+import math
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from otel_callbacks.export.answers import Answer
+
+_TRY_AGAIN = frozenset({429, 502, 503, 504})
+_NOT_TAKEN = frozenset({404, 405, 501})
+
+
+def watched_session(note: Callable[[Answer], None]) -> requests.Session:
+    """Returns a session for an exporter; `note` is told of every answer but success."""
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _WatchingAdapter(note))
+    return session
+
+
+class _NoFurtherTry(requests.RequestException):
+    """Keeps an exporter from trying again by itself."""
+
+
+class _WatchingAdapter(HTTPAdapter):
+    def __init__(self, note: Callable[[Answer], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def send(self, request: Any, *args: Any, **options: Any) -> Any:
+        try:
+            response = self._send_by_a_live_connection(request, *args, **options)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            reason = getattr(error.args[0] if error.args else None, "reason", None) or error
+            self._note(Answer(f"it cannot be reached ({type(reason).__name__})", again=True))
+            raise _NoFurtherTry from error
+        status = response.status_code
+        if 200 <= status < 300:
+            return response
+        after = _seconds(response.headers.get("Retry-After", "")) if status in _TRY_AGAIN else None
+        self._note(Answer(f"it answered {status}", status in _TRY_AGAIN, after, status in _NOT_TAKEN))
+        response.close()
+        raise _NoFurtherTry
+
+    def _send_by_a_live_connection(self, request: Any, *args: Any, **options: Any) -> Any:
+        """Sends once more if the server has closed the connection that was kept alive since the last request."""
+        try:
+            return super().send(request, *args, **options)
+        except requests.Timeout:
+            raise
+        except requests.ConnectionError:
+            return super().send(request, *args, **options)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Returns the seconds that a destination asks to wait, by their number or by a date; None for anything else."""
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
