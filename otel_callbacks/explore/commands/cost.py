@@ -16,6 +16,7 @@ from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import files_argument
+from otel_callbacks.explore.commands.terminal import reading_bar
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ def cost(
         )
     if reprice and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    with file_errors():
+    with file_errors(), reading_bar(files):
         pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
         result: Report | Repricing | Reconciliation | OutcomeReport
         if per:

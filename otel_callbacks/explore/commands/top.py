@@ -8,7 +8,7 @@ import click
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import chosen_filters, file_argument, filter_options
-from otel_callbacks.explore.commands.terminal import show, width
+from otel_callbacks.explore.commands.terminal import reading_bar, show, width
 from otel_callbacks.explore.index.filters import TOOL, condition
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.pictures.monospace import fit, table
@@ -73,7 +73,7 @@ def top(path: Path, by: str, sort: str, count: int, **filters: Any) -> None:
     query = _TRACES if by == "trace" else _LABELS if by in _BY_LABEL else _SPANS
     where, parameters = condition(chosen_filters(filters))
     of = TOOL if by == "tool" else by
-    with file_errors():
+    with file_errors(), reading_bar(path):
         rows = Traces.open(path).sql(
             query.format(by=by, of=of, sort=sort, count=count, where=where), *parameters
         )
