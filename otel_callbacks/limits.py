@@ -325,6 +325,8 @@ COMPRESSED_TEXT_BYTES = 2_000_000_000
 TRACE_VALUE_DEPTH = 64
 # The other spans of a file are indexed in the next batch: a big file does not fit in memory.
 INDEX_BATCH_SPANS = 10_000
+# The model calls of the other traces are read next: their prompts may be more than the memory.
+COUNTED_BATCH_TRACES = 500
 # The resource used longest ago is parsed again when needed: nearly all spans of a process share one.
 RESOURCES_CACHED = 100
 # The next span goes into the next request: gRPC servers reject messages of more than 4 MiB by default.

@@ -6,6 +6,7 @@ instrumentation opens a span inside the framework's. Adding up all of them would
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from otel_callbacks import semconv
@@ -120,6 +121,9 @@ class CallReport(NamedTuple):
     is_ours: bool = False
 
 
+_call_report = cache(CallReport)  # there are 18, and one is kept for each call of a file
+
+
 def call_report(attributes: Mapping[str, Any]) -> CallReport | None:
     """Returns what kind of call a span with these attributes reports; None for other spans and marked duplicates."""
     kind = call_kind(attributes)
@@ -127,8 +131,8 @@ def call_report(attributes: Mapping[str, Any]) -> CallReport | None:
     if kind is None or attributes.get(semconv.DUPLICATE) is True:
         return None
     if any(attributes.get(name) is not None for name in COST_ATTRIBUTES):
-        return CallReport(kind, 2, is_ours)
-    return CallReport(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1, is_ours)
+        return _call_report(kind, 2, is_ours)
+    return _call_report(kind, 0 if attributes.get(semconv.USAGE_INPUT_TOKENS) is None else 1, is_ours)
 
 
 def distinct_calls(reports: Mapping[Key, CallReport], parents: Mapping[Key, Key | None]) -> set[Key]:

@@ -165,7 +165,8 @@ class Traces(Sequence[Trace]):
         """
         from otel_callbacks.cost.reporting.reports import report
 
-        return report(self, by=by)
+        index = self._open_index()
+        return report(index.counted(self._ids(index)), by=by)
 
     def why(
         self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from itertools import compress
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from otel_callbacks import semconv
 from otel_callbacks.cost.model_calls import FinishedSpan, HasSpans, ModelCalls, spans_of
@@ -17,13 +17,13 @@ from otel_callbacks.cost.reporting.span_cost import (
     EXACT,
     CostReader,
     SpanCost,
+    Status,
     day_of,
     model_of,
     recorded_cost,
-    usage_of,
 )
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, percent
-from otel_callbacks.operations import Usage
+from otel_callbacks.operations.providers import token_count
 from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.words import plural
 
@@ -198,7 +198,7 @@ def report(
 class Accumulator:
     """Builds a report from spans that arrive one by one; takes the same arguments as `report`.
 
-    Keeps about a kilobyte per call, because the span of a wrapper arrives after the call that it repeats.
+    Keeps about half a kilobyte per call, because the span of a wrapper arrives after the call that it repeats.
     """
 
     def __init__(self, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost) -> None:
@@ -211,16 +211,15 @@ class Accumulator:
 
     def report(self) -> Report:
         """Returns the report on the spans added so far."""
-        groups: defaultdict[Key, list[_CallValues]] = defaultdict(list)
-        for call in self._calls:
-            groups[call.key].append(call)
+        groups: defaultdict[Key, _Sums] = defaultdict(_Sums)
+        total = _Sums()
         with localcontext(EXACT):
-            calls = [call for group in groups.values() for call in group]
-            cost = sum((call.cost.usd or ZERO for call in calls), ZERO)
-            rows = [_row(key, group, cost) for key, group in groups.items()]
-            total = _row((), calls, cost)
+            for call in self._calls:
+                groups[call[0]].add(call)
+                total.add(call)
+            rows = [group.row(key, total.cost_usd) for key, group in groups.items()]
         rows.sort(key=lambda row: (-row.cost_usd, -row.calls, display_names(self._by, row.key)))
-        return Report(self._by, tuple(rows), total)
+        return Report(self._by, tuple(rows), total.row((), total.cost_usd))
 
 
 def check_grouping(by: Sequence[str]) -> tuple[str, ...]:
@@ -250,21 +249,34 @@ def display_names(by: Sequence[str], key: Key) -> list[str]:
     ]
 
 
-class _CallValues(NamedTuple):
-    key: Key
-    cost: SpanCost
-    usage: Usage
-    seconds: float
+_Tokens: TypeAlias = tuple[int, int, int, int]
+"""Input, output, cached and reasoning tokens, each as in `Row`."""
+
+_CallValues: TypeAlias = tuple[Key, Status, Decimal | None, Decimal | None, str | None, float, _Tokens]
+"""The key of a call, its cost (status, USD, saved USD, reason), its seconds and tokens.
+
+Plain tuples, because the garbage collector passes over those that hold only texts and numbers: with objects for each
+call it takes as long as all the rest.
+"""
+
+_TOKENS = (
+    semconv.USAGE_INPUT_TOKENS,
+    semconv.USAGE_OUTPUT_TOKENS,
+    semconv.USAGE_CACHE_READ_INPUT_TOKENS,
+    semconv.USAGE_REASONING_OUTPUT_TOKENS,
+)
 
 
 def _call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[FinishedSpan], _CallValues]:
     parts = [_COMPUTED.get(name) or _attribute(_ATTRIBUTES.get(name, (name,))) for name in by]
 
     def read(span: FinishedSpan) -> _CallValues:
-        cost = cost_of_span(span)
+        cost, find = cost_of_span(span), span.attributes.get
         seconds = max(0, span.end_ns - span.start_ns) / 1e9
-        usage = Usage() if cost.status == "recorded" else usage_of(span.attributes)
-        return _CallValues(tuple(part(span, cost) for part in parts), cost, usage, seconds)
+        key = tuple([part(span, cost) for part in parts])
+        first, second, third, fourth = [token_count(find(name)) or 0 for name in _TOKENS]
+        tokens = first, second, third, fourth
+        return key, cost.status, cost.usd, cost.saved_usd, cost.reason, seconds, tokens
 
     return read
 
@@ -283,25 +295,47 @@ def _attribute(names: Sequence[str]) -> Callable[[FinishedSpan, SpanCost], str |
     return read
 
 
-def _row(key: Key, calls: Sequence[_CallValues], report_cost: Decimal) -> Row:
-    sent = [call for call in calls if call.cost.status not in ("cached", "recorded")]
-    cost = sum((call.cost.usd or ZERO for call in calls), ZERO)  # a cached answer costs 0
-    seconds = sorted(call.seconds for call in sent)
-    return Row(
-        key=key,
-        calls=len(sent),
-        input_tokens=sum(call.usage.input_tokens or 0 for call in sent),
-        output_tokens=sum(call.usage.output_tokens or 0 for call in sent),
-        cached_tokens=sum(call.usage.cache_read_input_tokens or 0 for call in sent),
-        reasoning_tokens=sum(call.usage.reasoning_output_tokens or 0 for call in sent),
-        cost_usd=cost,
-        share=float(cost / report_cost) if report_cost else None,
-        unpriced=Counter(call.cost.reason for call in sent if call.cost.reason is not None),
-        cached_calls=sum(call.cost.status == "cached" for call in calls),
-        saved_usd=sum((call.cost.saved_usd or ZERO for call in calls), ZERO),
-        p50=_percentile(seconds, 50),
-        p95=_percentile(seconds, 95),
-    )
+class _Sums:
+    """The sums of the calls with one key, or of all."""
+
+    def __init__(self) -> None:
+        self.cost_usd = ZERO
+        self._saved_usd = ZERO
+        self._tokens: Sequence[int] = (0, 0, 0, 0)
+        self._cached_calls = 0
+        self._unpriced: Counter[str] = Counter()
+        self._seconds: list[float] = []  # of the calls that were sent
+
+    def add(self, call: _CallValues) -> None:
+        _, status, usd, saved_usd, reason, seconds, tokens = call
+        if usd:  # a cached answer costs 0
+            self.cost_usd += usd
+        if status == "cached":
+            self._cached_calls += 1
+            self._saved_usd += saved_usd or ZERO
+        elif status != "recorded":
+            self._seconds.append(seconds)
+            self._tokens = [before + more for before, more in zip(self._tokens, tokens, strict=True)]
+            if reason is not None:
+                self._unpriced[reason] += 1
+
+    def row(self, key: Key, report_cost: Decimal) -> Row:
+        seconds = sorted(self._seconds)
+        return Row(
+            key=key,
+            calls=len(seconds),
+            input_tokens=self._tokens[0],
+            output_tokens=self._tokens[1],
+            cached_tokens=self._tokens[2],
+            reasoning_tokens=self._tokens[3],
+            cost_usd=self.cost_usd,
+            share=float(self.cost_usd / report_cost) if report_cost else None,
+            unpriced=self._unpriced,
+            cached_calls=self._cached_calls,
+            saved_usd=self._saved_usd,
+            p50=_percentile(seconds, 50),
+            p95=_percentile(seconds, 95),
+        )
 
 
 def _percentile(ascending: Sequence[float], percentage: int) -> float | None:

@@ -17,6 +17,7 @@ from otel_callbacks.cost.reporting.span_cost import recorded_cost, repriced_cost
 from otel_callbacks.explore import SpanRecord, read_jsonl
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import files_argument
+from otel_callbacks.explore.commands.terminal import reading_bar
 from otel_callbacks.limits import ANSWER_ROWS
 from otel_callbacks.runtime.json_options import check_limit, limit_option, more
 from otel_callbacks.runtime.json_text import bounded, json_text
@@ -116,7 +117,7 @@ def cost(
         )
     if reprice and "status" in by:
         raise click.UsageError("--by status is not the same before and after --recompute")
-    with file_errors():
+    with file_errors(), reading_bar(files):
         pricer = Pricer(PriceBook.load(prices) if prices else None) if reprice else None
         result: _Result
         if per:

@@ -3,12 +3,16 @@
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
+from otel_callbacks.explore.files.reading import StrPath, tell_progress, trace_files
+
+_LARGE_BYTES = 5_000_000  # reading less takes half a second
 _STYLES = {
     r"(?s)\A[^\n]*": "bold",
     r"[├└│─]+": "dim",
@@ -55,6 +59,29 @@ def screen() -> Iterator[Screen]:
 
     with Live(auto_refresh=False) as live:
         yield _LiveScreen(live)
+
+
+@contextmanager
+def reading_bar(paths: StrPath | Iterable[StrPath]) -> Iterator[None]:
+    """Shows in a terminal, as a bar on the error output, how much of large trace files has been read in this scope.
+
+    There is no bar where nothing is read, because an index is there.
+    """
+    size = sum(file.stat().st_size for file in trace_files(paths))
+    if size < _LARGE_BYTES or not sys.stderr.isatty():
+        yield
+        return
+    bar, reached = click.progressbar(length=size, label="reading", file=sys.stderr), dict[Path, int]()
+    with ExitStack() as shown:
+
+        def tell(file: Path, position: int) -> None:
+            if not reached:
+                shown.enter_context(bar)
+            bar.update(position - reached.get(file, 0))
+            reached[file] = position
+
+        with tell_progress(tell):
+            yield
 
 
 class _Pipe:

@@ -9,7 +9,7 @@ from otel_callbacks.explore.as_json.facts import ranked_facts
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import chosen_filters, file_argument, filter_options
-from otel_callbacks.explore.commands.terminal import show, width
+from otel_callbacks.explore.commands.terminal import reading_bar, show, width
 from otel_callbacks.explore.index.ranking import RANKED, SORTED_BY, ranking
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.pictures.monospace import fit, table
@@ -50,7 +50,7 @@ def top(path: Path, by: str, sort: str, count: int, output_format: str, **filter
     """
     chosen = chosen_filters(filters)
     query, parameters = ranking(by, sort, count, chosen)
-    with file_errors():
+    with file_errors(), reading_bar(path):
         rows = Traces.open(path).sql(query, *parameters)
         if not rows and output_format == "text":
             what = "traces" if by == "trace" else f"span with a {by}"

@@ -15,7 +15,7 @@ from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import chosen_filters, file_argument, filter_options
 from otel_callbacks.explore.commands.follow import Follower
-from otel_callbacks.explore.commands.terminal import screen, show, width
+from otel_callbacks.explore.commands.terminal import reading_bar, screen, show, width
 from otel_callbacks.explore.files.private import write_private
 from otel_callbacks.explore.pictures.recorded_text import recorded_text
 from otel_callbacks.explore.pictures.text import render_text
@@ -79,7 +79,8 @@ def view(
         if follow:
             _follow(path)
             return
-        traces = Traces.open(path).find(**filters)
+        with reading_bar(path):
+            traces = Traces.open(path).find(**filters)
         chosen = [traces.get(trace_id)] if trace_id else list(traces[-last:])
         if limit and not (svg or html):
             click.echo(_json(chosen, limit, "whole" if whole else "beginnings" if content else "none"))

@@ -10,7 +10,8 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,19 @@ DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Overf
 
 _LONGEST_TOKEN = 6  # characters of the longest indivisible piece of JSON: `\uD83D`, `false`
 _PIECE = 1 << 20  # bytes that are read at once of what is not kept
+
+
+_told: ContextVar[Callable[[Path, int], object] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def tell_progress(tell: Callable[[Path, int], object]) -> Iterator[None]:
+    """Calls `tell` with the file and the position in its bytes after each line that is read in this scope."""
+    token = _told.set(tell)
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 @dataclass(slots=True)
@@ -226,10 +240,14 @@ def _open(path: Path) -> BinaryIO | gzip.GzipFile:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
+def _text_of(path: Path, raw: BinaryIO) -> BinaryIO | gzip.GzipFile:
+    return gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+
+
 def _lines(path: Path, start: int, skipped: Skipped) -> Iterator[tuple[bytes, int]]:
     """Yields each line from byte `start` on with its size; of a line beyond the bound the size alone."""
     position = start
-    with _open(path) as file:
+    with path.open("rb") as raw, _text_of(path, raw) as file:
         try:
             file.seek(start)
             while line := file.readline(TRACE_LINE_BYTES + 1):
@@ -242,6 +260,8 @@ def _lines(path: Path, start: int, skipped: Skipped) -> Iterator[tuple[bytes, in
                     line = b" "
                 position += size
                 yield line, size
+                if tell := _told.get():
+                    tell(path, raw.tell())
                 if path.suffix == ".gz" and position > COMPRESSED_TEXT_BYTES:
                     _skip_rest(skipped, path, position, f"beyond {COMPRESSED_TEXT_BYTES:,} bytes of text")
                     return

@@ -18,6 +18,7 @@ from otel_callbacks.explore.index.schema import (
     INSERT_SPAN,
     INSERT_TRACE,
     SCHEMA,
+    SELECT_COUNTED,
     SELECT_SPANS,
     VERSION,
     span_record,
@@ -28,7 +29,7 @@ from otel_callbacks.explore.index.schema import (
 from otel_callbacks.explore.spans.attributes import Attributes, attributes_to_json
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree, spans_by_trace
-from otel_callbacks.limits import INDEX_BATCH_SPANS
+from otel_callbacks.limits import COUNTED_BATCH_TRACES, INDEX_BATCH_SPANS
 
 _logger = logging.getLogger(__name__)
 
@@ -88,8 +89,7 @@ class Index:
         with self._transaction():
             spans = iter(spans)
             while batch := list(islice(spans, INDEX_BATCH_SPANS)):
-                for trace_id, own in spans_by_trace(batch).items():
-                    self._add(trace_id, own, file)
+                self._add(spans_by_trace(batch), file)
 
     def sync(self, files: Sequence[Path]) -> None:
         """Brings the index up to date with `files`: reads new lines, and forgets files that are gone.
@@ -156,6 +156,14 @@ class Index:
             raise LookupError(f"trace {trace_id} is not here, or not any more")
         return spans
 
+    def counted(self, trace_ids: Sequence[str]) -> Iterator[SpanRecord]:
+        """Yields the spans of some traces whose tokens and costs may count, without their events and links."""
+        for begin in range(0, len(trace_ids), COUNTED_BATCH_TRACES):
+            some = json.dumps(trace_ids[begin : begin + COUNTED_BATCH_TRACES])
+            with self._lock:
+                rows = self._connection.execute(SELECT_COUNTED, {"some": some}).fetchall()
+            yield from map(span_record, rows)
+
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """Runs a read-only query, with parameters by place or by name, and returns its rows by column name.
 
@@ -191,27 +199,43 @@ class Index:
                 raise
             self._connection.execute("COMMIT")
 
-    def _add(self, trace_id: str, spans: Sequence[SpanRecord], file: int | None) -> None:
-        """Adds spans of a trace, and judgements of it. If the trace is known, decides again which model calls count."""
-        earlier = self._spans(trace_id, "main.")
-        whole = _tree_of([*earlier, *spans])
-        counted = {span.span_id for span in whole.counted} if whole else set()
-        resources = {id(span.resource): span.resource for span in spans}  # many spans share one
+    def _add(self, added: Mapping[str, Sequence[SpanRecord]], file: int | None) -> None:
+        """Adds spans, and judgements, by trace. Decides again which model calls count in traces that are known."""
+        earlier = {trace_id: self._spans(trace_id, "main.") for trace_id in self._known(added)}
+        trees = {
+            trace_id: tree
+            for trace_id, own in added.items()
+            if (tree := _tree_of([*earlier.get(trace_id, ()), *own])) is not None
+        }
+        counted = {(tree.trace_id, span.span_id) for tree in trees.values() for span in tree.counted}
+        resources = {id(span.resource): span.resource for own in added.values() for span in own}
         numbers = {key: self._resource_id(resource) for key, resource in resources.items()}
         self._connection.executemany(
             INSERT_SPAN,
-            [span_row(span, span.span_id in counted, file, numbers[id(span.resource)]) for span in spans],
+            (
+                span_row(span, (span.trace_id, span.span_id) in counted, file, numbers[id(span.resource)])
+                for own in added.values()
+                for span in own
+            ),
         )
-        if earlier:
-            self._connection.executemany(
-                "UPDATE main.spans SET counted = ? WHERE trace_id = ? AND span_id = ?",
-                [(span.span_id in counted, span.trace_id, span.span_id) for span in earlier],
-            )
-        if whole:
-            self._put_totals(whole)
+        self._connection.executemany(
+            "UPDATE main.spans SET counted = ? WHERE trace_id = ? AND span_id = ?",
+            (
+                ((span.trace_id, span.span_id) in counted, span.trace_id, span.span_id)
+                for before in earlier.values()
+                for span in before
+            ),
+        )
+        self._connection.executemany(INSERT_TRACE, map(trace_row, trees.values()))
 
-    def _put_totals(self, trace: SpanTree) -> None:
-        self._connection.execute(INSERT_TRACE, trace_row(trace))
+    def _known(self, trace_ids: Iterable[str]) -> list[str]:
+        """Returns those of some trace ids of which spans, or judgements, are here already."""
+        found = self._connection.execute(
+            "SELECT trace_id FROM main.spans WHERE trace_id IN (SELECT value FROM json_each(:some))"
+            " UNION SELECT evaluates FROM main.spans WHERE evaluates IN (SELECT value FROM json_each(:some))",
+            {"some": json.dumps(list(trace_ids))},
+        )
+        return [trace_id for (trace_id,) in found]
 
     def _spans(self, trace_id: str, database: str = "") -> list[SpanRecord]:
         with self._lock:
@@ -261,7 +285,7 @@ class Index:
         for trace_id in trace_ids:
             self._connection.execute("DELETE FROM traces WHERE trace_id = ?", (trace_id,))
             if (rest := _tree_of(self._spans(trace_id))) is not None:
-                self._put_totals(rest)
+                self._connection.execute(INSERT_TRACE, trace_row(rest))
 
 
 def _tree_of(spans: Sequence[SpanRecord]) -> SpanTree | None:

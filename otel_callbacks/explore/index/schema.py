@@ -108,11 +108,17 @@ def views(databases: Sequence[str]) -> Iterator[str]:
         yield f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}"
 
 
-SELECT_SPANS = """
-SELECT trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope,
-    spans.attributes, events, links, resources.attributes
-FROM {0}spans AS spans JOIN {0}resources AS resources ON resources.id = resource
+_RECORD = """
+trace_id, span_id, parent_id, name, kind, start_ns, end_ns, status, status_message, scope, spans.attributes"""
+SELECT_SPANS = f"""
+SELECT {_RECORD}, events, links, resources.attributes
+FROM {{0}}spans AS spans JOIN {{0}}resources AS resources ON resources.id = resource
 WHERE trace_id = :trace OR evaluates = :trace
+"""
+SELECT_COUNTED = f"""
+SELECT {_RECORD}, '[]', '[]', resources.attributes FROM spans JOIN resources ON resources.id = resource
+WHERE (trace_id IN (SELECT value FROM json_each(:some)) AND counted)
+    OR evaluates IN (SELECT value FROM json_each(:some)) -- a judge may be a model
 """
 INSERT_TRACE = """
 INSERT OR REPLACE INTO main.traces
