@@ -200,6 +200,10 @@ VALUE_DEPTH_READ = 12  # deeper values get no tokens
 TOOLS_WEIGHED = 200  # later tools of one model call get no tokens; providers accept 128
 # The prompt of an agent that was sent least recently is read again if it goes on; for the memory of its messages.
 PROMPTS_CONTINUED = 8
+# Of the prompts of one step in a conversation, the one that was sent least recently is no longer compared with.
+CACHED_PROMPTS = 4
+# The conversation that went on least recently begins anew: its next call does not say why the provider's cache missed.
+CACHED_PROMPT_HASHES = 500_000
 MESSAGE_WEIGHTS = 4_096  # all weights of an agent are forgotten and estimated again, for its memory
 TOOL_DEFINITION_WEIGHTS = 1_000  # the same, for the process
 # Further tools of an agent are added up in one row, `__other__`; no agent chooses among so many.

@@ -27,6 +27,7 @@ _GROUPS = {  # the section "Ours" of semconv.py is long
     "otel_callbacks.cost.": "Ours: cost",
     "gen_ai.usage.cost": "Ours: cost",
     "otel_callbacks.usage.": "Ours: usage",
+    "otel_callbacks.cache.": "Ours: the provider's cache",
     "app.": "Ours: labels",
     "user.": "Ours: labels",
     "session.": "Ours: labels",

@@ -178,8 +178,10 @@ def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | 
 def read_prompt(prompt: "Prompt", sent: Sequence[Any], tools: Any) -> None:
     """Reads the messages, or the texts for a text model, into what `prompt` asks for: its weights or its text."""
     chat = items(sent)
-    if prompt.weights is not None and chat and is_a(chat[0], BaseMessage):
-        prompt.weighed = prompt.weights.weigh(chat, tools, messages.FORM)
+    if chat and is_a(chat[0], BaseMessage):
+        prompt.sent = chat, tools, messages.FORM
+        if prompt.weights is not None:
+            prompt.weighed = prompt.weights.weigh(*prompt.sent)
     if prompt.trace_documents is not None:
         prompt.find_documents(join_lines(map(messages.text_in, chat[-ITEMS_READ:])))
 

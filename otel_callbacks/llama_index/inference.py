@@ -170,8 +170,10 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     """Reads the messages or the text into what `prompt` asks for: its weights or its text."""
     sent = _sent(arguments)
     chat = items(sent)
-    if prompt.weights is not None and chat and is_a(chat[0], ChatMessage):
-        prompt.weighed = prompt.weights.weigh(chat, arguments.kwargs.get("tools"), messages.FORM)
+    if chat and is_a(chat[0], ChatMessage):
+        prompt.sent = chat, arguments.kwargs.get("tools"), messages.FORM
+        if prompt.weights is not None:
+            prompt.weighed = prompt.weights.weigh(*prompt.sent)
     if prompt.trace_documents is not None:
         texts = (messages.text_in(message) or "" for message in chat[-ITEMS_READ:])
         prompt.find_documents(text(sent) or join_lines(texts))

@@ -1,7 +1,7 @@
 """What one model call used: token counts, and what else the provider bills."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import field, fields
 from typing import Any
 
 from otel_callbacks.operations.sparse import sparse_and_frozen
@@ -18,6 +18,7 @@ class Usage:
     `contradictory` means that the counts of the report fit no reading, for instance a total that is not the sum of
     its parts: the call has no price. `is_final` is False for counts that a stream reported before its end, which may
     still have grown. `estimated` means that nobody counted: the tokens were estimated from the texts.
+    `cache_reported` means that the provider said how much it read from its cache; nothing is not kept as 0.
     """
 
     input_tokens: int | None = None
@@ -38,10 +39,11 @@ class Usage:
     contradictory: bool = False
     is_final: bool = True
     estimated: bool = False
+    cache_reported: bool = field(default=False, compare=False)
 
 
 _USAGE: Any = Usage
-TOKEN_COUNTS = tuple(field.name for field in fields(_USAGE) if field.name.endswith("_tokens"))
+TOKEN_COUNTS = tuple(each.name for each in fields(_USAGE) if each.name.endswith("_tokens"))
 """The fields of `Usage` that count tokens."""
 
 

@@ -6,6 +6,7 @@ weights of the messages it has sent, and the run of a model call holds its promp
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.operations import (
@@ -19,6 +20,7 @@ from otel_callbacks.operations import (
     without_retriever_scores,
 )
 from otel_callbacks.operations.payload import attribute, join_lines
+from otel_callbacks.rag.prompt_cache import SentPrompt, is_in_conversation
 from otel_callbacks.rag.prompt_weights import PromptWeights, weight
 from otel_callbacks.rag.tool_tokens import ToolTokens
 from otel_callbacks.rag.trace_documents import Attributes, DocumentCounts, InPromptDocuments, TraceDocuments
@@ -45,6 +47,7 @@ class Prompt:
         in_prompt_documents: which documents of the trace are in the prompt; None until they have been looked for.
         answer: the text of the model's answer.
         first_time: the documents that no call of the trace had in its prompt, or cited, before; known at the end.
+        sent: messages, tools and how the messages are read, for a comparison with earlier prompts.
     """
 
     weights: PromptWeights | None
@@ -53,6 +56,7 @@ class Prompt:
     in_prompt_documents: InPromptDocuments | None = None
     answer: str = ""
     first_time: DocumentCounts = field(default_factory=dict)
+    sent: tuple[Sequence[Any], Any, MessageForm] | None = None
 
     def find_documents(self, text: str) -> None:
         """Looks for the documents of the trace in the text of the prompt."""
@@ -71,13 +75,13 @@ def is_search(operation: operations.Operation) -> bool:
 
 
 def start_prompt(run: Run) -> Prompt | None:
-    """Attaches a prompt to the run of a model call that starts; None if it has neither an agent nor documents.
+    """Attaches a prompt to the run of a model call that starts; None without an agent, documents and conversation.
 
     A call inside a retrieval, a reranker or a query transformer has no documents: it does not write the answer.
     """
     agent = _agent_above(run)
     trace_documents = run.outermost().trace_documents if not run.in_search else None
-    if agent is None and trace_documents is None:
+    if agent is None and trace_documents is None and not is_in_conversation(run):
         return None
     if agent is not None and agent.agent_prompts is None:
         agent.agent_prompts = AgentPrompts()
@@ -90,6 +94,8 @@ def read_messages(
     prompt: Prompt, input_messages: Sequence[Message] | None, output_messages: Sequence[Message] | None
 ) -> None:
     """Fills in a prompt from the messages of a model call."""
+    if input_messages:
+        prompt.sent = input_messages, None, _FORM
     if prompt.weights is not None and input_messages:
         prompt.weighed = prompt.weights.weigh(input_messages, None, _FORM)
     if prompt.trace_documents is not None:
@@ -191,9 +197,11 @@ def add_tool_tokens_to_caller(run: Run) -> None:
 
 
 def end_attributes(run: Run) -> Attributes:
-    """Returns the attributes of documents and tools for the span of a run that ends; to be called once."""
+    """Returns the attributes of documents, tools and the provider's cache for a run that ends; to be called once."""
     attributes: Attributes = {}
     prompt: Prompt | None = run.prompt
+    if prompt is not None and prompt.sent is not None:
+        attributes.update(_cache_attributes(run, prompt, *prompt.sent))
     if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
         said, prompt.first_time = prompt.trace_documents.add_model_call(
             prompt.in_prompt_documents, prompt.answer
@@ -208,6 +216,18 @@ def end_attributes(run: Run) -> Attributes:
             attributes[semconv.ROLLUP_TOOL_TOKEN_SHARE] = tools.share
             attributes[semconv.ROLLUP_TOOLS] = tools.to_json()
     return attributes
+
+
+def _cache_attributes(
+    run: Run, prompt: Prompt, chat: Sequence[Any], tools: Any, form: MessageForm
+) -> Attributes:
+    """Returns what could have come from the provider's cache; {} if the provider says nothing of its cache."""
+    usage = getattr(run.operation, "usage", None)
+    if usage is None or not (usage.cache_reported or usage.cache_read_input_tokens):
+        return {}
+    sent = SentPrompt(chat, tools, form, prompt.weights or PromptWeights(), prompt.weighed)
+    found: Attributes = run.recorder.prompt_caches.attributes(run, sent, _agent_above(run))
+    return found
 
 
 def _agent_above(run: Run) -> Run | None:

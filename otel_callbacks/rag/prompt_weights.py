@@ -60,6 +60,7 @@ class PromptWeights:
         self._definitions: dict[Sequence[str | None], Sequence[PromptPart]] = {}
         self._tools: dict[str, str] = {}  # the tool's name by the id of a call
         self._prompts: list[WeighedPrompt] = []  # the one sent last comes first
+        self._tools_sent: tuple[Any, Hashable] = (None, None)  # the definitions sent last, and their key
 
     def weigh(self, chat: Sequence[Any], tools: Any, form: MessageForm) -> WeighedPrompt:
         """Returns the weighed prompt of a model call. Reads only the messages that no earlier prompt begins with.
@@ -120,6 +121,17 @@ class PromptWeights:
                 self._definitions.clear()
             known = self._definitions[names] = _definitions(read_tools, names)
         return known
+
+    def tools_key(self, tools: Any) -> Hashable:
+        """Returns a hash of the definitions of tools; None without any. Of very large ones it knows names and sizes."""
+        sent, key = self._tools_sent
+        if not tools or sent == tools:  # quick, although agents write their definitions anew for each call
+            return key if tools else None
+        if not _is_small(tools):
+            return hash(tuple(self.definitions(tools)))
+        key = hash(_to_json(tools))
+        self._tools_sent = tools, key
+        return key
 
     def _weigh_part(self, part: Part, message: Message, key: Hashable, left: list[int]) -> PromptPart:
         match part:

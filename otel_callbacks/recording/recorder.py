@@ -23,6 +23,7 @@ from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.rag import prompt
+from otel_callbacks.rag.prompt_cache import PromptCaches
 from otel_callbacks.recording import exit_sweep, span_attributes
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
@@ -85,7 +86,7 @@ class Recorder:
         self.content_policy = content_policy
         self._provider = tracer_provider
         self.tracer, self._metrics = tracer_of(tracer_provider), metrics_of(meter_provider)
-        self.counts = self._metrics.counts
+        self.counts, self.prompt_caches = self._metrics.counts, PromptCaches()
         self.attribution, self._budgets = attribution, budgets
         self.events, self._defers = Events(logger_provider), inference_spans == "defer"
         self.end_of_run = EndOfRun(
@@ -233,10 +234,9 @@ class Recorder:
             parent.uncounted = is_quiet and not self.counts_elsewhere(parent)
         if not parent.uncounted or not is_dropped(span_in(context_api.get_current())):
             return False  # the application may have begun a trace of its own in the body
-        body = parent.body_labels
-        if parent.hidden_labels is not None:
-            body = parent.hidden_labels.get(parent_key, body)
+        body = (parent.hidden_labels or {}).get(parent_key, parent.body_labels)
         self.hide(key, parent, None, body, metadata)
+        self.prompt_caches.unseen += 1  # it may be a model call
         return True
 
     def _add_open_run(self, run: Run) -> None:
@@ -298,6 +298,7 @@ class Recorder:
     def start_prompt(self, run: Run | None) -> prompt.Prompt | None:
         """Returns the prompt of a model call for the handler to fill in; None if no span or metric tells of it."""
         if run is None or not (run.span.is_recording() or self._metrics.have_provider()):
+            self.prompt_caches.unseen += 1
             return None
         return prompt.start_prompt(run)
 

@@ -137,7 +137,7 @@ def call_of(span: FinishedSpan) -> Call:
 
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
     """Returns the token counts in a span's attributes. Those that were invalid when the call ended still are."""
-    counts = {field: token_count(attributes.get(name)) for field, name in _COUNTS.items()}
+    counts: dict[str, Any] = {field: token_count(attributes.get(name)) for field, name in _COUNTS.items()}
     return Usage(
         **counts,
         contradictory=attributes.get(semconv.COST_UNPRICED_REASON) == "invalid_usage",

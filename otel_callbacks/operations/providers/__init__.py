@@ -3,8 +3,9 @@
 To add a provider, add its name to `names.py`, its default address to `endpoints.py`, its parameters to
 `request_parameters.py`, the spelling of its token counts to `usage_counts.py`, what is inside what to
 `usage_reports.py`, what else decides its price to `billing.py`, the blocks of its messages to `content_blocks.py`, its
-stop reasons to `finish_reasons.py` and the shape of its tools to `tool_definitions.py`, where they differ from what is
-there. Where its words are in a payload stands in `payload_places.py`. May import the files of `operations` beside it.
+stop reasons to `finish_reasons.py`, the shape of its tools to `tool_definitions.py` and what it caches of prompts
+to `prompt_caches.py`, where they differ from what is there. Where its words are in a payload stands in
+`payload_places.py`. May import the files of `operations` beside it.
 Open `answers.py` first.
 """
 
@@ -30,6 +31,7 @@ from otel_callbacks.operations.providers.finish_reasons import message_finish_re
 from otel_callbacks.operations.providers.media_blocks import modality_of
 from otel_callbacks.operations.providers.names import provider_name
 from otel_callbacks.operations.providers.payload_places import finish_reasons_in, layers, usage_reports_in
+from otel_callbacks.operations.providers.prompt_caches import PromptCache, prompt_cache
 from otel_callbacks.operations.providers.request_parameters import (
     PARAMETERS,
     Parameters,
@@ -47,6 +49,7 @@ __all__ = [
     "DEARER_SOUND",
     "PARAMETERS",
     "Parameters",
+    "PromptCache",
     "add_chunk_usage",
     "answer_parts",
     "block_parts",
@@ -59,6 +62,7 @@ __all__ = [
     "message_finish_reason",
     "modality_of",
     "part_type",
+    "prompt_cache",
     "provider_name",
     "read_answer",
     "read_billing",

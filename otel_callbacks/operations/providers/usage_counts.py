@@ -152,6 +152,8 @@ def _read_details(counts: Counts, value: Any, side: str) -> None:
         name = _DETAILS.get(plain) or ((kind := _MODALITIES.get(plain)) and f"{kind}_{_SIDES[side]}")
         if name and (counted := token_count(detail)) and not counts.get(name):
             counts[name] = counted
+        elif name == "cache_read" and token_count(detail) == 0:  # that nothing was read says something, too
+            counts.setdefault(name, 0)
 
 
 def _read_modalities(counts: Counts, value: Any, side: str) -> None:

@@ -155,7 +155,10 @@ def _completed(usage: Usage, other: Usage) -> Usage:
         if getattr(usage, name) is None and (count := getattr(other, name)) is not None
     }
     contradictory = usage.contradictory or other.contradictory
-    return replace(usage, contradictory=contradictory, **missing) if missing or contradictory else usage
+    reported = usage.cache_reported or other.cache_reported
+    if not missing and not contradictory and reported == usage.cache_reported:
+        return usage
+    return replace(usage, contradictory=contradictory, cache_reported=reported, **missing)
 
 
 def _rule(provider: str | None, host: str | None, report: Mapping[str, Any]) -> _Rule:
@@ -244,5 +247,6 @@ def _usage(counts: Counts, reading: _Reading) -> Usage:
         cache_write_1h_input_tokens=for_an_hour,
         reasoning_output_tokens=thoughts or None,
         contradictory=contradictory,
+        cache_reported=read is not None,
         **parts,
     )
