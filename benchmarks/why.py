@@ -2,9 +2,9 @@
 
     python benchmarks/why.py [--spans 100000] [--planted 20] [--without 200] [--processes 2]
 
-Each fleet is drawn with another seed, see `tests/support/fleets.py`: so many for each cause, and so many without one,
-all with the decoys. The cause must come first in 95 % of the planted fleets, and anything at all may be claimed in 5 %
-of those without a cause. The CPU time is that of `why` over the traces in memory, which are read already.
+Each fleet is drawn with another seed, see `tests/support/fleets.py`: so many for each cause, and so many without
+one, all with the decoys. The cause must come first in 95 % of the planted fleets, and anything at all may be claimed in
+5 % of those without a cause. The CPU time is that of `why` over the traces in memory, which are read already.
 """
 
 import argparse

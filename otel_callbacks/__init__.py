@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otel_callbacks.cost.price_book import PriceBook
     from otel_callbacks.cost.price_list import prices
     from otel_callbacks.cost.rates import Price
+    from otel_callbacks.explore.answers.why import why
     from otel_callbacks.explore.collection import traces
     from otel_callbacks.export.attribution_processor import AttributionSpanProcessor
     from otel_callbacks.export.back_ends import BackEnd
@@ -64,6 +65,7 @@ __all__ = [
     "trace_retriever",
     "traces",
     "uninstrument",
+    "why",
     "workflow",
 ]
 
@@ -99,6 +101,7 @@ _HOMES = {
     "step": "otel_callbacks.manual",
     "tool": "otel_callbacks.manual",
     "traces": "otel_callbacks.explore.collection",
+    "why": "otel_callbacks.explore.answers.why",
     "trace_embeddings": "otel_callbacks.langchain",
     "trace_reranker": "otel_callbacks.handler",
     "trace_retriever": "otel_callbacks.langchain",

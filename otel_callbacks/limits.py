@@ -382,20 +382,10 @@ ANSWER_ROWS = 100
 MCP_ANSWER_CHARACTERS = 30_000
 # `…_left_out` counts the other texts, documents or judgements of one span or trace; `view --whole` shows the texts.
 ANSWER_PIECES = 20
-# With fewer runs, conversations, or runs in the tail, `why` shows what differs, and says that they are too few to say.
-WHY_RUNS = 20
-WHY_CONVERSATIONS = 5
-WHY_TAIL_RUNS = 5
-# `why` answers for the workflows that took most time, and says how many others there are: an answer should be read.
+# "3 more workflows" follows; the rest of the others is left out: an answer should be read.
 WHY_WORKFLOWS = 5
-# Further steps, parts, facts and misses are added up or left out, and the answer says how many: for the same reason.
-WHY_STEPS = 8
-WHY_PARTS = 4
-WHY_FACTS = 6
-# With each finding, the ids of so many traces: enough to look at.
-WHY_EXAMPLES = 3
-# Further values are not asked whether runs have them in common: each question makes the others less certain.
-WHY_CANDIDATES = 20
+WHY_ROWS = 8  # of one kind, such as steps
+WHY_EXAMPLES = 3  # ids of traces with each finding
 # "page 2 of 40" follows, in a list of the local page: it must be made within a moment, and read.
 UI_TRACES = 50
 # The rows of a trace there are folded, or come in pages; further costs are counted, further suggestions left out.

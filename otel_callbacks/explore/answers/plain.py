@@ -12,7 +12,7 @@ from otel_callbacks.explore.causes.in_common import InCommon
 from otel_callbacks.explore.causes.misses import Misses
 from otel_callbacks.explore.causes.slow import Slow, SlowStep
 from otel_callbacks.explore.evidence.nodes import Step
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_FACTS, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 
 def plain(answer: Answer) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _tokens(tokens: Tokens) -> dict[str, Any]:
     }
     kinds = [
         {"tool": each.tool, "kind": each.kind, "share": each.share, "tail": each.tail, "usual": each.usual}
-        for each in tokens.kinds[: 4 * WHY_STEPS]
+        for each in tokens.kinds[: 4 * WHY_ROWS]
     ]
     return {"tool_result_share_estimated": tokens.result_share, "runs": tokens.runs, "kinds": kinds, **pairs}
 
@@ -144,7 +144,7 @@ def _failing(failing: Failing) -> dict[str, Any]:
                 **_step(each.step),
                 "is_reason": each.is_reason,
                 "failed_runs": each.runs,
-                "error_types": dict(each.error_types[:WHY_STEPS]),
+                "error_types": dict(each.error_types[:WHY_ROWS]),
                 "calls": each.calls,
                 "failed_calls": each.failed_calls,
                 "runs_that_went_on": each.survived,
@@ -194,6 +194,6 @@ def _in_common(common: InCommon | None) -> dict[str, Any] | None:
             "adds_nothing_beside": each.goes_with and str(each.goes_with),
             "traces": list(each.examples[:WHY_EXAMPLES]),
         }
-        for each in common.facts[:WHY_FACTS]
+        for each in common.facts[:WHY_ROWS]
     ]
     return {"facts": facts, "tried": common.tried, "too_few": common.too_few}

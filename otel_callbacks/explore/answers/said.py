@@ -10,11 +10,12 @@ from otel_callbacks.explore.causes.misses import Misses
 from otel_callbacks.explore.causes.slow import Slow, SlowStep
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_FACTS, WHY_PARTS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 from otel_callbacks.runtime.untrusted_text import printable
 
 _ID_DIGITS = 8  # enough for `view --trace`
 _LONG = 3.0  # times the usual length of a call
+_PARTS = 4  # of one sentence
 _LOOP = 1.5  # times as many calls
 
 
@@ -214,7 +215,7 @@ def expensive_line(place: int, each: ExpensiveStep, *, is_change: bool) -> str:
     parts.append(_split(own, format_cost, "dearer"))
     changed = [
         f"{part} {format_cost(now)} instead of {format_cost(usual)}"
-        for part, now, usual in each.parts[:WHY_PARTS]
+        for part, now, usual in each.parts[:_PARTS]
         if abs(now - usual) >= 0.05 * abs(own.added)
     ]
     parts.append(", ".join(changed))
@@ -232,7 +233,7 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
         tools = list(dict.fromkeys(each.tool for each in tokens.kinds if each.kind.startswith("result")))
         sizes = {(each.tool, each.kind): each for each in tokens.kinds}
         told = []
-        for tool in tools[:WHY_PARTS]:
+        for tool in tools[:_PARTS]:
             once, again = sizes.get((tool, "result")), sizes.get((tool, "result sent again"))
             told.append(
                 f"{printable(tool)} {once.usual if once else 0:,.0f} once and {again.usual if again else 0:,.0f} again"
@@ -267,7 +268,7 @@ def _percent(share: float) -> str:
 
 def failing_line(place: int, each: FailingStep) -> str:
     """Says how many failures began in one kind of step."""
-    types = ", ".join(f"{count:,} {printable(name)}" for name, count in each.error_types[:WHY_PARTS])
+    types = ", ".join(f"{count:,} {printable(name)}" for name, count in each.error_types[:_PARTS])
     text = f"{place}. {named(each.step)}: {each.runs:,} of them began here ({types})"
     if each.calls:
         text += f"; {each.failed_calls:,} of {plural(each.calls, 'call')} failed"
@@ -306,7 +307,7 @@ def common_lines(common: InCommon | None, word: str) -> list[str]:
     if common.too_few:
         return []
     lines = []
-    for each in common.facts[:WHY_FACTS]:
+    for each in common.facts[:WHY_ROWS]:
         kind = "known at the start" if each.fact.at_start else "a result"
         text = (
             f"In common: {printable(str(each.fact))}: {each.inside:,} of {each.inside_runs:,} {word} runs, "
@@ -315,7 +316,7 @@ def common_lines(common: InCommon | None, word: str) -> list[str]:
         if each.goes_with:
             text += f"; adds nothing beside {printable(str(each.goes_with))}"
         lines.append(f"{text} · see {_ids(each.examples)}")
-    if (more := len(common.facts) - WHY_FACTS) > 0:
+    if (more := len(common.facts) - WHY_ROWS) > 0:
         lines.append(f"… {plural(more, 'more fact')} in common")
     return lines
 

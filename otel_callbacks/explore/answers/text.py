@@ -1,5 +1,6 @@
 """Says the answers of `why` in sentences, which give each figure in the words of the spans that it comes from."""
 
+import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
@@ -19,10 +20,12 @@ from otel_callbacks.explore.answers.said import (
     token_lines,
 )
 from otel_callbacks.explore.pictures.formatting import format_duration, plural
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 from otel_callbacks.runtime.untrusted_text import printable
 
 _WIDTH = 110
+_UNIT = re.compile(r"(?<=\d) (?=(?:µs|ms|s|min|h|calls?|runs?)\b)")
+_TIED = "\u00a0"
 
 
 def answers_text(answers: Sequence[Answer], notes: Sequence[str]) -> str:
@@ -100,7 +103,7 @@ def _failing(answer: Answer) -> tuple[str, list[str]]:
     head = failing_head(answer.failing, answer.failing_before)
     if answer.failing is None:
         return head, []
-    lines = [failing_line(place, each) for place, each in enumerate(answer.failing.steps[:WHY_STEPS], 1)]
+    lines = [failing_line(place, each) for place, each in enumerate(answer.failing.steps[:WHY_ROWS], 1)]
     if answer.failing.too_few:
         lines.append(answer.failing.too_few)
     return head, lines + common_lines(answer.failing.common, "failed")
@@ -114,6 +117,6 @@ def _misses(answer: Answer) -> tuple[str, list[str]]:
 
 
 def _wrapped(text: str, first: str, later: str = "") -> str:
-    return "\n".join(
-        wrap(text, _WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False)
-    )
+    whole = _UNIT.sub(_TIED, text)  # no line begins with a unit
+    lines = wrap(whole, _WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False)
+    return "\n".join(lines).replace(_TIED, " ")

@@ -16,7 +16,7 @@ from otel_callbacks.explore.causes.in_common import InCommon, in_common
 from otel_callbacks.explore.causes.statistics import mean
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.evidence.runs import Run
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 _REPEATS = ("cost", "output tokens")  # facts that only repeat that a run was expensive
 
@@ -120,7 +120,7 @@ def why_dearer(a: Sequence[Run], b: Sequence[Run]) -> Expensive | None:
 def _steps(groups: Groups, difference: Difference) -> list[ExpensiveStep]:
     return [
         ExpensiveStep(each, _parts(groups, each.step), _examples(groups.tail, each.step))
-        for each in difference.steps[:WHY_STEPS]
+        for each in difference.steps[:WHY_ROWS]
         if abs(each.share) >= 0.01 and each.added
     ]
 

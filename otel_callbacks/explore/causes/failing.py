@@ -9,7 +9,7 @@ from otel_callbacks.explore.causes.in_common import InCommon, in_common
 from otel_callbacks.explore.causes.statistics import at_least, discoveries
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.evidence.runs import Run
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 _REPEATS = ("error", "outcome")
 _LEVEL = 0.01
@@ -57,7 +57,7 @@ def why_failing(runs: Sequence[Run], others: Sequence[Run] = ()) -> Failing | No
             by_step[run.failure.step].append(run)
     chosen = sorted(by_step, key=lambda step: (-len(by_step[step]), step))
     reasons = _reasons(runs, by_step) if few is None else set()
-    steps = [_step(step, by_step[step], runs, step in reasons) for step in chosen[:WHY_STEPS]]
+    steps = [_step(step, by_step[step], runs, step in reasons) for step in chosen[:WHY_ROWS]]
     weight = sum(run.weight for run in runs)
     share = sum(run.weight for run in failed) / weight if weight else 0.0
     common = in_common(runs, lambda run: run.failed, _REPEATS)

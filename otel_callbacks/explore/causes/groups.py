@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from otel_callbacks import semconv
 from otel_callbacks.explore.causes.statistics import quantile
 from otel_callbacks.explore.evidence.runs import Run
-from otel_callbacks.limits import WHY_CONVERSATIONS, WHY_RUNS, WHY_TAIL_RUNS
 from otel_callbacks.runtime.words import plural
 
+ENOUGH_RUNS, ENOUGH_CONVERSATIONS, ENOUGH_IN_TAIL = 20, 5, 5
+"""With fewer runs, conversations, or runs in the tail, nothing is said for certain."""
 _USUAL = (0.25, 0.75)
 """The usual runs are the middle half."""
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "min": 60.0, "$": 1.0}
@@ -88,13 +89,13 @@ def grouped(runs: Sequence[Run], measure: Callable[[Run], float], tail: Tail) ->
 def too_few(runs: Sequence[Run], tail: Sequence[Run]) -> str | None:
     """Returns why nothing can be said for certain; None if there is enough."""
     conversations = len({run.conversation for run in runs})
-    if len(runs) < WHY_RUNS or conversations < WHY_CONVERSATIONS:
+    if len(runs) < ENOUGH_RUNS or conversations < ENOUGH_CONVERSATIONS:
         return (
             f"too few to say: {plural(len(runs), 'run')} in {plural(conversations, 'conversation')}, "
-            f"and it takes {WHY_RUNS} in {WHY_CONVERSATIONS}"
+            f"and it takes {ENOUGH_RUNS} in {ENOUGH_CONVERSATIONS}"
         )
-    if len(tail) < WHY_TAIL_RUNS:
-        return f"too few to say: {plural(len(tail), 'run')} in the tail, and it takes {WHY_TAIL_RUNS}"
+    if len(tail) < ENOUGH_IN_TAIL:
+        return f"too few to say: {plural(len(tail), 'run')} in the tail, and it takes {ENOUGH_IN_TAIL}"
     return None
 
 
@@ -106,7 +107,7 @@ def why_biased(runs: Sequence[Run]) -> str | None:
     """
     kept = Counter(run.kept_for for run in runs)
     ruled = sum(kept[reason] for reason in _KEPT)
-    if not ruled or kept[None] or kept[semconv.KEPT_SHARE] >= WHY_TAIL_RUNS:
+    if not ruled or kept[None] or kept[semconv.KEPT_SHARE] >= ENOUGH_IN_TAIL:
         return None
     reasons = ", ".join(f"{kept[each]:,} {word}" for each, word in _KEPT.items() if kept[each])
     ordinary = kept[semconv.KEPT_SHARE]

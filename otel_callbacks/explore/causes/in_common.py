@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from otel_callbacks.explore.causes.groups import too_few
+from otel_callbacks.explore.causes.groups import ENOUGH_CONVERSATIONS, ENOUGH_IN_TAIL, ENOUGH_RUNS, too_few
 from otel_callbacks.explore.causes.statistics import (
     Association,
     Case,
@@ -21,8 +21,8 @@ from otel_callbacks.explore.causes.statistics import (
 )
 from otel_callbacks.explore.evidence.facts import AT_START, TOOL_CALLED, Fact
 from otel_callbacks.explore.evidence.runs import Run
-from otel_callbacks.limits import WHY_CANDIDATES, WHY_CONVERSATIONS, WHY_RUNS, WHY_TAIL_RUNS
 
+_TRIED = 20  # of the promising facts; each question makes the others less certain
 _PROMISING = 0.05  # a fact is tried on the other half if this chance or less gives it on the first
 _LEVEL = (
     0.01  # five questions are asked about a workflow, and all of them together may be wrong 5 times in 100
@@ -79,13 +79,13 @@ def in_common(
     if (reason := too_few(runs, [run for run, yes in zip(runs, asked, strict=True) if yes])) or all(asked):
         return InCommon((), 0, reason)
     halves = _halves(runs)
-    if any(sum(asked[place] for place in half) < WHY_TAIL_RUNS for half in halves):
+    if any(sum(asked[place] for place in half) < ENOUGH_IN_TAIL for half in halves):
         return InCommon((), 0, "too few to say what they have in common: half of them must confirm it")
     facts = _with_numbers(runs, halves[0])
     having = _frequent(runs, facts, leave_out)
     first, second = (_Half(runs, asked, half, having) for half in halves)
     promising = sorted((chance, fact) for fact in having if (chance := first.chance(fact)) <= _PROMISING)[
-        :WHY_CANDIDATES
+        :_TRIED
     ]
     chances = {fact: second.chance(fact) for _, fact in promising}
     kept = discoveries(chances, max(1, len(chances)), _LEVEL)
@@ -113,7 +113,7 @@ def _with_numbers(runs: Sequence[Run], half: Sequence[int]) -> Mapping[Fact, lis
             having[fact].append(place)
     for name in sorted({name for run in runs for name in run.numbers}):
         values = [runs[place].numbers[name] for place in half if name in runs[place].numbers]
-        if len(values) < WHY_RUNS:
+        if len(values) < ENOUGH_RUNS:
             continue
         cut = quantile(values, [1.0] * len(values), 0.75)
         if cut > min(values):
@@ -128,10 +128,10 @@ def _frequent(
     return {
         fact: places
         for fact, places in facts.items()
-        if WHY_RUNS <= len(places) <= _EVERYWHERE * len(runs)
+        if ENOUGH_RUNS <= len(places) <= _EVERYWHERE * len(runs)
         and fact.name not in leave_out
         and fact not in leave_out
-        and len({runs[place].conversation for place in places}) >= WHY_CONVERSATIONS
+        and len({runs[place].conversation for place in places}) >= ENOUGH_CONVERSATIONS
     }
 
 

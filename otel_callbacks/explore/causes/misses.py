@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from otel_callbacks.explore.causes.groups import ENOUGH_RUNS
 from otel_callbacks.explore.causes.in_common import InCommon, in_common
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.explore.evidence.searches import Search
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_RUNS, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 _FAR = 3 * 1.4826  # three standard deviations, as a median of deviations has them
 _REPEATS = ("documents found",)
@@ -64,7 +65,7 @@ def why_missed(runs: Sequence[Run]) -> Misses | None:
     return Misses(
         len(searching),
         {kind: count for kind, count in counts.items() if count},
-        _sources(searching, missed)[:WHY_STEPS],
+        _sources(searching, missed)[:WHY_ROWS],
         scales,
         queries[:WHY_EXAMPLES],
         common,
@@ -80,7 +81,7 @@ def _scales(runs: Sequence[Run]) -> dict[str, tuple[float, float]]:
                 scores[search.scale].append(search.best)
     found = {}
     for scale, values in scores.items():
-        if len(values) >= WHY_RUNS:
+        if len(values) >= ENOUGH_RUNS:
             usual = median(values)
             far = _FAR * median(abs(value - usual) for value in values)
             found[scale] = (usual, usual + far if _is_distance(scale) else usual - far)

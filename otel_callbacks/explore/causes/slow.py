@@ -20,9 +20,10 @@ from otel_callbacks.explore.evidence.facts import TOOL_CALLED, Fact
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.evidence.replay import replayed
 from otel_callbacks.explore.evidence.runs import Calls, Run
-from otel_callbacks.limits import WHY_EXAMPLES, WHY_PARTS, WHY_STEPS
+from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 _AGREE = 0.1  # the rules of the path agree on a step if what it adds differs by this share or less
+_PARTS = 4  # of the time of a step, such as the places of gaps
 _ADDS = 0.02  # a step whose share is less adds nothing
 _ROUND = (1, 2, 5)
 _CAN_TIME_OUT = ("tool", "model", "embedding", "retrieval", "rerank")
@@ -146,7 +147,7 @@ def _steps(groups: Groups, difference: Difference, runs: Sequence[Run], tail: Ta
     whole = (means(groups.tail, _whole_seconds), means(groups.usual, _whole_seconds))
     return [
         _step(each, groups, whole, runs, tail)
-        for each in difference.steps[:WHY_STEPS]
+        for each in difference.steps[:WHY_ROWS]
         if abs(each.share) >= 0.01 and each.added
     ]
 
@@ -213,7 +214,7 @@ def _parts(runs: Sequence[Run], step: Step) -> list[tuple[str, float]]:
         if step in run.steps:
             for name, time in run.steps[step].parts.items():
                 sums[name] += time * run.weight  # type: ignore[assignment]  # a counter adds up any numbers
-    return [(name, time / weight / 1e9) for name, time in sums.most_common(WHY_PARTS) if time]
+    return [(name, time / weight / 1e9) for name, time in sums.most_common(_PARTS) if time]
 
 
 def _time_out(runs: Sequence[Run], groups: Groups, each: Contribution, tail: Tail) -> WhatIf | None:

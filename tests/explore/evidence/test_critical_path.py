@@ -38,7 +38,7 @@ def trees(draw) -> list[SpanRecord]:
 
 
 def moment_by_moment(nodes: list[Node], place: int, moment: int) -> int:
-    """The span on the path in the moment from `moment` to one later, by definition, without the walk's shortcuts."""
+    """The span on the path in the moment from `moment` to one later, by the definition alone."""
     low, high = nodes[0].start, nodes[0].end
     place = 0
     while True:
