@@ -25,6 +25,8 @@ reference: .venv/ready ## write the pages of the reference again, from the code
 
 pictures: demo ## draw the pictures of the documentation again, which needs Chromium
 	$(BIN)/python docs/scripts/pictures.py
+	OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY $(BIN)/otel-callbacks demo --file .otel_callbacks/said.jsonl
+	$(BIN)/python docs/scripts/ui_pictures.py .otel_callbacks/said.jsonl
 
 check: lint types test docs ## run everything that must pass before a change is merged
 

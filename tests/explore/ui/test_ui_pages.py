@@ -80,13 +80,7 @@ CHOICES = [
 ]
 
 
-WRITTEN = {
-    at(20): at(20).isoformat(),
-    at(30): at(30).isoformat(),
-    timedelta(hours=24): "24h",
-    True: "true",
-    False: "no",
-}
+WRITTEN = {at(20): at(20).isoformat(), at(30): at(30).isoformat(), timedelta(hours=24): "24h"}
 
 
 @pytest.mark.parametrize("filters", CHOICES, ids=lambda filters: " ".join(filters))
@@ -322,10 +316,7 @@ def test_nothing_of_a_span_is_run_or_obeyed(text):
         page.check_inert()
         assert not CONTROL.search(page.text) and "49" not in page.title
         assert len(answer.content) < 400_000
-    words = {
-        name: text.encode("utf-8", "replace").decode()
-        for name in (*FILTERS, "by", "id", "a", "b", "span", "sort")
-    }
+    words = dict.fromkeys((*FILTERS, "by", "id", "a", "b", "span", "sort"), text[:500])
     for path in ("/", "/session", "/cost", "/diff", "/trace", "/nowhere"):
         answer = client(traces).get(path, params=words)
         assert answer.status_code in (400, 404)
