@@ -14,7 +14,7 @@ from itertools import groupby
 
 import pytest
 from explore_trees import CAPTURED, FAN, NASTY, messages
-from fleets import fleet
+from many_traces import fleet
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from span_trees import SUPERVISOR, TRACE_ID, span, tree
