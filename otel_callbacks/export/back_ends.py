@@ -13,7 +13,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from otel_callbacks import profiles as profile_names
 from otel_callbacks.export import environment
-from otel_callbacks.export.otlp import ALL_SIGNALS, OtlpEndpoint, Protocol, Signal
+from otel_callbacks.export.otlp import ALL_SIGNALS, OtlpEndpoint, Protocol, Signal, protocol_in_environment
 from otel_callbacks.privacy.patterns import remove_secrets
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
 
@@ -172,8 +172,10 @@ def _grafana_cloud() -> BackEnd:
 def _collector() -> BackEnd:
     """https://opentelemetry.io/docs/specs/otel/protocol/exporter/: the standard address, else the local default."""
     address = _get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    headers = _get("OTEL_EXPORTER_OTLP_HEADERS") if address else ""
-    return BackEnd(address or "http://localhost:4318", headers=dict(parse_env_headers(headers, liberal=True)))
+    if not address:
+        return BackEnd("http://localhost:4318")
+    headers = dict(parse_env_headers(_get("OTEL_EXPORTER_OTLP_HEADERS"), liberal=True))
+    return BackEnd(address, protocol_in_environment("traces"), headers)
 
 
 BACK_ENDS: Mapping[str, Callable[[], BackEnd]] = {

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
@@ -34,7 +34,7 @@ class OtlpEndpoint:
         headers: sent with every request; they override those in the environment.
         signals: what it takes.
         profiles: the extra names that its spans carry.
-        is_alone: whether the headers in the environment are for others.
+        is_alone: whether the headers and the protocol in the environment are for others.
     """
 
     address: str | None
@@ -113,7 +113,8 @@ class OtlpEndpoint:
         return f"<OtlpEndpoint {self}>"
 
     def _protocol(self, signal: Signal) -> str:
-        stated = self.protocol or _protocol_in_environment(signal)
+        in_environment = None if self.is_alone else protocol_in_environment(signal)
+        stated = self.protocol or in_environment
         return stated or _protocol_by_port(self.address or endpoint(signal))
 
     def _target(self, signal: Signal) -> str | None:
@@ -193,10 +194,10 @@ def endpoint(signal: Signal) -> str | None:
     return _variable(signal, "ENDPOINT")
 
 
-def _protocol_in_environment(signal: Signal) -> str | None:
+def protocol_in_environment(signal: Signal) -> Protocol | None:
     """Returns the protocol that the environment names for a signal; None without one, or if there is none such."""
     value = (_variable(signal, "PROTOCOL") or "").strip()
-    return value if value in get_args(Protocol) else None
+    return cast(Protocol, value) if value in get_args(Protocol) else None
 
 
 def _variable(signal: Signal, name: str) -> str | None:

@@ -29,7 +29,7 @@ from otel_callbacks.runtime.faults import logger
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.5  # seconds
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 3.0
 
 
 class TryAgain(Exception):

@@ -1,5 +1,6 @@
 """OTLP receivers over HTTP and gRPC that give scripted answers and keep the requests they accepted."""
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ class OtlpServer:
         return [span for line in lines for span in spans_of_line(line)]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # connections at once
+
+
 @contextmanager
 def otlp_http(port: int = 0) -> Iterator[OtlpServer]:
     received = OtlpServer()
@@ -62,6 +68,8 @@ def otlp_http(port: int = 0) -> Iterator[OtlpServer]:
                 self.close_connection = True
                 return
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Encoding"] == "gzip":
+                body = gzip.decompress(body)
             kind = self.headers["Content-Type"]
             received.paths.append(self.path)
             status, answer = received.answers.pop(0) if received.answers else (200, b"")
@@ -83,8 +91,7 @@ def otlp_http(port: int = 0) -> Iterator[OtlpServer]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         received.url = f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Makes the environments of the back ends that tests read back from: python make.py [phoenix] [mlflow].
+"""Makes the environments of the back ends that tests send to: python make.py [phoenix] [mlflow] [rotel].
 
 Each is a virtual environment in `.venv/backends/`, of its own because it pins half of what we test with.
 """
@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = {"phoenix": "arize-phoenix==20.26.1", "mlflow": "mlflow==3.17.2"}
+PACKAGES = {"phoenix": "arize-phoenix==20.26.1", "mlflow": "mlflow==3.17.2", "rotel": "rotel==0.0.1a15"}
 
 for name in sys.argv[1:] or PACKAGES:
     folder = ROOT / ".venv" / "backends" / name
