@@ -203,7 +203,7 @@ class Accumulator:
 
     def __init__(self, by: Sequence[str] = DEFAULT_BY, cost_of_span: CostReader = recorded_cost) -> None:
         self._by = check_grouping(by)
-        self._calls = ModelCalls(_call_reader(self._by, cost_of_span), with_recorded_costs=True)
+        self._calls = ModelCalls(call_reader(self._by, cost_of_span), with_recorded_costs=True)
 
     def add(self, span: Any) -> None:
         """Adds a finished span."""
@@ -211,15 +211,7 @@ class Accumulator:
 
     def report(self) -> Report:
         """Returns the report on the spans added so far."""
-        groups: defaultdict[Key, _Sums] = defaultdict(_Sums)
-        total = _Sums()
-        with localcontext(EXACT):
-            for call in self._calls:
-                groups[call[0]].add(call)
-                total.add(call)
-            rows = [group.row(key, total.cost_usd) for key, group in groups.items()]
-        rows.sort(key=lambda row: (-row.cost_usd, -row.calls, display_names(self._by, row.key)))
-        return Report(self._by, tuple(rows), total.row((), total.cost_usd))
+        return report_of(self._by, self._calls)
 
 
 def check_grouping(by: Sequence[str]) -> tuple[str, ...]:
@@ -252,7 +244,7 @@ def display_names(by: Sequence[str], key: Key) -> list[str]:
 _Tokens: TypeAlias = tuple[int, int, int, int]
 """Input, output, cached and reasoning tokens, each as in `Row`."""
 
-_CallValues: TypeAlias = tuple[Key, Status, Decimal | None, Decimal | None, str | None, float, _Tokens]
+CallValues: TypeAlias = tuple[Key, Status, Decimal | None, Decimal | None, str | None, float, _Tokens]
 """The key of a call, its cost (status, USD, saved USD, reason), its seconds and tokens.
 
 Plain tuples, because the garbage collector passes over those that hold only texts and numbers: with objects for each
@@ -267,10 +259,11 @@ _TOKENS = (
 )
 
 
-def _call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[FinishedSpan], _CallValues]:
+def call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[FinishedSpan], CallValues]:
+    """Returns a function that reads what a report on `by` needs of a span."""
     parts = [_COMPUTED.get(name) or _attribute(_ATTRIBUTES.get(name, (name,))) for name in by]
 
-    def read(span: FinishedSpan) -> _CallValues:
+    def read(span: FinishedSpan) -> CallValues:
         cost, find = cost_of_span(span), span.attributes.get
         seconds = max(0, span.end_ns - span.start_ns) / 1e9
         key = tuple([part(span, cost) for part in parts])
@@ -279,6 +272,19 @@ def _call_reader(by: Sequence[str], cost_of_span: CostReader) -> Callable[[Finis
         return key, cost.status, cost.usd, cost.saved_usd, cost.reason, seconds, tokens
 
     return read
+
+
+def report_of(by: tuple[str, ...], calls: Iterable[CallValues]) -> Report:
+    """Returns the report on calls that the function of `call_reader` read."""
+    groups: defaultdict[Key, _Sums] = defaultdict(_Sums)
+    total = _Sums()
+    with localcontext(EXACT):
+        for call in calls:
+            groups[call[0]].add(call)
+            total.add(call)
+        rows = [group.row(key, total.cost_usd) for key, group in groups.items()]
+    rows.sort(key=lambda row: (-row.cost_usd, -row.calls, display_names(by, row.key)))
+    return Report(by, tuple(rows), total.row((), total.cost_usd))
 
 
 def _attribute(names: Sequence[str]) -> Callable[[FinishedSpan, SpanCost], str | None]:
@@ -306,7 +312,7 @@ class _Sums:
         self._unpriced: Counter[str] = Counter()
         self._seconds: list[float] = []  # of the calls that were sent
 
-    def add(self, call: _CallValues) -> None:
+    def add(self, call: CallValues) -> None:
         _, status, usd, saved_usd, reason, seconds, tokens = call
         if usd:  # a cached answer costs 0
             self.cost_usd += usd

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
-from otel_callbacks.cost.model_calls import HasSpans, spans_of
+from otel_callbacks.cost.model_calls import HasSpans, ModelCalls, spans_of
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
-from otel_callbacks.cost.reporting.reports import DEFAULT_BY, Accumulator, Key, Report, Row, display_names
+from otel_callbacks.cost.reporting.reports import (
+    DEFAULT_BY,
+    Key,
+    Report,
+    Row,
+    call_reader,
+    check_grouping,
+    display_names,
+    report_of,
+)
 from otel_callbacks.cost.reporting.span_cost import EXACT, recorded_cost, repriced_cost
 from otel_callbacks.cost.reporting.table import ESTIMATE, Table, csv_text, dollars, percent
 from otel_callbacks.runtime.json_text import json_text
@@ -114,11 +123,14 @@ def recompute(
     pricer = (
         prices if isinstance(prices, Pricer) else Pricer(None if prices is None else as_price_book(prices))
     )
-    before, after = Accumulator(by, recorded_cost), Accumulator(by, repriced_cost(pricer))
+    names = check_grouping(by)
+    recorded, repriced = call_reader(names, recorded_cost), call_reader(names, repriced_cost(pricer))
+    calls = ModelCalls(lambda span: (recorded(span), repriced(span)), with_recorded_costs=True)
     for span in spans_of(spans):
-        before.add(span)
-        after.add(span)
-    return _joined(before.report(), after.report())
+        calls.add(span)
+    counted = list(calls)
+    before, after = (report_of(names, [call[side] for call in counted]) for side in (0, 1))
+    return _joined(before, after)
 
 
 def _joined(before: Report, after: Report) -> Repricing:

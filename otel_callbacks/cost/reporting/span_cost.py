@@ -117,7 +117,9 @@ def call_of(span: FinishedSpan) -> Call:
     terms = dict(term.split("=", 1) for term in _texts(attributes, semconv.COST_TERMS) if "=" in term)
     tier = terms.pop(TIER, None)
     uncounted = [name for name in _texts(attributes, semconv.USAGE_NOT_COUNTED) if name != ENDED_EARLY]
-    units = {unit: token_count(attributes.get(name)) for unit, name in UNIT_ATTRIBUTES.items()}
+    units = {
+        unit: token_count(attributes[name]) for unit, name in UNIT_ATTRIBUTES.items() if name in attributes
+    }
     return Call(
         provider=text(attributes, semconv.PROVIDER_NAME),
         request_model=_requested_model(attributes),
@@ -137,7 +139,9 @@ def call_of(span: FinishedSpan) -> Call:
 
 def usage_of(attributes: Mapping[str, Any]) -> Usage:
     """Returns the token counts in a span's attributes. Those that were invalid when the call ended still are."""
-    counts: dict[str, Any] = {field: token_count(attributes.get(name)) for field, name in _COUNTS.items()}
+    counts: dict[str, Any] = {
+        field: token_count(attributes[name]) for field, name in _COUNTS.items() if name in attributes
+    }
     return Usage(
         **counts,
         contradictory=attributes.get(semconv.COST_UNPRICED_REASON) == "invalid_usage",
