@@ -275,6 +275,19 @@ def test_calls_that_the_sampler_drops_are_no_gap_in_a_conversation(clock: Clock)
         assert (caches.unseen, len(caches._sent)) == (1, 0)
 
 
+def test_nothing_is_said_of_a_conversation_after_a_call_that_was_not_seen(clock: Clock) -> None:
+    chat = model((1990, 0), (2000, 1920), (2000, 1920))
+    with capture() as captured:
+        handler = LangChainHandler(**captured.providers)
+        config: Any = {"callbacks": [handler], "metadata": {"thread_id": "t-1"}}
+        chat.invoke(ONE, config)
+        handler._recorder.prompt_caches.unseen += 1
+        chat.invoke(TWO, config)
+        clock.now += SECOND
+        chat.invoke(TWO, config)
+    assert [cache_of(span) for span in captured.spans] == [{}, {}, {**HIT, "reusable_tokens_estimated": 2000}]
+
+
 class CachingLlama(LlamaModel):
     """Reports `usages` as OpenAI does, each as input tokens and those read from the cache, in turn."""
 
