@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from otel_callbacks import limits
+from otel_callbacks.explore.as_json.causes import why_facts
 from otel_callbacks.explore.as_json.differences import difference_facts, step_facts
 from otel_callbacks.explore.as_json.facts import line, ranked_facts, spans_facts, trace_facts
 from otel_callbacks.explore.collection import Traces
@@ -55,6 +56,7 @@ class TraceTools:
             self.read_trace,
             self.rank,
             self.report_cost,
+            self.why,
             self.diff_traces,
         ]
         if self._content:
@@ -222,14 +224,43 @@ class TraceTools:
         if unknown and not self._content:  # any attribute, which may be content
             raise ValueError(f"by must be some of {', '.join(_COST_BY)}, not {unknown[0]!r:.60}")
         self._check_personal(by)
-        chosen = Filters()
-        if first := _moment("since", since):
-            chosen["since"] = first
-        if end := _moment("until", until):
-            chosen["until"] = end
-        document = self._traces().find(**chosen).cost(list(by)).document()
+        document = self._traces().find(**_period(since, until)).cost(list(by)).document()
         rows, start = document.pop("rows"), position(cursor)
         return {**document, **page("rows", rows[start:], start, len(rows), limit)}
+
+    def why(
+        self,
+        slow: str = "p95",
+        expensive: str = "p95",
+        since: str | None = None,
+        until: str | None = None,
+        changed_at: str | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Says what makes the slow, expensive and failing runs of each workflow so; or, with changed_at, what changed.
+
+        A run is one trace. Shares and intervals are of the time on the critical path, or of the cost; each finding
+        names example traces. What is too little to say anything of says so.
+
+        Args:
+            slow: where the slow runs begin: a percentile from p75 to p99.9, or a duration such as 20s.
+            expensive: where the expensive runs begin: a percentile, or a cost such as $0.10.
+            since: ISO 8601; only traces that started then or later.
+            until: ISO 8601; only traces that started before.
+            changed_at: ISO 8601, such as the time of a deployment: the traces before are compared with those after.
+            cursor: the next_cursor of the answer before, for the next page.
+        """
+        traces = self._traces().find(**_period(since, until))
+        if change := _moment("changed_at", changed_at):
+            a, b = traces.find(until=change), traces.find(since=change)
+            if not a or not b:
+                raise LookupError("there must be traces before changed_at and after it")
+            said = traces.why(a, b, slow=slow, expensive=expensive)
+        else:
+            said = traces.why(slow=slow, expensive=expensive)
+        document = why_facts(said, content=self._content, hidden=() if self._content else _PERSONAL)
+        rows, start = document.pop("workflows"), position(cursor)
+        return {**document, **page("workflows", rows[start:], start, len(rows), limits.ANSWER_ROWS)}
 
     def diff_traces(self, a: str, b: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """Compares two traces of the same application, such as before and after a change.
@@ -305,6 +336,15 @@ def _parts(trace: Trace, span_id: str) -> Iterator[dict[str, Any]]:
                 for part in range(count):
                     said = {"what": line(what), "text": text[part * size : (part + 1) * size]}
                     yield said if count == 1 else {**said, "part": part + 1, "parts": count}
+
+
+def _period(since: str | None, until: str | None) -> Filters:
+    chosen = Filters()
+    if first := _moment("since", since):
+        chosen["since"] = first
+    if end := _moment("until", until):
+        chosen["until"] = end
+    return chosen
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -26,6 +26,7 @@ from otel_callbacks.rag.tool_tokens import ToolTokens
 from otel_callbacks.rag.trace_documents import Attributes, DocumentCounts, InPromptDocuments, TraceDocuments
 from otel_callbacks.rag.weighed_prompt import MessageForm, WeighedPrompt
 from otel_callbacks.runs.run import Run
+from otel_callbacks.runtime.faults import guarded
 
 
 @dataclass(slots=True)
@@ -201,7 +202,7 @@ def end_attributes(run: Run) -> Attributes:
     attributes: Attributes = {}
     prompt: Prompt | None = run.prompt
     if prompt is not None and prompt.sent is not None:
-        attributes.update(_cache_attributes(run, prompt, *prompt.sent))
+        attributes.update(_cache_attributes(run, prompt, *prompt.sent) or {})
     if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
         said, prompt.first_time = prompt.trace_documents.add_model_call(
             prompt.in_prompt_documents, prompt.answer
@@ -218,6 +219,7 @@ def end_attributes(run: Run) -> Attributes:
     return attributes
 
 
+@guarded  # messages that fail must not cost the call its other attributes
 def _cache_attributes(
     run: Run, prompt: Prompt, chat: Sequence[Any], tools: Any, form: MessageForm
 ) -> Attributes:

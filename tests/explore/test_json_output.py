@@ -181,6 +181,7 @@ EVERY_VIEW: Sequence[tuple[str, ...]] = (
     *(("top", "t.jsonl", "--by", by) for by in ("tenant", "name", "operation", "model", "tool")),
     ("diff", "a", "b"),
     ("cost", "t.jsonl"),
+    ("why", "t.jsonl"),
     ("check", "t.jsonl"),
     ("forget", "t.jsonl", "--user", "nobody"),
 )

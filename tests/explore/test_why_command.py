@@ -62,7 +62,10 @@ def test_text_and_json_say_the_same(files) -> None:
     slow, _ = files
     said = Traces.open(slow).why()
     assert run(slow) == f"{said}\n"
-    assert json.loads(run(slow, "--format", "json")) == said.to_dict()
+    assert json.loads(run(slow, "--format", "json", "--content")) == said.to_dict()
+    without = json.loads(run(slow, "--format", "json"))
+    assert all("queries" not in (each["retrieval"] or {}) for each in without["workflows"])
+    assert without["workflows"][0]["slow"] == said.to_dict()["workflows"][0]["slow"]
     assert "1. citation_validator: " in str(said)
 
 
@@ -74,7 +77,8 @@ def test_before(files) -> None:
 def test_filters(files) -> None:
     slow, _ = files
     tenant = Traces.open(slow).last().spans[0].tenant
-    chosen = json.loads(run(slow, "--tenant", tenant, "--slow", "p80", "--format", "json"))
+    arguments = ("--tenant", tenant, "--slow", "p80", "--format", "json", "--content")
+    chosen = json.loads(run(slow, *arguments))
     assert chosen == Traces.open(slow).find(tenant=tenant).why(slow="p80").to_dict()
 
 

@@ -33,7 +33,7 @@ CALL = {
     "gen_ai.usage.cost_usd": 0.25,
 }
 SAID = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"{SECRET} question"}]}])
-TOOLS = ["list_traces", "find_traces", "read_trace", "rank", "report_cost", "diff_traces"]
+TOOLS = ["list_traces", "find_traces", "read_trace", "rank", "report_cost", "why", "diff_traces"]
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -238,6 +238,25 @@ def test_what_takes_longest_costs_and_changed(file: Path, writer: Writer) -> Non
         difference = await call("diff_traces", a=a, b=b)
         assert difference["change"]["model_calls"] == 1
         assert [step["change"] for step in difference["steps"]] == ["", "", "added"]
+
+    asked(of(file), ask)
+
+
+def test_why_runs_are_slow_and_what_a_change_did(file: Path, writer: Writer) -> None:
+    """Of 120 runs the last 40 call a tool twice; the users of all of them are nobody's business."""
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    for number in range(120):
+        calls = [("execute_tool search", tool)] * (2 if number >= 80 else 1)
+        writer.trace("rag", *calls, **{"user.id": f"{SECRET}-{number % 7}", "session.id": f"s-{number % 30}"})
+
+    async def ask(call: Ask) -> None:
+        answer = await call("why")
+        [workflow] = answer["workflows"]
+        assert (workflow["workflow"], workflow["runs"], answer["count"]) == ("rag", 120, 1)
+        changed = await call("why", changed_at="2023-11-14T23:33:20Z")
+        assert SECRET not in json.dumps([answer, changed])
+        assert (await call("why", slow="p10"))["error"].startswith("slow")
+        assert "error" in await call("why", changed_at="2030-01-01")
 
     asked(of(file), ask)
 

@@ -14,6 +14,7 @@ from llama_fakes import raw
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.core.llms.callbacks import llm_chat_callback
+from long_conversations import Laps, handler, look_up
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from otel_callbacks import attribution, limits
@@ -21,6 +22,7 @@ from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.operations.providers import prompt_cache
 from otel_callbacks.rag import prompt_cache as compared
+from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import capture
 
 LONG = "Answer from the handbook of the company, politely and in a few words. " * 200
@@ -273,6 +275,19 @@ def test_calls_that_the_sampler_drops_are_no_gap_in_a_conversation(clock: Clock)
         assert (caches.unseen, len(caches._sent)) == (1, 0)
 
 
+def test_nothing_is_said_of_a_conversation_after_a_call_that_was_not_seen(clock: Clock) -> None:
+    chat = model((1990, 0), (2000, 1920), (2000, 1920))
+    with capture() as captured:
+        handler = LangChainHandler(**captured.providers)
+        config: Any = {"callbacks": [handler], "metadata": {"thread_id": "t-1"}}
+        chat.invoke(ONE, config)
+        handler._recorder.prompt_caches.unseen += 1
+        chat.invoke(TWO, config)
+        clock.now += SECOND
+        chat.invoke(TWO, config)
+    assert [cache_of(span) for span in captured.spans] == [{}, {}, {**HIT, "reusable_tokens_estimated": 2000}]
+
+
 class CachingLlama(LlamaModel):
     """Reports `usages` as OpenAI does, each as input tokens and those read from the cache, in turn."""
 
@@ -367,3 +382,43 @@ def test_what_is_kept_is_bounded_and_has_no_text(clock: Clock, monkeypatch: pyte
 )
 def test_what_providers_say_of_their_caches(provider: str | None, name: str, expected: Any) -> None:
     assert prompt_cache(provider, name) == expected
+
+
+def agent_laps(turns: int, *usages: tuple[int, int | None]) -> Laps:
+    """Counts the bytecodes of each turn of an agent, whose provider reports these usages."""
+    laps = Laps()
+    script = [call("look_up", f"call_{turn}", word=f"word {turn}") for turn in range(turns)]
+    chat = model(*usages, script=[*script, "done"], body=laps.note)
+    agent = create_agent(chat, [look_up], system_prompt="Be brief.")
+    config: Any = {"callbacks": [handler()], "recursion_limit": 10 * turns}
+    laps.run(lambda: agent.invoke({"messages": [("user", "go")]}, config))
+    return laps
+
+
+def test_the_comparison_costs_no_more_late_in_a_conversation_and_nothing_without_figures() -> None:
+    """Turn 100 of an agent has 200 messages more than turn 10; all that were compared before are compared in C."""
+    reported, silent = agent_laps(101, (9000, 8000)), agent_laps(12, (9000, None))
+    assert reported[100] <= 1.05 * reported[10]
+    assert reported[10] <= 1.06 * silent[10]
+
+
+def test_messages_that_fail_cost_a_call_only_what_it_says_of_the_cache(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "strict", False)
+
+    class Failing(dict[str, Any]):
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("no")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with capture() as captured:
+        config: Any = {
+            "callbacks": [LangChainHandler(**captured.providers)],
+            "metadata": {"thread_id": "t-1"},
+        }
+        for chat in (ONE, TWO):
+            model((1990, 0)).invoke(chat, config, tools=[Failing(name="search")])
+    for span in captured.spans:
+        assert span.attributes is not None and span.attributes["gen_ai.usage.input_tokens"] == 1990

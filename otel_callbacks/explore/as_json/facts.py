@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from otel_callbacks import limits
+from otel_callbacks import limits, semconv
 from otel_callbacks.explore.pictures.recorded import Piece, recorded
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
@@ -19,6 +19,8 @@ _OF_A_CALL: Mapping[str, Callable[[SpanRecord], Any]] = {
     "input_tokens": lambda span: span.input_tokens,
     "output_tokens": lambda span: span.output_tokens,
     "cache_read_tokens": lambda span: span.cache_read_tokens,
+    "cache_missed_tokens_estimated": lambda span: span.attributes.get(semconv.CACHE_MISSED_TOKENS),
+    "cache_miss_reason": lambda span: span.attributes.get(semconv.CACHE_MISS_REASON),
     "cost_usd": lambda span: amount(span.cost),
     "cost_status": lambda span: span.cost_status,
     "unpriced_reason": lambda span: span.unpriced_reason,

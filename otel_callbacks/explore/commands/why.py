@@ -5,11 +5,14 @@ from typing import Any
 
 import click
 
+from otel_callbacks.explore.as_json.causes import why_facts
 from otel_callbacks.explore.causes.groups import Tail
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import chosen_filters, files_argument, filter_options
 from otel_callbacks.explore.commands.terminal import show
+from otel_callbacks.runtime.json_options import format_option
+from otel_callbacks.runtime.json_text import json_text
 
 
 def _tail(_: click.Context, option: click.Parameter, text: str) -> str:
@@ -46,18 +49,16 @@ def _tail(_: click.Context, option: click.Parameter, text: str) -> str:
     help="Say instead what changed since the traces in this file or folder; repeatable.",
 )
 @click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
+    "--content", is_flag=True, help="With --format json: also the queries that missed, if they were recorded."
 )
+@format_option
 @filter_options
 def why(
     files: tuple[Path, ...],
     slow: str,
     expensive: str,
     before: tuple[Path, ...],
+    content: bool,
     output_format: str,
     **options: Any,
 ) -> None:
@@ -65,6 +66,8 @@ def why(
 
     A run is one trace. The slow runs of each workflow are compared with its usual ones, the middle half by duration.
     """
+    if content and output_format != "json":
+        raise click.UsageError("--content is for --format json; text always shows the queries")
     filters = chosen_filters(options)
     with file_errors():
         found = Traces.open(*files).find(**filters)
@@ -77,6 +80,6 @@ def why(
             else found.why(earlier, found, slow=slow, expensive=expensive)
         )
     if output_format == "json":
-        click.echo(said.to_json())
+        click.echo(json_text(why_facts(said, content=content)))
     else:
         show(str(said))
