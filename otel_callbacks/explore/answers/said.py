@@ -53,6 +53,8 @@ def changed_head(what: str, compared: Slow | Expensive, shown: Callable[[float],
     sign = "+" if found.added >= 0 else "−"
     share = f", {sign}{abs(found.added) / found.usual:.0%}" if found.usual else ""
     difference = f"{sign}{shown(abs(found.added))}{share}"
+    if abs(found.added) < 0.005 * found.usual:
+        difference = "about the same"
     head = f"{what}: {shown(found.usual)} on average before, {shown(found.tail)} after ({difference})"
     if isinstance(compared, Slow):
         head += "; p95 {} before, {} after".format(*map(format_duration, compared.quantiles))
