@@ -18,6 +18,7 @@ Outline = list[tuple[str, list[Any]]]
 _REPLACEMENTS = [
     (re.compile(expression), placeholder)
     for expression, placeholder in (
+        (r"<div>On the critical path:[^<]*</div>\n?", ""),  # what is on it depends on the times
         (r"\b(?:\d+ h \d+ min|\d+ min \d+ s|\d[\d,.]* (?:µs|ms|s))\b", "<time>"),
         (r"(?:trace )?\b[0-9a-f]{32}\b", "<id>"),
         (r"(?m)(?<=· )(?:trace )?[0-9a-f]+…$", "<id>"),  # cut off at the end of a line of text

@@ -18,8 +18,8 @@ def code(book: nbformat.NotebookNode) -> list[str]:
     return [cell.source for cell in book.cells if cell.cell_type == "code"]
 
 
-def test_there_are_six() -> None:
-    assert [path.stem[0] for path in NOTEBOOKS] == list("123456")
+def test_there_are_seven() -> None:
+    assert [path.stem[0] for path in NOTEBOOKS] == list("1234567")
 
 
 @each_notebook

@@ -35,6 +35,8 @@ def test_documents_prompts_and_answers_are_shown():
         re.sub(r"</?pre>", "|", text)
         == """
 invoke_workflow rag · 1.42 s · 2,310 tokens · $0.0054 · tenant acme · trace 4bf92f3577b34da6a3ce929d0e0e4736
+On the critical path: gpt-4o (model) 1.28 s (90%) · between the steps of rag 128 ms (9%) · \
+product-docs (retrieval) 5 ms (0%) · bge (rerank) 5 ms (0%)
 retrieval product-docs · 2 documents by similarity for reset password
 |rank              score  document  source          size  kept  in the prompt  cited
    1  ████████░░  0.831  doc-7     guide.md p. 3    812  ✓     ✓              ✓
@@ -160,3 +162,17 @@ def test_a_page_is_a_complete_document():
     assert written.startswith("<!DOCTYPE html>")
     assert "<title>invoke_workflow rag</title>" in written
     assert written.index("<svg ") < written.index("retrieval product-docs</b>") < written.index("</html>")
+
+
+def test_the_critical_path_is_told_if_it_has_more_than_one_step():
+    def path(trace):
+        return re.findall("On the critical path: (.*)</div>", render_html(trace))
+
+    assert path(tree(span(0, "alone", 0, 5))) == []
+    assert path(
+        tree(span(0, "<b>", 0, 100), span(1, "execute_tool a", 0, 80), span(1, "execute_tool b", 5, 70))
+    ) == [
+        "execute_tool a 80 ms (80%) · between the steps of &lt;b&gt; 20 ms (20%)".replace("execute_tool ", "")
+    ]
+    many = tree(span(0, "root", 0, 100), *(span(1, f"s{n}", n * 5, 5 - n / 10) for n in range(20)))
+    assert path(many)[0].endswith("· … 13 more steps")

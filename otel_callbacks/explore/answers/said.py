@@ -21,10 +21,7 @@ _LOOP = 1.5  # times as many calls
 
 def named(step: Step) -> str:
     """Returns a kind of step as people call it."""
-    name = printable(step.name)
-    if step.kind == "gaps":
-        return f"between the steps of {name}"
-    return name if step.kind in ("tool", "step") else f"{name} ({step.kind})"
+    return printable(str(step))
 
 
 def slow_head(slow: Slow) -> str:
@@ -56,6 +53,8 @@ def changed_head(what: str, compared: Slow | Expensive, shown: Callable[[float],
     sign = "+" if found.added >= 0 else "−"
     share = f", {sign}{abs(found.added) / found.usual:.0%}" if found.usual else ""
     difference = f"{sign}{shown(abs(found.added))}{share}"
+    if abs(found.added) < 0.005 * found.usual:
+        difference = "about the same"
     head = f"{what}: {shown(found.usual)} on average before, {shown(found.tail)} after ({difference})"
     if isinstance(compared, Slow):
         head += "; p95 {} before, {} after".format(*map(format_duration, compared.quantiles))
@@ -195,6 +194,10 @@ def expensive_head(expensive: Expensive, *, is_change: bool) -> str:
         head = changed_head("Cost", expensive, format_cost)
     else:
         found = expensive.difference
+        if not found.added:
+            return (
+                f"Expensive: no run costs much more than the others: {format_cost(found.usual)} on average."
+            )
         verdict = _verdict(expensive.too_few, found.stands_out, format_cost(found.ordinary), "expensive")
         head = (
             f"Expensive: {plural(len(expensive.groups.tail), 'run')} of {format_cost(expensive.groups.begins)} or more "
@@ -307,7 +310,9 @@ def common_lines(common: InCommon | None, word: str) -> list[str]:
     if common.too_few:
         return []
     lines = []
-    for each in common.facts[:WHY_ROWS]:
+    # A result that adds nothing beside another fact is a detail of it; the JSON has it.
+    told = [each for each in common.facts if each.fact.at_start or not each.goes_with]
+    for each in told[:WHY_ROWS]:
         kind = "known at the start" if each.fact.at_start else "a result"
         text = (
             f"In common: {printable(str(each.fact))}: {each.inside:,} of {each.inside_runs:,} {word} runs, "
@@ -316,7 +321,7 @@ def common_lines(common: InCommon | None, word: str) -> list[str]:
         if each.goes_with:
             text += f"; adds nothing beside {printable(str(each.goes_with))}"
         lines.append(f"{text} · see {_ids(each.examples)}")
-    if (more := len(common.facts) - WHY_ROWS) > 0:
+    if (more := len(told) - WHY_ROWS) > 0:
         lines.append(f"… {plural(more, 'more fact')} in common")
     return lines
 

@@ -132,7 +132,7 @@ def tail_difference(
     values, weights = [measure(run) for run in everyone], [run.weight for run in everyone]
     ordinary = ordinary_tail(values, weights, groups.share_below)
     found = _compared(groups.tail, groups.usual, amounts, measure)
-    if not is_enough:
+    if not is_enough or not found.added:
         return Difference(found.tail, found.usual, ordinary, found.steps, False)
     lower = quantile(values, weights, 0.5)
     calm = [run for run in everyone if measure(run) <= lower]

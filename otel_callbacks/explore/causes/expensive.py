@@ -93,7 +93,9 @@ def why_expensive(runs: Sequence[Run], tail: Tail) -> Expensive | None:
         return None
     groups = grouped(priced, usd_of, tail)
     if not groups.tail or not groups.usual:
-        return None
+        groups = Groups(
+            priced, priced, priced, 0.0, 0.0
+        )  # all cost the same, and still their tokens are something
     few = too_few(priced, groups.tail)
     difference = tail_difference(groups, step_usd, usd_of, is_enough=few is None)
     asked = {run.trace_id for run in groups.tail}

@@ -72,11 +72,16 @@ class Groups:
 
 
 def grouped(runs: Sequence[Run], measure: Callable[[Run], float], tail: Tail) -> Groups:
-    """Splits runs of one workflow by a measure; the usual runs are the middle half, as far as it is no tail."""
+    """Splits runs of one workflow by a measure; the usual runs are the middle half, as far as it is no tail.
+
+    Equal values are on one side: where a quarter of the runs or more have the largest, these are the tail; where
+    more than half have it, there is none.
+    """
     values, weights = [measure(run) for run in runs], [run.weight for run in runs]
     begins = quantile(values, weights, tail.share) if tail.share is not None else tail.value or 0.0
-    low, high = (quantile(values, weights, share) for share in _USUAL)
-    is_tail = [value >= begins and (tail.share is None or value > high) for value in values]
+    low, middle, high = (quantile(values, weights, share) for share in (_USUAL[0], 0.5, _USUAL[1]))
+    least = high if max(values) > high else middle
+    is_tail = [value >= begins and (tail.share is None or value > least) for value in values]
     above = [run for run, yes in zip(runs, is_tail, strict=True) if yes]
     rest = [run for run, yes in zip(runs, is_tail, strict=True) if not yes]
     usual = [run for run in rest if low <= measure(run) <= high] or rest

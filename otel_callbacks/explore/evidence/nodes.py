@@ -35,6 +35,11 @@ class Step(NamedTuple):
     kind: str
     name: str
 
+    def __str__(self) -> str:
+        if self.kind == "gaps":
+            return f"between the steps of {self.name}"
+        return self.name if self.kind in ("tool", "step") else f"{self.name} ({self.kind})"
+
 
 class Node:
     """One span, cut to the time of its parent.

@@ -3,15 +3,18 @@
 The HTML has no style sheet, script or id. It reads the same where GitHub or nbconvert's sanitiser strip attributes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from typing import TypeAlias
 
 from otel_callbacks import limits, semconv
+from otel_callbacks.explore.evidence.critical import critical_path
+from otel_callbacks.explore.evidence.nodes import Step, nodes_of
 from otel_callbacks.explore.pictures import markup
 from otel_callbacks.explore.pictures.cells import attribution_labels, failure_text, summary, title
-from otel_callbacks.explore.pictures.formatting import plural
+from otel_callbacks.explore.pictures.formatting import format_duration, plural
 from otel_callbacks.explore.pictures.links import trace_links
 from otel_callbacks.explore.pictures.monospace import fit, fit_ends
 from otel_callbacks.explore.pictures.recorded import (
@@ -31,6 +34,7 @@ from otel_callbacks.runtime.untrusted_text import printable
 
 _Show: TypeAlias = Callable[[Sequence[Piece]], str]
 
+_STEP = 40  # columns of the name of a step
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
 _HOW_TO_RECORD = (
@@ -54,6 +58,7 @@ def render_html(
     show = partial(markup.conversation, limit=excerpt, folded=folded)
     parts = [
         *(_links(trace) if below_picture else [_header(trace)]),
+        *_critical_path(trace),
         *_errors(trace),
         *_evaluations(trace, show),
         *_documents(trace, show, limits.HTML_DOCUMENTS if folded else limits.HTML_DOCUMENT_TEXTS),
@@ -93,6 +98,25 @@ def _header(trace: SpanTree) -> str:
 
 def _links(trace: SpanTree) -> list[str]:
     return [markup.link(label, address) for label, address in trace_links(trace)]
+
+
+def _critical_path(trace: SpanTree) -> Iterator[str]:
+    """Yields what held the trace up, the longest first, if that was more than one thing."""
+    nodes = nodes_of(trace)
+    times: Counter[Step] = Counter()
+    for segment in critical_path(nodes):
+        times[nodes[segment.node].step_of_own_time] += segment.end - segment.start
+    if len(times) < 2:
+        return
+    shown = [
+        f"{fit(printable(str(step)), _STEP)} {format_duration(time / 1e9)} ({time / times.total():.0%})"
+        for step, time in times.most_common(limits.WHY_ROWS)
+    ]
+    if (more := len(times) - limits.WHY_ROWS) > 0:
+        shown.append(f"… {plural(more, 'more step')}")
+    yield markup.line(
+        f"On the critical path: {markup.cut_text(' · '.join(shown), limits.EXCERPT_CHARACTERS)}"
+    )
 
 
 def _errors(trace: SpanTree) -> Iterator[str]:

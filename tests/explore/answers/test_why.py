@@ -119,6 +119,16 @@ def test_a_threshold_in_seconds() -> None:
     assert why(RUNS, slow=1000).answers[0].slow is None
 
 
+def test_equal_runs_have_no_tail_and_two_kinds_of_runs_are_two_groups() -> None:
+    same = [by_hand(run, 0.5) for run in range(100)]
+    assert why(same).answers[0].slow is None
+    assert str(why(same)) == "research · 100 runs in 10 conversations"
+    two = [by_hand(run, 9.5 if run % 3 == 0 else 0.5) for run in range(102)]
+    [answer] = why(two).answers
+    assert (len(answer.slow.groups.tail), len(answer.slow.groups.usual)) == (34, 68)
+    assert claims(why(two))[0] == "reason cite"
+
+
 def test_before_and_after() -> None:
     after = [by_hand(run, min(2.0, 20.0 if run > 90 else 0.5)) for run in range(1, 101)]
     said = why(RUNS, after)
