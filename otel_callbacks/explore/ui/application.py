@@ -265,18 +265,18 @@ def _cost(source: Source, index: Index, state: State) -> Response:
 def _why(source: Source, index: Index, state: State) -> Response:
     at, ids = version(index), source.ids(index, state)
     tails = {name: state.words.get(name, "p95") for name in ("slow", "expensive")}
-    said, wrong = None, ""
+    wrong = ""
     try:
-        said = comparison.asked(index, at, ids, **tails) if ids else None
+        answers, notes = comparison.reasons(index, at, ids, **tails) if ids else ((), ())
     except ValueError as error:
-        wrong = str(error)
+        (answers, notes), wrong = ((), ()), str(error)
     return _render(
         "why.html",
         state,
         400 if wrong or state.wrong else 200,
         here="why",
-        answers=comparison.reasons(said, ids) if said else [],
-        notes=said.notes if said else [],
+        answers=answers,
+        notes=notes,
         wrong=wrong,
         tails=tails,
         count=len(ids),

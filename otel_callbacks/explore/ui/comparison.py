@@ -1,14 +1,14 @@
 """What changed from one trace to another, step by step, and what sets slow runs apart from usual ones."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from otel_callbacks.explore.answers.answer import Answer
 from otel_callbacks.explore.answers.said import named
 from otel_callbacks.explore.answers.text import sections, title
-from otel_callbacks.explore.answers.why import Why, why
+from otel_callbacks.explore.answers.why import why
 from otel_callbacks.explore.diff import Diff, StepDiff, totals
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
@@ -18,9 +18,10 @@ from otel_callbacks.explore.ui.waterfall import kind_of
 from otel_callbacks.limits import DIFF_STEPS, INDENTED_LEVELS
 from otel_callbacks.runtime.untrusted_text import printable
 
-__all__ = ["Bars", "Figure", "Reasons", "Step", "asked", "reasons", "steps", "totals"]
+__all__ = ["Bars", "Figure", "Reasons", "Step", "reasons", "steps", "totals"]
 
-_ID = re.compile(r"\b[0-9a-f]{8}\b")
+_ID_DIGITS = 8  # of the ids that answers name
+_ID = re.compile(rf"\b[0-9a-f]{{{_ID_DIGITS}}}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +118,21 @@ class Reasons:
     sections: Sequence[tuple[str, Sequence[Sequence[tuple[str, str]]]]]
 
 
-@lru_cache(maxsize=1)  # it reads every trace, which takes seconds
-def asked(index: Index, at: str, trace_ids: tuple[str, ...], slow: str, expensive: str) -> Why:
-    """Asks why traces are slow, expensive and failing; `at` is the version of the index.
+@lru_cache(maxsize=1)  # it reads every trace, which takes seconds; only what is said is kept
+def reasons(
+    index: Index, at: str, trace_ids: tuple[str, ...], slow: str, expensive: str
+) -> tuple[Sequence[Reasons], Sequence[str]]:
+    """Says why traces are slow, expensive and failing, by workflow, and what is to be noted; `at` is the version.
+
+    Names of traces are linked, which are the first digits of one of `trace_ids`.
 
     Raises:
         TypeError, ValueError: `slow` or `expensive` is no tail.
         LookupError: There are no traces.
     """
-    traces = (Trace.of(index.spans(each)) for each in trace_ids)
-    return why(traces, slow=slow, expensive=expensive)
-
-
-def reasons(said: Why, trace_ids: Collection[str]) -> list[Reasons]:
-    """Returns the answers, with links to those of `trace_ids` that they name by their first digits."""
-    known = {each[:8]: each for each in trace_ids}
-    return [
+    said = why((Trace.of(index.spans(each)) for each in trace_ids), slow=slow, expensive=expensive)
+    known = {each[:_ID_DIGITS]: each for each in trace_ids}
+    found = [
         Reasons(
             title(answer),
             list(_bars(answer)),
@@ -140,6 +140,7 @@ def reasons(said: Why, trace_ids: Collection[str]) -> list[Reasons]:
         )
         for answer in said.answers
     ]
+    return found, said.notes
 
 
 def _bars(answer: Answer) -> Iterator[Bars]:
