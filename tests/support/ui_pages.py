@@ -36,6 +36,7 @@ TAGS = {
         "pre",
         "time",
         "ol",
+        "ul",
         "li",
         "dl",
         "dt",
@@ -109,12 +110,12 @@ class Page(HTMLParser):
                 case "a":
                     assert attributes["href"].startswith(("./", "?", "#", *PAGES)), attributes["href"]
                 case "form":
-                    assert attributes["action"] in ("./", "cost", "diff")
+                    assert attributes["action"] in ("./", "cost", "why", "diff")
                 case _:
                     assert not {"src", "href", "srcset", "formaction", "data"} & attributes.keys()
 
 
-PAGES = ("trace", "sessions", "session", "cost", "diff", "span")
+PAGES = ("trace", "sessions", "session", "cost", "why", "diff", "span")
 
 
 def client(traces: Traces) -> TestClient:

@@ -40,6 +40,7 @@ NAVIGATION = (
     ("traces", "./", "Traces"),
     ("sessions", "sessions", "Sessions"),
     ("cost", "cost", "Cost"),
+    ("why", "why", "Why"),
     ("diff", "diff", "Compare"),
 )
 """The pages that every page links to: name, address, words."""
@@ -72,6 +73,7 @@ def application(source: Source) -> Starlette:
         "/sessions": _sessions,
         "/session": _session,
         "/cost": _cost,
+        "/why": _why,
         "/diff": _diff,
         "/live": _live,
     }
@@ -257,6 +259,28 @@ def _cost(source: Source, index: Index, state: State) -> Response:
         filters=FILTERS,
         at=at,
         announce=plural(len(found.rows), "row"),
+    )
+
+
+def _why(source: Source, index: Index, state: State) -> Response:
+    at, ids = version(index), source.ids(index, state)
+    tails = {name: state.words.get(name, "p95") for name in ("slow", "expensive")}
+    wrong = ""
+    try:
+        answers, notes = comparison.reasons(index, at, ids, **tails) if ids else ((), ())
+    except ValueError as error:
+        (answers, notes), wrong = ((), ()), str(error)
+    return _render(
+        "why.html",
+        state,
+        400 if wrong or state.wrong else 200,
+        here="why",
+        answers=answers,
+        notes=notes,
+        wrong=wrong,
+        tails=tails,
+        count=len(ids),
+        filters=FILTERS,
     )
 
 

@@ -1,16 +1,27 @@
-"""What changed from one trace to another, step by step, with each figure beside the other."""
+"""What changed from one trace to another, step by step, and what sets slow runs apart from usual ones."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from otel_callbacks.explore.answers.answer import Answer
+from otel_callbacks.explore.answers.said import named
+from otel_callbacks.explore.answers.text import sections, title
+from otel_callbacks.explore.answers.why import why
 from otel_callbacks.explore.diff import Diff, StepDiff, totals
+from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.explore.trace import Trace
 from otel_callbacks.explore.ui.waterfall import kind_of
 from otel_callbacks.limits import DIFF_STEPS, INDENTED_LEVELS
 from otel_callbacks.runtime.untrusted_text import printable
 
-__all__ = ["Figure", "Step", "steps", "totals"]
+__all__ = ["Bars", "Figure", "Reasons", "Step", "reasons", "steps", "totals"]
+
+_ID_DIGITS = 8  # of the ids that answers name
+_ID = re.compile(rf"\b[0-9a-f]{{{_ID_DIGITS}}}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +96,73 @@ def _figure(
     words = ["" if value is None else write(value) for value in (a, b)]
     change = "" if a is None or b is None or words[0] == words[1] else "more" if b > a else "less"
     return Figure(words[0], words[1], change)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The time of one step on the critical path: seconds per run in the slow and in the usual runs, and in percent."""
+
+    name: str
+    slow: str
+    usual: str
+    slow_width: float
+    usual_width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What `why` says of one workflow: each part of a sentence is text and the trace that it names, or empty."""
+
+    title: str
+    bars: Sequence[Bars]
+    sections: Sequence[tuple[str, Sequence[Sequence[tuple[str, str]]]]]
+
+
+@lru_cache(maxsize=1)  # it reads every trace, which takes seconds; only what is said is kept
+def reasons(
+    index: Index, at: str, trace_ids: tuple[str, ...], slow: str, expensive: str
+) -> tuple[Sequence[Reasons], Sequence[str]]:
+    """Says why traces are slow, expensive and failing, by workflow, and what is to be noted; `at` is the version.
+
+    Names of traces are linked, which are the first digits of one of `trace_ids`.
+
+    Raises:
+        TypeError, ValueError: `slow` or `expensive` is no tail.
+        LookupError: There are no traces.
+    """
+    said = why((Trace.of(index.spans(each)) for each in trace_ids), slow=slow, expensive=expensive)
+    known = {each[:_ID_DIGITS]: each for each in trace_ids}
+    found = [
+        Reasons(
+            title(answer),
+            list(_bars(answer)),
+            [(head, [list(_linked(line, known)) for line in lines]) for head, lines in sections(answer)],
+        )
+        for answer in said.answers
+    ]
+    return found, said.notes
+
+
+def _bars(answer: Answer) -> Iterator[Bars]:
+    slow = answer.slow
+    if slow is None or not slow.steps or not (slow.difference.stands_out or slow.too_few):
+        return
+    times = [
+        (named(each.contribution.step), each.contribution.tail, each.contribution.usual)
+        for each in slow.steps
+    ]
+    longest = max(max(tail, usual) for _, tail, usual in times) or 1.0
+    for name, tail, usual in times:
+        yield Bars(
+            name, format_duration(tail), format_duration(usual), 100 * tail / longest, 100 * usual / longest
+        )
+
+
+def _linked(line: str, known: dict[str, str]) -> Iterator[tuple[str, str]]:
+    end = 0
+    for found in _ID.finditer(line):
+        if found[0] in known:
+            yield line[end : found.start()], ""
+            yield found[0], known[found[0]]
+            end = found.end()
+    yield line[end:], ""

@@ -26,51 +26,52 @@ COMMON = (
 """What costs can be added up by, beside any attribute."""
 
 
-def _text_of(name: str) -> str:
-    """Returns the SQL expression for an attribute of a call, or else of its process, as the reports write it."""
-    path = f"""'$."{name.replace("'", "''")}"'"""
-    texts = (
-        f"CASE json_type({place}, {path}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
-        f" ELSE nullif({place} ->> {path}, '') END"
-        for place in ("attributes", "of_process")
-    )
-    return f"coalesce({', '.join(texts)})"
+def _text_of(*names: str) -> str:
+    """Returns the SQL expression for the first attribute of a call, or else of its process, as the reports write it."""
+    texts = []
+    for place in ("spans.attributes", "resources.attributes"):
+        for name in names:
+            path = f"""'$."{name.replace("'", "''")}"'"""
+            texts.append(
+                f"CASE json_type({place}, {path}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+                f" ELSE nullif({place} ->> {path}, '') END"
+            )
+    return f"coalesce({', '.join((*texts, 'NULL'))})"
 
 
-_WHAT = (
-    f"""(SELECT group_concat(value, ', ') FROM json_each(attributes, '$."{semconv.COST_RECORDED_WHAT}"'))"""
-)
-_KEYS = {
-    "tenant": _text_of(semconv.APP_TENANT_ID),
-    "feature": _text_of(semconv.APP_FEATURE),
-    "user": _text_of(semconv.USER_ID),
-    "user_tier": _text_of(semconv.APP_USER_TIER),
-    "session": f"coalesce({_text_of(semconv.SESSION_ID)}, {_text_of(semconv.CONVERSATION_ID)})",
-    "provider": _text_of(semconv.PROVIDER_NAME),
-    "operation": _text_of(semconv.OPERATION_NAME),
-    "model": f"coalesce(nullif(model, ''), {_WHAT})",
-    "day": "substr(start, 1, 10)",
-    "status": "status_of_cost",
-}
+# The columns have what is usual, and `coalesce` looks into the attributes only where they have nothing.
+_WHAT = f"(SELECT group_concat(value, ', ') FROM json_each(spans.attributes, '$.\"{semconv.COST_RECORDED_WHAT}\"'))"
 # As the reports say it; a call with a cost and no status, which others record, is priced.
-_STATUS = f"""CASE WHEN spans.attributes ->> '$."{semconv.COST_RECORDED_USD}"' IS NOT NULL THEN 'recorded'
-    WHEN cost_status = 'cached' THEN 'cached'
+_STATUS = f"""CASE WHEN cost_status = 'cached' THEN 'cached'
+    WHEN cost_status IS NULL AND spans.attributes ->> '$."{semconv.COST_RECORDED_USD}"' IS NOT NULL THEN 'recorded'
     WHEN cost IS NOT NULL THEN iif(cost_status IN ('partial', 'reported'), cost_status, 'priced')
     WHEN cost_status IS NULL AND input_tokens IS NULL
         AND json_type(spans.attributes, '$."{semconv.ERROR_TYPE}"') IS NOT NULL THEN 'failed'
     ELSE 'unpriced' END"""
+_KEYS = {
+    "tenant": f"coalesce(nullif(tenant, ''), {_text_of(semconv.APP_TENANT_ID)})",
+    "feature": f"coalesce(nullif(feature, ''), {_text_of(semconv.APP_FEATURE)})",
+    "user": f"coalesce(nullif(user, ''), {_text_of(semconv.USER_ID)})",
+    "user_tier": _text_of(semconv.APP_USER_TIER),
+    "session": f"coalesce(nullif(session, ''), {_text_of(semconv.SESSION_ID, semconv.CONVERSATION_ID)})",
+    "provider": f"coalesce(nullif(provider, ''), {_text_of(semconv.PROVIDER_NAME)})",
+    "operation": f"coalesce(nullif(operation, ''), {_text_of(semconv.OPERATION_NAME)})",
+    "model": f"coalesce(nullif(model, ''), {_WHAT})",
+    "day": "substr(start, 1, 10)",
+    "status": _STATUS,
+}
 _QUERY = """
-WITH calls AS (
-    SELECT spans.*, resources.attributes AS of_process, {status} AS status_of_cost
+WITH calls AS MATERIALIZED (
+    SELECT {keys}, trace_id, input_tokens, output_tokens, cost, {status} AS status
     FROM spans JOIN resources ON resources.id = resource
     WHERE counted AND evaluates IS NULL AND (:ids IS NULL OR trace_id IN (SELECT value FROM json_each(:ids)))
 )
-SELECT {keys}, sum(status_of_cost NOT IN ('cached', 'recorded')) AS calls, count(DISTINCT trace_id) AS traces,
-    coalesce(sum(input_tokens) FILTER (WHERE status_of_cost NOT IN ('cached', 'recorded')), 0) AS input_tokens,
-    coalesce(sum(output_tokens) FILTER (WHERE status_of_cost NOT IN ('cached', 'recorded')), 0) AS output_tokens,
-    sum(iif(status_of_cost = 'cached', 0.0, cost)) AS cost,
-    sum(status_of_cost IN ('unpriced', 'partial')) AS unpriced, sum(status_of_cost = 'cached') AS cached
-FROM calls GROUP BY {places} ORDER BY cost DESC NULLS LAST, calls DESC
+SELECT {columns}, sum(status NOT IN ('cached', 'recorded')) AS calls, count(DISTINCT trace_id) AS traces,
+    coalesce(sum(input_tokens) FILTER (WHERE status NOT IN ('cached', 'recorded')), 0) AS input_tokens,
+    coalesce(sum(output_tokens) FILTER (WHERE status NOT IN ('cached', 'recorded')), 0) AS output_tokens,
+    sum(iif(status = 'cached', 0.0, cost)) AS cost,
+    sum(status IN ('unpriced', 'partial')) AS unpriced, sum(status = 'cached') AS cached
+FROM calls GROUP BY {columns} ORDER BY cost DESC NULLS LAST, calls DESC
 """
 
 
@@ -114,8 +115,8 @@ def costs(source: Source, index: Index, state: State) -> Costs:
     if '"' in "".join(by):
         raise ValueError("by: the name of an attribute has no quotation mark")  # SQLite could not look for it
     keys = ", ".join(f"{_KEYS.get(name) or _text_of(name)} AS key_{place}" for place, name in enumerate(by))
-    places = ", ".join(str(place + 1) for place in range(len(by)))
-    query = _QUERY.format(status=_STATUS, keys=keys, places=places)
+    columns = ", ".join(f"key_{place}" for place in range(len(by)))
+    query = _QUERY.format(status=_STATUS, keys=keys, columns=columns)
     found = index.query(query, {"ids": source.chosen(index, state)})
     whole = sum(row["cost"] or 0.0 for row in found)
     rows = [_row(by, row, whole) for row in found[:UI_ROWS]]

@@ -51,6 +51,12 @@ class Source:
             [row["trace_id"] for row in index.query(f"SELECT trace_id FROM traces WHERE {where}", parameters)]
         )
 
+    def ids(self, index: Index, state: State) -> tuple[str, ...]:
+        """Returns the ids of the traces that match, in start order."""
+        chosen = self.chosen(index, state)
+        query = f"SELECT trace_id FROM traces WHERE {_IN} ORDER BY start_ns"
+        return tuple(row["trace_id"] for row in index.query(query, [chosen, chosen]))
+
     def trace(self, index: Index, trace_id: str) -> Trace:
         """Returns the trace whose id begins with `trace_id`.
 
@@ -224,10 +230,8 @@ def _by_trace(rows: Iterable[dict[str, Any]]) -> Mapping[str, list[dict[str, Any
 
 def sessions(source: Source, index: Index, state: State) -> list[Session]:
     """Returns the sessions and conversations of the traces that match, the latest first."""
-    ids = source.chosen(index, state)
-    if ids is None:
-        ids = json.dumps([row["trace_id"] for row in index.query("SELECT trace_id FROM traces")])
-    return [Session(**row) for row in index.query(SESSIONS, [ids])]
+    ids = source.ids(index, state)
+    return [Session(**row) for row in index.query(SESSIONS, [json.dumps(ids)])]
 
 
 def version(index: Index) -> str:

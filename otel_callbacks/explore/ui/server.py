@@ -1,5 +1,6 @@
 """Runs the page in a thread of its own, beside whatever else the process does."""
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -35,7 +36,6 @@ class LocalPage:
         names = {host.lower()} | (set() if self.is_local else {socket.gethostname().lower()})
         config = uvicorn.Config(
             Guard(application(source), self._token, self.port, frozenset(names)),
-            loop="asyncio",
             ws="none",
             lifespan="off",
             log_config=None,  # else it would change the logging of an application that runs on uvicorn, too
@@ -94,12 +94,15 @@ class LocalPage:
         logs = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access")]
         for log in logs:
             log.addFilter(quiet)
+        loop = asyncio.new_event_loop()
         try:
-            self._server.run(sockets=[self._socket])
+            # not `Server.run`: notebooks change `asyncio.run` so that it runs within a running loop
+            loop.run_until_complete(self._server.serve(sockets=[self._socket]))
         finally:
             for log in logs:
                 log.removeFilter(quiet)
             self._socket.close()
+            loop.close()
 
     def _leave_to_parent(self) -> None:
         """Closes the child's copy of the socket: else it would take connections that nobody there answers."""

@@ -86,7 +86,16 @@ VARIED = [
 ]
 ADDRESSES = (
     *("", "?error=true&sort=time", "?tenant=nobody", "?min_cost=x", "sessions", "session?session=s-3"),
-    *("cost", "cost?by=tenant,model", "cost?by=x", "diff", f"diff?a={'a' * 32}&b={'b' * 32}", "nowhere"),
+    *(
+        "cost",
+        "cost?by=tenant,model",
+        "cost?by=x",
+        "why?slow=1s",
+        "why?slow=x",
+        "diff",
+        f"diff?a={'a' * 32}&b={'b' * 32}",
+        "nowhere",
+    ),
     *(f"trace?id={each}" for each in (TRACE_ID, "a" * 32, "b" * 32)),
     *(f"trace?id={TRACE_ID}&span={each.span_id}" for each in CAPTURED.spans[:3]),
     f"trace?id={'b' * 32}&rows=all",

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from ui_pages import Page, client, get
 
 from otel_callbacks.explore import JsonLinesSpanExporter, Trace, Traces
+from otel_callbacks.explore.answers.text import sections, title
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.index.file_index import FileIndex
 from otel_callbacks.explore.ui.application import application
@@ -268,7 +269,7 @@ def test_every_link_leads_to_a_page_and_keeps_the_filters():
                 page.check_inert()
                 waiting += [urljoin(address, link) for link in page.links if not link.startswith("#")]
     kinds = {urlsplit(each).path for each in seen}
-    assert kinds == {"/", "/trace", "/span", "/sessions", "/session", "/cost", "/diff"}
+    assert kinds == {"/", "/trace", "/span", "/sessions", "/session", "/cost", "/why", "/diff"}
 
 
 HOSTILE = {
@@ -380,3 +381,36 @@ def test_a_page_that_fails_is_told_and_the_others_work(caplog):
     assert answer.status_code == 500 and "This page failed" in answer.text
     assert "secret text" not in answer.text + caplog.text
     assert "failed in the page of traces with RuntimeError" in caplog.text
+
+
+def slow_fleet(slow: int, usual: int):
+    """Runs of one workflow, in one conversation each; in the slow ones the validator takes 20 s and not 1 s."""
+    for number in range(slow + usual):
+        seconds = 20_000 if number < slow else 1_000
+        described = tree(
+            span(0, "invoke_workflow answer", number * 60_000, seconds + 500, session__id=f"s-{number}"),
+            span(1, "execute_tool search_docs", number * 60_000, 400, gen_ai__tool__name="search_docs"),
+            span(1, "execute_tool validator", number * 60_000 + 400, seconds, gen_ai__tool__name="validator"),
+        )
+        yield from (replace(each, trace_id=f"{number + 1:08x}".ljust(32, "0")) for each in described.spans)
+
+
+def test_why_names_the_cause_and_leads_to_the_traces_it_names():
+    traces = Traces.of(slow_fleet(6, 60))
+    page = get(traces, "/why?slow=10s")
+    [answer] = traces.why(slow="10s").answers
+    for head, lines in sections(answer):
+        assert all(" ".join(line.split()) in page.text for line in (title(answer), head, *lines))
+    assert [row[:3] for row in page.rows[:2]] == [
+        ["On the critical path", "slow runs", "usual runs"],
+        ["validator", "20.0 s", "1.00 s"],
+    ]
+    named = {parse_qs(urlsplit(link).query)["id"][0] for link in page.links if link.startswith("trace?")}
+    assert named and named <= {trace.trace_id for trace in traces.find(min_duration=10.0)}
+    assert "Asked 66 traces" in page.text
+    assert "No traces to ask" in get(traces, "/why?tenant=nobody").text
+
+
+def test_a_tail_that_is_none_says_what_would_be_right():
+    page = get(FLEET, "/why?slow=p200", 400)
+    assert "slow must be a tail, such as 'p95'" in page.text

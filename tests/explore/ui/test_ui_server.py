@@ -163,6 +163,22 @@ print(traces.ui() is page)
     assert (ran.stdout, ran.stderr, ran.returncode) == ("True\n", "", 0)
 
 
+def test_a_notebook_that_nests_loops_can_serve_it(tmp_path):
+    program = """
+import asyncio, urllib.request
+import nest_asyncio
+nest_asyncio.apply()
+from otel_callbacks import traces
+async def cell():
+    page = traces.ui()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    return browser.open(page.url, timeout=10).status
+print(asyncio.run(cell()))
+"""
+    ran = run(program, tmp_path)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("200\n", "", 0)
+
+
 def test_a_page_keeps_no_process_alive_and_leaves_logging_alone(tmp_path):
     program = """
 import logging
