@@ -61,7 +61,6 @@ USAGE_REPORTS_READ = 8
 # The model logged first is logged again: an application may call any number of models whose streams have no usage.
 STREAMS_WITHOUT_USAGE_LOGGED = 1_000
 
-
 # runs: what is remembered of runs
 
 # The hidden run below one span that ended first is forgotten, and a child that starts after that many others attaches
@@ -77,7 +76,6 @@ RECORDED_MESSAGES = 20_000
 # Only of providers that take no weak reference: those used last are kept alive. What goes on with an older one starts
 # anew; an application has one or two.
 PROVIDERS_KEPT = 64
-
 
 # privacy: how much content is written and searched
 
@@ -117,7 +115,6 @@ CACHED_NAMES = 4_096
 CACHED_PLANS = 4_096
 CACHED_TYPES = 1_024
 CACHED_POLICIES = 128
-
 
 # cost: what is remembered of prices, budgets and labels
 
@@ -160,7 +157,6 @@ INVOICE_DIGITS = 30
 # With more digits, pricing a call fails and a report's sum is rounded: no real amount has that many.
 DECIMAL_DIGITS = 120
 
-
 # rag: how much of documents and prompts is compared
 
 # The oldest documents of a trace, and the last of one result, are not searched for in later prompts (logged once):
@@ -170,9 +166,7 @@ TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their tex
 # Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a
 # row in common with it; the others are not in it. So a long trace costs no more at its end.
 TRACE_DOCUMENTS_COMPARED = 20
-DOCUMENT_BYTES_INDEXED = (
-    1_000  # of its head and tail; a long document of which a prompt has only the middle is not found
-)
+DOCUMENT_BYTES_INDEXED = 1_000  # of its head and tail; one that is only there by its middle is not found
 DOCUMENTS_PER_INDEX_PART = 100  # documents are forgotten by so many at a time; for time and memory
 # Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
 PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts
@@ -200,10 +194,8 @@ VALUE_DEPTH_READ = 12  # deeper values get no tokens
 TOOLS_WEIGHED = 200  # later tools of one model call get no tokens; providers accept 128
 # The prompt of an agent that was sent least recently is read again if it goes on; for the memory of its messages.
 PROMPTS_CONTINUED = 8
-# Of the prompts of one step in a conversation, the one that was sent least recently is no longer compared with.
-CACHED_PROMPTS = 4
-# The conversation that went on least recently begins anew: its next call does not say why the provider's cache missed.
-CACHED_PROMPT_HASHES = 500_000
+CACHED_PROMPTS = 4  # of one step in a conversation; with older ones no prompt is compared
+CACHED_PROMPT_HASHES = 500_000  # then the conversation that rested longest begins anew; for the memory
 MESSAGE_WEIGHTS = 4_096  # all weights of an agent are forgotten and estimated again, for its memory
 TOOL_DEFINITION_WEIGHTS = 1_000  # the same, for the process
 # Further tools of an agent are added up in one row, `__other__`; no agent chooses among so many.
@@ -212,7 +204,6 @@ TOOL_ROWS_RECORDED = 10  # the span lists the most expensive tools, the others i
 # An agent's results count as sent for the first time again (logged once); for its memory.
 TOOL_RESULTS = 10_000
 
-
 # profiles: what is added for a back end
 
 # Later documents of a span are not written out one by one; each takes up to four attributes.
@@ -220,7 +211,6 @@ PROFILE_DOCUMENTS = 100
 # A handler's profiles add no more to a span than fits beside its own attributes, the most important first: the SDK
 # would drop the oldest, which say what the span is. A destination's profiles add to a copy, which has no limit.
 SPAN_ATTRIBUTES = 128
-
 
 # recording: what a span and the metrics carry
 
@@ -242,7 +232,6 @@ HASHED_JSON_CHARACTERS = 32_768  # the same, for values other than texts, which 
 HASHED_JSON_STEPS = 500  # the same, for values of many small items
 # With no cap on content, an attribute of more items is cut and named in `otel_callbacks.content.cut`.
 CONTENT_STEPS_UNCAPPED = 4_000
-
 
 # langchain, llama_index, manual: what handlers read and keep
 
@@ -276,11 +265,9 @@ EVENT_NAME_CHARACTERS = 64
 UNPICKLED_HANDLERS = 16
 # Facts about the class used least recently are worked out again; applications define classes at run time.
 COMPONENT_CLASSES_CACHED = 256
-# The same for facts about one method of a class.
-COMPONENT_METHODS_CACHED = 4_096
+COMPONENT_METHODS_CACHED = 4_096  # the same for facts about one method of a class
 # The handler list seen first is forgotten, and a component that copied it counts as traced; Settings rarely change.
 SETTINGS_HANDLER_LISTS_REMEMBERED = 64
-
 
 # export: how much waits for a back end
 
@@ -374,14 +361,11 @@ PAGE_EXCERPT_CHARACTERS = 20_000
 # "… 12 more steps" and "and 4 more" follow: `Diff.steps` has all of them.
 DIFF_STEPS = 60
 DIFF_DOCUMENTS = 3
-# "2 earlier traces not shown" follows: `traces` has all of them.
-CELL_TRACES = 3
-# `…_left_out` counts the other rows of JSON, and `--limit` shows them: an assistant that reads it has little room.
+CELL_TRACES = 3  # "2 earlier traces not shown" follows: `traces` has all of them
+# `…_left_out` counts the others in JSON, and `--limit` shows them: an assistant that reads it has little room.
 ANSWER_ROWS = 100
-# `next_cursor` leads to the rest of an answer to an assistant: clients warn of, or cut, more than 10,000 tokens.
-MCP_ANSWER_CHARACTERS = 30_000
-# `…_left_out` counts the other texts, documents or judgements of one span or trace; `view --whole` shows the texts.
-ANSWER_PIECES = 20
+ANSWER_PIECES = 20  # texts or documents of a span; `view --whole` shows the other texts
+MCP_ANSWER_CHARACTERS = 30_000  # `next_cursor` leads to the rest: clients cut more than 10,000 tokens
 # "3 more workflows" follows; the rest of the others is left out: an answer should be read.
 WHY_WORKFLOWS = 5
 WHY_ROWS = 8  # of one kind, such as steps
@@ -395,7 +379,6 @@ UI_ITEMS = 40
 # Further connections to it get status 503: it has few readers, and must not take an application's memory.
 UI_CONNECTIONS = 64
 
-
 # demo: what the corpus, the local model and its server hold
 
 # Documentation is cut at the end of a line before this; a few documents then fit into any prompt.
@@ -408,7 +391,6 @@ DEMO_PROMPTS_REMEMBERED = 64
 DEMO_REQUEST_BYTES = 64 * 1024 * 1024
 # A larger vector is refused with status 400; each dimension takes memory for every text.
 DEMO_VECTOR_DIMENSIONS = 4_096
-
 
 # doctor: how long it tries
 
