@@ -81,7 +81,7 @@ class RetrievalMetrics:
         if ended.retrieved is not None:
             number, top_score = ended.retrieved
             empty = number == 0
-            if top_score is not None:
+            if top_score is not None and top_score >= 0:  # no histogram takes a negative value
                 self._top_score.add((top_score, ended.span))
         known = self._sums.get(empty)
         if known is None:

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from otlp_servers import OtlpServer, otlp_grpc, otlp_http
 from waiting import AT_MOST
 
-from otel_callbacks import configure
+from otel_callbacks import BackEnd, configure
 from otel_callbacks.export import outbox as outbox_module
 from otel_callbacks.export import signals
 from otel_callbacks.export.otlp import OtlpEndpoint
@@ -390,42 +393,64 @@ def test_metrics_that_were_taken_before_are_not_left(set_up: None, caplog: pytes
 
 
 def test_the_deliveries_are_metrics(set_up: None) -> None:
-    with otlp_http() as server:
-        telemetry = configure("app", endpoints=server.url.replace("//", "//me:secret@"), replace=True)
+    with otlp_http() as server, otlp_http() as other:
+        account = BackEnd(other.url, headers={"x-account": "1"}, signals=["traces"])
+        same = BackEnd(other.url, headers={"x-account": "2"}, signals=["traces"])
+        secret = server.url.replace("//", "//me:secret@")
+        telemetry = configure("app", endpoints=secret, to=[account, same], replace=True)
         server.answers = [(400, b"")]
-        counted(telemetry)
-        telemetry.tracer_provider.force_flush()
-        counted(telemetry)
-        telemetry.tracer_provider.force_flush()
-        waiting = {point[0]: point[2] for point in points(telemetry) if point[1] == "traces"}
-        assert waiting == {"queued": 0, "sent": 1, "lost": 1}
-        (delivery,) = telemetry.stats().destinations
-        assert (delivery.exported, delivery.failed + delivery.dropped) == (1, 1)
-        assert {point[3] for point in points(telemetry)} == {server.url}
-        again = configure(
-            "app", endpoints=f"{server.url}/", replace=True
-        )  # with the same meter provider or another
-        again.shutdown(SOON)
+        for _ in range(2):
+            telemetry.tracer_provider.get_tracer("t").start_span("one").end()
+            telemetry.tracer_provider.force_flush()
+        found = points(telemetry)
+        destinations = telemetry.stats().destinations
         telemetry.shutdown(SOON)
+    assert found == {
+        ("queued", "traces", server.url): 0,
+        ("sent", "traces", server.url): 1,
+        ("lost", "traces", server.url): 1,
+        **{(what, signal, server.url): 0 for what in KINDS for signal in ("metrics", "logs")},
+        ("queued", "traces", other.url): 0,
+        ("sent", "traces", other.url): 4,
+        ("lost", "traces", other.url): 0,
+    }
+    assert [(each.exported, each.failed + each.dropped) for each in destinations] == [(1, 1), (2, 0), (2, 0)]
 
 
-def points(telemetry: Any) -> list[tuple[str, str, int, str]]:
-    """Returns the points of the metrics of delivery: what, the signal, how many, and where to."""
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+def test_an_applications_meter_provider_tells_of_deliveries(set_up: None) -> None:
+    reader = InMemoryMetricReader()
+    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+    with otlp_http() as server:
+        telemetry = configure("app", to=BackEnd(server.url, signals=["traces", "metrics"]))
+        telemetry.tracer_provider.get_tracer("t").start_span("one").end()
+        assert telemetry.flush(SOON)
+        found = read(reader)
+        telemetry.shutdown(SOON)
+    assert found["sent", "traces", server.url] == 1
 
+
+KINDS = ("queued", "sent", "lost")
+
+
+def points(telemetry: Any) -> dict[tuple[str, str, str], int]:
     reader = InMemoryMetricReader()
     telemetry.meter_provider.add_metric_reader(reader)
-    data: Any = reader.get_metrics_data()
+    found = read(reader)
     telemetry.meter_provider.remove_metric_reader(reader)
-    return [
+    return found
+
+
+def read(reader: InMemoryMetricReader) -> dict[tuple[str, str, str], int]:
+    """Returns the points of the metrics of delivery by what they count, the signal, and where to."""
+    data: Any = reader.get_metrics_data()
+    return {
         (
             metric.name.rpartition(".")[2],
             point.attributes["otel_callbacks.delivery.signal"],
-            point.value,
             point.attributes["otel_callbacks.delivery.destination"],
-        )
+        ): point.value
         for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
         if metric.name.startswith("otel_callbacks.delivery.")
         for point in metric.data.data_points
-    ]
+    }

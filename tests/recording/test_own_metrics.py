@@ -193,6 +193,17 @@ def test_empty_failed_and_silent_retrievals_differ(captured: Captured) -> None:
     assert RAG + "documents_in_prompt" not in captured.metrics()
 
 
+def test_top_scores_by_their_kind_and_none_that_no_histogram_takes(
+    captured: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    for scores in ([0.2, 0.7], [-0.3, -0.1], [0.0]):
+        with retrieval("wiki") as search:
+            search.documents([("text", score) for score in scores])
+    (point,) = captured.metrics()[RAG + "top_score"]
+    assert (point.count, point.min, point.max) == (2, 0.0, 0.7)
+    assert caplog.messages == []
+
+
 def test_a_retriever_on_its_own_counts_its_documents(captured: Captured) -> None:
     ScriptedRetriever().invoke("q", {"callbacks": [OTelCallbackHandler(**captured.providers)]})
     assert values(captured, RAG + "documents") == {(): 2}
