@@ -30,8 +30,8 @@ pictures: demo ## draw the pictures of the documentation again, which needs Chro
 
 check: lint types test docs ## run everything that must pass before a change is merged
 
-bench: .venv/ready ## measure what tracing costs, compared with an empty handler and the bare SDK
-	$(BIN)/python benchmarks/overhead.py
+bench: .venv/ready ## measure what tracing costs, compared with the rivals; installs them, and writes README and docs
+	$(BIN)/python benchmarks/compare.py
 
 notebooks: .venv/ready ## run the notebooks and save those whose outputs have changed
 	$(BIN)/python notebooks/execute.py

@@ -13,17 +13,16 @@ the reason for a change.
 import argparse
 import json
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from counting import CountSpans, count
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from workloads import ATTRIBUTES, EMPTY, Workload, agent_workload, chain_workload, llama_index_workload
 
 from otel_callbacks import attribution
@@ -37,38 +36,6 @@ WORKLOADS: dict[str, tuple[Callable[[], Workload], str]] = {
     "LangChain agent": (agent_workload, "standard"),
     "LlamaIndex query": (llama_index_workload, "standard"),
 }
-
-
-def count(call: Callable[[], Any]) -> Counter[str]:
-    """Returns the bytecodes that `call` executes, by file, in this thread and in those that it starts."""
-    codes: Counter[str] = Counter()
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "call":
-            frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        elif event == "opcode":
-            codes[frame.f_code.co_filename] += 1
-        return trace
-
-    threading.settrace(trace)
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
-    del codes[__file__]
-    return codes
-
-
-class CountSpans(SpanProcessor):
-    """Counts the spans that end."""
-
-    def __init__(self) -> None:
-        self.ended = 0
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.ended += 1
 
 
 class Measured:
@@ -128,7 +95,9 @@ def floor() -> int:
         span.end()
 
     one()
-    return sum(count(one).values())
+    codes = count(one)
+    del codes[__file__]
+    return codes.total()
 
 
 def measure() -> dict[str, dict[str, int]]:
