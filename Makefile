@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types docs check bench notebooks pictures reference versions audit clean
+.PHONY: demo test lint types docs check bench notebooks pictures reference dashboards versions audit clean
 
 demo: .venv/ready ## run real applications against a local model and show their traces
 	$(BIN)/otel-callbacks demo
@@ -22,6 +22,9 @@ docs: .venv/ready ## build the documentation into site/; a broken link fails
 
 reference: .venv/ready ## write the pages of the reference again, from the code
 	$(BIN)/python docs/scripts/reference.py
+
+dashboards: .venv/ready ## write the dashboards and the rules again, from the names in the code
+	$(BIN)/python dashboards/scripts/make.py
 
 pictures: demo ## draw the pictures of the documentation again, which needs Chromium
 	$(BIN)/python docs/scripts/pictures.py

@@ -66,16 +66,17 @@ PRICES = {"prices": {CHAT_MODEL: {"input": 0.15, "output": 0.60}}, "version": "d
 TENANTS = ("acme", "globex")
 """The tenants that take turns to pay for the jobs."""
 
-_FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
+FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
     "langchain": ("LangChain", _langchain),
     "llama-index": ("LlamaIndex", _llama_index),
 }
+"""The title of each framework, and what yields its jobs."""
 
 
 @click.command("demo", short_help="Trace RAG and agents over Python's documentation.")
 @click.option(
     "--framework",
-    type=click.Choice([*_FRAMEWORKS, "all"]),
+    type=click.Choice([*FRAMEWORKS, "all"]),
     default="all",
     show_default=True,
     help="The framework whose jobs to run.",
@@ -93,15 +94,22 @@ _FRAMEWORKS: Mapping[str, tuple[str, Framework]] = {
 @click.option(
     "--docs", type=click.IntRange(min=1), default=1500, show_default=True, help="How many documents to index."
 )
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often to run the jobs; a dashboard shows rates, so it needs several.",
+)
 @format_option
-def demo(framework: str, model: str | None, file: Path, docs: int, output_format: str) -> None:
+def demo(framework: str, model: str | None, file: Path, docs: int, rounds: int, output_format: str) -> None:
     """Run RAG pipelines and agents over Python's own documentation and show their traces.
 
     The local model is extractive: it copies its answers from the context. Spans go to the trace file, and to
     OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
     """
     with only_json(output_format):
-        _trace_jobs(list(_FRAMEWORKS) if framework == "all" else [framework], model, file, docs)
+        _trace_jobs(list(FRAMEWORKS) if framework == "all" else [framework], model, file, docs, rounds)
         click.echo(_cost_report(file))
         click.echo(f"The traces are in {file} (OTLP JSON Lines).")
         if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
@@ -110,7 +118,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int, output_format
         click.echo(_json(file))
 
 
-def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: int) -> None:
+def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: int, rounds: int) -> None:
     """Runs the jobs of some frameworks and writes their traces to a file."""
     from otel_callbacks.export.configure import configure
 
@@ -125,12 +133,13 @@ def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: 
         click.echo(_introduction(endpoint, model is None, len(corpus), min(docs, len(corpus))))
         show_new = _new_trace_printer(file, telemetry.flush)
         for name in frameworks:
-            title, jobs = _FRAMEWORKS[name]
+            title, jobs = FRAMEWORKS[name]
             try:
                 from openai import OpenAIError
 
                 with jobs(endpoint, corpus, docs) as named:
-                    _run(title, named, show_new)
+                    for _ in range(rounds):
+                        _run(title, named, show_new)
             except ModuleNotFoundError as missing:
                 raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
             except OpenAIError as refusal:

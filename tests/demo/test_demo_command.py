@@ -217,17 +217,17 @@ def test_exports_the_same_spans_and_metrics_too(everything: tuple[Ran, Receiver]
     assert "gen_ai.client.operation.duration" in receiver.metrics
 
 
-def test_runs_one_framework_alone(tmp_path: Path) -> None:
+def test_runs_one_framework_alone_in_two_rounds(tmp_path: Path) -> None:
     imported = tmp_path / "sitecustomize.py"
     imported.write_text("import sys\nsys.modules['langchain'] = sys.modules['langchain_core'] = None\n")
-    arguments = ("--framework", "llama-index", "--format", "json")
+    arguments = ("--framework", "llama-index", "--rounds", "2", "--format", "json")
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     ran = run_demo(tmp_path, *arguments, environment={"PYTHONPATH": path})
     told = [title for title in ROOTS if title.startswith("LlamaIndex")]
     assert list(Ran(ran.errors, "", ran.file).parts()) == told  # what is shown meanwhile
     found = json.loads(ran.output)
     roots = [root for title in told for root in ROOTS[title]]
-    assert sorted(trace["name"] for trace in found["traces"]) == sorted(roots)
+    assert sorted(trace["name"] for trace in found["traces"]) == sorted(2 * roots)
     assert {row["tenant"] for row in found["cost"]["rows"]} == {"acme", "globex"}
     assert found["file"] == ".otel_callbacks/demo.jsonl"
     services = {
