@@ -212,6 +212,16 @@ def _misses(found: list[tuple[SpanRecord, int | None]]) -> tuple[Any, ...]:
     )
 
 
+def test_a_line_that_is_being_written_is_passed_over(random_file: Path, tmp_path: Path) -> None:
+    growing = tmp_path / "growing.jsonl"
+    growing.write_text(random_file.read_text() + '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0a')
+    files = (random_file, growing)
+    before, now = (
+        run("duckdb", tmp_path, [*filled("duckdb", file), query("duckdb", "cost")])[-1] for file in files
+    )
+    assert now == before
+
+
 def test_costs_outlive_their_spans(random_file: Path, tmp_path: Path) -> None:
     days = [f"2026-10-{day:02} 00:00:00" for day in range(7, 12)]
     keep = [query("clickhouse", "keep_day", since=a, until=b) for a, b in pairwise(days)]

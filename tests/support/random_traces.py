@@ -94,7 +94,10 @@ def _call(random: Random, *, ours: bool) -> dict[str, Any]:
     named = random.choice(["gen_ai.request.model", "gen_ai.response.model", "rag.rerank_model"])
     attributes[named] = random.choice(["gpt-4o", "claude-x"])
     if random.random() < 0.9:
-        attributes["gen_ai.usage.input_tokens"] = random.randrange(100_000)
+        strange = random.choice([12.0, 12.7, -5, 10**15 + 1])
+        attributes["gen_ai.usage.input_tokens"] = (
+            strange if random.random() < 0.05 else random.randrange(100_000)
+        )
         attributes["gen_ai.usage.output_tokens"] = random.randrange(5_000)
         attributes["gen_ai.usage.cache_read.input_tokens"] = random.randrange(100)
         attributes["gen_ai.usage.reasoning.output_tokens"] = random.randrange(100)

@@ -8,6 +8,8 @@
 -- Times are those at which spans began (UTC), from `since` up to but not including `until`.
 CREATE OR REPLACE VIEW otel_calls AS
 WITH RECURSIVE
+-- a count that cannot be is none
+(text -> if(toFloat64OrZero(text) >= 0 AND toFloat64OrZero(text) < 1e15, toUInt64(toFloat64OrZero(text)), 0)) AS tokens_of,
 -- every span that may be a call or have a cost, with what decides
 spans AS (
     SELECT
@@ -127,9 +129,9 @@ SELECT
     if(status IN ('unpriced', 'partial'),
         coalesce(nullIf(SpanAttributes['otel_callbacks.cost.unpriced_reason'], ''), 'no cost recorded'), NULL) AS reason,
     status NOT IN ('cached', 'recorded') AS sent,
-    toUInt64OrZero(SpanAttributes['gen_ai.usage.input_tokens']) AS input_tokens,
-    toUInt64OrZero(SpanAttributes['gen_ai.usage.output_tokens']) AS output_tokens,
-    toUInt64OrZero(SpanAttributes['gen_ai.usage.cache_read.input_tokens']) AS cached_tokens,
-    toUInt64OrZero(SpanAttributes['gen_ai.usage.reasoning.output_tokens']) AS reasoning_tokens,
+    tokens_of(SpanAttributes['gen_ai.usage.input_tokens']) AS input_tokens,
+    tokens_of(SpanAttributes['gen_ai.usage.output_tokens']) AS output_tokens,
+    tokens_of(SpanAttributes['gen_ai.usage.cache_read.input_tokens']) AS cached_tokens,
+    tokens_of(SpanAttributes['gen_ai.usage.reasoning.output_tokens']) AS reasoning_tokens,
     greatest(toInt64(Duration), 0) AS duration_ns
 FROM read

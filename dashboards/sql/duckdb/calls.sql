@@ -5,6 +5,12 @@
 -- files have grown: it reads them once, into tables.
 CREATE OR REPLACE MACRO text_of(attributes, name) AS nullif(attributes[name] ->> '$.stringValue', '');
 CREATE OR REPLACE MACRO whole_of(attributes, name) AS try_cast(attributes[name] ->> '$.intValue' AS UBIGINT);
+-- a count that cannot be is none
+CREATE OR REPLACE MACRO number_of(attributes, name) AS
+    try_cast(coalesce(attributes[name] ->> '$.intValue', attributes[name] ->> '$.doubleValue') AS DOUBLE);
+CREATE OR REPLACE MACRO tokens_of(attributes, name) AS
+    CASE WHEN number_of(attributes, name) >= 0 AND number_of(attributes, name) < 1e15
+        THEN floor(number_of(attributes, name))::UBIGINT ELSE 0 END;
 CREATE OR REPLACE MACRO usd_of(attributes, name) AS
     try_cast(coalesce(attributes[name] ->> '$.doubleValue', attributes[name] ->> '$.intValue') AS DECIMAL(38, 30));
 
@@ -22,7 +28,8 @@ documents AS (
                 attributes STRUCT("key" VARCHAR, "value" JSON)[],
                 links STRUCT(traceId VARCHAR)[],
                 status STRUCT(code JSON))[])[])[]'},
-        maximum_object_size = 1073741824)
+        maximum_object_size = 1073741824,
+        ignore_errors = true) -- a line that is being written, or damaged
 ),
 scopes AS (SELECT process.resource.attributes AS resource, unnest(process.scopeSpans) AS scope FROM documents),
 spans AS (SELECT resource, unnest(scope.spans) AS span FROM scopes)
@@ -159,8 +166,8 @@ SELECT
     CASE WHEN status IN ('unpriced', 'partial')
         THEN coalesce(text_of(attributes, 'otel_callbacks.cost.unpriced_reason'), 'no cost recorded') END AS reason,
     status NOT IN ('cached', 'recorded') AS sent,
-    coalesce(whole_of(attributes, 'gen_ai.usage.input_tokens'), 0) AS input_tokens,
-    coalesce(whole_of(attributes, 'gen_ai.usage.output_tokens'), 0) AS output_tokens,
-    coalesce(whole_of(attributes, 'gen_ai.usage.cache_read.input_tokens'), 0) AS cached_tokens,
-    coalesce(whole_of(attributes, 'gen_ai.usage.reasoning.output_tokens'), 0) AS reasoning_tokens
+    tokens_of(attributes, 'gen_ai.usage.input_tokens') AS input_tokens,
+    tokens_of(attributes, 'gen_ai.usage.output_tokens') AS output_tokens,
+    tokens_of(attributes, 'gen_ai.usage.cache_read.input_tokens') AS cached_tokens,
+    tokens_of(attributes, 'gen_ai.usage.reasoning.output_tokens') AS reasoning_tokens
 FROM read;
