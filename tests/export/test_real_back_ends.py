@@ -22,7 +22,7 @@ from otel_callbacks.export.back_ends import To
 from otel_callbacks.handlers.options import recorder
 from otel_callbacks.recording.process_recorder import set_process_recorder
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("no_providers")]
+pytestmark = [pytest.mark.backend, pytest.mark.usefixtures("no_providers")]
 BIN = Path(__file__).parents[2] / ".venv" / "backends"
 T = TypeVar("T")
 

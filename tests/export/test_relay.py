@@ -21,7 +21,7 @@ from waiting import AT_MOST
 
 from otel_callbacks import OTelCallbackHandler, configure
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("no_providers")]
+pytestmark = [pytest.mark.backend, pytest.mark.usefixtures("no_providers")]
 RELAY = next(
     (Path(__file__).parents[2] / ".venv" / "backends" / "rotel").glob(
         "lib/*/site-packages/rotel/rotel-agent"
