@@ -72,7 +72,7 @@ def trace_reranker(reranker: _R, *, handler: OTelCallbackHandler | None = None) 
     """
     room = _room()
     trace: Any = langchain.trace_reranker
-    if room is not None and room.rerankers.is_node_postprocessor(reranker):
+    if room is not None and import_module(f"{_ROOM}.rerankers").is_node_postprocessor(reranker):
         trace = room.trace_reranker
     return trace(reranker, handler=handler)  # type: ignore[no-any-return]
 
