@@ -345,6 +345,9 @@ PICTURE_ERRORS = 3
 PICTURE_EVALUATIONS = 3
 # The tooltip of a bar ends in "…": an error message may be a whole page.
 TOOLTIP_CHARACTERS = 400
+# The tooltip has these of the recorded texts, the newest last; all of them are below the picture.
+TOOLTIP_TEXTS = 5
+TOOLTIP_TEXT_CHARACTERS = 160
 # A name or title ends in "…": an application may use a prompt as a name.
 LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.

@@ -9,6 +9,7 @@ from inspect import signature
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,10 @@ from otel_callbacks.explore.as_json.facts import trace_facts
 from otel_callbacks.explore.commands.terminal import width
 from otel_callbacks.runtime.json_options import format_option, only_json
 from otel_callbacks.runtime.json_text import json_text
+from otel_callbacks.runtime.untrusted_text import printable
+
+if TYPE_CHECKING:
+    from otel_callbacks.export.telemetry import Stats
 
 Jobs = Mapping[str, Callable[[], str]]  # by name; each returns its answer
 Framework = Callable[[Endpoint, Sequence[Doc], int], AbstractContextManager[Jobs]]
@@ -109,19 +114,27 @@ def demo(framework: str, model: str | None, file: Path, docs: int, rounds: int, 
     OTEL_EXPORTER_OTLP_ENDPOINT if it is set.
     """
     with only_json(output_format):
-        _trace_jobs(list(FRAMEWORKS) if framework == "all" else [framework], model, file, docs, rounds)
+        chosen = list(FRAMEWORKS) if framework == "all" else [framework]
+        failures = _trace_jobs(chosen, model, file, docs, rounds)
+        if not file.exists():
+            raise click.ClickException("\n".join(failures))
         click.echo(_cost_report(file))
         click.echo(f"The traces are in {file} (OTLP JSON Lines).")
-        if address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if not failures and (address := os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")):
             click.echo(f"They were sent to {address} as well.")
     if output_format == "json":
         click.echo(_json(file))
+    if failures:
+        raise click.ClickException("\n".join(failures))
 
 
-def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: int, rounds: int) -> None:
-    """Runs the jobs of some frameworks and writes their traces to a file."""
+def _trace_jobs(
+    frameworks: Sequence[str], model: str | None, file: Path, docs: int, rounds: int
+) -> list[str]:
+    """Runs the jobs of some frameworks and writes their traces to a file; returns what went wrong, by a line each."""
     from otel_callbacks.export.configure import configure
 
+    failures: list[str] = []
     with LocalModelServer() as server:
         try:
             endpoint = Endpoint.from_environment(model, server)
@@ -129,43 +142,83 @@ def _trace_jobs(frameworks: Sequence[str], model: str | None, file: Path, docs: 
             raise click.UsageError(str(error)) from error
         file.unlink(missing_ok=True)
         telemetry = configure("otel-callbacks-demo", file=file)
+        click.echo(_introduction(endpoint, model is None))
         corpus = load()
-        click.echo(_introduction(endpoint, model is None, len(corpus), min(docs, len(corpus))))
+        click.echo(_size(len(corpus), min(docs, len(corpus))))
         show_new = _new_trace_printer(file, telemetry.flush)
         for name in frameworks:
-            title, jobs = FRAMEWORKS[name]
-            try:
-                from openai import OpenAIError
-
-                with jobs(endpoint, corpus, docs) as named:
-                    for _ in range(rounds):
-                        _run(title, named, show_new)
-            except ModuleNotFoundError as missing:
-                raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
-            except OpenAIError as refusal:
-                service = f"{endpoint.chat_model} at {endpoint.base_url}"
-                raise click.ClickException(f"{service}: {refusal}") from refusal
+            failures += _run_framework(name, endpoint, corpus, docs, rounds, show_new)
     telemetry.shutdown()
+    return failures + list(_lost(telemetry.stats()))
 
 
-def _introduction(endpoint: Endpoint, is_local: bool, documents: int, indexed: int) -> str:
+def _run_framework(
+    name: str,
+    endpoint: Endpoint,
+    corpus: Sequence[Doc],
+    docs: int,
+    rounds: int,
+    show_new: Callable[[], None],
+) -> list[str]:
+    """Runs the jobs of a framework; returns which failed, and why. One that cannot be set up leaves the other alone."""
+    title, jobs = FRAMEWORKS[name]
+    click.echo(f"{title}: importing it and indexing the documents …\n")
+    try:
+        from openai import OpenAIError
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(f"{missing}; pip install 'otel-callbacks[demo]'") from missing
+    try:
+        with jobs(endpoint, corpus, docs) as named:
+            return [failure for _ in range(rounds) for failure in _run(title, named, show_new)]
+    except OpenAIError as refusal:  # which the other framework would meet as well
+        service = f"{endpoint.chat_model} at {endpoint.base_url}"
+        raise click.ClickException(f"{service}: {refusal}") from refusal
+    except ModuleNotFoundError as missing:
+        return [f"{title}: {missing}; pip install 'otel-callbacks[demo]'"]
+    except Exception as error:
+        return [f"{title} cannot be set up: {_named(error)}"]
+
+
+def _lost(stats: "Stats") -> Iterator[str]:
+    """Yields what did not arrive where."""
+    for each in stats.destinations:
+        if lost := each.failed + each.dropped:
+            whole = lost + each.exported
+            yield f"{lost:,} of {whole:,} spans did not arrive at {each.destination}; the log above says why"
+
+
+def _introduction(endpoint: Endpoint, is_local: bool) -> str:
     note = " (extractive: it copies sentences, it does not think)" if is_local else ""
-    return (
-        f"Model:  {endpoint.chat_model} at {endpoint.base_url}{note}\n"
-        f"Corpus: {documents:,} documentation strings of Python's standard library, {indexed:,} indexed\n"
-    )
+    return f"Model:  {endpoint.chat_model} at {endpoint.base_url}{note}"
 
 
-def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> None:
-    """Runs the jobs, and prints the question, the answer and the traces of each."""
+def _size(documents: int, indexed: int) -> str:
+    return f"Corpus: {documents:,} documentation strings of Python's standard library, {indexed:,} indexed\n"
+
+
+def _run(framework: str, jobs: Jobs, show_new: Callable[[], None]) -> list[str]:
+    """Runs the jobs, and prints the question, the answer and the traces of each; returns which failed, and why."""
+    failures = []
     for (name, job), tenant in zip(jobs.items(), cycle(TENANTS), strict=False):
-        with attribution(tenant=tenant, feature=name.replace("_", " ")):
-            answer = job().strip()
-        click.echo(f"── {framework}: {name.replace('_', ' ')} ".ljust(width(), "─"))
+        title = f"{framework}: {name.replace('_', ' ')}"
+        try:
+            with attribution(tenant=tenant, feature=name.replace("_", " ")):
+                answer = job().strip()
+        except Exception as error:  # the other jobs are worth seeing all the same
+            answer = f"✗ {_named(error)}"
+            failures.append(f"{title} failed: {_named(error)}")
+        click.echo(f"── {title} ".ljust(width(), "─"))
         if question := signature(job).parameters.get("question"):
             answer = f"> {question.default}\n{answer}"
         click.echo("\n".join(fill(line, width()) for line in answer.splitlines()) + "\n")
         show_new()
+    return failures
+
+
+def _named(error: Exception) -> str:
+    """Returns the type of an error and the first line of its message, in one line."""
+    said = printable(str(error).partition("\n")[0])
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _cost_report(file: Path) -> str:
@@ -214,7 +267,7 @@ def _new_trace_printer(file: Path, flush: Callable[[], object]) -> Callable[[], 
 
     def show_new() -> None:
         flush()
-        for trace in group(read_jsonl(file)):
+        for trace in group(read_jsonl(file)) if file.exists() else ():  # a full disk has none
             if trace.trace_id not in shown:
                 shown.add(trace.trace_id)
                 click.echo(f"{render_text(trace, width())}\n")

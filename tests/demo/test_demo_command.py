@@ -28,6 +28,8 @@ from otel_callbacks.demo import command, corpus, llama_index_runs
 from otel_callbacks.demo.endpoint import Endpoint
 from otel_callbacks.demo.server import LocalModelServer
 from otel_callbacks.explore import group, read_jsonl
+from otel_callbacks.export.outbox import Delivery
+from otel_callbacks.export.telemetry import Stats
 from otel_callbacks.llama_index import OTelCallbackHandler
 
 REQUESTS: dict[str, type[Message]] = {
@@ -240,6 +242,101 @@ def test_runs_one_framework_alone_in_two_rounds(tmp_path: Path) -> None:
     assert services == {"otel-callbacks-demo"}
 
 
+def run_hindered(folder: Path, hindrance: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the demo of LlamaIndex after the code in `hindrance`."""
+    (folder / "sitecustomize.py").write_text(hindrance)
+    return subprocess.run(
+        [sys.executable, "-m", "otel_callbacks", "demo", "--docs", "3", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_a_job_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    """As nltk does, which refuses its files where an installer makes hard links of them."""
+    hindrance = """
+import pathlib, sys
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name == "nltk":
+            raise PermissionError("english.pickle is a hard link")
+sys.meta_path.insert(0, Refuses())
+"""
+    ran = run_hindered(tmp_path, hindrance, "--framework", "llama-index")
+    assert ran.returncode == 1
+    failed = "LlamaIndex: ingestion failed: PermissionError: english.pickle is a hard link"
+    assert ran.stderr.splitlines()[-1] == f"Error: {failed}"
+    assert "Traceback" not in ran.stderr
+    parts = Ran(ran.stdout, ran.stderr, tmp_path).parts()
+    assert list(parts) == [title for title in ROOTS if title.startswith("LlamaIndex")]
+    assert "✗ PermissionError: english.pickle is a hard link" in parts["LlamaIndex: ingestion"]
+    assert "What it cost, and who pays" in ran.stdout
+    assert "The traces are in .otel_callbacks/demo.jsonl" in ran.stdout
+
+
+def no_traces() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ModuleNotFoundError("No module named 'llama_index'"),
+            "LlamaIndex: No module named 'llama_index'; pip install",
+        ),
+        (
+            OSError(18, "Invalid cross-device link"),
+            "LlamaIndex cannot be set up: OSError: [Errno 18] Invalid cross",
+        ),
+    ],
+)
+def test_a_framework_that_cannot_be_set_up_leaves_the_other_alone(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def broken(*_: object) -> Iterator[command.Jobs]:
+        raise error
+        yield {}
+
+    monkeypatch.setitem(command.FRAMEWORKS, "llama-index", ("LlamaIndex", broken))  # type: ignore[call-overload]
+    with LocalModelServer(delay=0) as server:
+        [failure] = command._run_framework("llama-index", Endpoint.local(server), [], 3, 1, no_traces)
+    assert failure.startswith(said)
+
+
+def test_a_full_disk_is_no_success(tmp_path: Path) -> None:
+    full = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))\n"
+    ran = run_hindered(tmp_path, full, "--framework", "llama-index")
+    assert ran.returncode == 1
+    assert re.search(
+        r"\nError: \d+ of \d+ spans did not arrive at .otel_callbacks/demo.jsonl; the log above says why\n$",
+        ran.stderr,
+    )
+    assert "cannot write traces to .otel_callbacks/demo.jsonl and will not try again: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_spans_that_did_not_arrive_are_told_by_destination() -> None:
+    arrived, lost = Delivery("a.jsonl", 0, 9, 0, 0), Delivery("http://127.0.0.1:1", 0, 1, 4, 2)
+    stats = Stats(9, 9, 0, 10, 6, 0, 0, (arrived, lost))
+    assert list(command._lost(stats)) == [
+        "6 of 7 spans did not arrive at http://127.0.0.1:1; the log above says why"
+    ]
+
+
+def test_says_what_it_is_doing_while_it_imports_and_indexes(everything: tuple[Ran, Receiver]) -> None:
+    lines = [line for line in everything[0].output.splitlines() if line.endswith(" …")]
+    assert lines == [
+        "LangChain: importing it and indexing the documents …",
+        "LlamaIndex: importing it and indexing the documents …",
+    ]
+
+
 def test_refuses_another_model_without_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
@@ -282,7 +379,9 @@ def test_leaves_the_settings_of_llama_index_as_they_were() -> None:
 
 
 def test_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry = SimpleNamespace(flush=lambda: True, shutdown=lambda: True)
+    telemetry = SimpleNamespace(
+        flush=lambda: True, shutdown=lambda: True, stats=lambda: SimpleNamespace(destinations=())
+    )
     monkeypatch.setattr("otel_callbacks.export.configure.configure", lambda *args, **options: telemetry)
     monkeypatch.setattr("otel_callbacks.demo.command.load", list)
     monkeypatch.setitem(sys.modules, "llama_index.core", None)

@@ -4,9 +4,10 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from explore_trees import DEEP, FAN, NASTY
+from explore_trees import CAPTURED, DEEP, FAN, NASTY, messages
 from span_trees import AGENT, RAG, SUPERVISOR, found, span, tree, usage
 
+from otel_callbacks import limits
 from otel_callbacks.explore import Trace
 from otel_callbacks.explore.pictures.svg import render_svg
 
@@ -233,3 +234,34 @@ def test_a_trace_of_one_span_without_duration_is_drawn():
 def test_the_same_spans_give_the_same_picture_in_any_order(name):
     shuffled = random.Random(7).sample(TRACES[name].spans, len(TRACES[name].spans))
     assert render_svg(Trace.of(shuffled)) == render_svg(TRACES[name])
+
+
+def tooltips(svg: str) -> list[str]:
+    return [found.text or "" for found in ElementTree.fromstring(svg).iter(f"{SVG}title")]
+
+
+def test_tooltips_have_the_beginning_of_what_was_recorded():
+    found = tooltips(render_svg(CAPTURED))
+    [asked] = [lines for lines in map(str.splitlines, found) if lines[0].startswith("chat gpt-4o · 1.28 s")]
+    assert asked[1:] == [
+        "system: Answer from the context. Be brief.",
+        "user: How do I reset my password?",
+        "assistant: Open Settings [1].",
+    ]
+    [searched] = [lines for lines in map(str.splitlines, found) if "product-docs" in lines[0]]
+    assert searched[1:] == ["query: reset password", "1. doc-7: Open Settings.", "2. doc-2: No."]
+
+
+def test_tooltips_of_recorded_texts_are_short_and_escaped():
+    said = messages(*(("user", f"{text} {'long ' * 1_000}") for text in NASTY.values()))
+    trace = tree(span(0, "chat", 0, 5, gen_ai__operation__name="chat", gen_ai__input__messages=said))
+    [tooltip] = tooltips(render_svg(trace))
+    facts, *lines = tooltip.splitlines()
+    assert len(lines) == limits.TOOLTIP_TEXTS
+    assert all(line.endswith("…") and len(line) == limits.TOOLTIP_TEXT_CHARACTERS + 1 for line in lines)
+    assert "script" not in facts
+    assert all(line.isprintable() for line in lines)
+
+
+def test_tooltips_have_no_content_where_none_was_recorded():
+    assert all("\n" not in tooltip for tooltip in tooltips(render_svg(FAN)))

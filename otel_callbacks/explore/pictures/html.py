@@ -83,7 +83,7 @@ def page(trace: SpanTree) -> str:
 _PAGE_STYLE = (
     "svg{display:block;margin-bottom:16px}"
     "body{font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;max-width:900px;margin:24px auto}"
-    "pre{margin:4px 0 16px;overflow:auto;font:12px/1.5 ui-monospace,monospace}"
+    "details{margin:4px 0 16px}pre{margin:4px 0 16px;overflow:auto;font:12px/1.5 ui-monospace,monospace}"
     "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}a{color:#4493f8}}"
 )
 

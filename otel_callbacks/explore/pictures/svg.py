@@ -5,7 +5,7 @@ or image, and a style sheet for dark themes alone. Where a site strips that, its
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from otel_callbacks import limits
@@ -34,6 +34,7 @@ from otel_callbacks.explore.pictures.colours import (
 )
 from otel_callbacks.explore.pictures.folding import Row, rows
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
+from otel_callbacks.explore.pictures.recorded import Piece, recorded
 from otel_callbacks.explore.pictures.svg_elements import FONT, clip, element, line, rect, text, width_of
 from otel_callbacks.explore.pictures.waterfall import (
     HEADING_SIZE,
@@ -66,6 +67,7 @@ def render_svg(trace: SpanTree) -> str:
     top = _FIGURES + 36 + _ERROR_LINE * len(errors)
     bottom = top + ROW_HEIGHT * len(shown)
     height = bottom + 38
+    said = {span.span_id: pieces for span, pieces in recorded(trace)}
     drawn = [
         element("style", DARK_STYLE),
         rect(0.5, 0.5, _WIDTH - 1, height - 1, CARD, rx=8, stroke=BORDER),
@@ -75,7 +77,7 @@ def render_svg(trace: SpanTree) -> str:
         *_grid(axis, top, bottom),
         *guides(shown, _LEFT, top, BORDER),
         *(
-            draw_row(trace, row, cell, axis, layout, top + ROW_HEIGHT * number)
+            draw_row(trace, row, cell, axis, layout, top + ROW_HEIGHT * number, _pieces(row, said))
             for number, (row, cell) in enumerate(zip(shown, cells, strict=True))
         ),
         *_legend(trace, shown, bottom + 24),
@@ -92,6 +94,11 @@ def render_svg(trace: SpanTree) -> str:
         role="img",
         aria_label=" · ".join((title(trace)[: limits.LINE_CHARACTERS], *summary(trace))),
     )
+
+
+def _pieces(row: Row, said: Mapping[str, Sequence[Piece]]) -> Sequence[Piece]:
+    """Returns what was recorded of the span that a row stands for; nothing for several spans."""
+    return () if row.folded else said.get(row.spans[0].span_id, ())
 
 
 def _header(trace: SpanTree) -> Iterator[str]:

@@ -21,6 +21,8 @@ from otel_callbacks.explore.pictures.colours import (
     category_of,
 )
 from otel_callbacks.explore.pictures.folding import Row
+from otel_callbacks.explore.pictures.markup import cut_text
+from otel_callbacks.explore.pictures.recorded import Piece
 from otel_callbacks.explore.pictures.svg_elements import clip, element, line, rect, text, width_of
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.spans.tree import SpanTree
@@ -34,6 +36,7 @@ _LEAST_BAR = 2.0
 _LEAST_NOTE = 45.0  # pixels; a narrower note is only in the tooltip
 _LEAST_NAMES, _MOST_NAMES = 150.0, 310.0
 _GAP = 6.0
+_ENOUGH = 4 * limits.TOOLTIP_TEXT_CHARACTERS  # of a text with many spaces, which are joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,21 @@ def cells_of(trace: SpanTree, row: Row) -> Cells:
     return span_cells(trace, row.spans[0])
 
 
-def draw_row(trace: SpanTree, row: Row, cells: Cells, axis: Axis, layout: Layout, y: float) -> str:
-    """Returns the elements of one row, whose upper edge is at `y`."""
+def draw_row(
+    trace: SpanTree,
+    row: Row,
+    cells: Cells,
+    axis: Axis,
+    layout: Layout,
+    y: float,
+    pieces: Sequence[Piece] = (),
+) -> str:
+    """Returns the elements of one row, whose upper edge is at `y`. Its tooltip has the `pieces` that were recorded."""
     failed = any(map(trace.began_failing_at, row.spans))
     bar = _folded_bar(row.spans, axis, y) if row.folded else _bar(trace, row.spans[0], axis, y, failed=failed)
     return element(
         "g",
-        _tooltip(cells),
+        _tooltip(cells, pieces),
         *_name(row, cells, layout, y, failed=failed),
         *bar.drawn,
         *_note(cells.note, bar, axis, y),
@@ -241,11 +252,14 @@ def _numbers(cells: Cells, layout: Layout, y: float, *, alarming: bool) -> Itera
         )
 
 
-def _tooltip(cells: Cells) -> str:
+def _tooltip(cells: Cells, pieces: Sequence[Piece]) -> str:
+    """Returns the facts of a row, and on a line each, the beginning of what was recorded last."""
     tokens = f"{cells.tokens_in} → {cells.tokens_out or 0} tokens" if cells.tokens_in else ""
     words = " · ".join(filter(None, (cells.name, cells.duration, tokens, cells.cost, cells.note)))
     shown = words[: limits.TOOLTIP_CHARACTERS]
-    return element("title", escape(shown if shown == words else shown + "…"))
+    texts = (f"{what}: {said[:_ENOUGH]}" if said else what for what, said in pieces[-limits.TOOLTIP_TEXTS :])
+    lines = [cut_text(each, limits.TOOLTIP_TEXT_CHARACTERS) for each in texts]
+    return element("title", "\n".join((escape(shown if shown == words else shown + "…"), *lines)))
 
 
 def _common_category(spans: Sequence[SpanRecord]) -> Category:
