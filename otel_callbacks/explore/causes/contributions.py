@@ -7,7 +7,7 @@ mean length d, n₁·d₁ - n₀·d₀ = (n₁ - n₀)·(d₁ + d₀)/2 + (d₁ 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from otel_callbacks.explore.causes.groups import Groups
+from otel_callbacks.explore.causes.groups import ENOUGH_RUNS, Groups
 from otel_callbacks.explore.causes.statistics import (
     interval,
     mean,
@@ -22,7 +22,6 @@ from otel_callbacks.explore.evidence.runs import Run
 Amounts = Mapping[Step, tuple[float, int]]
 """For each kind of step of a run, how much it took and in how many calls."""
 _TESTED = 12  # the kinds of step that add most get an interval
-_BEYOND = 1.15  # the tail must be so many times what ordinary variation makes of it
 _CORRECTED = (
     1.5  # so many times the half width of a 95 % interval is that of one for twelve comparisons at once
 )
@@ -83,8 +82,8 @@ class Contribution:
 class Difference:
     """How the tail differs from the usual runs; `steps` have the largest addition first.
 
-    `tail` and `usual` are means of the whole runs. `stands_out` tells whether the tail is longer than the lower half
-    of all runs makes one expect, which is `ordinary`; then there is something to explain.
+    `tail` and `usual` are means of the whole runs, and `ordinary` is what the lower half of all runs makes one expect
+    of the tail. `stands_out` tells whether there is something to explain: the tail, or a step in it, is beyond that.
     """
 
     tail: float
@@ -125,32 +124,71 @@ def tail_difference(
 ) -> Difference:
     """Compares the tail of a measure with the usual runs.
 
-    A tail is longer than the rest by its choice alone. So a step is a reason only if the tail is longer than the lower
-    half of the runs makes one expect, and the step adds more than it would by varying along with the runs there.
+    A tail is longer than the rest by its choice alone. So a step is a reason only if it adds a tenth or more for
+    certain, and something is beyond ordinary variation, which the lower half shows: the length of its calls, their
+    number, or the whole runs. In the last case it must also add more than it does by varying along with them.
     """
     everyone = [*groups.tail, *groups.rest]
     values, weights = [measure(run) for run in everyone], [run.weight for run in everyone]
     ordinary = ordinary_tail(values, weights, groups.share_below)
     found = _compared(groups.tail, groups.usual, amounts, measure)
     if not is_enough or not found.added:
-        return Difference(found.tail, found.usual, ordinary, found.steps, False)
-    lower = quantile(values, weights, 0.5)
-    calm = [run for run in everyone if measure(run) <= lower]
-    total = [measure(run) for run in calm]
-    own_weights = [run.weight for run in calm]
+        return Difference(found.tail, found.usual, ordinary.mean, found.steps, False)
     tested = [each.step for each in found.steps[:_TESTED]]
-    low, high, least = _intervals(groups.tail, groups.usual, amounts, measure, tested)
-    stands_out = least > _BEYOND * ordinary
-    expected = max(0.0, ordinary - found.usual)
+    ends = _intervals(groups.tail, groups.usual, amounts, measure, tested)
+    is_long = ends.whole > ordinary.beyond
+    by_varying = _by_varying(everyone, amounts, measure, tested, max(0.0, ordinary.mean - found.usual))
     steps = []
-    for place, each in enumerate(found.steps):
-        if place < len(tested):
-            varying = slope(total, [amounts(run).get(each.step, (0.0, 0))[0] for run in calm], own_weights)
-            least_reason = max(0.0, varying * expected)
-            is_reason = stands_out and low[place] > least_reason and each.share >= _LEAST_SHARE
-            each = _with_interval(each, low[place], high[place], is_reason)
+    for each in found.steps:
+        if each.step in ends.added:
+            low, high = ends.added[each.step]
+            stands_out = (is_long and low > by_varying[each.step]) or _is_beyond(
+                everyone, amounts, each.step, groups.share_below, ends.calls[each.step]
+            )
+            is_reason = stands_out and low > 0 and each.share >= _LEAST_SHARE
+            each = _with_interval(each, low, high, is_reason)
         steps.append(each)
-    return Difference(found.tail, found.usual, ordinary, steps, stands_out)
+    stands_out = is_long or any(each.is_reason for each in steps)
+    return Difference(found.tail, found.usual, ordinary.mean, steps, stands_out)
+
+
+def _by_varying(
+    runs: Sequence[Run],
+    amounts: Callable[[Run], Amounts],
+    measure: Callable[[Run], float],
+    steps: Sequence[Step],
+    added: float,
+) -> dict[Step, float]:
+    """Returns what each step adds to a run that is longer by `added`, as it varies in the lower half of the runs."""
+    lower = quantile([measure(run) for run in runs], [run.weight for run in runs], 0.5)
+    calm = [run for run in runs if measure(run) <= lower]
+    total, weights = [measure(run) for run in calm], [run.weight for run in calm]
+    nothing = (0.0, 0)
+    return {
+        step: max(0.0, added * slope(total, [amounts(run).get(step, nothing)[0] for run in calm], weights))
+        for step in steps
+    }
+
+
+def _is_beyond(
+    runs: Sequence[Run],
+    amounts: Callable[[Run], Amounts],
+    step: Step,
+    share_below: float,
+    least: tuple[float, float],
+) -> bool:
+    """Tells whether the calls of a step in the tail are longer, or more, than they vary over all runs.
+
+    `least` are the lower ends of the mean length of a call in the tail, and of the mean number of calls per run.
+    """
+    having = [(amounts(run)[step], run.weight) for run in runs if step in amounts(run)]
+    having = [each for each in having if each[0][1] and each[0][0] > 0]
+    if len(having) < ENOUGH_RUNS:
+        return False
+    weights = [weight for _, weight in having]
+    lengths = ordinary_tail([amount / calls for (amount, calls), _ in having], weights, share_below)
+    counts = ordinary_tail([calls for (_, calls), _ in having], weights, share_below, grain=1)
+    return least[0] > lengths.beyond or least[1] > counts.beyond
 
 
 def group_difference(
@@ -170,14 +208,15 @@ def group_difference(
     if not is_enough:
         return found
     tested = [each.step for each in found.steps[:_TESTED]]
-    low, high, _ = _intervals(b, a, amounts, measure, tested)
+    ends = _intervals(b, a, amounts, measure, tested)
     steps = []
-    for place, each in enumerate(found.steps):
-        if place < len(tested):
-            middle, half = (low[place] + high[place]) / 2, (high[place] - low[place]) / 2
+    for each in found.steps:
+        if each.step in ends.added:
+            low, high = ends.added[each.step]
+            middle, half = (low + high) / 2, (high - low) / 2
             is_apart = abs(middle) > _CORRECTED * half
             is_reason = is_apart and abs(each.added) >= 0.05 * found.usual
-            each = _with_interval(each, low[place], high[place], is_reason)
+            each = _with_interval(each, low, high, is_reason)
         steps.append(each)
     return Difference(found.tail, found.usual, found.usual, steps, any(each.is_reason for each in steps))
 
@@ -209,29 +248,40 @@ def _compared(
     return Difference(whole_tail, whole_usual, whole_usual, steps, False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Ends of 95 % intervals: both of what a step adds, the lower ones of its length and number of calls in the tail.
+
+    `whole` is the lower end of the mean of the runs in the tail.
+    """
+
+    added: Mapping[Step, tuple[float, float]]
+    calls: Mapping[Step, tuple[float, float]]
+    whole: float
+
+
 def _intervals(
     tail: Sequence[Run],
     usual: Sequence[Run],
     amounts: Callable[[Run], Amounts],
     measure: Callable[[Run], float],
     steps: Sequence[Step],
-) -> tuple[list[float], list[float], float]:
-    """Returns the ends of the intervals of what the steps add, and the lower end of the mean of the tail."""
+) -> _Ends:
+    nothing = (0.0, 0)
 
-    def rows(runs: Sequence[Run]) -> list[list[float]]:
-        return resampled_means(
-            (
-                (
-                    run.conversation,
-                    run.weight,
-                    [measure(run), *(amounts(run).get(step, (0.0, 0))[0] for step in steps)],
-                )
-                for run in runs
-            ),
-            len(steps) + 1,
-        )
+    def resampled(runs: Sequence[Run]) -> list[list[float]]:
+        rows = []
+        for run in runs:
+            own = [amounts(run).get(step, nothing) for step in steps]
+            row = [measure(run), *(amount for amount, _ in own), *(calls for _, calls in own)]
+            rows.append((run.conversation, run.weight, row))
+        return resampled_means(rows, 2 * len(steps) + 1)
 
-    pairs = list(zip(rows(tail), rows(usual), strict=True))
-    ends = [interval([one[at] - other[at] for one, other in pairs]) for at in range(1, len(steps) + 1)]
-    least, _ = interval([one[0] for one, _ in pairs])
-    return [low for low, _ in ends], [high for _, high in ends], least
+    in_tail, in_usual = resampled(tail), resampled(usual)
+    added, calls = {}, {}
+    for at, step in enumerate(steps, 1):
+        more = at + len(steps)
+        added[step] = interval([one[at] - other[at] for one, other in zip(in_tail, in_usual, strict=True)])
+        lengths = [each[at] / each[more] if each[more] else 0.0 for each in in_tail]
+        calls[step] = (interval(lengths)[0], interval([each[more] for each in in_tail])[0])
+    return _Ends(added, calls, interval([each[0] for each in in_tail])[0])
