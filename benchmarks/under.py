@@ -29,7 +29,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from rivals import RIVALS, Providers
 from workloads import WORKLOADS
 
@@ -64,7 +64,8 @@ class Under:
 
     def __init__(self, name: str, setting: str) -> None:
         self._spans = Spans()
-        tracer = TracerProvider(sampler=ALWAYS_ON if setting in ("defaults", "content") else ALWAYS_OFF)
+        drops = setting in ("unsampled", "uncounted")
+        tracer = TracerProvider(sampler=ParentBased(ALWAYS_OFF) if drops else None)  # None: the SDK's default
         tracer.add_span_processor(self._spans)
         self._reader = InMemoryMetricReader()
         meter = None if setting == "uncounted" else MeterProvider(metric_readers=[self._reader])
