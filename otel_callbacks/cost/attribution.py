@@ -271,7 +271,12 @@ def received_labels(attributes: Mapping[str, str], sent: Mapping[str, object]) -
 def _labels_here(context: Context, body: BodyLabels) -> BodyLabels:
     """Returns who pays in a body, or in the scope that is open in it."""
     scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
-    return scope.inside if scope is not None and body.key in (None, scope.inside.key) else body
+    if scope is None:
+        return body
+    inside = scope.inside
+    if body.key is None or (inside.key is not None and body.key == inside.key):
+        return inside
+    return body
 
 
 class LabelResolver:
@@ -315,14 +320,15 @@ class LabelResolver:
             metadata: the metadata of its call; None if it is not a call of LangChain's.
             tags: the tags of its call; None if it is not a call of LlamaIndex's.
         """
-        here = _labels_here(context, body)
-        labels = here.labels if body.key is not None else self._labels_of_root(context, here.labels)
-        in_metadata, in_tags = here.metadata, here.tags
+        here = body if _SCOPE_KEY not in context else _labels_here(context, body)
+        _, labels, in_metadata, in_tags = here
+        if body.key is None:
+            labels = self._labels_of_root(context, labels)
         if metadata is not None and (in_metadata := _labels_in_tags(metadata)):
             labels = _add_named(labels, in_metadata, (named or here).metadata)
         if tags is not None and (in_tags := _labels_in_tags(tags)):
             labels = _add_named(labels, in_tags, here.tags)
-        return BodyLabels(key, labels, in_metadata, in_tags)
+        return tuple.__new__(BodyLabels, (key, labels, in_metadata, in_tags))
 
     def labels_of_hidden_run(
         self,

@@ -4,35 +4,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import compress
 from operator import add as plus
-from operator import attrgetter
+from typing import NamedTuple
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.cost.call_cost import CallCost
+from otel_callbacks.cost.call_cost import CallCost, unpriced_reason
 from otel_callbacks.cost.pricing import Cost
-from otel_callbacks.cost.rates import ZERO, add
-
-_INCLUSIVE = {
-    "input_tokens": semconv.ROLLUP_INPUT_TOKENS,
-    "output_tokens": semconv.ROLLUP_OUTPUT_TOKENS,
-    "cache_read_tokens": semconv.ROLLUP_CACHE_READ_TOKENS,
-    "reasoning_tokens": semconv.ROLLUP_REASONING_TOKENS,
-    "inference_calls": semconv.ROLLUP_INFERENCE_CALLS,
-    "tool_calls": semconv.ROLLUP_TOOL_CALLS,
-    "cached_calls": semconv.ROLLUP_CACHED_CALLS,
-    "unpriced_calls": semconv.ROLLUP_UNPRICED_CALLS,
-}
-_OWN = ("own_input_tokens", "own_output_tokens", "own_inference_calls", "own_tool_calls")
-_ALL = (*_INCLUSIVE, *_OWN)
-_read_inclusive, _read_all = attrgetter(*_INCLUSIVE), attrgetter(*_ALL)
+from otel_callbacks.cost.rates import add
 
 
-class Totals:
-    """The tokens, calls and cost of a run and everything below it.
-
-    The `own_` counts leave out the agents below: the conventions want only an agent's own model and tool calls on
-    `invoke_agent`. `cost` is in USD; None if nothing had a price. `unpriced_calls` have no cost or only a part of one:
-    unless it is 0, `cost` is a lower bound.
-    """
+class Sums(NamedTuple):
+    """What is added up. The `own_` sums leave out the agents below, and stand at the end."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -42,72 +23,101 @@ class Totals:
     tool_calls: int = 0
     cached_calls: int = 0
     unpriced_calls: int = 0
-    cost: Decimal | None = None
     own_input_tokens: int = 0
     own_output_tokens: int = 0
     own_inference_calls: int = 0
     own_tool_calls: int = 0
-    own_finish_reasons: Sequence[str] | None = None
+
+
+_ATTRIBUTES = (
+    semconv.ROLLUP_INPUT_TOKENS,
+    semconv.ROLLUP_OUTPUT_TOKENS,
+    semconv.ROLLUP_CACHE_READ_TOKENS,
+    semconv.ROLLUP_REASONING_TOKENS,
+    semconv.ROLLUP_INFERENCE_CALLS,
+    semconv.ROLLUP_TOOL_CALLS,
+    semconv.ROLLUP_CACHED_CALLS,
+    semconv.ROLLUP_UNPRICED_CALLS,
+)
+"""The attributes of the inclusive sums, which come first."""
+_NOTHING = Sums()
+_A_TOOL_CALL = Sums(tool_calls=1, own_tool_calls=1)
+_A_CACHED_CALL = Sums(cached_calls=1)
+_AN_UNPRICED_CALL = Sums(unpriced_calls=1)
+
+
+class Totals:
+    """The tokens, calls and cost of a run and everything below it.
+
+    The conventions want only an agent's own model and tool calls on `invoke_agent`, so the agents below are left out
+    of some sums. `cost` is in USD; None if nothing had a price. `unpriced_calls` have no cost or only a part of one:
+    unless there are none, `cost` is a lower bound. `finish_reasons` are those of the last own model call.
+    """
+
+    sums: Sums = _NOTHING
+    cost: Decimal | None = None
+    finish_reasons: Sequence[str] | None = None
     retrieved: bool = False
 
     def count(self, operation: operations.Operation, cost: CallCost | None) -> None:
         """Adds an operation without runs below it, and its cost."""
-        if isinstance(cost, Cost):
-            self.cost = cost.total if self.cost is None else add(self.cost, cost.total)
-            if cost.missing:
-                self.unpriced_calls += 1
-        elif cost is not None:
-            self.unpriced_calls += 1
+        if cost is not None:
+            if isinstance(cost, Cost):
+                self.add_cost(cost.total)
+            if unpriced_reason(cost) is not None:
+                self._add_sums(_AN_UNPRICED_CALL)
         if isinstance(operation, operations.Inference):
-            self._count_inference(operation)
+            self._add_sums(_sums_of_inference(operation))
+            if operation.finish_reasons and not operation.cached:
+                self.finish_reasons = operation.finish_reasons
         elif isinstance(operation, operations.ToolExecution):
-            self.tool_calls += 1
-            self.own_tool_calls += 1
-        elif isinstance(operation, operations.Embedding) and operation.cached:
-            self.cached_calls += 1
-        elif isinstance(operation, operations.Embedding | operations.Rerank):
-            if operation.usage is not None:
-                self.input_tokens += operation.usage.input_tokens or 0
-                self.output_tokens += operation.usage.output_tokens or 0
+            self._add_sums(_A_TOOL_CALL)
         elif isinstance(operation, operations.Retrieval):
             self.retrieved = True
-
-    def _count_inference(self, operation: operations.Inference) -> None:
-        if operation.cached:  # nothing was sent to the provider
-            self.cached_calls += 1
-            return
-        self.inference_calls += 1
-        self.own_inference_calls += 1
-        if operation.finish_reasons:
-            self.own_finish_reasons = operation.finish_reasons
-        usage = operation.usage
-        if usage is None:
-            return
-        sent, received = usage.input_tokens or 0, usage.output_tokens or 0
-        self.input_tokens += sent
-        self.own_input_tokens += sent
-        self.output_tokens += received
-        self.own_output_tokens += received
-        self.cache_read_tokens += usage.cache_read_input_tokens or 0
-        self.reasoning_tokens += usage.reasoning_output_tokens or 0
+        elif isinstance(operation, operations.Embedding) and operation.cached:
+            self._add_sums(_A_CACHED_CALL)
+        elif isinstance(operation, (operations.Embedding, operations.Rerank)) and (usage := operation.usage):
+            self._add_sums(Sums(usage.input_tokens or 0, usage.output_tokens or 0))
 
     def add(self, other: "Totals", *, own: bool) -> None:
         """Adds the totals of a run below this one; `own=False` if that run is an agent."""
-        names, read = (_ALL, _read_all) if own else (_INCLUSIVE, _read_inclusive)
-        self.__dict__.update(zip(names, map(plus, read(self), read(other)), strict=True))
+        sums = other.sums
+        self._add_sums(sums if own else Sums(*sums[: len(_ATTRIBUTES)]))
         if other.cost is not None:
-            self.cost = add(self.cost or ZERO, other.cost)
+            self.add_cost(other.cost)
         if other.retrieved:
             self.retrieved = True
-        if own and other.own_finish_reasons:
-            self.own_finish_reasons = other.own_finish_reasons
+        if own and other.finish_reasons:
+            self.finish_reasons = other.finish_reasons
+
+    def add_cost(self, usd: Decimal) -> None:
+        """Adds a cost in USD."""
+        self.cost = usd if self.cost is None else add(self.cost, usd)
+
+    def _add_sums(self, sums: Sums) -> None:
+        mine = self.sums
+        self.sums = sums if mine is _NOTHING else tuple.__new__(Sums, map(plus, mine, sums))
 
     def attributes(self) -> dict[str, int | float]:
         """Returns the non-zero totals under our own names, so that no back end adds them to the usage of the calls."""
-        sums = _read_inclusive(self)
-        attributes: dict[str, int | float] = dict(compress(zip(_INCLUSIVE.values(), sums, strict=True), sums))
-        if total := self.input_tokens + self.output_tokens:
+        sums = self.sums
+        attributes: dict[str, int | float] = dict(compress(zip(_ATTRIBUTES, sums, strict=False), sums))
+        if total := sums.input_tokens + sums.output_tokens:
             attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
         if self.cost is not None:
             attributes[semconv.ROLLUP_COST_USD] = float(self.cost)
         return attributes
+
+
+def _sums_of_inference(call: operations.Inference) -> Sums:
+    if call.cached:  # nothing was sent to the provider
+        return _A_CACHED_CALL
+    usage = call.usage
+    if usage is None:
+        return _AN_UNCOUNTED_INFERENCE
+    sent, received = usage.input_tokens or 0, usage.output_tokens or 0
+    read, thought = usage.cache_read_input_tokens or 0, usage.reasoning_output_tokens or 0
+    return Sums(sent, received, read, thought, 1, 0, 0, 0, sent, received, 1, 0)
+
+
+_AN_UNCOUNTED_INFERENCE = Sums(inference_calls=1, own_inference_calls=1)

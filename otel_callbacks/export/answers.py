@@ -83,7 +83,7 @@ def attempt(exporter: Any, batch: Any, success: Any) -> Answer | None:
     with _quiet():
         try:
             accepted = exporter.export(batch) is success
-        except Exception:
+        except Exception:  # some exporters raise what the watch has noted already
             if watch.answer is None:
                 raise
             accepted = False
@@ -101,7 +101,7 @@ class _WatchedStub:
     def Export(self, *args: Any, **options: Any) -> Any:
         try:
             return self._stub.Export(*args, **options)
-        except Exception as error:
+        except Exception as error:  # grpc's own class is not imported for this; it is raised again
             code = getattr(error, "code", None)
             if callable(code):
                 name = getattr(code(), "name", "UNKNOWN")

@@ -6,6 +6,7 @@ reach the context of the body. So nothing here may block.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import time_ns
 from types import FrameType
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,7 @@ from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
-from otel_callbacks.langchain.streamed_answer import keep_chunk, needs_only_reports
+from otel_callbacks.langchain.streamed_answer import is_not_kept, keep_chunk
 from otel_callbacks.operations import (
     Operation,
     Retrieval,
@@ -76,13 +77,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts or hides a chain run."""
-        recorder = self._recorder
-        runs = recorder.runs
-        if run_id in runs or recorder.passes_over(run_id, parent_run_id, metadata):
+        recorder, runs = self._recorder, self._recorder.runs
+        if run_id in runs:
+            return
+        named = runs.get(parent_run_id)
+        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        parent, body = parent_run.find_parent(runs, parent_run_id)
+        parent, body = parent_run.find_parent(runs, parent_run_id, named)
         is_node = langgraph.is_node(known, tags)
         frame = parent_run.calling_frame()
         inside = bodies.inside_chain(runs, run_id, frame)
@@ -142,13 +145,24 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a chat model call."""
-        if self._recorder.passes_over(run_id, parent_run_id, metadata):
+        recorder = self._recorder
+        named = recorder.runs.get(parent_run_id)
+        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
         sent, frame = next(iter(items(batches)), ()), parent_run.calling_frame()
         inside = bodies.inside_of(run_id, frame)
         begun = bodies.never if inside is None else None
         self._start_model(
-            run_id, parent_run_id, serialized, sent, metadata, kwargs, frame, inside=inside, begun=begun
+            run_id,
+            parent_run_id,
+            named,
+            serialized,
+            sent,
+            metadata,
+            kwargs,
+            frame,
+            inside=inside,
+            begun=begun,
         )
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
@@ -165,17 +179,20 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a text model call."""
-        if self._recorder.passes_over(run_id, parent_run_id, metadata):
+        recorder = self._recorder
+        named = recorder.runs.get(parent_run_id)
+        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
         frame = parent_run.calling_frame()
         self._start_model(
-            run_id, parent_run_id, serialized, prompts, metadata, kwargs, frame, completion=True
+            run_id, parent_run_id, named, serialized, prompts, metadata, kwargs, frame, completion=True
         )
 
     def _start_model(
         self,
         run_id: UUID,
         parent_run_id: UUID | None,
+        named: Run | None,
         serialized: Mapping[str, Any] | None,
         sent: Sequence[Any],
         metadata: dict[str, Any] | None,
@@ -189,7 +206,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         recorder, known = self._recorder, mapping(metadata)
         model = parent_run.component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
-        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
+        parent, body = parent_run.find_parent(recorder.runs, parent_run_id, named)
         attach = (integer(kwargs.get("batch_size")) or 1) <= 1
         options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
         run = self._start(run_id, operation, parent, known, frame, **options)
@@ -198,8 +215,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
         inference.find_summaries(run, sent)
-        if recorder.wants_content(run):
-            operation.input_messages = (messages.prompts if completion else messages.conversation)(sent)
+        if run is not None and recorder.wants_content(run):
+            operation.input_messages = (
+                messages.prompts(sent) if completion else messages.conversation(sent, run)
+            )
             operation.tool_definitions = tool_definitions(tools)
         if recorder.estimates_usage:
             inference.estimate_prompt(operation, sent)
@@ -209,13 +228,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        run, chunk = self._recorder.runs.get(run_id), kwargs.get("chunk")
+        recorder, chunk = self._recorder, kwargs.get("chunk")
+        run = recorder.runs.get(run_id)
         if run is None:
             return
-        if (
-            type(token) is str and token and inference.is_only_text(chunk) and needs_only_reports(run)
-        ):  # nearly every chunk
-            self._recorder.chunk(run)
+        if token and type(token) is str and is_not_kept(run, chunk):  # nearly every chunk
+            if run.recorder is recorder:  # else another handler of ours sees the same stream
+                run.add_chunk(time_ns())
         elif run.key == run_id and not inference.is_end_mark(token, chunk):
             self._recorder.chunk(run)
             inference.add_chunk(run.operation, chunk)
@@ -263,18 +282,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a tool."""
-        recorder = self._recorder
-        if recorder.passes_over(run_id, parent_run_id, metadata):
+        recorder, runs = self._recorder, self._recorder.runs
+        named = runs.get(parent_run_id)
+        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
         frame = parent_run.calling_frame()
-        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
-        known, operation = (
-            mapping(metadata),
-            tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id")),
-        )
-        run = self._start(
-            run_id, operation, parent, known, frame, inside=bodies.inside_of(run_id, frame), body=body
-        )
+        parent, body = parent_run.find_parent(runs, parent_run_id, named)
+        operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
+        known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
+        run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
 
@@ -307,16 +323,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Starts a retrieval."""
-        recorder = self._recorder
-        if recorder.passes_over(run_id, parent_run_id, metadata):
+        recorder, runs = self._recorder, self._recorder.runs
+        named = runs.get(parent_run_id)
+        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
         frame = parent_run.calling_frame()
-        known = mapping(metadata)
+        known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
         operation = retrieval.start_retrieval(known, parent_run.component_of(frame))
-        parent, body = parent_run.find_parent(recorder.runs, parent_run_id)
-        run = self._start(
-            run_id, operation, parent, known, frame, inside=bodies.inside_of(run_id, frame), body=body
-        )
+        parent, body = parent_run.find_parent(runs, parent_run_id, named)
+        run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.query = query
 
@@ -363,13 +378,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a run in its conversation; `options` are those of `Recorder.start`."""
         operation.conversation_id = conversation_id(metadata, frame)
         run = self._recorder.start(run_id, operation, parent, metadata=metadata, **options)
-        lend_to_parent(run, self._recorder)
+        if run is not None and operation.conversation_id is not None:
+            lend_to_parent(run, self._recorder)
         return run
 
     def _run_to_end(self, run_id: UUID) -> Run | None:
         """Returns the run with this id. Returns None if it is unknown, or hidden; a hidden run ends here."""
         run = self._recorder.runs.get(run_id)
-        if run is None or run.key == run_id:
+        if run is None or run.key is run_id or run.key == run_id:
             return run
         run.end_hidden_run(run_id)
         return None

@@ -198,14 +198,6 @@ def answer_text(choices: Iterable[Generation]) -> str:
     return "\n".join(text(attribute(choice, "text")) or "" for choice in choices)
 
 
-def is_only_text(chunk: Any) -> bool:
-    """Tells whether a chunk reports neither usage nor details, if LangChain's own classes made it."""
-    if type(chunk) is not ChatGenerationChunk or chunk.generation_info:
-        return False
-    message = chunk.message
-    return type(message) is AIMessageChunk and not (message.usage_metadata or message.response_metadata)
-
-
 def is_end_mark(token: Any, chunk: Any) -> bool:
     """Tells whether LangChain added this chunk to mark the end of the stream; the provider did not send it."""
     if token != "" if type(token) is str else items(token):

@@ -29,6 +29,8 @@ from otel_callbacks.operations.payload import (
 )
 from otel_callbacks.rag.prompt_weights import weight
 from otel_callbacks.rag.weighed_prompt import MessageForm
+from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.sent_messages import sent_messages_of
 from otel_callbacks.runtime.faults import guarded
 
 _ROLES = {
@@ -44,9 +46,11 @@ _SOUNDING = ("audio", "video")
 _SOUND_URLS = ("data:audio/", "data:video/")
 
 
-def conversation(chat: Any) -> list[Message]:
-    """Returns the messages of a chat; of a very long chat the first and the newest ones."""
-    return first_and_newest(items(chat), _message)
+def conversation(chat: Any, run: Run) -> list[Message]:
+    """Returns the messages of a chat, as many as `run` records: of a long chat the first and the newest ones."""
+    sent = sent_messages_of(run)
+    read = _message if sent is None else sent.once(_message)
+    return first_and_newest(items(chat), read, run.content_policy.max_messages)
 
 
 def prompts(texts: Any) -> list[Message]:

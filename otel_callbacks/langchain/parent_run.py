@@ -32,19 +32,25 @@ def child_config_run_id() -> UUID | None:
     return getattr(config.get("callbacks"), "parent_run_id", None) if config else None
 
 
-def find_parent(runs: dict[Any, Run], parent_run_id: UUID | None) -> tuple[Run | None, BodyLabels | None]:
+def find_parent(
+    runs: dict[Any, Run], parent_run_id: UUID | None, named: Run | None
+) -> tuple[Run | None, BodyLabels | None]:
     """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 
     The child config's run may be unknown, because the application silenced it with `{"callbacks": []}`; then the run
     around it is the parent. A parent that has just ended still counts, for work that outlives it.
+
+    Args:
+        runs: the open runs.
+        parent_run_id: what LangChain names.
+        named: the run with that id.
 
     Returns:
         The parent, and who pays in its body, or in that of the hidden run whose id led to it. No labels, if LangChain
         names nobody, and so hands nothing down; None, if what it names is not traced.
     """
     config_id = child_config_run_id()
-    named = runs.get(parent_run_id) if parent_run_id is not None else None
-    configured = runs.get(config_id) if config_id is not None else None
+    configured = None if config_id is None or config_id is parent_run_id else runs.get(config_id)
     found, id_ = named, parent_run_id or config_id
     if configured is not None and (named is None or configured.is_within(named)):
         found, id_ = configured, config_id
@@ -57,8 +63,9 @@ def find_parent(runs: dict[Any, Run], parent_run_id: UUID | None) -> tuple[Run |
         found = ended if ended is not None and ended.has_id(id_) else None
     if found is None:
         return None, NO_BODY if id_ is None else None
-    hidden = found.hidden_labels.get(id_) if found.hidden_labels is not None else None
-    return found, hidden or found.body_labels
+    if found.hidden_labels is not None and (hidden := found.hidden_labels.get(id_)) is not None:
+        return found, hidden
+    return found, found.body_labels
 
 
 def _handed_down() -> Mapping[str, Any] | None:

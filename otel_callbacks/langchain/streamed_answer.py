@@ -5,6 +5,7 @@ from functools import partial, reduce
 from operator import add
 from typing import Any
 
+from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 
 from otel_callbacks import limits
@@ -22,10 +23,18 @@ def keep_chunk(run: Run, chunk: Any, complete: Callable[..., None]) -> None:
         run.complete.add(chunk)
 
 
-def needs_only_reports(run: Run) -> bool:
-    """Tells whether only those chunks of a run's answer are kept that report usage or details."""
+def is_not_kept(run: Run, chunk: Any) -> bool:
+    """Tells whether a chunk need not be kept: content is off, and it reports neither usage nor details.
+
+    Only of chunks that LangChain's own classes made.
+    """
     answer = run.complete
-    return type(answer) is StreamedAnswer and not answer.with_content
+    if type(answer) is not StreamedAnswer or answer.with_content:
+        return False
+    if type(chunk) is not ChatGenerationChunk or chunk.generation_info:
+        return False
+    message = chunk.message
+    return type(message) is AIMessageChunk and not (message.usage_metadata or message.response_metadata)
 
 
 class StreamedAnswer:

@@ -130,11 +130,17 @@ def limit_parts(messages: Iterable[Message]) -> Iterator[Message]:
             return
 
 
-def first_and_newest(chat: Sequence[Any], read: Callable[[Any], Message | None]) -> list[Message]:
-    """Reads the messages of a chat; if it has more messages or parts than `ITEMS_READ`, the first and the newest."""
-    newest_first = reversed(chat[-ITEMS_READ:])
+def first_and_newest(
+    chat: Sequence[Any], read: Callable[[Any], Message | None], most: int | None = None
+) -> list[Message]:
+    """Reads the messages of a chat; if it has more messages or parts than `ITEMS_READ`, the first and the newest.
+
+    `most` is how many messages are wanted, if it is fewer.
+    """
+    most = ITEMS_READ if most is None else min(most, ITEMS_READ)
+    newest_first = reversed(chat[-most:])
     newest = list(limit_parts(filter(None, map(read, newest_first))))[::-1]
-    skipped = max(0, len(chat) - ITEMS_READ) + len(list(newest_first))
+    skipped = max(0, len(chat) - most) + len(list(newest_first))
     if not skipped:
         return newest
     first = filter(None, map(read, chat[:1]))

@@ -20,7 +20,8 @@ UNKNOWN_PROVIDER = "unknown"
 class Operation:
     """The fields that all operations share. `name` is in the span's name: a model, an agent, a tool, a node.
 
-    `agent_name` is the name of the agent that the operation works for.
+    `agent_name` is the name of the agent that the operation works for. `in_search`: it finds documents, or rewrites the
+    question for that; no model call in it writes the answer.
     """
 
     CONTENT: ClassVar[Sequence[str]] = ()
@@ -33,6 +34,7 @@ class Operation:
     name: str | None = None
     conversation_id: str | None = None
     agent_name: str | None = None
+    in_search: bool = False
 
     def inherit(self, above: "Operation") -> None:
         """Takes over the conversation and the agent of the operation that encloses this one, unless it has its own."""
@@ -72,16 +74,12 @@ class AgentInvocation(Operation):
 
 @sparse
 class Step(Operation):
-    """Anything else worth a span: a graph node, a named runnable, a workflow step.
-
-    `in_search`: it finds documents, or rewrites the question for that; no model call in it writes the answer.
-    """
+    """Anything else worth a span: a graph node, a named runnable, a workflow step."""
 
     node: str | None = None
     step: int | None = None
     path: str | None = None
     checkpoint_ns: str | None = None
-    in_search: bool = False
 
 
 @sparse
@@ -111,6 +109,7 @@ class Retrieval(Operation):
     """
 
     CONTENT = ("query", "documents")
+    in_search: bool = True
     provider: str | None = None
     top_k: int | None = None
     server_address: str | None = None
@@ -148,6 +147,7 @@ class Embedding(_ModelCall):
     marks a call that other model calls did and have the cost of.
     """
 
+    in_search: bool = True
     server_address: str | None = None
     server_port: int | None = None
     encoding_formats: Sequence[str] | None = None
@@ -170,6 +170,7 @@ class Rerank(Operation):
     """
 
     CONTENT = ("query", "candidates", "documents")
+    in_search: bool = True
     provider: str | None = None
     top_n: int | None = None
     query: str | None = None

@@ -9,7 +9,8 @@ from opentelemetry.context import Context
 from otel_callbacks.privacy.policy import ContentPolicy, redirected
 from otel_callbacks.runtime.scopes import run_inside
 
-_KEY = context_api.create_key("otel_callbacks-content")
+SCOPE_KEY = context_api.create_key("otel_callbacks-content")
+"""Where a context has the scope that is open in it."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -66,12 +67,12 @@ class content:
     def __enter__(self) -> Self:
         context = context_api.get_current()
         entered = ContentScope(self._policy, find_content_scope(context), self, context)
-        context_api.attach(context_api.set_value(_KEY, entered, context))
+        context_api.attach(context_api.set_value(SCOPE_KEY, entered, context))
         return self
 
     def __exit__(self, *raised: object) -> None:
         # no token: a scope may be left in another copy of the context than it was entered in
-        entered: ContentScope | None = context_api.get_value(_KEY)  # type: ignore[assignment]
+        entered: ContentScope | None = context_api.get_value(SCOPE_KEY)  # type: ignore[assignment]
         if entered is not None and entered.owner is self:
             context_api.attach(entered.previous_context)
 
@@ -85,7 +86,7 @@ def find_content_scope(context: Context, parent_scope: ContentScope | None = Non
 
     The parent's scope counts, unless another was entered inside it: a stream may be read after its scope was left.
     """
-    found: ContentScope | None = context.get(_KEY)  # type: ignore[assignment]
+    found: ContentScope | None = context.get(SCOPE_KEY)  # type: ignore[assignment]
     if parent_scope is None or (found is not None and found.is_within(parent_scope)):
         return found
     return parent_scope

@@ -40,7 +40,7 @@ def secret_part(key: str) -> str | None:
     return None
 
 
-_GENERATED = frozenset((semconv.OPERATION_NAME, semconv.RESPONSE_ID, semconv.TOOL_CALL_ID))
+GENERATED = frozenset((semconv.OPERATION_NAME, semconv.RESPONSE_ID, semconv.TOOL_CALL_ID))
 """Attributes with a new value in each call, which are not searched: the result could never come from the cache."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -55,6 +55,12 @@ def redact_name(name: str) -> str:
     return remove_secrets(name)
 
 
+def redact_unique(text: str) -> str:
+    """Removes credentials from a text that differs in every call, if only by a UUID in it."""
+    searched = text if len(text) < _UUID_LENGTH else _UUID.sub("", text)
+    return text if redact_name(searched) == searched else redact_name(text)
+
+
 def redact_attributes(
     attributes: MutableMapping[str, Any], clean: Callable[[str], str] = redact_name
 ) -> None:
@@ -62,7 +68,7 @@ def redact_attributes(
     for name, value in attributes.items():
         if type(value) is str:
             searched = value if len(value) < _UUID_LENGTH else _UUID.sub("", value)
-            if name not in _GENERATED and clean(searched) != searched:
+            if name not in GENERATED and clean(searched) != searched:
                 attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
             attributes[name] = tuple([clean(item) if type(item) is str else item for item in value])

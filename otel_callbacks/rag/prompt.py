@@ -65,16 +65,6 @@ class Prompt:
             self.in_prompt_documents = self.trace_documents.find_in(text)
 
 
-_SEARCHES = (operations.Retrieval, operations.Rerank, operations.Embedding)
-
-
-def is_search(operation: operations.Operation) -> bool:
-    """Tells whether an operation is part of a search, so that the model calls inside it do not write the answer."""
-    return isinstance(operation, _SEARCHES) or (
-        isinstance(operation, operations.Step) and operation.in_search
-    )
-
-
 def start_prompt(run: Run) -> Prompt | None:
     """Attaches a prompt to the run of a model call that starts; None without an agent, documents and conversation.
 
@@ -208,7 +198,7 @@ def end_attributes(run: Run) -> Attributes:
             prompt.in_prompt_documents, prompt.answer
         )
         attributes.update(said)
-    if run.parent is None and run.trace_documents is not None and not is_search(run.operation):
+    if run.parent is None and run.trace_documents is not None and not run.operation.in_search:
         attributes.update(run.trace_documents.root_attributes())
     if run.agent_prompts is not None:
         tools: ToolTokens = run.agent_prompts.tools

@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from otel_callbacks.limits import CACHED_PLANS
-from otel_callbacks.privacy.redactor import redact_attributes
+from otel_callbacks.privacy.redactor import GENERATED, redact_attributes, redact_unique
 
 Attributes = dict[str, AttributeValue]
 Rows = Sequence[tuple[str, str]]
@@ -32,11 +32,13 @@ class AttributeTable:
         types = {each.name: str(each.type) for each in fields(kind)}
         texts = [row for row in rows if "str" in types.get(row[0], "str") and row[0] not in _UNIQUE]
         unique = [row for row in rows if row[0] in _UNIQUE]
+        self.text_fields = tuple(field for field, _ in texts if field in types)
         self.read_texts = _values_of(texts)
         self._text_names = tuple(attribute for _, attribute in texts)
-        self._read_unique = reader(unique) if unique else None
+        self._unique = [(field, attribute, attribute not in GENERATED) for field, attribute in unique]
         others = [row for row in rows if row not in texts and row not in unique]
         self._read_others = reader(others) if others else None
+        self.varies = bool(unique or others)
 
     def read(self, operation: Any) -> Attributes:
         """Returns the attributes of an operation."""
@@ -55,9 +57,9 @@ class AttributeTable:
         """Adds what differs in every call: ids and numbers."""
         if self._read_others is not None:
             attributes.update(self._read_others(operation))
-        if self._read_unique is not None and (found := self._read_unique(operation)):
-            redact_attributes(found)
-            attributes.update(found)
+        for field, attribute, may_have_secrets in self._unique:
+            if (value := getattr(operation, field)) is not None:
+                attributes[attribute] = redact_unique(value) if may_have_secrets else value
 
 
 @lru_cache(maxsize=CACHED_PLANS)

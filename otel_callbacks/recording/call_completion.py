@@ -40,7 +40,7 @@ def _is_done_by_other_calls(
     totals = run.totals
     if totals is None or operation.usage is not None or operation.billing is not None:
         return None
-    return True if totals.cost is not None or totals.unpriced_calls else None
+    return True if totals.cost is not None or totals.sums.unpriced_calls else None
 
 
 def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
@@ -48,14 +48,14 @@ def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
 
     Other usage is its own, beside theirs; an estimate of what they have counted is not.
     """
-    if run.totals is None or not (run.totals.inference_calls or run.totals.cached_calls):
+    sums = run.totals.sums if run.totals is not None else None
+    if sums is None or not (sums.inference_calls or sums.cached_calls):
         return False
     if usage is None or usage.estimated:
         return True
     reported = usage.input_tokens or 0, usage.output_tokens or 0
-    sums = run.totals.input_tokens, run.totals.output_tokens
     inner = run.inner_usages or ()
-    return reported == sums or any(
+    return reported == (sums.input_tokens, sums.output_tokens) or any(
         reported == (each.input_tokens or 0, each.output_tokens or 0) for each in inner
     )
 

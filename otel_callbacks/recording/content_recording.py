@@ -10,13 +10,14 @@ from otel_callbacks import operations, semconv
 from otel_callbacks.privacy.json_values import to_json
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
-from otel_callbacks.recording import span_attributes
+from otel_callbacks.recording import span_attributes, span_plans
 from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.content_writer import ContentWriter
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.message_history import MessageHistory
 from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.sent_messages import sent_messages_of
 from otel_callbacks.runtime.faults import guarded, stack_frames
 
 
@@ -31,11 +32,11 @@ def record_content(
         context = run.span.get_span_context()
         history = MessageHistory(recorded, (context.trace_id, context.trace_flags, policy.where))
     _complete_agent(run)
-    writer = ContentWriter(policy, history)
+    writer = ContentWriter(policy, history, sent_messages_of(run))
     content = span_attributes.content_attributes(run.operation, writer)
     attributes.update(span_attributes.cut_content_attributes(writer))
     if policy.events and isinstance(run.operation, operations.Inference):
-        started = span_attributes.start_attributes(run.operation, policy.label)
+        started = span_plans.start_attributes(run.operation, policy.label)
         events.details(run.span, {**started, **attributes, **content}, ended)
     if policy.spans:
         for name, value in content.items():
@@ -47,7 +48,7 @@ def _complete_agent(run: Run) -> None:
     operation = run.operation
     if isinstance(operation, operations.AgentInvocation):
         if operation.finish_reasons is None and run.totals is not None:
-            operation.finish_reasons = run.totals.own_finish_reasons
+            operation.finish_reasons = run.totals.finish_reasons
         return
     if not isinstance(operation, operations.Inference):
         return

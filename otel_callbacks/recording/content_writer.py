@@ -28,6 +28,7 @@ from otel_callbacks.privacy.base64_data import size_and_hash
 from otel_callbacks.privacy.json_values import JsonConverter, parse_json, to_json
 from otel_callbacks.privacy.policy import ContentPolicy, Kind
 from otel_callbacks.recording.message_history import REFERENCE_CHARACTERS, MessageHistory
+from otel_callbacks.runs.sent_messages import SentMessages, Written
 
 _KIND_OF_ROLE: dict[str, Kind] = {
     "system": "instructions",
@@ -37,6 +38,7 @@ _KIND_OF_ROLE: dict[str, Kind] = {
 }
 # How many bytes of text can be hashed in the time that a byte of JSON, a byte of media, and a step of reading take.
 _BYTES_PER_JSON_BYTE, _BYTES_PER_MEDIA_BYTE, _BYTES_PER_STEP = 20, 4, 4_000
+_PLAIN_PARTS = (Text, Reasoning, ToolCall, ToolCallResponse)
 _SCALARS = (str, int, float, bool)
 _MESSAGE_OVERHEAD = 32  # characters of JSON around a message, or around a part of one
 # What share of the allowance the JSON of a value may take, at each of three tries, before its quotes are escaped.
@@ -49,15 +51,19 @@ class ContentWriter:
     Args:
         policy: what content may be written.
         history: which messages are in full elsewhere, so that references are written; None writes whole messages.
+        sent: the messages of the trace; what was written of them before is written again.
 
     Attributes:
         cut: the names of the attributes that are not complete.
         left_out: how many messages were not written.
     """
 
-    def __init__(self, policy: ContentPolicy, history: MessageHistory | None = None) -> None:
+    def __init__(
+        self, policy: ContentPolicy, history: MessageHistory | None = None, sent: SentMessages | None = None
+    ) -> None:
         self._policy = policy
         self._history = history
+        self._sent = None if policy.hashed else sent  # a hash takes of what all content of a span shares
         self._characters_left = _or_inf(policy.span_cap)
         self._steps = limits.SPAN_STEPS if policy.span_cap is not None else limits.CONTENT_STEPS_UNCAPPED
         self._hashable_bytes = limits.HASHED_BYTES_PER_SPAN
@@ -197,16 +203,45 @@ class ContentWriter:
     def _message_once(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
         """Returns a message; a reference if it is in full elsewhere, which takes fewer characters."""
         if self._history is None:
-            return self._message(message, allowance)
+            return self._in_full(message, allowance)
         allowance.characters -= REFERENCE_CHARACTERS
         left, was_cut, allowance.cut = allowance.characters, allowance.cut, False
-        written = self._message(message, allowance)
+        written = self._in_full(message, allowance)
         cut, allowance.cut = allowance.cut, allowance.cut or was_cut
         if written is None:
             return None
-        written = self._history.short(written, self._identity(message) if cut else None)
+        hashes = self._sent.hashes if self._sent is not None and self._known(message) is not None else {}
+        known = None if cut else hashes.get(id(message))
+        written = self._history.short(written, self._identity(message) if cut else None, known)
+        if not cut and "hash" in written:
+            hashes[id(message)] = written["hash"]
         if "hash" not in written:
             allowance.characters = left
+        return written
+
+    def _known(self, message: Message) -> Written | None:
+        """Returns how a message was written before in this trace, under the same policy."""
+        known = self._sent.written.get(id(message)) if self._sent is not None else None
+        return known if known and known.message is message and known.policy is self._policy else None
+
+    def _in_full(self, message: Message, allowance: Allowance) -> dict[str, Any] | None:
+        """Returns a message in full: as it was written before, if it surely fits again."""
+        known = self._known(message)
+        if known is not None and known.fits(allowance.characters, allowance.steps):
+            allowance.characters -= known.characters
+            allowance.steps -= known.steps
+            return {**known.shape}
+        characters, steps, was_cut, allowance.cut = (
+            allowance.characters,
+            allowance.steps,
+            allowance.cut,
+            False,
+        )
+        written = self._message(message, allowance)
+        if self._sent is not None and not allowance.cut and written is not None and _is_plain(message):
+            took = 0.0 if characters == inf else characters - allowance.characters
+            self._sent.note(Written(message, self._policy, {**written}, took, steps - allowance.steps))
+        allowance.cut = allowance.cut or was_cut
         return written
 
     def _identity(self, message: Message) -> int | None:
@@ -343,6 +378,11 @@ class ContentWriter:
             "rank_before": rank_before,
         }
         return {key: value for key, value in shape.items() if value is not None}
+
+
+def _is_plain(message: Message) -> bool:
+    """Tells whether a message is written alike each time: a medium takes of what all content of a span shares."""
+    return all(type(part) in _PLAIN_PARTS and not getattr(part, "parts", ()) for part in message.parts)
 
 
 def _text_or_id(part: Part) -> Any:

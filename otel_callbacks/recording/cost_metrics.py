@@ -6,14 +6,14 @@ counted as `__other__`, and the sums stay exact.
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
 from otel_callbacks.cost.call_cost import CallCost, unpriced_reason
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.recording import span_attributes
-from otel_callbacks.recording.counter import Counter
+from otel_callbacks.recording.counter import Counter, Sum
 from otel_callbacks.runtime import fork
 
 OTHER: Final = "__other__"
@@ -95,10 +95,23 @@ class _MakeCounter(Protocol):
     def __call__(self, name: str, unit: str, description: str) -> Counter: ...
 
 
+class _Sums:
+    """The sums of the calls with one provider, model, operation and labels; None before there is anything to add."""
+
+    cost: Sum | None = None
+    input: Sum | None = None
+    output: Sum | None = None
+
+    def __init__(self, model: Mapping[str, str]) -> None:
+        self.model = model
+
+
 class CostMetrics:
     """The counters of tokens and cost; `counter` makes one."""
 
     def __init__(self, counter: _MakeCounter) -> None:
+        self._by_call: dict[tuple[Any, ...], _Sums] = {}
+        fork.run_in_child(self._by_call.clear)  # the counters forget their sums, too
         self._tokens = counter(semconv.METRIC_TOKENS_TOTAL, "{token}", "Tokens used, by who pays")
         self._cost = counter(
             semconv.METRIC_COST_USD, "{USD}", "What model calls and other paid work cost, by who pays"
@@ -121,22 +134,37 @@ class CostMetrics:
             return False
         if isinstance(cost, Cost) and cost.source == "cache":
             return False
-        model: dict[str, str] = {}
-        if provider := getattr(operation, "provider_or_integration", operation.provider):
-            model[semconv.PROVIDER_NAME] = provider
-        if name := operation.name or getattr(operation, "response_model", None):
-            model[semconv.REQUEST_MODEL] = name
+        provider = getattr(operation, "provider_or_integration", operation.provider)
+        name = operation.name or getattr(operation, "response_model", None)
+        verb = span_attributes.operation_name(operation) or ""
+        sums = self._sums_of((provider, name, verb, *labels.items()))
         if isinstance(cost, Cost):
-            verb = span_attributes.operation_name(operation) or ""
-            self._cost.sum({**model, semconv.OPERATION_NAME: verb, **labels}).add_exactly(cost.total)
+            sums.cost = sums.cost or self._cost.sum({**sums.model, semconv.OPERATION_NAME: verb, **labels})
+            sums.cost.add_exactly(cost.total)
         if (reason := unpriced_reason(cost)) is not None:
-            self._unpriced.sum({**model, semconv.COST_UNPRICED_REASON: reason, **labels}).add(1)
-        if operation.usage is not None:
-            usage = operation.usage  # the sum is the number of tokens; parts of them have other counters
-            for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
-                if tokens:
-                    self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels}).add(tokens)
+            self._unpriced.sum({**sums.model, semconv.COST_UNPRICED_REASON: reason, **labels}).add(1)
+        if (usage := operation.usage) is not None:
+            # the sum is the number of tokens; parts of them have other counters
+            if usage.input_tokens:
+                sums.input = sums.input or self._tokens_of("input", sums.model, labels)
+                sums.input.total += usage.input_tokens
+            if usage.output_tokens:
+                sums.output = sums.output or self._tokens_of("output", sums.model, labels)
+                sums.output.total += usage.output_tokens
         return reason is not None
+
+    def _sums_of(self, key: tuple[Any, ...]) -> "_Sums":
+        """Returns the sums of the calls with one provider, model, operation and labels."""
+        if (known := self._by_call.get(key)) is not None:
+            return known
+        names = ((semconv.PROVIDER_NAME, key[0]), (semconv.REQUEST_MODEL, key[1]))
+        if len(self._by_call) >= limits.METRIC_SERIES:
+            self._by_call.clear()
+        made = self._by_call[key] = _Sums({attribute: value for attribute, value in names if value})
+        return made
+
+    def _tokens_of(self, kind: str, model: Mapping[str, str], labels: Mapping[str, str]) -> Sum:
+        return self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels})
 
     def count_recorded_cost(self, usd: Decimal, what: str, labels: Mapping[str, str]) -> None:
         """Counts the cost of something that is no model call."""
@@ -146,7 +174,7 @@ class CostMetrics:
         """Counts the input tokens of an agent's model call, by tool and kind of part."""
         for (tool, part), count in tokens.items():
             if count:
-                self._tool_tokens.sum({semconv.TOOL_NAME: tool, semconv.TOOL_PART: part}).add(count)
+                self._tool_tokens.sum({semconv.TOOL_NAME: tool, semconv.TOOL_PART: part}).total += count
 
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts one call that exceeded a budget."""

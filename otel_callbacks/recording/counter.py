@@ -54,7 +54,10 @@ class Counter:
     def sum(self, attributes: Mapping[str, str | int]) -> Sum:
         """Returns the sum of these attributes; past the SDK's cardinality limit, the SDK's overflow sum."""
         key = frozenset(attributes.items())
-        if key not in self._sums and len(self._sums) >= limits.METRIC_SERIES:
+        known = self._sums.get(key)
+        if known is not None:
+            return known
+        if len(self._sums) >= limits.METRIC_SERIES:
             key = _OVERFLOW
         return self._sums.setdefault(key, Sum())
 

@@ -11,7 +11,6 @@ from otel_callbacks.cost import call_cost, recorded_costs
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
-from otel_callbacks.cost.rates import ZERO, add
 from otel_callbacks.cost.totals import Totals
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
@@ -19,7 +18,7 @@ from otel_callbacks.profiles import DEFAULT
 from otel_callbacks.rag import prompt
 from otel_callbacks.rag.trace_documents import Attributes as RagAttributes
 from otel_callbacks.rag.trace_documents import DocumentCounts
-from otel_callbacks.recording import content_recording, span_attributes, span_room
+from otel_callbacks.recording import content_recording, span_attributes, span_plans, span_room
 from otel_callbacks.recording.attribute_table import Attributes
 from otel_callbacks.recording.call_completion import complete_call, valid_usage
 from otel_callbacks.recording.cost_metrics import LabelRules
@@ -39,7 +38,10 @@ _LEAVES = (
     operations.ToolExecution,
 )
 _WITH_USAGE = (operations.Inference, operations.Embedding, operations.Rerank)
+_SEARCHES = (operations.Retrieval, operations.Rerank)
+_NAMED_LATE = (*_WITH_USAGE, operations.Retrieval)
 _ToolTokens = Mapping[tuple[str, str], int]
+_NO_TOKENS: _ToolTokens = {}
 
 _totals_lock = fork.safe_lock()  # runs below one run end in different threads; held for a few additions only
 
@@ -83,7 +85,7 @@ class EndOfRun:
         ended: int,
         failure: operations.Failure | None,
         outcome: str | None,
-        recorded: RecordedMessages,
+        recorded: RecordedMessages | None,
     ) -> None:
         """Records everything about a run but the end of its span.
 
@@ -92,10 +94,11 @@ class EndOfRun:
             ended: nanoseconds since 1970.
             failure: why it failed, if it did.
             outcome: how it ended, unless it ended normally.
-            recorded: the messages that are in full on other spans.
+            recorded: the messages that are in full on other spans; None if no content is recorded.
         """
-        operation, policy = run.operation, run.content_policy
-        span_attributes.clean_names(operation)
+        operation, policy, span = run.operation, run.content_policy, run.span
+        if isinstance(operation, _NAMED_LATE):
+            span_plans.clean_names(operation)
         failed = failure is not None or outcome is not None
         cost = None
         if isinstance(operation, _WITH_USAGE):
@@ -103,38 +106,49 @@ class EndOfRun:
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
         totals, late, tool_tokens, documents = self._add_totals(run, cost, failed=failed)
-        rag_attributes: RagAttributes = {}
+        rag_attributes: RagAttributes | None = None
         if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
-            rag_attributes = prompt.end_attributes(
-                run
-            )  # before the metrics, which count the documents that it finds
+            rag_attributes = prompt.end_attributes(run)  # before the metrics, which count the documents in it
             documents = run.prompt.first_time if run.prompt is not None else documents
         if not isinstance(operation, operations.ReceivedMessage):  # no metric is about it
             self._add_to_metrics(run, ended, failure, outcome, totals, cost, tool_tokens, documents)
         if isinstance(cost, Cost):
-            self._add_to_budgets(run.span, policy, run.labels, run.started, cost.total)
-        if run.span.is_recording():
+            self._add_to_budgets(span, policy, run.labels, run.started, cost.total)
+        if span.is_recording():
             attributes = span_attributes.end_attributes(operation, policy.label)
-            self._add_how_it_ended(attributes, run, ended, failure, outcome)
-            if policy.captures:  # its event repeats these attributes, and none of our own that follow
+            if failed or run.first_chunk is not None:
+                self._add_how_it_ended(attributes, run, ended, failure, outcome)
+            if recorded is not None:  # its event repeats these attributes, and none of our own that follow
                 content_recording.record_content(run, attributes, self._events, ended, recorded)
-            if cost is not None:
-                attributes.update(call_cost.attributes(cost))
-                attributes.update(call_cost.billing_attributes(operation))
-            if totals is not None:
-                _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
-            if rag_attributes:
-                redact_attributes(rag_attributes, policy.label)
-                attributes.update(rag_attributes)
-            if run.parent is None:
-                attributes.update(self._budgets.attributes(run.labels, run.started))
-            filled_in = getattr(operation, "prompt_template", None) is not None
-            if filled_in or (self._profiles and (cost is not None or self._profiles != DEFAULT)):
-                span_room.add_profiles(
-                    attributes, run.span, self._profiles, run.started, has_variables=filled_in
-                )
-            put = getattr(run.span, "put_attributes", run.span.set_attributes)  # quick on spans of `sdk_span`
+            self._add_what_it_cost(attributes, run, cost, totals, rag_attributes, late=late)
+            put = getattr(span, "put_attributes", span.set_attributes)  # quick on spans of `sdk_span`
             put(attributes)
+
+    def _add_what_it_cost(
+        self,
+        attributes: Attributes,
+        run: Run,
+        cost: CallCost | None,
+        totals: Totals | None,
+        rag_attributes: RagAttributes | None,
+        *,
+        late: bool,
+    ) -> None:
+        """Adds cost and billing, totals, what the prompt was made of, the state of budgets, and the profiles."""
+        operation = run.operation
+        if cost is not None:
+            attributes.update(call_cost.attributes(cost))
+            attributes.update(call_cost.billing_attributes(operation))
+        if totals is not None:
+            _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
+        if rag_attributes:
+            redact_attributes(rag_attributes, run.content_policy.label)
+            attributes.update(rag_attributes)
+        if run.parent is None:
+            attributes.update(self._budgets.attributes(run.labels, run.started))
+        filled_in = getattr(operation, "prompt_template", None) is not None
+        if filled_in or (self._profiles and (cost is not None or self._profiles != DEFAULT)):
+            span_room.add_profiles(attributes, run.span, self._profiles, run.started, has_variables=filled_in)
 
     def _add_how_it_ended(
         self,
@@ -207,9 +221,9 @@ class EndOfRun:
             call: the model call, complete.
         """
         started = time.time_ns()
-        span_attributes.clean_names(call)
+        span_plans.clean_names(call)
         cost = self._cost_of_call(call, started, failed=False)
-        attributes = span_attributes.start_attributes(call, policy.label)
+        attributes = span_plans.start_attributes(call, policy.label)
         del attributes[semconv.OPERATION_NAME]
         if call.provider is None:
             del attributes[semconv.PROVIDER_NAME]  # required of a model call's own span only
@@ -260,7 +274,7 @@ class EndOfRun:
             above = _with_open_totals(run)
             if above is not None:
                 above.totals = above.totals or Totals()
-                above.totals.cost = add(above.totals.cost or ZERO, usd)
+                above.totals.add_cost(usd)
             if span.is_recording():
                 known = getattr(span, "attributes", None) or {}
                 span.set_attributes(recorded_costs.with_cost(known, usd, what))
@@ -289,19 +303,21 @@ class EndOfRun:
         documents: DocumentCounts = {}
         operation = run.operation
         with _totals_lock:
-            if isinstance(operation, operations.Retrieval | operations.Rerank):
+            if isinstance(operation, _SEARCHES):
                 documents = prompt.add_to_trace_documents(run, operation, failed=failed)
             if run.agent_prompts is not None:
                 prompt.add_tool_tokens_to_caller(run)
-            tool_tokens = prompt.add_tool_tokens_to_agent(run) if run.prompt is not None else {}
-            if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
-                run.totals = run.totals or Totals()
-                run.totals.count(operation, cost)
-            run.totals_final = True
+            tool_tokens = _NO_TOKENS if run.prompt is None else prompt.add_tool_tokens_to_agent(run)
             totals: Totals | None = run.totals
+            if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
+                totals = run.totals = totals or Totals()
+                totals.count(operation, cost)
+            run.totals_final = True
             if totals is None:
                 return None, False, tool_tokens, documents
-            above = _with_open_totals(run.parent)
+            above = run.parent
+            if above is not None and above.totals_final:
+                above = _with_open_totals(above)
             if above is not None:
                 above.totals = above.totals or Totals()
                 above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
@@ -351,12 +367,13 @@ def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool,
         attributes[semconv.ROLLUP_LATE] = True
     if run.parent is not None and isinstance(run.operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
+    sums = totals.sums
     attributes.update(totals.attributes())
     if isinstance(run.operation, operations.AgentInvocation):
-        if agent_usage and (totals.own_input_tokens or totals.own_output_tokens):  # else nobody reported any
-            attributes[semconv.USAGE_INPUT_TOKENS] = totals.own_input_tokens
-            attributes[semconv.USAGE_OUTPUT_TOKENS] = totals.own_output_tokens
-        if totals.own_finish_reasons:
-            attributes[semconv.RESPONSE_FINISH_REASONS] = totals.own_finish_reasons
-    if run.parent is None and totals.retrieved and (total := totals.input_tokens + totals.output_tokens):
+        if agent_usage and (sums.own_input_tokens or sums.own_output_tokens):  # else nobody reported any
+            attributes[semconv.USAGE_INPUT_TOKENS] = sums.own_input_tokens
+            attributes[semconv.USAGE_OUTPUT_TOKENS] = sums.own_output_tokens
+        if totals.finish_reasons:
+            attributes[semconv.RESPONSE_FINISH_REASONS] = totals.finish_reasons
+    if run.parent is None and totals.retrieved and (total := sums.input_tokens + sums.output_tokens):
         attributes[semconv.RAG_TOTAL_TOKENS] = total

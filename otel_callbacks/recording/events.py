@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, SpanContext
 
 from otel_callbacks import semconv
 from otel_callbacks.recording.instrumentation_scope import logger_of
-from otel_callbacks.recording.span_attributes import start_attributes
+from otel_callbacks.recording.span_plans import start_attributes
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
 

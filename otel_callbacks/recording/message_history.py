@@ -23,7 +23,9 @@ class MessageHistory:
         self._recorded = recorded
         self._place = place
 
-    def short(self, message: dict[str, Any], cut_from: int | None) -> dict[str, Any]:
+    def short(
+        self, message: dict[str, Any], cut_from: int | None, known: str | None = None
+    ) -> dict[str, Any]:
         """Returns a reference to a message that is recorded in full already, else the message with its hash.
 
         The hash is that of the message as it is recorded: what the policy removed does not count. An answer has the
@@ -33,10 +35,14 @@ class MessageHistory:
             message: as it would be recorded.
             cut_from: if it was cut, what identifies the whole message. The caps cut a message differently at each
                 call; a reference to a version that is at least as long will do.
+            known: its hash, if that is known.
         """
-        hashed = to_json({key: value for key, value in message.items() if key != "finish_reason"})
-        digest = hashlib.sha256(hashed.encode("utf-8", "surrogatepass")).hexdigest()
-        identity = recorded = f"sha256:{digest[:_HASH_DIGITS]}"
+        identity = known
+        if identity is None:
+            hashed = to_json({key: value for key, value in message.items() if key != "finish_reason"})
+            digest = hashlib.sha256(hashed.encode("utf-8", "surrogatepass")).hexdigest()
+            identity = f"sha256:{digest[:_HASH_DIGITS]}"
+        recorded = identity
         if cut_from is not None:
             recorded = self._recorded.longest(self._place, cut_from, len(hashed), identity)
         if self._recorded.has(self._place, recorded):

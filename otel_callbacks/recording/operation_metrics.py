@@ -45,8 +45,8 @@ class _AgentMetrics:
     def record(self, ended: EndedOperation) -> None:
         self._durations.record(ended)
         totals = ended.totals
-        self._inference_calls.add((totals.own_inference_calls if totals else 0, ended.span))
-        self._tool_calls.add((totals.own_tool_calls if totals else 0, ended.span))
+        self._inference_calls.add((totals.sums.own_inference_calls if totals else 0, ended.span))
+        self._tool_calls.add((totals.sums.own_tool_calls if totals else 0, ended.span))
 
     def hand_over(self) -> None:
         for each in (self._durations, self._inference_calls, self._tool_calls):

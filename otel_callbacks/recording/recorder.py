@@ -20,31 +20,29 @@ from otel_callbacks import operations, semconv
 from otel_callbacks.cost import attribution
 from otel_callbacks.cost.budget import Budgets, Refusal
 from otel_callbacks.cost.call_cost import OperationPricer
-from otel_callbacks.privacy.content_scope import find_content_scope, scoped_policy
+from otel_callbacks.privacy.content_scope import SCOPE_KEY, find_content_scope, scoped_policy
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.rag import prompt
 from otel_callbacks.rag.prompt_cache import PromptCaches
-from otel_callbacks.recording import exit_sweep, span_attributes
+from otel_callbacks.recording import exit_sweep, span_plans
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, warn_of_no_provider
 from otel_callbacks.recording.metrics import metrics_of
-from otel_callbacks.recording.span_start import OfProvider, span_starter, start_span
+from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
-from otel_callbacks.runs.current_span import CurrentSpan, span_in
+from otel_callbacks.runs.current_span import span_in
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
-from otel_callbacks.runs.sampling import dropped_child, is_dropped
-from otel_callbacks.runs.silence import silence_for
-from otel_callbacks.runs.surroundings import Surroundings, add_hidden_run, find_surroundings, suppressed
-from otel_callbacks.runtime.execution_context import current_execution_context
+from otel_callbacks.runs.sampling import is_dropped
+from otel_callbacks.runs.surroundings import add_hidden_run, find_surroundings, suppressed
+from otel_callbacks.runtime.execution_context import InFrame, current_execution_context
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 InferenceSpans = Literal["own", "defer"]
 INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
-_CALLS = (operations.Inference, operations.Embedding)
 
 
 class Recorder:
@@ -156,53 +154,39 @@ class Recorder:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
         of_provider = self._of_provider()
-        open_runs = of_provider.open_runs
-        runs = open_runs.by_id
+        runs = of_provider.open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
         if key in runs or suppressed(context):
             return None
         for vanished in around.vanished:
             sweep(vanished, semconv.CANCELLED)
-        if base is None or around.are_within(base):
+        if base is None or around.run is base or around.are_within(base):
             parent_span, parent = around.span, around.run
         else:
             parent_span, parent = base.span, base
         run = Run(key, operation, parent, runs)
-        run.recorder = self
-        run.inside, run.begun, run.may_vanish = inside, begun, getattr(inside, "may_vanish", False)
-        run.in_search = (parent is not None and parent.in_search) or prompt.is_search(operation)
-        run.content_scope = find_content_scope(context, parent.content_scope if parent is not None else None)
-        run.content_policy = scoped_policy(run.content_scope, self.content_policy)
-        span_attributes.clean_names(operation)
+        run.recorder, run.content_policy = self, self.content_policy
+        if begun is not None:
+            run.begun = begun
+        if inside is not None:
+            run.inside, run.may_vanish = inside, getattr(inside, "may_vanish", False)
+        above = parent.content_scope if parent is not None else None
+        if above is not None or SCOPE_KEY in context:
+            run.content_scope = find_content_scope(context, above)
+            run.content_policy = scoped_policy(run.content_scope, self.content_policy)
         run.body_labels = self.attribution.labels_of_run(
             key, around.labels_at(base, parent, body), body, context, metadata, tags
         )
         run.started = time.time_ns()
-        if is_dropped(parent_span) and open_runs.drops_children:
-            run.span = dropped_child(parent_span)
-        else:
-            links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-            run.span = start_span(of_provider.start_span, run, parent_span, context, links)
+        start_span(of_provider, run, parent_span, context, resumes=resumes)
         self._add_open_run(run)
         if base is None:
-            open_runs.remember_root(run)
-        self._make_current(run, around, attach=attach)
-        if isinstance(operation, self._announced) and run.span.is_recording():
+            of_provider.open_runs.remember_root(run)
+        make_current(run, around, attach=attach, defers=self._defers)
+        if self._announced and isinstance(operation, self._announced) and run.span.is_recording():
             self.events.started(run)
         return run
-
-    def _make_current(self, run: Run, around: Surroundings, *, attach: bool) -> None:
-        """Attaches the run to the context, and silences instrumentations of the client that it calls."""
-        entries: Mapping[str, Any] = {}
-        if isinstance(run.operation, _CALLS):
-            is_inference = isinstance(run.operation, operations.Inference)
-            entries = silence_for(run, around, is_inference=is_inference, defers=self._defers)
-        if attach:
-            run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
-            run.stand_in.attach(around.context, entries)
-        elif entries:
-            context_api.attach(Context({**around.context, **entries}))
 
     def hide(
         self,
@@ -227,7 +211,7 @@ class Recorder:
             metadata: see `start`.
         """
         parent = self.runs.get(parent_key)
-        if parent is None or parent.recorder is not self:
+        if parent is None or parent.uncounted is False or parent.recorder is not self:
             return False
         if parent.uncounted is None:
             is_quiet = is_dropped(parent.span) and self._open_runs.drops_children
@@ -244,9 +228,10 @@ class Recorder:
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        started_in = getattr(run.inside, "started_in", None) or current_execution_context()
-        run.execution_context = started_in
-        if run.may_vanish and (task := started_in.running_task()) is not None:
+        inside: Any = run.inside
+        started_in = inside.started_in if type(inside) is InFrame else getattr(inside, "started_in", None)
+        started_in = run.execution_context = started_in or current_execution_context()
+        if run.may_vanish and started_in.task is not None and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(end_with_task, run)
             task.add_done_callback(run.on_task_done)
 
@@ -304,9 +289,9 @@ class Recorder:
 
     def rename(self, run: Run) -> None:
         """Renames the span after its operation has learned its key, such as the model."""
-        span_attributes.clean_names(run.operation)
-        run.span.update_name(span_attributes.plan_of(run.operation).span_name)
-        run.span.set_attributes(span_attributes.start_attributes(run.operation, run.content_policy.label))
+        span_plans.clean_names(run.operation)
+        run.span.update_name(span_plans.plan_of(run.operation).span_name)
+        run.span.set_attributes(span_plans.start_attributes(run.operation, run.content_policy.label))
 
     def chunk(self, run: Run) -> None:
         """Notes the time at which a chunk of a streamed answer arrived."""
@@ -350,25 +335,30 @@ class Recorder:
         if run.of_parent_process:
             run.close()
             return
-        end_dependents(run, outcome)  # first, for the totals
+        if run.children or run.on_task_done is not None:
+            end_dependents(run, outcome)  # first, for the totals
         ended = time.time_ns()
         span = run.span
         try:
             if outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
-            self.end_of_run.record(run, ended, failure, outcome, self._open_runs.recorded_messages)
+            recorded = self._open_runs.recorded_messages if run.content_policy.captures else None
+            self.end_of_run.record(run, ended, failure, outcome, recorded)
         except Exception:  # only counted here; the guard reports it
             self.counts.errors += 1
             raise
         finally:
             self.counts.ended += 1
-            for each in run.reservations or ():
-                each.release()
+            if run.reservations:
+                for each in run.reservations:
+                    each.release()
             run.leave_tree()
             run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
-            run.recorder._remember_outermost(run)
+            parent, owner = run.parent, run.recorder
+            if parent is None or parent.of_parent_process or parent.recorder is not owner:
+                owner._remember_outermost(run)
 
     def sweep(self) -> None:
         """Ends every open run of this recorder, at the end of the process."""
@@ -381,12 +371,11 @@ class Recorder:
         return self._open_runs.trace_id(key)
 
     def _remember_outermost(self, run: Run) -> None:
-        if run.parent is None or run.parent.of_parent_process or run.parent.recorder is not self:
-            context = run.span.get_span_context()
-            if context.trace_flags.sampled:
-                self._last_outermost = context
-            elif not self.has_provider:
-                warn_of_no_provider()
+        context = run.span.get_span_context()
+        if context.trace_flags.sampled:
+            self._last_outermost = context
+        elif not self.has_provider:
+            warn_of_no_provider()
 
     @property
     def has_provider(self) -> bool:

@@ -9,14 +9,15 @@ span once per tracer. Where anything differs, and for every other provider, the 
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from threading import Lock
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, _Span
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, StaticSampler
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
 
@@ -41,6 +42,7 @@ _LATER_FIELDS = {"_record_end_metrics"}  # since SDK 1.41
 _RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since SDK 1.42
 _NO_STATE = trace.INVALID_SPAN_CONTEXT.trace_state
 _FLAGS = (TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.SAMPLED | _RANDOM))
+_IDLE = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
 _NONE: Any = ()  # of events or links: most spans have neither
 _READABLE = tuple(vars(ReadableSpan("probe")))  # what a finished span has
 _read = itemgetter(*_READABLE)
@@ -86,7 +88,11 @@ class _FastTracer:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._ids = tracer.id_generator
-        self._limits = tracer._span_limits
+        limits = tracer._span_limits
+        self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
+        self._resource = tracer.resource
+        self._ignoring: tuple[SpanProcessor, ...] | None = None
+        """The processors, if none of them does anything when a span starts."""
         public = _public_span(tracer)
         self._template = {
             **vars(public),
@@ -119,26 +125,44 @@ class _FastTracer:
         """Starts a span as `Tracer.start_span` does; the dictionary becomes the span's."""
         tracer = self._tracer
         above: SpanContext | None = parent.get_span_context()
-        context = context_with(parent, around)
-        if links or tracer.resource is not self._template["_resource"] or not _is_enabled(tracer):
+        identity = None
+        if not links and tracer.resource is self._resource and _is_enabled(tracer):
+            if above is None or not above.is_valid:
+                above, identity = None, self._root_identity()
+            else:
+                identity = self._child_identity(above)
+        if identity is None:
+            context = context_with(parent, around)
             return tracer.start_span(name, context, kind, attributes, links, started)
-        if above is not None and above.is_valid:
-            if not (self._samples_children and above.trace_flags & 1 and not above.is_remote):
-                return tracer.start_span(name, context, kind, attributes, links, started)
-            flags = _FLAGS[bool(above.trace_flags & _RANDOM)]
-            identity = _identity(above.trace_id, self._ids.generate_span_id(), flags, above.trace_state)
-        else:
-            if not self._samples_roots:
-                return tracer.start_span(name, context, kind, attributes, links, started)
-            above = None
-            flags = _FLAGS[bool(_RANDOM and self._ids.is_trace_id_random())]
-            trace_id = self._ids.generate_trace_id()
-            identity = _identity(trace_id, self._ids.generate_span_id(), flags, _NO_STATE)
         span = self._span(name, identity, above, kind, attributes, started)
         if self._metrics is not None:
             span._record_end_metrics = self._metrics.start_span(above, Decision.RECORD_AND_SAMPLE)
-        tracer.span_processor.on_start(span, parent_context=context)
+        processors = getattr(
+            tracer.span_processor, "_span_processors", None
+        )  # a new tuple for each one added
+        if processors is None or processors is not self._ignoring:
+            tracer.span_processor.on_start(span, parent_context=context_with(parent, around))
+            self._ignoring = (
+                processors if all(map(_ignores_starts, processors or (tracer.span_processor,))) else None
+            )
         return span
+
+    def _child_identity(self, above: SpanContext) -> SpanContext | None:
+        """Returns the identity of a span below another; None if the sampler has to be asked."""
+        trace_id, _, is_remote, flags, state, _ = above
+        if is_remote or not flags & 1 or not self._samples_children:
+            return None
+        own_flags = _FLAGS[bool(flags & _RANDOM)]
+        span_id = self._ids.generate_span_id()
+        return tuple.__new__(SpanContext, (trace_id, span_id, False, own_flags, state, True))
+
+    def _root_identity(self) -> SpanContext | None:
+        """Returns the identity of an outermost span; None if the sampler has to be asked."""
+        if not self._samples_roots:
+            return None
+        flags = _FLAGS[bool(_RANDOM and self._ids.is_trace_id_random())]
+        trace_id = self._ids.generate_trace_id()
+        return _identity(trace_id, self._ids.generate_span_id(), flags, _NO_STATE)
 
     def _span(
         self,
@@ -149,6 +173,13 @@ class _FastTracer:
         attributes: dict[str, Any],
         started: int,
     ) -> RecordedSpan:
+        if self._longest is not None or (self._most is not None and len(attributes) > self._most):
+            held = self._attributes_class(
+                self._most, attributes, immutable=False, max_value_len=self._longest
+            )
+        else:
+            held = object.__new__(self._attributes_class)
+            held.__dict__ = {**self._attributes_template, "_dict": attributes, "_lock": Lock()}
         span = object.__new__(RecordedSpan)
         span.__dict__ = {
             **self._template,
@@ -157,18 +188,15 @@ class _FastTracer:
             "_parent": parent,
             "_kind": kind,
             "_start_time": started,
-            "_attributes": self._new_attributes(attributes),
-            "_lock": threading.Lock(),
+            "_attributes": held,
+            "_lock": Lock(),
         }
         return span
 
-    def _new_attributes(self, attributes: dict[str, Any]) -> Any:
-        most, longest = self._limits.max_span_attributes, self._limits.max_span_attribute_length
-        if longest is not None or (most is not None and len(attributes) > most):
-            return self._attributes_class(most, attributes, immutable=False, max_value_len=longest)
-        held = object.__new__(self._attributes_class)
-        held.__dict__ = {**self._attributes_template, "_dict": attributes, "_lock": threading.Lock()}
-        return held
+
+def _ignores_starts(processor: SpanProcessor) -> bool:
+    """Tells whether a processor does nothing when a span starts, as those that export do."""
+    return getattr(type(processor), "on_start", None) in _IDLE and "on_start" not in vars(processor)
 
 
 def _identity(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState) -> SpanContext:

@@ -46,19 +46,18 @@ class HistogramSeries:
             amounts = [value for at, (value, _) in enumerate(values) if at not in singly]
             for stream in streams:
                 stream.add(amounts)
-        for at, (value, span) in enumerate(values):
-            if not streams or at in singly:
-                context = trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
-                self._histogram.record(value, self._attributes, context)
+        for at in sorted(singly) if streams else range(len(values)):
+            value, span = values[at]
+            context = trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
+            self._histogram.record(value, self._attributes, context)
 
 
 def _possible_exemplars(values: Sequence[Value], boundaries: set[tuple[float, ...]]) -> set[int]:
     """Returns the places of the last value and the last sampled value in each bucket, which become the exemplars."""
     places: set[int] = set()
+    pairs = [*enumerate(values)]
     for edges in boundaries:
-        last: dict[tuple[int, bool], int] = {}
-        for at, (value, span) in enumerate(values):
-            last[bisect_left(edges, value), span.trace_flags.sampled] = at
+        last = {(bisect_left(edges, value), int(span[3]) & 1): at for at, (value, span) in pairs}
         places.update(last.values())
     return places
 

@@ -1,19 +1,13 @@
-"""Turns an operation into a span's name, kind, start attributes and end attributes.
+"""Turns an operation into a span's start attributes and end attributes.
 
 Each table pairs a field of the operation with the attribute that carries it. The start tables hold what a sampler may
 want to see; everything else is set once, at the end.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from functools import lru_cache
-from operator import attrgetter
-from typing import Any, NamedTuple
-
-from opentelemetry.trace import SpanKind
+from typing import Any
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.limits import CACHED_PLANS
 from otel_callbacks.privacy.redactor import redact_name
 from otel_callbacks.rag import recorded_documents
 from otel_callbacks.recording.attribute_table import Attributes, AttributeTable, Rows, reader
@@ -115,7 +109,8 @@ _END_ROWS: dict[type[operations.Operation], Rows] = {
     ),
 }
 
-_START = {kind: AttributeTable(kind, rows) for kind, rows in _START_ROWS.items()}
+START = {kind: AttributeTable(kind, rows) for kind, rows in _START_ROWS.items()}
+"""The tables of what is known when an operation starts."""
 _END = {kind: AttributeTable(kind, rows) for kind, rows in _END_ROWS.items()}
 
 _USAGE = reader(
@@ -158,8 +153,6 @@ _OPERATION_NAMES = {
     operations.Rerank: semconv.RERANK,
     operations.Inference: semconv.CHAT,
 }
-_KINDS = dict.fromkeys((operations.Inference, operations.Embedding, operations.Retrieval), SpanKind.CLIENT)
-_KINDS[operations.ReceivedMessage] = SpanKind.CONSUMER
 
 
 def operation_name(operation: operations.Operation) -> str | None:
@@ -167,85 +160,6 @@ def operation_name(operation: operations.Operation) -> str | None:
     if type(operation) is operations.Inference and operation.text_completion:
         return semconv.TEXT_COMPLETION
     return _OPERATION_NAMES.get(type(operation))
-
-
-_CLEANED = ("name", "provider", "response_model")
-_NAMES = {kind: tuple(each.name for each in fields(kind) if each.name in _CLEANED) for kind in _START}
-_READ_NAMES = {kind: attrgetter(*names, "agent_name") for kind, names in _NAMES.items()}
-
-
-def clean_names(operation: operations.Operation) -> None:
-    """Removes credentials from the names of an operation, which spans, metrics and warnings about prices repeat."""
-    kind = type(operation)
-    if found := _names_with_secrets(_NAMES[kind], _READ_NAMES[kind](operation)):
-        operation.__dict__.update(found)
-
-
-@lru_cache(maxsize=CACHED_PLANS)
-def _names_with_secrets(fields: Sequence[str], names: Sequence[str | None]) -> dict[str, str]:
-    """Returns the fields in whose names there are credentials, without these."""
-    cleaned = ((field, name and redact_name(name)) for field, name in zip(fields, names, strict=False))
-    return {
-        field: clean for (field, clean), name in zip(cleaned, names, strict=False) if clean and clean != name
-    }
-
-
-class Plan(NamedTuple):
-    """What every operation with the same names shares when it starts.
-
-    Attributes:
-        span_name: `{operation} {key}`, or the operation alone if its key is unknown; for a step, its own name.
-        span_kind: CLIENT for calls of a model or a store, CONSUMER for messages of others, INTERNAL for the rest.
-        attributes: the start attributes, without credentials. To be copied.
-    """
-
-    span_name: str
-    span_kind: SpanKind
-    attributes: Attributes
-
-
-def plan_of(operation: operations.Operation) -> Plan:
-    """Returns the plan of an operation, whose names are clean."""
-    kind: Any = type(operation)
-    texts = _START[kind].read_texts(operation)
-    return _plan(kind, operation_name(operation), operation.name, operation.agent_name, texts)
-
-
-@lru_cache(maxsize=CACHED_PLANS)
-def _plan(
-    kind: Any,
-    verb: str | None,
-    name: str | None,
-    agent: str | None,
-    texts: Sequence[Any],
-) -> Plan:
-    attributes = _START[kind].clean_texts(texts)
-    if agent is not None:
-        attributes.setdefault(semconv.AGENT_NAME, redact_name(agent))
-    if verb is not None:
-        attributes[semconv.OPERATION_NAME] = verb
-        span_name = f"{verb} {name}" if name else verb
-    else:
-        span_name = name or "step"
-    return Plan(span_name, _KINDS.get(kind, SpanKind.INTERNAL), attributes)
-
-
-def start_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:
-    """Returns the attributes known when the operation starts, without credentials. Samplers see them.
-
-    `clean` applies the content policy to the conversation's id, which the application chooses.
-    """
-    return add_start_attributes(plan_of(operation).attributes.copy(), operation, clean)
-
-
-def add_start_attributes(
-    attributes: Attributes, operation: operations.Operation, clean: Callable[[str], str]
-) -> Attributes:
-    """Adds to the attributes of a plan what differs between its operations."""
-    _START[type(operation)].add_varying(attributes, operation)
-    if operation.conversation_id is not None:
-        attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
-    return attributes
 
 
 def end_attributes(operation: operations.Operation, clean: Callable[[str], str]) -> Attributes:

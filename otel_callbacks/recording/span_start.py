@@ -1,16 +1,21 @@
-"""Starts the spans of runs, with what is quickest and right for the tracer of a provider."""
+"""Starts the spans of runs, with what is quickest and right for the tracer of a provider, and makes them current."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, TracerProvider
 
-from otel_callbacks.recording.span_attributes import add_start_attributes, plan_of
-from otel_callbacks.runs.current_span import context_with
+from otel_callbacks import operations, semconv
+from otel_callbacks.recording.span_plans import clean_names, plan_of
+from otel_callbacks.runs.current_span import CurrentSpan, context_with
 from otel_callbacks.runs.open_runs import OpenRuns
 from otel_callbacks.runs.run import Run
+from otel_callbacks.runs.sampling import dropped_child, is_dropped
+from otel_callbacks.runs.silence import silence_for
+from otel_callbacks.runs.surroundings import Surroundings
 
 StartSpan = Callable[[str, Span, Context, SpanKind, dict[str, Any], Sequence[Link], int], Span]
 """Takes name, parent span, the context around it, kind, attributes, links and start (nanoseconds)."""
@@ -34,10 +39,47 @@ class OfProvider(NamedTuple):
     start_span: StartSpan
 
 
-def start_span(start: StartSpan, run: Run, parent: Span, context: Context, links: Sequence[Link]) -> Span:
+def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context, *, resumes: bool) -> None:
     """Starts the span of a run below `parent`; its start attributes are those that samplers may want to see."""
-    operation, policy = run.operation, run.content_policy
-    plan = plan_of(operation)
-    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
-    add_start_attributes(attributes, operation, policy.label)
-    return start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)
+    operation, policy, (_, open_runs, start) = run.operation, run.content_policy, of_provider
+    if is_dropped(parent) and open_runs.drops_children:
+        clean_names(operation)
+        run.span, run.uncounted = dropped_child(parent), None
+        return
+    span_name, span_kind, planned, cleaned, add_varying = plan_of(operation)
+    if cleaned:
+        operation.__dict__.update(cleaned)
+    labels = run.body_labels.labels
+    attributes = {**planned, **(policy.labels(labels) if policy.redact else labels)}
+    if add_varying is not None:
+        add_varying(attributes, operation)
+    if operation.conversation_id is not None:
+        attributes[semconv.CONVERSATION_ID] = policy.label(operation.conversation_id)
+    links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
+    run.span = start(span_name, parent, context, span_kind, attributes, links, run.started)
+    if run.parent is None and is_dropped(run.span):
+        run.uncounted = None
+
+
+_CALLS = (operations.Inference, operations.Embedding)
+_NONE: Mapping[str, Any] = {}
+
+
+def make_current(run: Run, around: Surroundings, *, attach: bool, defers: bool) -> None:
+    """Attaches a run to the context, and silences instrumentations of the client that it calls.
+
+    Args:
+        run: the run, which has a span.
+        around: what it found around it.
+        attach: False if several runs start before the first body runs.
+        defers: the usage of model calls is left to another instrumentation.
+    """
+    entries = _NONE
+    if isinstance(run.operation, _CALLS):
+        is_inference = isinstance(run.operation, operations.Inference)
+        entries = silence_for(run, around, is_inference=is_inference, defers=defers)
+    if attach:
+        run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
+        run.stand_in.attach(around.context, entries)
+    elif entries:
+        context_api.attach(Context({**around.context, **entries}))

@@ -7,7 +7,7 @@ run is open, and afterwards with whatever was current outside.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -36,19 +36,12 @@ def span_in(context: Context) -> Span:
 _NONE: Mapping[str, Any] = {}
 
 
-class _Below(NamedTuple):
-    """What a stand-in was attached on top of.
+_Below = tuple[Context, "CurrentSpan | None", "_Below | None"]
+"""What a stand-in was attached on top of: a context, a sibling, and what that was attached on top of.
 
-    Attributes:
-        context: the context.
-        sibling: the stand-in that the context was made for, if it does not enclose the new one: an item of the same
-            batch, or a stream that is read meanwhile. It may end first, or go on.
-        under_sibling: what the sibling was attached on top of.
-    """
-
-    context: Context
-    sibling: "CurrentSpan | None"
-    under_sibling: "_Below | None"
+The sibling is the stand-in that the context was made for, if it does not enclose the new one: an item of the same
+batch, or a stream that is read meanwhile. It may end first, or go on.
+"""
 
 
 class CurrentSpan(Span):
@@ -62,6 +55,12 @@ class CurrentSpan(Span):
         hidden_labels: who pays in the body of that hidden run, if its call added labels.
     """
 
+    hidden_labels: BodyLabels | None = None
+    _inside: Callable[[], bool] | None = None
+    _open = True
+    _attached: Context | None = None
+    _below: _Below | None = None
+
     def __init__(
         self,
         run: Run,
@@ -71,21 +70,20 @@ class CurrentSpan(Span):
         hidden_labels: BodyLabels | None = None,
     ) -> None:
         self.run = run
-        self.hidden_labels = hidden_labels
         self.outer = outer
         self.enclosing = enclosing
-        self._inside = inside
-        self._open = True
-        self._attached: Context | None = None
-        self._below: _Below | None = None
+        if inside is not None:
+            self._inside = inside
+        if hidden_labels is not None:
+            self.hidden_labels = hidden_labels
 
     def attach(self, context: Context, entries: Mapping[str, Any] = _NONE) -> None:
         """Makes this the current span, on top of `context`, with `entries` beside it."""
         beside: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
         if beside is not None and beside is not self.enclosing and beside._attached is context:
-            self._below = _Below(context, beside, beside._below)
+            self._below = (context, beside, beside._below)
         else:
-            self._below = _Below(context, None, None)
+            self._below = (context, None, None)
         self._attached = Context({**context, **entries, STAND_IN_KEY: self, _SPAN_KEY: self})
         context_api.attach(self._attached)
 
@@ -94,15 +92,21 @@ class CurrentSpan(Span):
         self._open = False
         if self._attached is not None and context_api.get_current() is self._attached:
             below = self._below
-            while below is not None and below.sibling is not None and not below.sibling._open:
-                below = below.under_sibling
+            while below is not None and below[1] is not None and not below[1]._open:
+                below = below[2]
             if below is not None:
-                context_api.attach(below.context)
+                context_api.attach(below[0])
         self._attached = self._below = self._inside = None
 
     def is_current(self) -> bool:
         """Tells whether the caller is in the body of the run, or of the hidden run."""
-        return self._open and self.run.is_current() and (self._inside is None or self._inside())
+        run = self.run
+        return (
+            self._open
+            and run.open
+            and (run.inside is None or run.inside())
+            and (self._inside is None or self._inside())
+        )
 
     def body_labels(self) -> BodyLabels:
         """Returns who pays in the body of the run, or of the hidden run."""

@@ -74,11 +74,12 @@ class Run:
         prompt: on a model call, what its prompt is made of.
         prompt_templates: templates whose messages wait for a model call, by the id of their chain.
         agent_prompts: on an agent, what it has sent to its model. See `rag.prompt` for all four.
+        sent_messages: on an outermost run, the messages that models were sent, if content is recorded.
         reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
         inner_usages: on a model call, the usage of the model calls in its body.
         uncounted: the sampler dropped the span, and nothing counts what happens in the body, so runs below are hidden;
-            None until it is asked.
+            of a dropped span, None until it is asked.
     """
 
     agent_prompts: Any = None
@@ -109,17 +110,22 @@ class Run:
     recorded_error: BaseException | None = None
     recorder: Any = None
     reservations: Any = None
+    sent_messages: Any = None
     span: Span = trace.INVALID_SPAN
     stand_in: Any = None
     started = 0
     totals: Any = None
     totals_final = False
     trace_documents: Any = None
-    uncounted: bool | None = None
+    uncounted: bool | None = False
 
     def __init__(self, key: Any, operation: Any, parent: "Run | None", open_runs: dict[Any, "Run"]) -> None:
         if parent is not None:
             operation.inherit(parent.operation)
+            if parent.in_search:
+                self.in_search = True
+        if operation.in_search:
+            self.in_search = True
         self.key = key
         self.operation = operation
         self.parent = parent
@@ -136,12 +142,13 @@ class Run:
 
     def add_chunk(self, now: int) -> None:
         """Notes that a chunk of a streamed answer arrived, at `now` nanoseconds since 1970."""
-        if self.first_chunk is None:
+        gaps = self.chunk_gaps
+        if gaps is not None and len(gaps) < limits.CHUNK_GAPS:
+            gaps.append((now - self.last_chunk) / 1e9)
+        elif self.first_chunk is None:
             self.first_chunk = now
-        elif self.chunk_gaps is None:
+        elif gaps is None:
             self.chunk_gaps = array("d", ((now - self.last_chunk) / 1e9,))
-        elif len(self.chunk_gaps) < limits.CHUNK_GAPS:
-            self.chunk_gaps.append((now - self.last_chunk) / 1e9)
         else:
             limits.log_reached(
                 "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
@@ -151,16 +158,21 @@ class Run:
     def enter_tree(self) -> None:
         """Adds the run to the `children` of the nearest run above that is open."""
         above = self._open_above()
-        if above is not None:
-            above.children = above.children or set()
+        if above is None:
+            return
+        if above.children is None:
+            above.children = {self}
+        else:
             above.children.add(self)
 
     def leave_tree(self) -> None:
         """Removes the run from the `children` of the nearest open run above, which gets those that it leaves behind."""
         above = self._open_above()
-        if above is not None and above.children is not None:
-            above.children.discard(self)
-            above.children.update(self.children or ())
+        if above is None or above.children is None:
+            return
+        above.children.discard(self)
+        if self.children:
+            above.children.update(self.children)
 
     def _open_above(self) -> "Run | None":
         run = self.parent
@@ -237,10 +249,11 @@ class Run:
         Keeps only the run's identity: the context of a long-lived task may hold the run for a while.
         """
         self.open = False
-        for key in list(self.hidden_runs or ()):
-            self.end_hidden_run(key)
-        for key in self.ended_hidden_runs or ():
-            self.open_runs.pop(key, None)
+        if self.hidden_runs is not None:
+            for key in list(self.hidden_runs):
+                self.end_hidden_run(key)
+            for key in self.ended_hidden_runs or ():
+                self.open_runs.pop(key, None)
         if self.stand_in is not None:
             self.stand_in.close()
         self.span = trace.NonRecordingSpan(self.span.get_span_context())
@@ -259,6 +272,6 @@ _RELEASED: Mapping[str, Any] = {
     "operation": _EndedOperation(),
     **dict.fromkeys(("agent_prompts", "begun", "children", "complete", "execution_context", "inner_usages")),
     **dict.fromkeys(("inside", "on_task_done", "prompt", "prompt_templates", "recorded_error", "stand_in")),
-    **dict.fromkeys(("totals", "trace_documents")),
+    **dict.fromkeys(("sent_messages", "totals", "trace_documents")),
 }
 """What a run that has ended no longer holds."""

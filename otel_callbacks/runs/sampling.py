@@ -1,6 +1,6 @@
 """Spans that need not be made: those below a span that the sampler dropped."""
 
-from opentelemetry.trace import NonRecordingSpan, Span, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, Span, TraceFlags, TracerProvider
 
 
 def drops_children(provider: TracerProvider) -> bool:
@@ -20,8 +20,8 @@ def drops_children(provider: TracerProvider) -> bool:
 
 def is_dropped(span: Span) -> bool:
     """Tells whether the sampler of this process dropped a span."""
-    identity = span.get_span_context()
-    return not identity.trace_flags.sampled and identity.is_valid and not identity.is_remote
+    _, _, is_remote, flags, _, is_valid = span.get_span_context()
+    return is_valid and not flags & TraceFlags.SAMPLED and not is_remote
 
 
 def dropped_child(parent: Span) -> Span:

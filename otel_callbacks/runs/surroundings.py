@@ -73,7 +73,7 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
         run = span.run
         if run.open_runs is open_runs and (run is base or run.begun is None or run.begun()):
             if span.is_current():
-                return Surroundings(context, run.span, span, span, run, vanished)
+                return tuple.__new__(Surroundings, (context, run.span, span, span, run, vanished))
             if (
                 run.open
                 and run.may_vanish

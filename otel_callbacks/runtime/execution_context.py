@@ -3,8 +3,9 @@
 import asyncio
 import inspect
 import sys
-import threading
 import weakref
+from asyncio import _get_running_loop
+from threading import get_ident
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -33,16 +34,15 @@ def current_execution_context() -> ExecutionContext:
     """Returns the thread, task and greenlet that call this function."""
     # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
     # and one exception per run is too slow.
-    loop = asyncio._get_running_loop()
+    loop = _get_running_loop()
     task = asyncio.current_task(loop) if loop is not None else None
-    reference = weakref.ref(task) if task is not None else None
-    return ExecutionContext(threading.get_ident(), reference, _current_greenlet())
-
-
-def _current_greenlet() -> Any:
-    module = sys.modules.get("greenlet")
-    current = module.getcurrent() if module is not None else None
-    return None if current is None or current.parent is None else current
+    greenlet = None
+    if (module := sys.modules.get("greenlet")) is not None:
+        current = module.getcurrent()
+        greenlet = None if current.parent is None else current
+    reference = None if task is None else weakref.ref(task)
+    # a third of the named tuple's own constructor
+    return tuple.__new__(ExecutionContext, (get_ident(), reference, greenlet))
 
 
 def is_called_from(wanted: FrameType) -> bool:

@@ -84,11 +84,11 @@ def read_answer(
         reasons = [reason for each in found for reason in finish_reasons_in(each) or (None,)]
     operation.finish_reasons = read_finish_reasons(reasons, cut=cut)
     found += [layers(payload, provider) for payload in more]
-    _add_identity(operation, [fields for each in found for fields in each])
+    every = found[0] if len(found) == 1 else [fields for each in found for fields in each]
+    _add_identity(operation, every)
     reports = [report for each in found for report in usage_reports_in(each)]
-    usage = first_usage(reports, provider, operation.server_address, normal=normal)
-    known = operation.usage  # of the last chunk that counted anew, or what `record_usage` set in the body
-    if usage is None:
+    usage, known = first_usage(reports, provider, operation.server_address, normal=normal), operation.usage
+    if usage is None:  # what the last chunk that counted anew had, or `record_usage` set in the body
         usage = known
     elif streamed and known is not None and _was_added_up(usage, known):
         usage, counted_again = known, True
@@ -98,8 +98,8 @@ def read_answer(
     elif streamed and not any(reasons) and (cut or counted_again or answering in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
-    read_compaction(operation, [fields for each in found for fields in each], reports, blocks)
-    sources = [*(fields for each in found for fields in each), *_reported(reports, normal)]
+    read_compaction(operation, every, reports, blocks)
+    sources = [*every, *_reported(reports, normal)]
     cost = reported_cost(sources)
     if cost is not None:
         operation.reported_usd = cost.usd

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from otel_callbacks.limits import USAGE_REPORTS_READ
+from otel_callbacks.limits import TOKENS_OF_A_CALL, USAGE_REPORTS_READ
 from otel_callbacks.operations.payload import mapping_or_fields
 from otel_callbacks.operations.providers.endpoints import who_answers
 from otel_callbacks.operations.providers.usage_counts import BY_MODALITY, Counts, read_counts
@@ -85,6 +85,8 @@ def read_usage(
     report = mapping_or_fields(reported)
     if not report:
         return None
+    if (plain := _plain_usage(report)) is not None:
+        return plain
     counts = read_counts(report)
     if not counts.get("input") and not counts.get("output"):
         return None
@@ -98,6 +100,24 @@ def read_usage(
             return _usage(counts, reading)
         usual = usual or reading
     return usual and replace(_usage(counts, usual), contradictory=True)
+
+
+_PLAIN = (
+    ("input_tokens", "output_tokens", "total_tokens"),
+    ("prompt_tokens", "completion_tokens", "total_tokens"),
+)
+_PLAIN_KEYS = {frozenset(names): names for names in _PLAIN}
+
+
+def _plain_usage(report: Mapping[str, Any]) -> Usage | None:
+    """Returns the usage in a report of three counts that add up, the quick way for most calls; None for any other."""
+    names = _PLAIN_KEYS.get(frozenset(report)) if len(report) == 3 else None
+    if names is None:
+        return None
+    sent, received, total = map(report.get, names)
+    if type(sent) is int is type(received) and sent >= 0 <= received and 0 < sent + received == total:
+        return Usage(input_tokens=sent, output_tokens=received) if total < TOKENS_OF_A_CALL else None
+    return None
 
 
 def read_embedding_usage(reported: Any) -> Usage | None:
