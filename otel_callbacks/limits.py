@@ -314,9 +314,8 @@ TRACE_LINE_BYTES = 16_000_000
 COMPRESSED_TEXT_BYTES = 2_000_000_000
 # A span with a value that is nested deeper is skipped and counted: Python's stack is finite.
 TRACE_VALUE_DEPTH = 64
-# The other spans of a file are indexed in the next batch: a big file does not fit in memory.
+# The other spans are indexed, and those of other traces reported, in the next batch: all may not fit in memory.
 INDEX_BATCH_SPANS = 10_000
-# The model calls of the other traces are read next: their prompts may be more than the memory.
 COUNTED_BATCH_TRACES = 500
 # The resource used longest ago is parsed again when needed: nearly all spans of a process share one.
 RESOURCES_CACHED = 100
@@ -343,11 +342,9 @@ INDENTED_LEVELS = 9
 PICTURE_ERRORS = 3
 # The header of a picture has the latest judgements; each is with its row, and all are below the picture.
 PICTURE_EVALUATIONS = 3
-# The tooltip of a bar ends in "…": an error message may be a whole page.
+# The tooltip of a bar ends in "…", and has the last of the recorded texts: an error message may be a whole page.
 TOOLTIP_CHARACTERS = 400
-# The tooltip has these of the recorded texts, the newest last; all of them are below the picture.
 TOOLTIP_TEXTS = 5
-TOOLTIP_TEXT_CHARACTERS = 160
 # A name or title ends in "…": an application may use a prompt as a name.
 LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.

@@ -258,7 +258,7 @@ def test_tooltips_of_recorded_texts_are_short_and_escaped():
     [tooltip] = tooltips(render_svg(trace))
     facts, *lines = tooltip.splitlines()
     assert len(lines) == limits.TOOLTIP_TEXTS
-    assert all(line.endswith("…") and len(line) == limits.TOOLTIP_TEXT_CHARACTERS + 1 for line in lines)
+    assert all(line.endswith("…") and len(line) == limits.LINE_CHARACTERS + 1 for line in lines)
     assert "script" not in facts
     assert all(line.isprintable() for line in lines)
 

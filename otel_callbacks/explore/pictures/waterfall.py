@@ -36,7 +36,7 @@ _LEAST_BAR = 2.0
 _LEAST_NOTE = 45.0  # pixels; a narrower note is only in the tooltip
 _LEAST_NAMES, _MOST_NAMES = 150.0, 310.0
 _GAP = 6.0
-_ENOUGH = 4 * limits.TOOLTIP_TEXT_CHARACTERS  # of a text with many spaces, which are joined
+_ENOUGH = 4 * limits.LINE_CHARACTERS  # of a text with many spaces, which are joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def _tooltip(cells: Cells, pieces: Sequence[Piece]) -> str:
     words = " · ".join(filter(None, (cells.name, cells.duration, tokens, cells.cost, cells.note)))
     shown = words[: limits.TOOLTIP_CHARACTERS]
     texts = (f"{what}: {said[:_ENOUGH]}" if said else what for what, said in pieces[-limits.TOOLTIP_TEXTS :])
-    lines = [cut_text(each, limits.TOOLTIP_TEXT_CHARACTERS) for each in texts]
+    lines = map(cut_text, texts)
     return element("title", "\n".join((escape(shown if shown == words else shown + "…"), *lines)))
 
 
