@@ -8,16 +8,6 @@ from otel_callbacks.operations.providers import read_usage
 
 ADDING_UP = [(900, 60, 960), (0, 7, 7), (7, 0, 7)]
 OTHERS: Any = [(0, 0, 0), (5, 5, 11), (-1, 2, 1), (True, 2, 3), (2.0, 2, 4), (3, None, 3)]
-    (900, 60, 960),
-    (0, 7, 7),
-    (7, 0, 7),
-    (0, 0, 0),
-    (5, 5, 11),
-    (-1, 2, 1),
-    (True, 2, 3),
-    (2.0, 2, 4),
-    (3, None, 3),
-]
 
 
 @pytest.mark.parametrize("counts", [*ADDING_UP, *OTHERS])
