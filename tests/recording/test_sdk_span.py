@@ -154,3 +154,17 @@ def test_an_unknown_sdk_starts_its_own_spans(fields: Sequence[str], monkeypatch:
     monkeypatch.setattr(sdk_span, "_FIELDS", set(fields))
     monkeypatch.setattr(sdk_span, "_LATER_FIELDS", set())
     assert sdk_span.quick_starter(tracer) is None
+
+
+def test_a_processor_that_is_added_late_hears_of_starts() -> None:
+    provider, exporter, writes = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter(), Writes()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    handler = OTelCallbackHandler(tracer_provider=provider)
+    for _ in range(2):
+        ScriptedModel().invoke("q", {"callbacks": [handler]})
+    provider.add_span_processor(writes)
+    ScriptedModel().invoke("q", {"callbacks": [handler]})
+    provider.shutdown()
+    written = ["written.at.start" in (span.attributes or {}) for span in exporter.get_finished_spans()]
+    assert written == [False, False, True]
+    assert len(writes.seen) == 2
