@@ -175,7 +175,7 @@ def _run_framework(
         raise click.ClickException(f"{service}: {refusal}") from refusal
     except ModuleNotFoundError as missing:
         return [f"{title}: {missing}; pip install 'otel-callbacks[demo]'"]
-    except Exception as error:
+    except Exception as error:  # the other framework is worth seeing all the same
         return [f"{title} cannot be set up: {_named(error)}"]
 
 

@@ -230,7 +230,11 @@ NEVER = [
 ]
 
 
-@pytest.mark.parametrize(("receive", "status", "headers"), LATER, ids=str)
+def named(value: Any) -> str:
+    return getattr(value, "__name__", None) or str(value)
+
+
+@pytest.mark.parametrize(("receive", "status", "headers"), LATER, ids=named)
 def test_an_answer_that_means_later(
     receive: Receive, status: Any, headers: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,7 +252,7 @@ def test_an_answer_that_means_later(
     ]
 
 
-@pytest.mark.parametrize(("receive", "status"), NEVER, ids=str)
+@pytest.mark.parametrize(("receive", "status"), NEVER, ids=named)
 def test_an_answer_that_means_never(receive: Receive, status: Any, caplog: pytest.LogCaptureFixture) -> None:
     with receive() as server:
         server.answers = [(status, b"")]
