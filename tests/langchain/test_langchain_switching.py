@@ -192,7 +192,9 @@ def test_a_span_of_the_application_is_the_parent_whatever_its_provider(
 # --- suppression and sampling --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [context_api._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"])
+@pytest.mark.parametrize(
+    "key", [context_api._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"], ids=["key", "name"]
+)
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_suppressed(key: str, mode: str, captured: Captured) -> None:
     handler = OTelCallbackHandler(**captured.providers)
