@@ -31,7 +31,7 @@ def extra(attributes: Attributes, started: int) -> dict[str, Any]:
     if kind is None:
         return {}
     found = {"mlflow.spanType": _TYPES[kind]}
-    if kind == "invoke_agent" and (usage := _subtree(attributes)):
+    if usage := _usage(attributes, kind):
         found["mlflow.chat.tokenUsage"] = reading.to_json(usage)
     if kind in reading.MODEL_CALLS and (cost := _cost(attributes)):
         found["mlflow.llm.cost"] = reading.to_json(cost)
@@ -42,6 +42,14 @@ def extra(attributes: Attributes, started: int) -> dict[str, Any]:
     if (session := reading.session(attributes)) is not None:
         found["session.id"] = session
     return found
+
+
+def _usage(attributes: Attributes, kind: Kind) -> dict[str, int]:
+    """Returns the usage where MLflow's own is wrong: it adds totals up, and makes none where there is no output."""
+    if kind == "invoke_agent":
+        return _subtree(attributes)
+    given = reading.tokens(attributes, semconv.USAGE_INPUT_TOKENS) if kind == "embeddings" else None
+    return {} if given is None else {"input_tokens": given, "total_tokens": given}
 
 
 def _subtree(attributes: Attributes) -> dict[str, int]:

@@ -39,6 +39,7 @@ _KINDS: Mapping[str, Kind] = {
 }
 MODEL_CALLS = ("chat", "text_completion", "embeddings")
 _OTHER_DIALECTS = ("openinference.", "traceloop.", "langfuse.", "langsmith.", "mlflow.", "llm.", "ai.")
+_INSTRUCTING = ("system", "developer")
 
 _LABELS = {
     semconv.APP_TENANT_ID: "tenant_id",
@@ -91,13 +92,17 @@ def output_messages(attributes: Attributes) -> Sequence[Message]:
 
 
 def input_text(attributes: Attributes, kind: Kind) -> str | None:
-    """Returns the input for people: the messages, the query, or a tool's arguments (JSON)."""
+    """Returns the input for people: the messages, the query, or a tool's arguments (JSON).
+
+    Lists show the beginning alone, so instructions, which `input_messages` has, are left out if there is anything else.
+    """
     match kind:
         case "retrieval" | "rerank":
             return _text(attributes, semconv.RETRIEVAL_QUERY_TEXT) or _text(attributes, semconv.RAG_QUERY)
         case "execute_tool":
             return _text(attributes, semconv.TOOL_CALL_ARGUMENTS)
-    return _conversation(input_messages(attributes))
+    messages = input_messages(attributes)
+    return _conversation([each for each in messages if each.role not in _INSTRUCTING] or messages)
 
 
 def output_text(attributes: Attributes, kind: Kind) -> str | None:

@@ -119,10 +119,10 @@ IN_PHOENIX = {
     "around": ("chain", None, None, 0, 240),
     "invoke_workflow answer": ("chain", "Where is it?", "In Paris.", 0, 240),
     "prepare": ("chain", None, None, 0, 0),
-    "invoke_agent lead": ("agent", "system: Be brief.\n\nuser: Where is it?", "In Paris.", 0, 240),
+    "invoke_agent lead": ("agent", "Where is it?", "In Paris.", 0, 240),
     "invoke_agent helper": ("agent", "Be brief.", None, 0, 120),
     "execute_tool look_up": ("tool", '{"place": "Paris"}', "Paris found", 0, 0),
-    "chat gpt-x": ("llm", "system: Be brief.\n\nuser: Where is it?", "In Paris.", 120, 120),
+    "chat gpt-x": ("llm", "Where is it?", "In Paris.", 120, 120),
     "embeddings embed-x": ("embedding", None, None, 0, 0),  # Phoenix counts the tokens of LLM spans only
     "retrieval docs": (
         "retriever",

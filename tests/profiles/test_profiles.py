@@ -62,6 +62,25 @@ def test_documents_without_content_have_their_ids_and_scores(captured: Captured)
     }
 
 
+@pytest.mark.parametrize("profile", ["openinference", "langfuse"])
+def test_the_input_that_a_list_shows_begins_with_the_question(profile: str) -> None:
+    """Lists show some fifty characters, which the instructions would fill, the same in every row."""
+    asked = [("system", "Be brief."), ("user", "Where?"), ("developer", "Be kind."), ("assistant", "Who?")]
+    messages = [{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in asked]
+    name = {"openinference": "input.value", "langfuse": "langfuse.observation.input"}[profile]
+
+    def shown(*messages: dict[str, Any]) -> Any:
+        attributes = {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.input.messages": json.dumps(messages),
+        }
+        return extra_attributes((profile,), attributes, 0)[name]
+
+    assert shown(*messages) == "user: Where?\n\nassistant: Who?"
+    assert shown(*messages[:3]) == "Where?"
+    assert shown(messages[0]) == "Be brief."
+
+
 def test_the_parts_of_the_usage_add_up_in_langfuse(captured: Captured) -> None:
     with_options(captured, answer)
     found = added(captured, "langfuse").values()
