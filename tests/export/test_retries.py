@@ -557,6 +557,23 @@ def test_the_deliveries_are_metrics(set_up: None) -> None:
     assert [(each.exported, each.failed + each.dropped) for each in destinations] == [(1, 1), (2, 0), (2, 0)]
 
 
+def test_parts_that_were_left_out_count_in_every_signal(set_up: None) -> None:
+    with otlp_http() as server:
+        telemetry = configure("app", endpoints=server.url, replace=True)
+        counted(telemetry)
+        server.answers = [(200, left_out(1))] * 3
+        assert not telemetry.flush(SOON)
+        found = points(telemetry)
+        (traces,) = telemetry.stats().destinations
+        telemetry.shutdown(SOON)
+    assert (traces.exported, traces.failed) == (0, 1)
+    assert found == {
+        (what, signal, server.url): int(what == "lost")
+        for what in KINDS
+        for signal in ("traces", "metrics", "logs")
+    }
+
+
 def test_an_applications_meter_provider_tells_of_deliveries(set_up: None) -> None:
     reader = InMemoryMetricReader()
     metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
