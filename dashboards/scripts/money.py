@@ -115,12 +115,11 @@ _BUDGETS = [
     Panel(
         "Budgets used up",
         {
-            f"{legend(semconv.APP_TENANT_ID)} a {legend(semconv.BUDGET_PER)}": promql.total(
+            f"{legend(semconv.APP_TENANT_ID)} a {legend(semconv.BUDGET_PER)}": promql.growth(
                 promql.name(semconv.METRIC_BUDGET_EXCEEDED),
                 [semconv.APP_TENANT_ID, semconv.BUDGET_PER],
                 _CHOSEN,
                 "1d",
-                fn="increase",
             )
         },
         "short",

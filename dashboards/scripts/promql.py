@@ -50,6 +50,16 @@ def total(
     return f"sum{_by(by)}({fn}({series}{_matching(where)}[{over}]{offset}))"
 
 
+def growth(series: str, by: Sequence[str], where: Sequence[str], over: str) -> str:
+    """Returns how much a counter of rare things grew over a time, for each value of some attributes.
+
+    `increase` takes the first value of a series for its start, but a counter that nothing had to count before begins at
+    1. So a series that was not there at the start of the time counts whole.
+    """
+    each = f"{series}{_matching(where)}"
+    return f"sum{_by(by)}({each} unless {each} offset {over} or increase({each}[{over}]))"
+
+
 def quantile(part: float, metric: str, by: Sequence[str], where: Sequence[str], over: str) -> str:
     """Returns a quantile of a histogram, for each value of some attributes."""
     buckets = f"{name(metric)}_bucket{_matching(where)}"

@@ -218,12 +218,11 @@ ALERTS: Sequence[Alert] = (
     Alert(
         "GenAiBudgetExceeded",
         {
-            promql.total(
+            promql.growth(
                 promql.name(semconv.METRIC_BUDGET_EXCEEDED),
                 [semconv.APP_TENANT_ID, semconv.BUDGET_PER],
                 [],
                 "15m",
-                fn="increase",
             ): 0
         },
         "0m",
@@ -267,7 +266,7 @@ ALERTS: Sequence[Alert] = (
     ),
     Alert(
         "TelemetryLost",
-        {promql.total(promql.name(semconv.METRIC_DELIVERY_LOST), _SERVICE, [], "10m", fn="increase"): 0},
+        {promql.growth(promql.name(semconv.METRIC_DELIVERY_LOST), _SERVICE, [], "10m"): 0},
         "0m",
         "ticket",
         "{{ $labels.job }} has lost {{ $value | humanize }} spans, metrics or events",

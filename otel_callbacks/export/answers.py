@@ -22,19 +22,37 @@ _RETRY_INFO = "google.rpc.retryinfo-bin"
 
 
 class Answer(NamedTuple):
-    """Why a destination did not accept what was sent.
+    """Why a destination did not accept what was sent, or not all of it.
 
     Attributes:
         said: the status, or what kept us from reaching it; nothing that the destination has written.
         again: whether it may accept the same later.
         after: after how many seconds, if it told.
         not_taken: whether it knows no such signal.
+        rejected: how many items (spans, events, data points) it left out of a request that it accepted.
     """
 
     said: str
     again: bool = False
     after: float | None = None
     not_taken: bool = False
+    rejected: int = 0
+
+
+def partly_accepted(response: Any) -> Answer | None:
+    """Returns what a message `Export…ServiceResponse` says is missing, of which the three signals' look alike.
+
+    See "partial success" in https://opentelemetry.io/docs/specs/otlp/. None if nothing is missing.
+    """
+    fields = {field.number: value for field, value in response.partial_success.ListFields()}
+    return without(fields.get(1, 0))
+
+
+def without(rejected: int) -> Answer | None:
+    """Returns the answer of a destination that accepted a request without so many of its items; None without any."""
+    if rejected <= 0:
+        return None
+    return Answer(f"it accepted a request without {rejected:,} of its items", rejected=rejected)
 
 
 class Watch:
@@ -67,8 +85,8 @@ def attempt(exporter: Any, batch: Any, success: Any) -> Answer | None:
         success: what it returns if the destination has accepted the batch.
 
     Returns:
-        None if the destination has accepted the batch, else how it answered; only of OTLP exporters that are watched
-        is more known than the failure.
+        None if the destination has accepted the whole batch, else how it answered; only of OTLP exporters that are
+        watched is more known than the failure.
 
     Raises:
         Exception: whatever an exporter raises that is not watched.
@@ -87,7 +105,9 @@ def attempt(exporter: Any, batch: Any, success: Any) -> Answer | None:
             if watch.answer is None:
                 raise
             accepted = False
-    return None if accepted else watch.answer or Answer("the exporter failed")
+    if accepted:  # what an exporter that tries again by itself was told before does not count
+        return watch.answer if watch.answer is not None and watch.answer.rejected else None
+    return watch.answer or Answer("the exporter failed")
 
 
 # --- gRPC -----------------------------------------------------------------------------------------------------------
@@ -100,7 +120,7 @@ class _WatchedStub:
 
     def Export(self, *args: Any, **options: Any) -> Any:
         try:
-            return self._stub.Export(*args, **options)
+            response = self._stub.Export(*args, **options)
         except Exception as error:  # grpc's own class is not imported for this; it is raised again
             code = getattr(error, "code", None)
             if callable(code):
@@ -110,6 +130,9 @@ class _WatchedStub:
                 again = name in _GRPC_TRY_AGAIN or (name == "RESOURCE_EXHAUSTED" and after is not None)
                 self._watch.note(Answer(f"it answered {name}", again, after, name == "UNIMPLEMENTED"))
             raise
+        if (answer := partly_accepted(response)) is not None:
+            self._watch.note(answer)
+        return response
 
 
 def _retry_delay(error: Any) -> float | None:

@@ -1,5 +1,7 @@
 """How a destination answered by HTTP: a session whose connections tell."""
 
+import io
+import json
 import math
 import time
 from collections.abc import Callable
@@ -7,12 +9,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import DecodeError, HTTPError
 
-from otel_callbacks.export.answers import Answer
+from otel_callbacks.export.answers import Answer, partly_accepted, without
 
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _NOT_TAKEN = frozenset({404, 405, 501})
+_ANSWER_BYTES = 65_536
+"""How much of an answer is read. One that is longer is nothing that OTLP knows."""
 
 
 def watched_session(note: Callable[[Answer], None]) -> requests.Session:
@@ -41,11 +47,33 @@ class _WatchingAdapter(HTTPAdapter):
             raise _NoFurtherTry from error
         status = response.status_code
         if 200 <= status < 300:
+            self._read(response)
             return response
         after = _seconds(response.headers.get("Retry-After", "")) if status in _TRY_AGAIN else None
         self._note(Answer(f"it answered {status}", status in _TRY_AGAIN, after, status in _NOT_TAKEN))
         response.close()
         raise _NoFurtherTry
+
+    def _read(self, response: requests.Response) -> None:
+        """Reads whether everything was accepted; the exporter finds the same body, without waiting for it.
+
+        Of an answer that breaks off nobody knows what it would have said, so the request is sent again.
+        """
+        raw, body = response.raw, b""
+        try:
+            body = raw.read(_ANSWER_BYTES + 1, decode_content=True)
+        except DecodeError:
+            raw.close()
+        except (HTTPError, OSError) as error:
+            raw.close()
+            self._note(Answer(f"its answer broke off ({type(error).__name__})", again=True))
+            raise _NoFurtherTry from error
+        if len(body) > _ANSWER_BYTES:
+            raw.close()
+        answer = _missing(body, response.headers.get("Content-Type", ""))
+        if answer is not None:
+            self._note(answer)
+        response.raw = io.BytesIO(body[:_ANSWER_BYTES])
 
     def _send_by_a_live_connection(self, request: Any, *args: Any, **options: Any) -> Any:
         """Sends once more if the server has closed the connection that was kept alive since the last request."""
@@ -55,6 +83,19 @@ class _WatchingAdapter(HTTPAdapter):
             raise
         except requests.ConnectionError:
             return super().send(request, *args, **options)
+
+
+def _missing(body: bytes, kind: str) -> Answer | None:
+    """Returns what an answer says was left out; None if that is nothing, or the answer says something else."""
+    try:
+        if "protobuf" in kind:
+            return partly_accepted(ExportTraceServiceResponse.FromString(body))
+        if "json" in kind and body:
+            told = json.loads(body)["partialSuccess"]
+            return without(max(int(told[name]) for name in told if name.startswith("rejected")))
+    except Exception:  # what a server sends may be anything
+        return None
+    return None
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -69,7 +69,8 @@ class Delivery:
         destination: where the items go.
         waiting: in the queue, or being sent, perhaps not for the first time.
         exported: accepted by the destination. A back end may still reject some later, or lose them.
-        failed: refused, or not confirmed in time; unconfirmed items may have arrived.
+        failed: refused, alone or out of a request that was accepted, or not confirmed in time; unconfirmed items may
+            have arrived. A collection of metrics of which some points were refused counts as failed.
         dropped: not sent, because the queue was full or shut down.
         not_taken: not to be delivered, because the destination does not take such items.
     """
@@ -135,7 +136,7 @@ class Outbox(Generic[T]):
         self._worker: threading.Thread | None = None
         self._warned = False
         self._logged_loss = 0
-        self._log_loss_from = 0.0
+        self._log_loss_from = self._log_pause_from = 0.0
 
     def put(self, item: T) -> None:
         """Adds an item to send, or drops and counts it if the queue is full."""
@@ -191,6 +192,7 @@ class Outbox(Generic[T]):
                 return True
             self._closed = True
             worker = self._worker
+        mark = mark or self.send_now()
         if worker is None:
             self._work()  # the queue is empty, or no thread could be started
         sent = self.flush(timeout, mark)
@@ -238,7 +240,8 @@ class Outbox(Generic[T]):
 
     def _deliver(self, batch: list[T]) -> None:
         """Sends a batch until it is accepted or refused, or until nobody waits for it any more."""
-        until, tries = time.monotonic() + RETRY_SECONDS, 0
+        # without a thread it is `close` that waits here, and it has a time limit
+        until, tries = time.monotonic() + (RETRY_SECONDS if self._worker is not None else 0), 0
         while batch:
             wakes, was_closed = self._wakes, self._closed
             try:
@@ -248,6 +251,7 @@ class Outbox(Generic[T]):
                 self.refusal = str(told)
                 self._settle(told.done, told.accepted)
                 self._warn_of_pause(told)
+                self._log_loss()  # of items that found no room meanwhile
                 batch, tries = batch[told.done :], tries + 1 if told.done == 0 else 1
                 if time.monotonic() >= until or not self._pause(
                     tries, told.after, wakes, was_closed=was_closed
@@ -267,16 +271,15 @@ class Outbox(Generic[T]):
         """Waits before the next attempt; tells whether there is one.
 
         A flush ends the pause, but not one that the destination asked for; the end of the process ends both.
+        A destination that asks for none gets one all the same, or it would be asked a thousand times a second.
         """
-        pause = min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)
-        if after is not None:
-            pause = min(after, RETRY_AFTER_SECONDS)
+        pause = min(_FIRST_PAUSE * 2 ** min(tries - 1, 10), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+        if after:
+            pause = max(pause, min(after, RETRY_AFTER_SECONDS))
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    self._closed != was_closed
-                    or not self._sending
-                    or (after is None and self._wakes != wakes)
+                    self._closed != was_closed or not self._sending or (not after and self._wakes != wakes)
                 ),
                 pause,
             )
@@ -300,8 +303,9 @@ class Outbox(Generic[T]):
         return (self._items or "items").split()[-1]
 
     def _warn_of_pause(self, told: TryAgain) -> None:
-        if self._items and not self._is_down:
-            self._is_down = True
+        now = time.monotonic()
+        if self._items and not self._is_down and now >= self._log_pause_from:
+            self._is_down, self._log_pause_from = True, now + LOSS_LOG_SECONDS
             logger.warning(
                 "%s takes no %s now: %s; they wait and are sent again", self._destination, self._noun, told
             )

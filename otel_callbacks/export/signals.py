@@ -221,6 +221,9 @@ def send_all(
         answer = attempt(exporter, request, success)
         if answer is None:
             accepted += number
+        elif answer.rejected:
+            outbox.refusal = answer.said
+            accepted += max(number - answer.rejected, 0)
         elif answer.again:
             raise TryAgain(answer.said, done, accepted, answer.after)
         elif answer.not_taken and may_leave and not outbox.delivery().exported:

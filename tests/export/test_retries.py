@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry import metrics
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -92,8 +93,8 @@ def test_what_is_not_taken_now_is_sent_again_in_order_and_without_what_was_taken
     assert outbox.delivery() == Delivery("there", waiting=0, exported=5, failed=1, dropped=0)
     assert caplog.messages == [
         "there takes no spans now: 503; they wait and are sent again",
-        "there takes spans again",
         "there: 1 spans are lost so far: 1 were not accepted (503), 0 found the queue full or closed",
+        "there takes spans again",
     ]
 
 
@@ -303,6 +304,141 @@ def test_a_restart_on_the_same_port_loses_nothing(receive: Receive, caplog: pyte
     assert "there takes no spans now: it" in caplog.messages[0]
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    with otlp_http() as server:
+        server.breaks_off = 2
+        traced = Traced(endpoint(server, otlp_http))
+        traced.trace("one")
+        assert traced.delivery.force_flush(30_000)
+        traced.provider.shutdown()
+        assert [span.name for span in server.spans()] == ["one"] * 3  # it had accepted them, for all it said
+    assert traced.counts == (1, 0)
+    assert caplog.messages == [
+        "there takes no spans now: its answer broke off (ProtocolError); they wait and are sent again"
+    ]
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def left_out(number: int) -> bytes:
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = number
+    response.partial_success.error_message = "the secret in it is sk-not-for-the-log"
+    return response.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("receive", "headers", "answer", "lost"),
+    [
+        (otlp_http, {}, left_out(2), 2),
+        (otlp_grpc, {}, left_out(2), 2),
+        (otlp_http, JSON, b'{"partialSuccess": {"rejectedSpans": "2"}}', 2),
+        (otlp_http, {}, left_out(7), 3),
+        (otlp_grpc, {}, left_out(7), 3),
+        (otlp_http, {}, left_out(0), 0),
+        (otlp_grpc, {}, left_out(-1), 0),
+        (otlp_http, JSON, b'{"partialSuccess": {"errorMessage": "a hint"}}', 0),
+        (otlp_http, JSON, b"{}", 0),
+        (otlp_http, JSON, b"[1", 0),
+        (otlp_http, {"Content-Type": "text/html"}, left_out(2), 0),
+        (otlp_http, {}, b"accepted", 0),
+        (otlp_http, {}, b"x" * 1_000_000, 0),
+    ],
+)
+def test_what_an_accepted_request_was_accepted_without_is_lost(
+    receive: Receive,
+    headers: dict[str, str],
+    answer: bytes,
+    lost: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with receive() as server:
+        server.answers = [(200 if receive is otlp_http else "OK", answer)]
+        server.answer_headers = headers
+        traced = Traced(endpoint(server, receive), QueueLimits(queue=8, batch=4, delay=600))
+        traced.trace("one", "two", "three")
+        assert traced.delivery.force_flush(30_000) is (lost == 0)
+        traced.trace("four")
+        assert traced.delivery.force_flush(30_000)
+        traced.provider.shutdown()
+        assert len(server.spans()) == 4  # what was left out is not sent again
+    assert traced.counts == (4 - lost, lost)
+    said = "".join(str(number) for number in (2, 7) if f"without {number} of" in caplog.text)
+    assert caplog.messages == (
+        [
+            f"there: {lost} spans are lost so far: {lost} were not accepted"
+            f" (it accepted a request without {said} of its items), 0 found the queue full or closed"
+        ]
+        if lost
+        else []
+    )
+
+
+@pytest.mark.parametrize("after", [0.0, -5.0, None])
+def test_no_destination_is_asked_without_a_pause(
+    after: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "_FIRST_PAUSE", 0.1)
+    there = Scripted(*[TryAgain("503", after=after)] * 2)
+    outbox = Outbox("there", there.send, LIMITS)
+    monkeypatch.setattr(outbox_module, "_LONGEST_PAUSE", 0.1)
+    outbox.put(1)
+    until(lambda: outbox.delivery().exported == 1)
+    first, second, third = there.times
+    assert min(second - first, third - second) >= 0.08
+
+
+def test_thousands_of_attempts_end_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "_FIRST_PAUSE", 1e-9)
+    monkeypatch.setattr(outbox_module, "_LONGEST_PAUSE", 1e-9)
+    there = Scripted(*[TryAgain("503")] * 2_000)
+    outbox = Outbox("there", there.send, LIMITS)
+    outbox.put(1)
+    assert outbox.close(SOON)
+    assert outbox.delivery().exported == 1
+
+
+def test_without_a_thread_nobody_waits_for_a_destination_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = Down()
+    outbox = Outbox("there", there.send, LIMITS)
+    monkeypatch.setattr(outbox, "_start", lambda: None)  # as if the process had too many threads
+    for number in range(8):
+        outbox.put(number)
+    started = time.monotonic()
+    assert not outbox.close(0.1)
+    assert time.monotonic() - started < 5
+    assert there.tries == 2  # once for each batch
+    assert outbox.delivery() == Delivery("there", waiting=0, exported=0, failed=8, dropped=0)
+
+
+def test_a_destination_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    there = Scripted(*[TryAgain("503"), 1] * 5)
+    outbox = Outbox("there", there.send, QueueLimits(queue=8, batch=1, delay=0.001), "spans")
+    with caplog.at_level(logging.INFO, "otel_callbacks"):
+        for number in range(5):
+            outbox.put(number)
+        assert outbox.flush(SOON)
+    assert caplog.messages == [
+        "there takes no spans now: 503; they wait and are sent again",
+        "there takes spans again",
+    ]
+    assert outbox.close(SOON)
+
+
+def test_the_log_tells_of_losses_while_a_destination_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    there = Down(number=3)
+    outbox = Outbox("there", there.send, LIMITS, "spans")
+    for number in range(12):
+        outbox.put(number)
+    until(lambda: len(caplog.messages) == 2)
+    assert outbox.delivery().waiting == 8
+    assert "4 found the queue full or closed" in caplog.messages[1]
+    outbox.close(0.01)
+
+
 def test_of_a_batch_in_parts_only_the_rest_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "REQUEST_BYTES", 1_000)  # two spans
     with otlp_http() as server:
@@ -419,6 +555,23 @@ def test_the_deliveries_are_metrics(set_up: None) -> None:
         ("lost", "traces", other.url): 0,
     }
     assert [(each.exported, each.failed + each.dropped) for each in destinations] == [(1, 1), (2, 0), (2, 0)]
+
+
+def test_parts_that_were_left_out_count_in_every_signal(set_up: None) -> None:
+    with otlp_http() as server:
+        telemetry = configure("app", endpoints=server.url, replace=True)
+        counted(telemetry)
+        server.answers = [(200, left_out(1))] * 3
+        assert not telemetry.flush(SOON)
+        found = points(telemetry)
+        (traces,) = telemetry.stats().destinations
+        telemetry.shutdown(SOON)
+    assert (traces.exported, traces.failed) == (0, 1)
+    assert found == {
+        (what, signal, server.url): int(what == "lost")
+        for what in KINDS
+        for signal in ("traces", "metrics", "logs")
+    }
 
 
 def test_an_applications_meter_provider_tells_of_deliveries(set_up: None) -> None:

@@ -30,7 +30,7 @@ class OtlpServer:
     knows traces only.
 
     A gRPC status is a name. Without a scripted answer it returns `OK` or 200, with an empty body. `answer_headers` are
-    sent with every answer, by gRPC as trailing metadata.
+    sent with every answer, by gRPC as trailing metadata. `breaks_off` is how many answers by HTTP end in their middle.
     """
 
     url: str = ""
@@ -40,6 +40,7 @@ class OtlpServer:
     answer_headers: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
+    breaks_off: int = 0
 
     def spans(self) -> list[SpanRecord]:
         """Returns the spans of the accepted requests, which are protobuf or JSON."""
@@ -80,8 +81,14 @@ def otlp_http(port: int = 0) -> Iterator[OtlpServer]:
                 )
                 received.headers.append({name.lower(): value for name, value in self.headers.items()})
             self.send_response(int(status))
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(answer)))
+            if "Content-Type" not in received.answer_headers:
+                self.send_header("Content-Type", kind)
+            if received.breaks_off:
+                received.breaks_off -= 1
+                self.close_connection = True
+                self.send_header("Content-Length", str(len(answer) + 1))
+            else:
+                self.send_header("Content-Length", str(len(answer)))
             for name, value in received.answer_headers.items():
                 self.send_header(name, value)
             self.end_headers()
