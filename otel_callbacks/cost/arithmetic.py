@@ -13,6 +13,10 @@ _PER_TOKEN = Decimal("0.000001")
 _PER_UNIT = Decimal("0.001")
 
 _all_counts = attrgetter(*TOKEN_COUNTS)
+_parts = attrgetter(*(name for name in TOKEN_COUNTS if name not in ("input_tokens", "output_tokens")))
+_parts_or_none = attrgetter(
+    "image_output_tokens", "audio_cache_read_input_tokens", "image_cache_read_input_tokens"
+)
 
 
 class TokenCounts(NamedTuple):
@@ -35,6 +39,11 @@ class TokenCounts(NamedTuple):
     lacks_input: bool
     """Nobody counted the input, although the call is over; so for the output."""
     lacks_output: bool
+
+
+_parts_of_input = attrgetter("cache_read", "cache_write", "audio_input", "image_input")
+_NO_PARTS = (0,) * 7
+"""The counts between the totals and the parts that may be unknown."""
 
 
 class CostParts(NamedTuple):
@@ -70,6 +79,10 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
     present = [*filter(None, _all_counts(usage))]
     if {*map(type, present)} != {int} or min(present) < 0 or max(present) >= TOKENS_OF_A_CALL:
         return "invalid_usage"
+    lacking = usage.input_tokens is None and usage.is_final, usage.output_tokens is None and usage.is_final
+    if not any(_parts(usage)):  # most calls report nothing but the two totals
+        totals = usage.input_tokens or 0, usage.output_tokens or 0
+        return tuple.__new__(TokenCounts, (*totals, *_NO_PARTS, *_parts_or_none(usage), *lacking))
     counts = TokenCounts(
         usage.input_tokens or 0,
         usage.output_tokens or 0,
@@ -83,8 +96,7 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
         usage.image_output_tokens,
         usage.audio_cache_read_input_tokens,
         usage.image_cache_read_input_tokens,
-        usage.input_tokens is None and usage.is_final,
-        usage.output_tokens is None and usage.is_final,
+        *lacking,
     )
     return counts if _parts_fit(counts, usage) else "invalid_usage"
 
@@ -160,6 +172,9 @@ def cost_of(price: Price, counts: TokenCounts, fees: Decimal) -> CostParts | Unp
 def _input_costs(rates: Rates, counts: TokenCounts) -> tuple[Decimal, Decimal, Decimal] | UnpricedReason:
     """Returns the cost of the input: uncached, read from the cache, written to the cache."""
     text = rates.input
+    if not any(_parts_of_input(counts)):
+        whole = _amount(text, counts.input), ZERO, ZERO
+        return "no_rate" if counts.input and text is None else whole
     fresh = counts.input - counts.cache_read - counts.cache_write
     read_rate = _rate_or(rates.cache_read, text)
     read, fresh_other, read_other = counts.cache_read, ZERO, ZERO

@@ -250,8 +250,9 @@ def finish_inference(
     if not is_a(response, LLMResult):
         return  # a call that failed may have no response
     choices = choices_of(response, cut=cut)
-    answers = [message for choice in choices if (message := _message(choice)) is not None]
-    details = [_response_details(choice) for choice in choices]
+    messages_of_choices = [*map(_message, choices)]
+    answers = [message for message in messages_of_choices if message is not None]
+    details = [*map(_response_details, choices, messages_of_choices)]
     output = mapping(attribute(response, "llm_output"))
     repeated = len(details) == 1 and output.keys() <= details[0].keys()  # LangChain copies it to the message
     providers.read_answer(
@@ -324,10 +325,10 @@ def _is_made_of_error(choice: Any) -> bool:
 
 def _tool_blocks(message: AIMessage) -> Iterator[Any]:
     """Yields the blocks of an answer among which the calls of the provider's own tools are."""
-    yield from items(attribute(message, "content"))[:MESSAGE_BLOCKS_READ]
-    yield from items(mapping(attribute(message, "additional_kwargs")).get("tool_outputs"))[
-        :MESSAGE_BLOCKS_READ
-    ]
+    if type(content := attribute(message, "content")) is not str:
+        yield from items(content)[:MESSAGE_BLOCKS_READ]
+    if beside := mapping(attribute(message, "additional_kwargs")):
+        yield from items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
 
 
 def _message(choice: Generation) -> AIMessage | None:
@@ -335,9 +336,8 @@ def _message(choice: Generation) -> AIMessage | None:
     return message if is_a(message, AIMessage) else None
 
 
-def _response_details(choice: Generation) -> Mapping[str, Any]:
+def _response_details(choice: Generation, message: AIMessage | None) -> Mapping[str, Any]:
     """Returns the provider's details about an answer, in one mapping."""
-    message = _message(choice)
     details = dict(mapping(attribute(choice, "generation_info")))
     if message is not None:
         details.update(mapping(attribute(message, "response_metadata")))

@@ -123,12 +123,14 @@ class _KnownScores:
 
     def score(self, document: LangChainDocument) -> tuple[float | None, ScoreKind | None]:
         """Returns a document's score and the kind of score, else what its metadata has."""
-        known = self._by_object.get(id(document)) or self._by_id.get(_id_of(document))
-        if known is not None:
-            return known
-        if (relevance := _relevance(document)) is not None:
+        if self._by_object:
+            known = self._by_object.get(id(document)) or self._by_id.get(_id_of(document))
+            if known is not None:
+                return known
+        metadata = _metadata(document)
+        if "relevance_score" in metadata and (relevance := number(metadata["relevance_score"])) is not None:
             return relevance, "relevance"
-        score = number(_metadata(document).get("score"))
+        score = number(metadata["score"]) if "score" in metadata else None
         if score is None and type(document) is not LangChainDocument:
             score = number(attribute(document, "score"))  # of an integration's own class
         return score, None

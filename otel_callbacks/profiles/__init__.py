@@ -7,7 +7,7 @@ that only one back end has are in its profile.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.profiles import (
@@ -60,8 +60,7 @@ def extra_attributes(names: Sequence[str], attributes: Mapping[str, Any], starte
     """
     made = [(_guarded[name](attributes, started) or {}).items() for name in names]
     extra: dict[str, Any] = {}
-    for equally_important in zip_longest(*made):
-        for each in equally_important:
-            if each is not None and each[0] not in attributes:
-                extra.setdefault(*each)
+    for name, value in filter(None, chain.from_iterable(zip_longest(*made))):
+        if name not in attributes:
+            extra.setdefault(name, value)
     return extra

@@ -79,7 +79,11 @@ class PromptWeights:
         )
         left = [limits.PROMPT_VALUES_READ]
         prompt = before.beginning(kept)
-        if kept and (key := form.key(chat[0])) != before.weighed[0].key:
+        if (
+            kept
+            and not before.begins_with(chat[0], contents[0])
+            and (key := form.key(chat[0])) != before.weighed[0].key
+        ):
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
         prompt.define(self.definitions(tools))
         self._add_new(prompt, chat, form, left)

@@ -122,6 +122,10 @@ class WeighedPrompt:
         shared = len(same) if at < 0 else at
         return 0 if other_first and shared == 1 else shared
 
+    def begins_with(self, message: Any, content: Any) -> bool:
+        """Tells quickly whether the first message is this one, unchanged."""
+        return self._messages[0] is message and self._contents[0] is content
+
     def beginning(self, messages: int) -> "WeighedPrompt":
         """Returns a new prompt with the first messages of this one."""
         if self.keeps_most(messages):

@@ -10,13 +10,16 @@ This is the only file that knows internals of the SDK's metrics. It compares the
 
 import functools
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count, repeat
+from operator import and_, itemgetter
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, TraceFlags
 
 Value = tuple[float, SpanContext]
 """A measured value, and the span that it was measured in."""
@@ -41,25 +44,33 @@ class HistogramSeries:
         self._values = []
         self.add = self._values.append
         streams = _streams_or_none(self._histogram, self._attributes) if len(values) > 1 else []
-        singly = _possible_exemplars(values, {stream.boundaries for stream in streams})
-        if streams and len(singly) < len(values):
-            amounts = [value for at, (value, _) in enumerate(values) if at not in singly]
-            for stream in streams:
-                stream.add(amounts)
-        for at in sorted(singly) if streams else range(len(values)):
+        amounts, spans = map(list, zip(*values, strict=True))
+        singly = sorted(_possible_exemplars(amounts, spans, {stream.boundaries for stream in streams}))
+        for at in reversed(singly):
+            del amounts[at]
+        for stream in streams if amounts else ():
+            stream.add(amounts)
+        for at in singly if streams else range(len(values)):
             value, span = values[at]
             context = trace.set_span_in_context(trace.NonRecordingSpan(span), Context())
             self._histogram.record(value, self._attributes, context)
 
 
-def _possible_exemplars(values: Sequence[Value], boundaries: set[tuple[float, ...]]) -> set[int]:
+def _possible_exemplars(
+    amounts: Sequence[float], spans: Sequence[SpanContext], boundaries: set[tuple[float, ...]]
+) -> set[int]:
     """Returns the places of the last value and the last sampled value in each bucket, which become the exemplars."""
     places: set[int] = set()
-    pairs = [*enumerate(values)]
+    sampled = [*map(and_, map(_trace_flags, spans), repeat(TraceFlags.SAMPLED))]
     for edges in boundaries:
-        last = {(bisect_left(edges, value), int(span[3]) & 1): at for at, (value, span) in pairs}
+        buckets = map(bisect_left, repeat(edges), amounts)
+        last = dict(zip(zip(buckets, sampled, strict=True), count(), strict=False))
         places.update(last.values())
     return places
+
+
+_trace_flags = itemgetter(3)
+"""Reads them from a span context, which is a tuple, without its property."""
 
 
 class _Stream:
@@ -95,8 +106,8 @@ class _Stream:
                 if aggregation._value is None:
                     aggregation._value = aggregation._get_empty_bucket_counts()
                 counts, edges = aggregation._value, aggregation._boundaries
-                for amount in amounts:
-                    counts[bisect_left(edges, amount)] += 1
+                for bucket, number in Counter(map(bisect_left, repeat(edges), amounts)).items():
+                    counts[bucket] += number
                 aggregation._sum += sum(amounts)
                 if aggregation._record_min_max:
                     aggregation._min = min(aggregation._min, *amounts)

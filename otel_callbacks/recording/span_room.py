@@ -17,12 +17,12 @@ def add_profiles(
 
     What filled in a prompt (`has_variables`) is left out first.
     """
-    if (
-        names == profiles.DEFAULT and not has_variables
-    ):  # it reads only what is known at the end, and adds two
-        attributes.update(profiles.extra_attributes(names, attributes, started))
-        return
-    held = getattr(span, "attributes", None) or {}
+    held = getattr(span, "attributes", None) or {} if has_variables or names != profiles.DEFAULT else {}
+    if names == profiles.DEFAULT:  # it reads only what is known at the end, and adds two
+        extra = profiles.extra_attributes(names, attributes, started)
+        if not has_variables or len(held) + len(attributes) + len(extra) <= _most(span):
+            attributes.update(extra)
+            return
     extra = profiles.extra_attributes(names, {**held, **attributes}, started)
     room = _most(span) - len({*held, *attributes})  # the union of views takes long
     if has_variables and room < len(extra):

@@ -146,8 +146,9 @@ def _add_identity(operation: Inference, found: Layers) -> None:
 def _reported(reports: Layers, normal: Any) -> Iterator[Mapping[str, Any]]:
     """Yields the fields of usage reports, among which there is more than counts."""
     yield from reports
-    if normal is not None:  # Perplexity's citations
-        yield mapping_or_fields(mapping_or_fields(normal).get("output_token_details"))
+    details = None if normal is None else mapping_or_fields(normal).get("output_token_details")
+    if details is not None:  # Perplexity's citations
+        yield mapping_or_fields(details)
 
 
 def _not_counted(operation: Inference, cost: ReportedCost | None, normal: Any) -> Iterator[str]:

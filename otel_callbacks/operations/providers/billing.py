@@ -34,6 +34,7 @@ Unknown, which is billed, and nobody said how much:
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from otel_callbacks.limits import ITEMS_READ, MESSAGE_BLOCKS_READ, first
@@ -157,6 +158,7 @@ _REQUESTED: dict[str, Callable[[_Bill, Any], None]] = {
     "search_parameters": _search_parameters,  # xAI
 }
 """What may be asked for; what the response says counts instead."""
+_REQUESTING = frozenset((*_REQUESTED, "extra_body"))
 _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
     **_REQUESTED,
     "traffic_type": _traffic_type,  # Google
@@ -177,6 +179,8 @@ _REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
 
 def requested_billing(provider: str | None, *sources: Mapping[str, Any]) -> Billing | None:
     """Returns what a request asks for that changes the price; later sources win."""
+    if _REQUESTING.isdisjoint(chain.from_iterable(sources)):  # so do nearly all
+        return None
     bill = _Bill(provider, "", None)
     for source in sources:
         for asked in (
@@ -215,11 +219,15 @@ def read_billing(
         blocks: the blocks of the answer, among which the calls of the provider's own tools are.
         unknown: what else is billed and not counted.
     """
+    says_nothing = _REPORTED.keys().isdisjoint(chain.from_iterable(sources))
+    unknown = dict.fromkeys(unknown)
+    if says_nothing and requested is None and not blocks and not unknown and provider not in _PROVIDERS:
+        return None
     bill = _Bill(provider, (model or "").removeprefix("models/"), requested)
-    for source in sources:
+    for source in () if says_nothing else sources:
         for key in _REPORTED.keys() & source.keys():
             _REPORTED[key](bill, source[key])
-    bill.unknown.update(dict.fromkeys(unknown))
+    bill.unknown.update(unknown)
     if blocks:
         _read_blocks(bill, blocks)
     if (rule := _PROVIDERS.get(provider or "")) is not None:

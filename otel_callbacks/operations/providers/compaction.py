@@ -1,6 +1,7 @@
 """Compaction: what an answer or a history says of a conversation that was made shorter."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from otel_callbacks.limits import ITEMS_READ
@@ -11,6 +12,7 @@ from otel_callbacks.operations.providers.usage_counts import token_count
 
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _COMPACTION = "compaction"
+_MARKS = frozenset(("iterations", "context_management"))
 
 
 def has_compaction(content: Any) -> bool:
@@ -37,6 +39,9 @@ def read_compaction(operation: Inference, found: Layers, reports: Layers, blocks
         reports: the usage reports in them.
         blocks: the blocks of the answer.
     """
+    said_nothing = _MARKS.isdisjoint(chain.from_iterable((*found, *reports)))
+    if said_nothing and not blocks and _COMPACTION not in (operation.finish_reasons or ()):
+        return  # so do nearly all
     runs = list(_entries(reports, "iterations"))
     types = [word(run.get("type")) for run in runs]
     said = [mapping_or_fields(block) for block in blocks[:ITEMS_READ]]

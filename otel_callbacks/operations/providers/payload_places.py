@@ -30,7 +30,7 @@ _USAGE_KEYS = dict.fromkeys(
     ("billed_units", "usage", "token_usage", "usage_metadata", "usageMetadata", "tokens", "token_count")
 )
 """The keys of usage reports. Cohere's `billed_units` come before the `tokens`, which are not what it bills."""
-_CHOICES = ("choices", "candidates")
+_CHOICES = dict.fromkeys(("choices", "candidates")).keys()
 
 
 def layers(payload: Any, provider: str | None) -> Layers:
@@ -63,7 +63,7 @@ def _reports(found: Layers) -> Iterator[Mapping[str, Any]]:
         for key in _USAGE_KEYS if not _USAGE_KEYS.keys().isdisjoint(fields) else ():
             if (report := fields.get(key)) is not None:
                 yield from _inside(report)
-        for choice in _choices(fields):  # Moonshot's stream
+        for choice in () if _CHOICES.isdisjoint(fields) else _choices(fields):  # Moonshot's stream
             if (report := choice.get("usage")) is not None:
                 yield mapping_or_fields(report)
 
@@ -92,14 +92,15 @@ FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "fin
 def finish_reasons_in(found: Layers) -> list[str | None]:
     """Returns why each answer in a payload stopped; None for one that goes on or has no reason."""
     for fields in found:
-        if choices := list(_choices(fields)):
+        if not _CHOICES.isdisjoint(fields) and (choices := list(_choices(fields))):
             return [_reason(choice) for choice in choices]
     reason = next((reason for fields in found if (reason := _reason(fields) or _status(fields))), None)
     return [] if reason is None else [reason]
 
 
 def _reason(fields: Mapping[str, Any]) -> str | None:
-    return next((reason for key in FINISH_KEYS if (reason := enum_word(fields.get(key)))), None)
+    said = map(fields.get, filter(fields.__contains__, FINISH_KEYS))
+    return next(filter(None, map(enum_word, said)), None)
 
 
 _STATUSES = {"completed": "stop", "failed": "error", "cancelled": "error"}
@@ -122,4 +123,8 @@ def enum_word(value: Any) -> str | None:
 
 def first_word(found: Layers, keys: tuple[str, ...]) -> str | None:
     """Returns the first word under one of these keys."""
-    return next((value for fields in found for key in keys if (value := word(fields.get(key)))), None)
+    for fields in found:
+        for key in filter(fields.__contains__, keys):
+            if (value := word(fields[key])) is not None:
+                return value
+    return None

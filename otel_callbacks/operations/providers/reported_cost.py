@@ -22,7 +22,7 @@ class ReportedCost(NamedTuple):
 def reported_cost(sources: Iterable[Mapping[str, Any]]) -> ReportedCost | None:
     """Returns the cost that usage reports or the details beside them state. Zero is a cost too."""
     for source in sources:
-        if (ticks := token_count(source.get("cost_in_usd_ticks"))) is not None:
+        if "cost_in_usd_ticks" in source and (ticks := token_count(source["cost_in_usd_ticks"])) is not None:
             return ReportedCost(Decimal(f"{ticks}e-10"))  # xAI: ten-billionths of a dollar
         stated = source.get("cost")
         if stated is None:
