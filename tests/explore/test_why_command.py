@@ -48,8 +48,8 @@ def write(path: Path, trees) -> Path:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("why")
-    slow = write(folder / "slow.jsonl", Fleet(3, "slow tool").trees(400))
-    return slow, write(folder / "fast.jsonl", Fleet(3).trees(400))
+    slow = write(folder / "slow.jsonl", Fleet(3, "slow tool").trees(250))
+    return slow, write(folder / "fast.jsonl", Fleet(3).trees(250))
 
 
 def run(*arguments) -> str:

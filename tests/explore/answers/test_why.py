@@ -16,14 +16,18 @@ from otel_callbacks.explore.evidence.runs import Run
 SECOND = 10**9
 
 
+RUNS_OF = {"slow tool": 600, "hot tenant": 1_200, "lost cache": 600, "looping agent": 600, "poor index": 600}
+"""Enough of each for the cause to be found; the benchmark has fleets of 10,000 runs."""
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_the_planted_cause_comes_first(cause: str) -> None:
-    assert is_first(why(Fleet(7, cause).trees(1_200)), cause)
+    assert is_first(why(Fleet(7, cause).trees(RUNS_OF[cause])), cause)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nothing_is_claimed_where_nothing_was_planted(seed: int) -> None:
-    assert claims(why(Fleet(seed).trees(700))) == []
+    assert claims(why(Fleet(seed).trees(500))) == []
 
 
 def test_what_steps_add_adds_up_to_the_whole_and_so_do_its_parts() -> None:
@@ -40,7 +44,7 @@ def test_what_steps_add_adds_up_to_the_whole_and_so_do_its_parts() -> None:
 
 
 def test_a_sibling_hidden_behind_the_slow_tool_is_no_reason_but_said_to_run_beside_it() -> None:
-    said = why(Fleet(5, "slow tool").trees(1_000))
+    said = why(Fleet(5, "slow tool").trees(600))
     assert "render_preview runs beside it" in str(said)
     named = [each.contribution.step.name for each in said.answers[0].slow.steps]
     assert named[0] == "citation_validator" and "render_preview" not in named
@@ -219,7 +223,7 @@ def test_hostile_names_are_escaped_and_json_is_bounded() -> None:
                 record(run, 2, 1, 0, 1, f"step {run}"),
             ]
         )
-        for run in range(2_000)
+        for run in range(500)
     )
     assert len(many.to_dict()["workflows"]) == 5
     assert len(many.to_json()) < 100_000
