@@ -9,6 +9,7 @@ from otel_callbacks.explore.causes.in_common import Common, InCommon
 from otel_callbacks.explore.causes.misses import Misses
 from otel_callbacks.explore.causes.slow import Slow, SlowStep
 from otel_callbacks.explore.evidence.nodes import Step
+from otel_callbacks.explore.evidence.spending import MISS_REASONS
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 from otel_callbacks.runtime.untrusted_text import printable
@@ -16,6 +17,7 @@ from otel_callbacks.runtime.untrusted_text import printable
 _ID_DIGITS = 8  # enough for `view --trace`
 _LONG = 3.0  # times the usual length of a call
 _PARTS = 4  # of one sentence
+_NAME = 20  # characters of a role
 _LOOP = 1.5  # times as many calls
 
 
@@ -249,6 +251,15 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
             f"Sent again by the next model call (estimated): {tokens.resent[0]:,.0f} tokens per run in {now}, "
             f"{tokens.resent[1]:,.0f} in {usual}; of them not from the provider's cache: "
             f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
+        )
+    if any(max(each[2:]) >= 1 for each in tokens.unread):
+        told = []
+        for reason, changed, tail, others in tokens.unread[:_PARTS]:
+            first = f", first in {printable(changed)[:_NAME]}" if changed else ""
+            told.append(f"{tail:,.0f} in {now} and {others:,.0f} in {usual} {MISS_REASONS[reason]}{first}")
+        lines.append(
+            f"The provider's cache could have supplied (estimated) {tokens.reusable[0]:,.0f} tokens per run in {now}, "
+            f"{tokens.reusable[1]:,.0f} in {usual}; it missed " + "; ".join(told)
         )
     if tokens.retried[0] >= 0.05 or tokens.retried[1] >= 0.05:
         lines.append(f"Retries per run: {tokens.retried[0]:.1f} in {now}, {tokens.retried[1]:.1f} in {usual}")

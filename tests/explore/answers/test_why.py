@@ -257,3 +257,40 @@ def test_a_collection_answers_too() -> None:
     traces = Traces.of(span for trace in RUNS for span in trace.spans)
     assert str(traces.why(slow="p90")) == str(why(RUNS, slow="p90"))
     assert str(traces.why(a=traces[:50], b=traces[50:])) == str(why(RUNS[:50], RUNS[50:]))
+
+
+def test_why_the_providers_cache_missed_is_said_by_reason() -> None:
+    def run(number: int, tokens: int, missed: int, **why_missed) -> Trace:
+        cost = {
+            "gen_ai.usage.cost_usd": tokens * 1e-6 + missed * 1e-5,
+            "otel_callbacks.cost.status": "priced",
+            "gen_ai.usage.input_tokens": tokens,
+            "otel_callbacks.cache.reusable_tokens_estimated": 4_000,
+            **({"otel_callbacks.cache.missed_tokens_estimated": missed} if missed else {}),
+            **{f"otel_callbacks.cache.{name}": value for name, value in why_missed.items()},
+        }
+        call = record(number, 2, 1, 0, 1, "chat m")
+        return Trace.of(
+            [
+                record(number, 1, None, 0, 1, "invoke_agent research"),
+                replace(call, attributes={**call.attributes, **cost}),
+            ]
+        )
+
+    runs = [run(number, 5_000 + number, 0) for number in range(90)]
+    runs += [
+        run(number, 5_000, 3_900, miss_reason="prefix_changed", first_changed="system")
+        for number in range(90, 98)
+    ]
+    runs += [run(number, 5_000, 4_000, miss_reason="too_old") for number in range(98, 100)]
+    said = why(runs, expensive="$0.01")
+    assert (
+        "The provider's cache could have supplied (estimated) 4,000 tokens per run in expensive runs, 4,000 in "
+        "usual ones; it missed 3,120 in expensive runs and 0 in usual ones because the beginning had changed, "
+        "first in system; 800 in expensive runs and 0 in usual ones because the last call was too long ago"
+    ) in " ".join(str(said).split())
+    tokens = said.to_dict()["workflows"][0]["expensive"]["input_tokens"]
+    assert tokens["cache_missed_estimated"] == [
+        {"reason": "prefix_changed", "first_changed": "system", "tail": 3_120.0, "usual": 0.0},
+        {"reason": "too_old", "first_changed": None, "tail": 800.0, "usual": 0.0},
+    ]
