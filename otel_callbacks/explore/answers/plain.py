@@ -86,6 +86,7 @@ def _slow_step(each: SlowStep) -> dict[str, Any]:
         "failed_calls": each.failed,
         "longest_call": each.longest,
         "all_calls": list(each.all_calls),
+        "retries": list(each.retries),
         "parts": dict(each.parts),
         "waited_in": each.waited_in and {"node": each.waited_in[0], "step": each.waited_in[1]},
         "longest_gap_between_chunks": each.gap,

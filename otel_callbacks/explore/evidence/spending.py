@@ -85,10 +85,15 @@ def spending_of(tree: SpanTree) -> Spending:
         _kinds(tree),
         resent,
         missed,
-        sum(event.name == semconv.EVENT_RETRY for span in tree.spans for event in span.events),
+        sum(map(retries_of, tree.spans)),
         sum(max(0, _whole(span, semconv.CACHE_REUSABLE_TOKENS)) for span in tree.model_calls),
         _unread(tree),
     )
+
+
+def retries_of(span: SpanRecord) -> int:
+    """Returns how often the framework tried again within a span."""
+    return sum(event.name == semconv.EVENT_RETRY for event in span.events)
 
 
 def _whole(span: SpanRecord, name: str) -> int:
