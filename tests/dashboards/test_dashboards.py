@@ -61,7 +61,7 @@ def test_no_two_panels_lie_on_each_other(dashboard: Any) -> None:
 def test_queries_read_attributes_that_we_write(file: Path) -> None:
     names = set(re.findall(r"'((?:gen_ai|otel_callbacks|rag|app|error)\.[\w.]+)'", file.read_text()))
     assert names <= OURS
-    assert names or file.stem in ("cost", "cost_by_day", "keep_day", "retention")
+    assert names or file.stem in ("cost", "cost_by_day", "keep_day", "retention", "why_slow")
 
 
 def test_the_collector_keeps_what_the_application_would_keep() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +18,19 @@ import collector_rows
 import pytest
 import random_traces
 from click.testing import CliRunner
+from fleets import Fleet, write
 
+from otel_callbacks import semconv
 from otel_callbacks.cli import main
 from otel_callbacks.cost import report
 from otel_callbacks.explore import SpanRecord, Traces, read_jsonl
+from otel_callbacks.explore.causes.groups import Groups, Tail, grouped
+from otel_callbacks.explore.causes.slow import seconds_of
+from otel_callbacks.explore.evidence.nodes import Step
+from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.pictures.monospace import table
+from otel_callbacks.explore.spans.tree import SpanTree
 
 pytestmark = pytest.mark.backend
 ROOT = Path(__file__).parents[2]
@@ -87,6 +95,20 @@ def random_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("random") / "random.jsonl"
     random_traces.write(file, 800)
     return file
+
+
+@pytest.fixture(scope="module")
+def kept_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of which `Keep` kept the failed ones and a quarter of the others, with a slow tool."""
+    marks = {True: ("error", 1.0), False: ("share", 0.25)}
+    trees = []
+    for tree in Fleet(3, "slow tool").trees(300):
+        reason, ratio = marks[tree.roots[0].failed]
+        kept = {semconv.KEEP_REASON: reason, semconv.KEEP_RATIO: ratio}
+        trees.append(
+            SpanTree.of(replace(span, attributes={**span.attributes, **kept}) for span in tree.spans)
+        )
+    return write(tmp_path_factory.mktemp("kept") / "kept.jsonl", trees)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -210,6 +232,101 @@ def _misses(found: list[tuple[SpanRecord, int | None]]) -> tuple[Any, ...]:
         sum(count is None for count, _ in counts),
         min(scores, default=None),
     )
+
+
+def asked(name: str) -> list[dict[str, Any]]:
+    """Returns the statements that make the views of the runs, and the query."""
+    views = (SQL / "clickhouse" / "runs.sql").read_text().split(";\n\n")
+    return [*({"sql": view, "parameters": {}} for view in views), query("clickhouse", name)]
+
+
+def compared(file: Path) -> dict[str, Groups]:
+    """Returns the slow and the usual runs of each workflow, without the traces that no exporter could send."""
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for trace in Traces.open(file):
+        run = Run.of(trace)
+        if run.is_whole and run.time and all(span.end_ns for span in trace.spans):
+            runs[run.workflow].append(run)
+    groups = {name: grouped(own, seconds_of, Tail(0.95, None)) for name, own in runs.items()}
+    return {name: own for name, own in groups.items() if own.tail and own.usual}
+
+
+SOURCES = ["demo", "random_file", "kept_file"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_makes_runs_slow_is_what_why_says_by_the_same_rule(
+    source: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    file: Path = request.getfixturevalue(source)
+    found = run("clickhouse", tmp_path, [*filled("clickhouse", file), *asked("why_slow")])[-1]
+    said = {}
+    for workflow, groups in compared(file).items():
+        tail, usual = ([*map(weighed, side)] for side in (groups.tail, groups.usual))
+        for step in {step for _, amounts in (*tail, *usual) for step in amounts}:
+            times = [weighted_mean(side, step) for side in (tail, usual)]
+            calls = [run.calls[step] for run in groups.tail if step in run.calls]
+            rest = (max((each.longest for each in calls), default=0), sum(each.failed for each in calls))
+            if any(time for time, _ in times):
+                said[workflow, *step] = (len(tail), len(usual), *sum(times, ()), *rest)
+    assert len(said) > 4
+    numbers = ("tail_runs", "usual_runs", "tail_ns", "tail_calls", "usual_ns", "usual_calls", "longest_ns")
+    told = {
+        (row["workflow"], row["kind"], row["step"]): tuple(
+            float(row[name]) for name in (*numbers, "failed_calls")
+        )
+        for row in found
+    }
+    assert told.keys() == said.keys()
+    for key, row in told.items():
+        assert row == pytest.approx(said[key], rel=1e-9), key
+    for workflow in compared(file):
+        assert sum(row["share"] for row in found if row["workflow"] == workflow) == pytest.approx(1)
+
+
+def weighed(run: Run) -> tuple[float, dict[Step, tuple[float, float]]]:
+    """Returns the weight of a run, and for each step its time by Jaeger's rule and its calls."""
+    steps = {*run.steps, *run.calls}
+    return run.weight, {
+        step: (
+            run.steps[step].whole if step in run.steps else 0,
+            len(run.calls[step].durations) if step in run.calls else 0,
+        )
+        for step in steps
+    }
+
+
+def weighted_mean(side: list[tuple[float, dict[Step, tuple[float, float]]]], step: Step) -> tuple[float, ...]:
+    weight = sum(own for own, _ in side)
+    return tuple(sum(own * of.get(step, (0, 0))[at] for own, of in side) / weight for at in (0, 1))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_slow_runs_have_in_common_is_counted(
+    source: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    file: Path = request.getfixturevalue(source)
+    found = run("clickhouse", tmp_path, [*filled("clickhouse", file), *asked("why_in_common")])[-1]
+    names = {"tenant", "feature", "model", "tool called", "data source", "service.version"}
+    said = {}
+    for workflow, groups in compared(file).items():
+        for fact in {fact for run in groups.tail for fact in run.facts if fact.name in names}:
+            inside, outside = (sum(fact in run.facts for run in side) for side in (groups.tail, groups.rest))
+            if inside / len(groups.tail) > outside / len(groups.rest):
+                counts = (inside, len(groups.tail), outside, len(groups.rest))
+                said[workflow, fact.name, fact.value] = counts
+    columns = ("tail_with", "tail_runs", "others_with", "others")
+    told = {
+        (row["workflow"], row["name"], row["value"]): tuple(int(row[name]) for name in columns)
+        for row in found
+    }
+    assert len(said) > 2 and told == said
+    for row in found:
+        inside, tail, outside, others = (int(row[name]) for name in columns)
+        if row["lift"] is not None:
+            usual = (tail - inside) / (tail + others - inside - outside)
+            assert row["lift"] == pytest.approx(inside / (inside + outside) / usual)
+        assert row["lift_low"] is None or 0 < row["lift_low"] < row["lift_high"]
 
 
 def test_a_line_that_is_being_written_is_passed_over(random_file: Path, tmp_path: Path) -> None:

@@ -5,51 +5,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fleets import Fleet
+from fleets import Fleet, write
 
 from otel_callbacks.cli import main
 from otel_callbacks.explore import Traces, why
 
 
-def otlp(value):
-    if isinstance(value, list | tuple):
-        return {"arrayValue": {"values": [otlp(each) for each in value]}}
-    kind = {bool: "boolValue", int: "intValue", float: "doubleValue"}.get(type(value), "stringValue")
-    return {kind: value}
-
-
-def write(path: Path, trees) -> Path:
-    """Writes each trace as one line of OTLP JSON."""
-
-    def attributes(found):
-        return [{"key": name, "value": otlp(value)} for name, value in found.items()]
-
-    with path.open("w") as file:
-        for tree in trees:
-            spans = [
-                {
-                    "traceId": span.trace_id,
-                    "spanId": span.span_id,
-                    "parentSpanId": span.parent_id or "",
-                    "name": span.name,
-                    "startTimeUnixNano": str(span.start_ns),
-                    "endTimeUnixNano": str(span.end_ns),
-                    "attributes": attributes(span.attributes),
-                    "status": {"code": 2 if span.status == "ERROR" else 0},
-                }
-                for span in tree.spans
-            ]
-            scope = [{"scope": {"name": "otel_callbacks"}, "spans": spans}]
-            resource = {"attributes": attributes(tree.roots[0].resource)}
-            file.write(json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope}]}) + "\n")
-    return path
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("why")
-    slow = write(folder / "slow.jsonl", Fleet(3, "slow tool").trees(400))
-    return slow, write(folder / "fast.jsonl", Fleet(3).trees(400))
+    slow = write(folder / "slow.jsonl", Fleet(3, "slow tool").trees(250))
+    return slow, write(folder / "fast.jsonl", Fleet(3).trees(250))
 
 
 def run(*arguments) -> str:

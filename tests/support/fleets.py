@@ -9,8 +9,9 @@ a tool whose time varies much and matters little.
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from otel_callbacks.explore import SpanRecord, Why
 from otel_callbacks.explore.answers.said import loop_note
@@ -255,3 +256,37 @@ def is_first(said: Why, cause: str) -> bool:
 
 def hash_of(text: str) -> int:
     return sum(map(ord, text)) % 5
+
+
+def _otlp(value: object) -> dict[str, object]:
+    if isinstance(value, list | tuple):
+        return {"arrayValue": {"values": [_otlp(each) for each in value]}}
+    kind = {bool: "boolValue", int: "intValue", float: "doubleValue"}.get(type(value), "stringValue")
+    return {kind: value}
+
+
+def write(path: Path, trees: Iterable[SpanTree]) -> Path:
+    """Writes each trace as one line of OTLP JSON."""
+
+    def attributes(found: Mapping[str, object]) -> list[dict[str, object]]:
+        return [{"key": name, "value": _otlp(value)} for name, value in found.items()]
+
+    with path.open("w") as file:
+        for tree in trees:
+            spans = [
+                {
+                    "traceId": span.trace_id,
+                    "spanId": span.span_id,
+                    "parentSpanId": span.parent_id or "",
+                    "name": span.name,
+                    "startTimeUnixNano": str(span.start_ns),
+                    "endTimeUnixNano": str(span.end_ns),
+                    "attributes": attributes(span.attributes),
+                    "status": {"code": 2 if span.status == "ERROR" else 0},
+                }
+                for span in tree.spans
+            ]
+            scope = [{"scope": {"name": "otel_callbacks"}, "spans": spans}]
+            resource = {"attributes": attributes(tree.roots[0].resource)}
+            file.write(json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope}]}) + "\n")
+    return path

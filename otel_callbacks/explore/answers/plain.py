@@ -14,6 +14,8 @@ from otel_callbacks.explore.causes.slow import Slow, SlowStep
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
+_NAME = 20  # characters of a role
+
 
 def plain(answer: Answer) -> dict[str, Any]:
     """Returns an answer as plain values; times in seconds, costs in US dollars, shares from 0 to 1."""
@@ -84,6 +86,7 @@ def _slow_step(each: SlowStep) -> dict[str, Any]:
         "failed_calls": each.failed,
         "longest_call": each.longest,
         "all_calls": list(each.all_calls),
+        "retries": list(each.retries),
         "parts": dict(each.parts),
         "waited_in": each.waited_in and {"node": each.waited_in[0], "step": each.waited_in[1]},
         "longest_gap_between_chunks": each.gap,
@@ -124,13 +127,24 @@ def _tokens(tokens: Tokens) -> dict[str, Any]:
             ("sent_again_estimated", tokens.resent),
             ("sent_again_uncached_estimated", tokens.missed),
             ("retries", tokens.retried),
+            ("cache_reusable_estimated", tokens.reusable),
         )
     }
     kinds = [
         {"tool": each.tool, "kind": each.kind, "share": each.share, "tail": each.tail, "usual": each.usual}
         for each in tokens.kinds[: 4 * WHY_ROWS]
     ]
-    return {"tool_result_share_estimated": tokens.result_share, "runs": tokens.runs, "kinds": kinds, **pairs}
+    unread = [
+        {"reason": reason, "first_changed": changed[:_NAME] or None, "tail": tail, "usual": usual}
+        for reason, changed, tail, usual in tokens.unread[:WHY_ROWS]
+    ]
+    return {
+        "tool_result_share_estimated": tokens.result_share,
+        "runs": tokens.runs,
+        "kinds": kinds,
+        **pairs,
+        "cache_missed_estimated": unread,
+    }
 
 
 def _failing(failing: Failing) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from otel_callbacks.explore.causes.in_common import Common, InCommon
 from otel_callbacks.explore.causes.misses import Misses
 from otel_callbacks.explore.causes.slow import Slow, SlowStep
 from otel_callbacks.explore.evidence.nodes import Step
+from otel_callbacks.explore.evidence.spending import MISS_REASONS
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration, plural
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 from otel_callbacks.runtime.untrusted_text import printable
@@ -16,6 +17,8 @@ from otel_callbacks.runtime.untrusted_text import printable
 _ID_DIGITS = 8  # enough for `view --trace`
 _LONG = 3.0  # times the usual length of a call
 _PARTS = 4  # of one sentence
+_NAME = 20  # characters of a role
+_NOTHING = 0.005  # of what a step adds
 _LOOP = 1.5  # times as many calls
 
 
@@ -71,7 +74,8 @@ def slow_line(place: int, each: SlowStep, slow: Slow, *, is_change: bool) -> str
     if own.step.kind != "gaps":
         parts.append(_calls(*each.all_calls))
         parts.append(_ends(each))
-        parts.append(_split(own, format_duration, "longer"))
+        as_many = _count(each.all_calls[0]) == _count(each.all_calls[1])
+        parts.append(_split(own, format_duration, "longer", " of them on the path" if as_many else ""))
     if each.waited_in:
         parts.append(f"the graph waited for {printable(each.waited_in[0])} in step {each.waited_in[1]}")
     parts += _what_it_was(each, own)
@@ -108,20 +112,25 @@ def _count(number: float) -> str:
 def _ends(each: SlowStep) -> str:
     own = each.contribution
     longest = format_duration(each.longest)
+    now, usual = (f"{number:,.1f}" for number in each.retries)
+    retried = f"{now} retries per run instead of {usual}, " if now != usual else ""
     if each.failed:
-        return f"{plural(each.failed, 'call')} failed, longest {longest}"
+        return f"{retried}{plural(each.failed, 'call')} failed, longest {longest}"
     is_long = own.is_reason and own.usual_length and each.longest > _LONG * own.usual_length
     no_limit = ": no time-out seen" if is_long and own.by_length > own.by_calls else ""
-    return f"never failed, longest {longest}{no_limit}"
+    return f"{retried}never failed, longest {longest}{no_limit}"
 
 
-def _split(own: Contribution, shown: Callable[[float], str], longer: str) -> str:
-    """Says what more calls and longer calls add; they add up to what the step adds."""
+def _split(own: Contribution, shown: Callable[[float], str], longer: str, which: str = "") -> str:
+    """Says what more calls and longer calls add, which adds up to what the step adds; nothing if only one of them does.
+
+    `which` says what kind of calls there are more of.
+    """
     calls, length = own.by_calls, own.by_length
-    if shown(abs(calls)) == shown(0) or not own.added:
+    if min(abs(calls), abs(length)) < _NOTHING * abs(own.added):
         return ""
     lengths = f"{_signed(length, shown)} by {longer if length > 0 else _OPPOSITE[longer]} calls"
-    return f"{lengths}, {_signed(calls, shown)} by {'more' if calls > 0 else 'fewer'}"
+    return f"{lengths}, {_signed(calls, shown)} by {'more' if calls > 0 else 'fewer'}{which}"
 
 
 _OPPOSITE = {"longer": "shorter", "dearer": "cheaper"}
@@ -231,7 +240,7 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
     if tokens is None:
         return []
     lines = []
-    now, usual = ("after", "before") if is_change else ("expensive runs", "usual ones")
+    now, usual = ("after", "before") if is_change else ("in expensive runs", "in usual ones")
     if tokens.result_share >= 0.01:
         tools = list(dict.fromkeys(each.tool for each in tokens.kinds if each.kind.startswith("result")))
         sizes = {(each.tool, each.kind): each for each in tokens.kinds}
@@ -240,18 +249,27 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
             once, again = sizes.get((tool, "result")), sizes.get((tool, "result sent again"))
             told.append(
                 f"{printable(tool)} {once.usual if once else 0:,.0f} once and {again.usual if again else 0:,.0f} again"
-                f" ({once.tail if once else 0:,.0f} and {again.tail if again else 0:,.0f} in {now})"
+                f" ({once.tail if once else 0:,.0f} and {again.tail if again else 0:,.0f} {now})"
             )
         share = f"{tokens.result_share:.0%} of input tokens" + (" after" if is_change else "")
-        lines.append(f"Results of tools are {share} (estimated): per run in {usual}, " + "; ".join(told))
+        lines.append(f"Results of tools are {share} (estimated): per run {usual}, " + "; ".join(told))
     if tokens.resent[0] >= 1 or tokens.resent[1] >= 1:
         lines.append(
-            f"Sent again by the next model call (estimated): {tokens.resent[0]:,.0f} tokens per run in {now}, "
-            f"{tokens.resent[1]:,.0f} in {usual}; of them not from the provider's cache: "
+            f"Sent again by the next model call (estimated): {tokens.resent[0]:,.0f} tokens per run {now}, "
+            f"{tokens.resent[1]:,.0f} {usual}; of them not from the provider's cache: "
             f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
         )
+    if any(max(each[2:]) >= 1 for each in tokens.unread):
+        told = []
+        for reason, changed, tail, others in tokens.unread[:_PARTS]:
+            first = f", first in {printable(changed)[:_NAME]}" if changed else ""
+            told.append(f"{tail:,.0f} {now} and {others:,.0f} {usual} {MISS_REASONS[reason]}{first}")
+        lines.append(
+            f"The provider's cache could have supplied (estimated) {tokens.reusable[0]:,.0f} tokens per run {now}, "
+            f"{tokens.reusable[1]:,.0f} {usual}; it missed " + "; ".join(told)
+        )
     if tokens.retried[0] >= 0.05 or tokens.retried[1] >= 0.05:
-        lines.append(f"Retries per run: {tokens.retried[0]:.1f} in {now}, {tokens.retried[1]:.1f} in {usual}")
+        lines.append(f"Retries per run: {tokens.retried[0]:.1f} {now}, {tokens.retried[1]:.1f} {usual}")
     return lines
 
 
@@ -303,12 +321,12 @@ def missed_lines(misses: Misses) -> list[str]:
     return lines
 
 
-def common_lines(common: InCommon | None, word: str) -> list[str]:
-    """Says what the runs asked about have in common."""
+def common_lines(common: InCommon | None, word: str, *, is_told: bool = False) -> list[str]:
+    """Says what the runs asked about have in common; `is_told` if it has been said already that they are too few."""
     if common is None:
         return []
     if common.too_few:
-        return []
+        return [] if is_told else [f"In common: {common.too_few}."]
     lines = []
     # A result that adds nothing beside another fact is a detail of it; the JSON has it.
     told = [each for each in common.facts if each.fact.at_start or not each.goes_with]

@@ -81,7 +81,9 @@ def _slow(answer: Answer) -> tuple[str, list[str]]:
     lines = [slow_line(place, each, slow, is_change=is_change) for place, each in enumerate(shown, 1)]
     lines += order_note([each.contribution for each in shown])
     lines += loop_note(slow) if not is_change else []
-    return head, lines + common_lines(slow.common, "slow")
+    return head, lines + common_lines(
+        slow.common, "slow", is_told=bool(slow.too_few) or not slow.difference.stands_out
+    )
 
 
 def _expensive(answer: Answer) -> tuple[str, list[str]]:
@@ -96,7 +98,9 @@ def _expensive(answer: Answer) -> tuple[str, list[str]]:
     lines = [expensive_line(place, each, is_change=is_change) for place, each in enumerate(shown, 1)]
     lines += order_note([each.contribution for each in shown])
     lines += token_lines(expensive, is_change=is_change)
-    return head, lines + common_lines(expensive.common, "expensive")
+    return head, lines + common_lines(
+        expensive.common, "expensive", is_told=bool(expensive.too_few) or not expensive.difference.stands_out
+    )
 
 
 def _failing(answer: Answer) -> tuple[str, list[str]]:
@@ -106,7 +110,7 @@ def _failing(answer: Answer) -> tuple[str, list[str]]:
     lines = [failing_line(place, each) for place, each in enumerate(answer.failing.steps[:WHY_ROWS], 1)]
     if answer.failing.too_few:
         lines.append(answer.failing.too_few)
-    return head, lines + common_lines(answer.failing.common, "failed")
+    return head, lines + common_lines(answer.failing.common, "failed", is_told=bool(answer.failing.too_few))
 
 
 def _misses(answer: Answer) -> tuple[str, list[str]]:

@@ -48,7 +48,9 @@ class Tokens:
     `kinds` are estimates of the handler, as the outermost agents have recorded them for `runs` runs; they add up to the
     input tokens of these. `result_share` is the share of results of tools. `resent` and `missed` are means per run in
     the tail and in the usual runs: tokens that the model call before had sent already, and those of them that came from
-    no cache; both are estimates.
+    no cache; both are estimates. So are `reusable` and `unread`, which the handler recorded for calls whose prompts it
+    has compared: tokens that an earlier call had sent, and for each reason and first change those that the provider's
+    cache missed, the most first.
     """
 
     kinds: Sequence[TokenKind]
@@ -57,6 +59,8 @@ class Tokens:
     resent: tuple[float, float]
     missed: tuple[float, float]
     retried: tuple[float, float]
+    reusable: tuple[float, float]
+    unread: Sequence[tuple[str, str, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,9 @@ def _tokens(groups: Groups, runs: Sequence[Run]) -> Tokens | None:
         return None
     known = [run for run in runs if run.spending.kinds]
     total = sum(run.weight * run.spending.input_tokens for run in known)
-    whole, tail, usual = (_kinds(each) for each in (known, groups.tail, groups.usual))
+    whole, tail, usual = (
+        _sums(each, lambda run: run.spending.kinds) for each in (known, groups.tail, groups.usual)
+    )
     kinds = [
         TokenKind(*kind, tail[kind], usual[kind], whole[kind] * sum(run.weight for run in known) / total)
         for kind in sorted(whole, key=lambda kind: (-whole[kind], kind))
@@ -175,14 +181,24 @@ def _tokens(groups: Groups, runs: Sequence[Run]) -> Tokens | None:
         resent=both(lambda run: run.spending.resent),
         missed=both(lambda run: run.spending.missed),
         retried=both(lambda run: run.spending.retried),
+        reusable=both(lambda run: run.spending.reusable),
+        unread=_unread(groups),
     )
 
 
-def _kinds(runs: Sequence[Run]) -> Mapping[tuple[str, str], float]:
+def _unread(groups: Groups) -> list[tuple[str, str, float, float]]:
+    tail, usual = (_sums(side, lambda run: run.spending.unread) for side in (groups.tail, groups.usual))
+    found = [(*kind, tail[kind], usual[kind]) for kind in {**tail, **usual}]
+    return sorted(found, key=lambda each: (-max(each[2], each[3]), each))
+
+
+def _sums(
+    runs: Sequence[Run], tokens_of: Callable[[Run], Mapping[tuple[str, str], int]]
+) -> Mapping[tuple[str, str], float]:
     """Returns the mean tokens per run of each kind."""
     found: dict[tuple[str, str], float] = defaultdict(float)
     weight = sum(run.weight for run in runs)
     for run in runs:
-        for kind, tokens in run.spending.kinds.items():
+        for kind, tokens in tokens_of(run).items():
             found[kind] += run.weight * tokens / weight
     return found

@@ -21,6 +21,7 @@ from otel_callbacks.explore.causes.statistics import (
 )
 from otel_callbacks.explore.evidence.facts import AT_START, TOOL_CALLED, Fact
 from otel_callbacks.explore.evidence.runs import Run
+from otel_callbacks.runtime.words import plural
 
 _TRIED = 20  # of the promising facts; each question makes the others less certain
 _PROMISING = 0.05  # a fact is tried on the other half if this chance or less gives it on the first
@@ -80,7 +81,8 @@ def in_common(
         return InCommon((), 0, reason)
     halves = _halves(runs)
     if any(sum(asked[place] for place in half) < ENOUGH_IN_TAIL for half in halves):
-        return InCommon((), 0, "too few to say what they have in common: half of them must confirm it")
+        needed = f"{plural(sum(asked), 'run')}, and each half of the conversations must have {ENOUGH_IN_TAIL}"
+        return InCommon((), 0, f"too few to say: {needed}")
     facts = _with_numbers(runs, halves[0])
     having = _frequent(runs, facts, leave_out)
     first, second = (_Half(runs, asked, half, having) for half in halves)

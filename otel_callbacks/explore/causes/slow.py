@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from otel_callbacks.explore.causes.contributions import (
@@ -53,7 +53,8 @@ class SlowStep:
     which then holds the run up. `failed` counts failed calls in the tail, and
     `longest` is the longest one. `parts` are what its time in the tail was, in seconds per run. `waited_in` names the
     LangGraph node and step in which the graph waited for it while other nodes of that step were done. `gap` is the mean
-    of the longest time between two chunks in the tail. `all_calls` are those on the path or not, per run.
+    of the longest time between two chunks in the tail. `all_calls` are those on the path or not, per run, and
+    `retries` those within them; both in the tail and in the usual runs.
     """
 
     contribution: Contribution
@@ -67,6 +68,7 @@ class SlowStep:
     waited_in: tuple[str, int] | None
     gap: float
     all_calls: tuple[float, float]
+    retries: tuple[float, float]
     what_if: WhatIf | None
     examples: Sequence[str]
 
@@ -178,7 +180,8 @@ def _step(
         _parts(groups.tail, step),
         waited.most_common(1)[0][0] if waited.total() * 2 > len(groups.tail) else None,
         mean([own.gap for own in calls], [1.0] * len(calls)),
-        (_calls_per_run(groups.tail, step), _calls_per_run(groups.usual, step)),
+        _both(groups, step, lambda own: len(own.durations)),
+        _both(groups, step, lambda own: own.retries),
         _time_out(runs, groups, each, tail) if tail is not None and each.is_reason else None,
         [run.trace_id for run in longest_first[:WHY_EXAMPLES] if _time(run, step)],
     )
@@ -188,9 +191,14 @@ def _time(run: Run, step: Step) -> int:
     return run.steps[step].time if step in run.steps else 0
 
 
-def _calls_per_run(runs: Sequence[Run], step: Step) -> float:
+def _both(groups: Groups, step: Step, count: Callable[[Calls], int]) -> tuple[float, float]:
+    """Returns a count per run in the tail and in the usual runs."""
     nothing = Calls()
-    return mean([len(run.calls.get(step, nothing).durations) for run in runs], [run.weight for run in runs])
+    tail, usual = (
+        mean([count(run.calls.get(step, nothing)) for run in runs], [run.weight for run in runs])
+        for runs in (groups.tail, groups.usual)
+    )
+    return tail, usual
 
 
 def _beside(runs: Sequence[Run], step: Step) -> Step | None:

@@ -32,6 +32,7 @@ _FOUND = {
     semconv.TOOL_NAME: TOOL_CALLED,
     semconv.OPENAI_RESPONSE_SERVICE_TIER: "service tier got",
     semconv.OUTCOME: "outcome",
+    semconv.CACHE_MISS_REASON: "provider's cache missed",
 }
 _VALUE_CHARACTERS = 100  # a longer value is no name that runs share
 

@@ -9,7 +9,7 @@ from otel_callbacks.explore.evidence.critical import Segment, critical_path
 from otel_callbacks.explore.evidence.facts import Fact, facts_of, numbers_of
 from otel_callbacks.explore.evidence.nodes import Node, Step, nodes_of, step_of
 from otel_callbacks.explore.evidence.searches import Search, searches_of
-from otel_callbacks.explore.evidence.spending import Spending, spending_of
+from otel_callbacks.explore.evidence.spending import Spending, retries_of, spending_of
 from otel_callbacks.explore.spans.attributes import number
 from otel_callbacks.explore.spans.tree import SpanTree
 
@@ -33,12 +33,14 @@ class StepTime:
 class Calls:
     """All spans of one kind of step in a run, on the path or not.
 
-    `longest` is in nanoseconds; `gap` is the longest time between two chunks of one stream, in seconds.
+    `longest` is in nanoseconds; `gap` is the longest time between two chunks of one stream, in seconds. `retries` are
+    those that the framework made within these spans.
     """
 
     durations: list[int] = field(default_factory=list)
     failed: int = 0
     gap: float = 0.0
+    retries: int = 0
 
     @property
     def longest(self) -> int:
@@ -153,6 +155,7 @@ def _calls(nodes: Sequence[Node]) -> dict[Step, Calls]:
         calls = found[node.step]
         calls.durations.append(node.end - node.start)
         calls.failed += node.span.failed
+        calls.retries += retries_of(node.span)
         calls.gap = max(calls.gap, number(node.span.attributes.get(semconv.STREAM_LONGEST_GAP)) or 0.0)
     return dict(found)
 

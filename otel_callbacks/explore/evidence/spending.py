@@ -18,6 +18,15 @@ _PARTS = {
     semconv.COST_OUTPUT_USD: "output",
     semconv.COST_FEES_USD: "fees",
 }
+MISS_REASONS = {
+    semconv.CACHE_PREFIX_CHANGED: "because the beginning had changed",
+    semconv.CACHE_TOOLS_CHANGED: "because the tools had changed",
+    semconv.CACHE_MODEL_CHANGED: "because another model was asked",
+    semconv.CACHE_TOO_OLD: "because the last call was too long ago",
+    semconv.CACHE_BELOW_MINIMUM: "because the prompt was too short for a cache",
+    semconv.CACHE_UNKNOWN: "for an unknown reason",
+}
+"""Why the provider's cache missed, in words."""
 
 
 @dataclass(slots=True)
@@ -35,7 +44,9 @@ class Spending:
 
     `unpriced` counts the calls whose cost is not known, wholly or in part. `kinds` shares out the input tokens: the
     results of each tool, sent once and sent again, definitions, calls, and the rest. `resent` are tokens that the model
-    call before had already sent, and `missed` those of them that no cache supplied; both are estimates.
+    call before had already sent, and `missed` those of them that no cache supplied; both are estimates. So is what the
+    handler says of the provider's cache, where it has compared the prompts: `reusable` tokens could have come from it,
+    and `unread` did not, by reason and by what was the first to change ("" if nothing was).
     """
 
     steps: Mapping[Step, StepCost]
@@ -45,6 +56,8 @@ class Spending:
     resent: int
     missed: int
     retried: int
+    reusable: int
+    unread: Mapping[tuple[str, str], int]
 
     @property
     def usd(self) -> float:
@@ -72,8 +85,32 @@ def spending_of(tree: SpanTree) -> Spending:
         _kinds(tree),
         resent,
         missed,
-        sum(event.name == semconv.EVENT_RETRY for span in tree.spans for event in span.events),
+        sum(map(retries_of, tree.spans)),
+        sum(max(0, _whole(span, semconv.CACHE_REUSABLE_TOKENS)) for span in tree.model_calls),
+        _unread(tree),
     )
+
+
+def retries_of(span: SpanRecord) -> int:
+    """Returns how often the framework tried again within a span."""
+    return sum(event.name == semconv.EVENT_RETRY for event in span.events)
+
+
+def _whole(span: SpanRecord, name: str) -> int:
+    return integer(span.attributes.get(name)) or 0
+
+
+def _unread(tree: SpanTree) -> dict[tuple[str, str], int]:
+    """Returns the tokens that the provider's cache missed, by reason and first change, as the handler recorded it."""
+    found: Counter[tuple[str, str]] = Counter()
+    for span in tree.model_calls:
+        tokens = _whole(span, semconv.CACHE_MISSED_TOKENS)
+        if tokens > 0:
+            reason = span.attributes.get(semconv.CACHE_MISS_REASON)
+            known = reason if isinstance(reason, str) and reason in MISS_REASONS else semconv.CACHE_UNKNOWN
+            changed = span.attributes.get(semconv.CACHE_FIRST_CHANGED)
+            found[known, changed if isinstance(changed, str) else ""] += tokens
+    return dict(found)
 
 
 def _kinds(tree: SpanTree) -> dict[tuple[str, str], int]:

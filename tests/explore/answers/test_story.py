@@ -7,7 +7,7 @@ from statistics import mean, quantiles
 
 import pytest
 
-from otel_callbacks.explore import SpanRecord, Trace, why
+from otel_callbacks.explore import SpanRecord, Trace, Why, why
 
 SECOND = 10**9
 USUAL = {"search_docs": 0.5, "lookup": 0.1, "calculate": 0.05, "translate": 0.3, "citation_validator": 1.0}
@@ -67,25 +67,35 @@ def run(number: int, chance: random.Random, *, time_out: float, cache: float, re
     return Trace.of([SpanRecord(trace_id, root, None, name, "INTERNAL", start, at, attributes), *spans])
 
 
-def fleet(seed: int, *, time_out: float = math.inf, cache: float = 0.0, result: int = 1_240) -> list[Trace]:
+def fleet(
+    seed: int, runs: int = 700, *, time_out: float = math.inf, cache: float = 0.0, result: int = 1_240
+) -> list[Trace]:
     chance = random.Random(seed)
-    return [run(number, chance, time_out=time_out, cache=cache, result=result) for number in range(2_000)]
+    return [run(number, chance, time_out=time_out, cache=cache, result=result) for number in range(runs)]
 
 
-BEFORE = fleet(1)
+@pytest.fixture(scope="module")
+def before() -> list[Trace]:
+    return fleet(1, 2_000)
+
+
+@pytest.fixture(scope="module")
+def said(before: list[Trace]) -> Why:
+    return why(before)
 
 
 def in_validator(trace: Trace) -> float:
     return sum(span.duration for span in trace.spans if span.tool_name == "citation_validator")
 
 
-def test_one_question_names_the_validator_with_figures_that_the_spans_have() -> None:
-    said = why(BEFORE)
+def test_one_question_names_the_validator_with_figures_that_the_spans_have(
+    before: list[Trace], said: Why
+) -> None:
     slow = said.answers[0].slow
-    edge = sorted(trace.duration for trace in BEFORE)[1_899]
-    tail = [trace for trace in BEFORE if trace.duration >= edge]
-    low, _, high = quantiles([trace.duration for trace in BEFORE], n=4, method="inclusive")
-    usual = [trace for trace in BEFORE if low <= trace.duration <= high]
+    edge = sorted(trace.duration for trace in before)[1_899]
+    tail = [trace for trace in before if trace.duration >= edge]
+    low, _, high = quantiles([trace.duration for trace in before], n=4, method="inclusive")
+    usual = [trace for trace in before if low <= trace.duration <= high]
     first = slow.steps[0]
     own = first.contribution
     assert (own.step, own.is_reason, first.is_certain) == (("tool", "citation_validator"), True, True)
@@ -109,28 +119,29 @@ def test_one_question_names_the_validator_with_figures_that_the_spans_have() -> 
     ]
 
 
-def test_the_fix_is_shown() -> None:
+def test_the_fix_is_shown(before: list[Trace]) -> None:
     after = fleet(2, time_out=5.0, cache=0.5)
-    said = why(BEFORE, after)
-    [own] = [each.contribution for each in said.answers[0].slow.steps if each.contribution.is_reason]
+    fixed = why(before, after)
+    [own] = [each.contribution for each in fixed.answers[0].slow.steps if each.contribution.is_reason]
     assert own.step == ("tool", "citation_validator")
-    assert own.usual == pytest.approx(mean(map(in_validator, BEFORE)))
+    assert own.usual == pytest.approx(mean(map(in_validator, before)))
     assert own.tail == pytest.approx(mean(map(in_validator, after)))
 
 
-def test_the_tokens_of_tool_results_are_found_and_what_cutting_them_short_saves() -> None:
-    tokens = why(BEFORE).answers[0].expensive.tokens
+def test_the_tokens_of_tool_results_are_found_and_what_cutting_them_short_saves(
+    before: list[Trace], said: Why
+) -> None:
+    tokens = said.answers[0].expensive.tokens
     results = [
         row["sent_once"] + row["resent"]
-        for trace in BEFORE
+        for trace in before
         for row in json.loads(trace.roots[0].attributes["otel_callbacks.rollup.tools"]).values()
     ]
-    assert tokens.result_share == pytest.approx(sum(results) / sum(trace.input_tokens for trace in BEFORE))
+    assert tokens.result_share == pytest.approx(sum(results) / sum(trace.input_tokens for trace in before))
     assert 0.35 < tokens.result_share < 0.55
-    short = why(BEFORE, fleet(1, result=300)).answers[0].expensive
+    truncated = fleet(1, result=300)
+    short = why(before[:700], truncated).answers[0].expensive  # the same questions
     assert short.tokens.result_share < 0.25
     [own] = short.difference.reasons
-    assert own.added == pytest.approx(
-        mean(t.cost for t in fleet(1, result=300)) - mean(t.cost for t in BEFORE)
-    )
-    assert "Results of tools are 4" in str(why(BEFORE)) or "Results of tools are 5" in str(why(BEFORE))
+    assert own.added == pytest.approx(mean(t.cost for t in truncated) - mean(t.cost for t in before[:700]))
+    assert "Results of tools are 4" in str(said) or "Results of tools are 5" in str(said)
