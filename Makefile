@@ -6,8 +6,8 @@ BIN := .venv/bin
 demo: .venv/ready ## run real applications against a local model and show their traces
 	$(BIN)/otel-callbacks demo
 
-test: .venv/ready ## run the whole test suite
-	$(BIN)/pytest
+test: .venv/ready ## run the whole test suite, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
