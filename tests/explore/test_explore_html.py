@@ -136,6 +136,26 @@ def test_paths_that_begin_alike_can_be_told_apart():
     ]
 
 
+def test_a_table_fits_a_notebook():
+    """Of the columns, that of sources gives way: names of documents are cut already."""
+    name = "distutils.msvc9compiler.find_vcvarsall"
+    found = {"id": name, "score": 0.5, "source": "distutils/command/msvc9compiler.py", "size": 12_345}
+    html = render_html(
+        tree(
+            span(0, "r", 0, 9),
+            retrieval("retrieval x", found),
+            retrieval("rerank y", {"id": name}, start=6),
+            span(1, "chat m", 12, 1, rag__prompt_documents=(name,), rag__cited_documents=(name,)),
+        )
+    )
+    table = """
+rank              score  document                  source           size  kept  in the prompt  cited
+
+   1  █████░░░░░  0.500  distutils.ms…d_vcvarsall  distuti…er.py  12,345  ✓     ✓              ✓
+"""
+    assert table in re.sub("<[^>]+>", "\n", html)
+
+
 def test_long_lists_are_cut_short():
     many = [{"id": f"d{n}", "score": 1 / (n + 1)} for n in range(500)]
     html = render_html(tree(span(0, "r", 0, 9), retrieval("retrieval x", *many)))

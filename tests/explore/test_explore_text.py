@@ -158,6 +158,14 @@ def test_a_folded_row_sums_up_what_is_below_it():
     assert text.splitlines()[-1] == "└─ … 2 more turn  2 ms  20 → 2 tok  unpriced  ✗ 2 errors · 2 unpriced"
 
 
+def test_a_call_alone_says_once_why_it_has_no_price():
+    reason = {"otel_callbacks__cost__unpriced_reason": "no_usage"}
+    check(
+        tree(span(0, "chat m", 0, 9, otel_callbacks__cost__status="unpriced", **reason)),
+        "\nchat m · 9 ms · 1 unpriced (no_usage) · trace 4bf92f3577b34da6a3ce929d0e0e4736",
+    )
+
+
 def test_unpriced_calls_are_counted_and_say_so_in_their_row():
     reason = {"otel_callbacks__cost__unpriced_reason": "unknown_model"}
     lookups = [

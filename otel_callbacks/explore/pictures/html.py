@@ -16,7 +16,7 @@ from otel_callbacks.explore.pictures import markup
 from otel_callbacks.explore.pictures.cells import attribution_labels, failure_text, summary, title
 from otel_callbacks.explore.pictures.formatting import format_duration, plural
 from otel_callbacks.explore.pictures.links import trace_links
-from otel_callbacks.explore.pictures.monospace import fit, fit_ends
+from otel_callbacks.explore.pictures.monospace import fit, fit_ends, table, width
 from otel_callbacks.explore.pictures.recorded import (
     Piece,
     answering_calls,
@@ -35,6 +35,7 @@ from otel_callbacks.runtime.untrusted_text import printable
 _Show: TypeAlias = Callable[[Sequence[Piece]], str]
 
 _STEP = 40  # columns of the name of a step
+_SOURCE, _LEAST_SOURCE = 36, 12  # columns of where a document comes from
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
 _HOW_TO_RECORD = (
@@ -162,15 +163,24 @@ def _documents(trace: SpanTree, show: _Show, texts_shown: int) -> Iterator[str]:
 
 
 def _document_table(found: Sequence[RetrievedDocument]) -> str:
+    rows = _document_rows(found, _SOURCE)
+    widest = max(map(width, table([_DOCUMENT_HEADS, *rows])))
+    if widest > limits.HTML_COLUMNS:
+        longest = max(width(_source(each, _SOURCE)) for each in found[: limits.HTML_DOCUMENTS])
+        rows = _document_rows(found, max(_LEAST_SOURCE, longest - (widest - limits.HTML_COLUMNS)))
+    return markup.table([_DOCUMENT_HEADS, *rows], [document.text or "" for document in found])
+
+
+def _document_rows(found: Sequence[RetrievedDocument], source_columns: int) -> list[tuple[str, ...]]:
     best = best_score(found)
-    rows = [
+    return [
         (
             f"{document.rank}",
             f"{document.rank_before or ''}",
             "" if document.score is None else score_bar(document, best),
             "" if document.score is None else f"{document.score:.3f}",
             fit_ends(printable(document.id or ""), 24),
-            _source(document),
+            _source(document, source_columns),
             "" if document.size is None else f"{document.size:,}",
             _mark(document.kept),
             _mark(document.in_prompt),
@@ -178,7 +188,6 @@ def _document_table(found: Sequence[RetrievedDocument]) -> str:
         )
         for document in found[: limits.HTML_DOCUMENTS]
     ]
-    return markup.table([_DOCUMENT_HEADS, *rows], [document.text or "" for document in found])
 
 
 def score_bar(document: RetrievedDocument, best: float) -> str:
@@ -204,9 +213,9 @@ def best_score(found: Sequence[RetrievedDocument]) -> float:
     return min(scores) if found[0].score_kind == "distance" else max(scores)
 
 
-def _source(document: RetrievedDocument) -> str:
+def _source(document: RetrievedDocument, columns: int) -> str:
     page, chunk = document.page and f"p. {document.page}", document.chunk and f"#{document.chunk}"
-    return fit_ends(printable(" ".join(filter(None, (document.source, page, chunk)))), 36)
+    return fit_ends(printable(" ".join(filter(None, (document.source, page, chunk)))), columns)
 
 
 def _mark(yes: bool | None) -> str:

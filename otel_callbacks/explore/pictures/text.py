@@ -10,7 +10,15 @@ invoke_workflow rag · 1.42 s · 2,310 tokens · $0.0054 · trace 4bf92f3577b34d
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
-from otel_callbacks.explore.pictures.cells import Cells, folded_cells, note, span_cells, summary, title
+from otel_callbacks.explore.pictures.cells import (
+    Cells,
+    folded_cells,
+    note,
+    span_cells,
+    summary,
+    title,
+    unpriced_text,
+)
 from otel_callbacks.explore.pictures.folding import fold_siblings
 from otel_callbacks.explore.pictures.monospace import fit, pad
 from otel_callbacks.explore.pictures.monospace import width as width_of
@@ -54,6 +62,7 @@ def _header(trace: SpanTree, width: int) -> str:
     """Returns name and totals. If room is short, it drops reasons first, then shortens the id, then the name."""
     name, trace_id = title(trace), printable(trace.trace_id)
     root_note = note(trace, trace.roots[0]) if len(trace.roots) == 1 else ""
+    root_note = root_note.removesuffix(unpriced_text(trace)[1]).removesuffix(" · ")  # the totals have it
     notes = [fit(root_note, width // 2)] if root_note else []
     whole_id, short_id = f"trace {trace_id}", f"{trace_id[:_ID_DIGITS]}…"
     for shown_id, reasons in ((whole_id, True), (whole_id, False), (trace_id, False), (short_id, False)):
