@@ -41,6 +41,7 @@ def _why_not_http(url: str, host: str, port: int, headers: dict[str, str]) -> st
             answer = session.post(
                 url, b"", headers=sent, timeout=_TIMEOUT, allow_redirects=False, stream=True
             )
+            answer.close()
     except requests.exceptions.SSLError as error:
         if "WRONG_VERSION_NUMBER" in str(error).upper():
             return f"{host}:{port} speaks no TLS; write http:// instead of https://"
