@@ -286,11 +286,13 @@ KEEP_SECONDS = 600.0
 KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
+# The rest of an answer is not read: it says at most how many spans, events or values were rejected, and why.
+ANSWER_BYTES = 65_536
 # What a destination has not taken for so long is lost, which makes room for what is newer; a restart takes less.
 RETRY_SECONDS = 300.0
 # A destination that asks to wait longer is asked again after this time: it may be broken, and the queue fills.
 RETRY_AFTER_SECONDS = 60.0
-# Losses that go on are logged again after so long, with their number; each batch would fill the log.
+# Losses that go on, and pauses of a destination, are logged again after so long; each batch would fill the log.
 LOSS_LOG_SECONDS = 60.0
 # Further collections are dropped with a warning; each holds all metrics, and later ones hold the same totals.
 METRIC_EXPORTS_WAITING = 8
@@ -325,8 +327,6 @@ REPLAY_REQUEST_BYTES = 3_000_000
 REPLAY_ATTEMPTS = 5
 # An endpoint that asks to wait longer is tried again after this time: it may be broken, and somebody is waiting.
 REPLAY_WAIT_SECONDS = 30.0
-# The rest of an endpoint's answer is not read: it says at most how many spans were rejected, and why.
-REPLAY_ANSWER_BYTES = 65_536
 # The fifth and later ones become one row, "… 38 more chat gpt-4o": more of the same tells nothing new.
 ALIKE_SIBLINGS = 5
 # The other names in a folded row are counted as "3 other": more do not fit.

@@ -36,8 +36,12 @@ def _why_not_http(url: str, host: str, port: int, headers: dict[str, str]) -> st
 
     sent = {**headers, "Content-Type": "application/x-protobuf"}
     try:
-        answer = requests.post(url, b"", headers=sent, timeout=_TIMEOUT, allow_redirects=False, stream=True)
-        answer.close()
+        with requests.Session() as session:
+            session.auth = lambda request: request  # as exporters do: a password in .netrc goes nowhere
+            answer = session.post(
+                url, b"", headers=sent, timeout=_TIMEOUT, allow_redirects=False, stream=True
+            )
+            answer.close()
     except requests.exceptions.SSLError as error:
         if "WRONG_VERSION_NUMBER" in str(error).upper():
             return f"{host}:{port} speaks no TLS; write http:// instead of https://"

@@ -14,19 +14,23 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import DecodeError, HTTPError
 
 from otel_callbacks.export.answers import Answer, partly_accepted, without
+from otel_callbacks.limits import ANSWER_BYTES
 
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _NOT_TAKEN = frozenset({404, 405, 501})
-_ANSWER_BYTES = 65_536
-"""How much of an answer is read. One that is longer is nothing that OTLP knows."""
 
 
 def watched_session(note: Callable[[Answer], None]) -> requests.Session:
     """Returns a session for an exporter; `note` is told of every answer but success."""
     session = requests.Session()
+    session.auth = _as_it_is  # a password in .netrc would replace the header that was given
     for scheme in ("http://", "https://"):
         session.mount(scheme, _WatchingAdapter(note))
     return session
+
+
+def _as_it_is(request: Any) -> Any:
+    return request
 
 
 class _NoFurtherTry(requests.RequestException):
@@ -61,19 +65,19 @@ class _WatchingAdapter(HTTPAdapter):
         """
         raw, body = response.raw, b""
         try:
-            body = raw.read(_ANSWER_BYTES + 1, decode_content=True)
+            body = raw.read(ANSWER_BYTES + 1, decode_content=True)
         except DecodeError:
             raw.close()
         except (HTTPError, OSError) as error:
             raw.close()
             self._note(Answer(f"its answer broke off ({type(error).__name__})", again=True))
             raise _NoFurtherTry from error
-        if len(body) > _ANSWER_BYTES:
+        if len(body) > ANSWER_BYTES:
             raw.close()
         answer = _missing(body, response.headers.get("Content-Type", ""))
         if answer is not None:
             self._note(answer)
-        response.raw = io.BytesIO(body[:_ANSWER_BYTES])
+        response.raw = io.BytesIO(body[:ANSWER_BYTES])
 
     def _send_by_a_live_connection(self, request: Any, *args: Any, **options: Any) -> Any:
         """Sends once more if the server has closed the connection that was kept alive since the last request."""

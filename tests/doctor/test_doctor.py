@@ -72,8 +72,11 @@ def test_all_is_well(server: OtlpServer) -> None:
     assert {headers["api-key"] for headers in server.headers} == {"k"}
 
 
-def test_json_is_all_that_is_on_standard_output(server: OtlpServer, tmp_path: Path) -> None:
+def test_json_is_all_that_is_on_standard_output(
+    server: OtlpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the application prints while it is imported is on standard error."""
+    monkeypatch.setattr(checks, "count_recorders", lambda: 0)  # another test's may not be collected yet
     (tmp_path / "shop_printing.py").write_text("print('welcome')\n")
     arguments = [
         "--timeout",
@@ -212,6 +215,17 @@ def test_another_kind_of_server(behaviour: str, why: str, tmp_path: Path) -> Non
 def test_an_unknown_name() -> None:
     nowhere = Destination("http://nowhere.invalid:4318/v1/traces", frozenset())
     assert probe.why_not(nowhere) == "the name nowhere.invalid is not known here; check the address"
+
+
+def test_a_password_in_netrc_replaces_no_header(
+    tmp_path: Path, server: OtlpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("default login ann password hunter22\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic mine")
+    doctor()
+    assert {headers.get("authorization") for headers in server.headers} == {"Basic mine"}
 
 
 def test_a_back_end_for_traces_alone_is_no_error(server: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otlp_servers import otlp_grpc, otlp_http
 from secret_formats import LONG
 
+from otel_callbacks import BackEnd
 from otel_callbacks.explore import read_jsonl
 from otel_callbacks.export.configure import configure
 from otel_callbacks.export.otlp import OtlpEndpoint
@@ -139,6 +140,22 @@ def test_a_back_end_that_is_down_puts_no_password_into_the_log(
         assert exporter.export([span]) is SpanExportResult.FAILURE  # type: ignore[list-item]
     exporter.shutdown()
     assert caplog.text and not [secret for secret in SECRETS if secret in caplog.text]
+
+
+def test_a_password_in_netrc_goes_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_providers: None
+) -> None:
+    (tmp_path / ".netrc").write_text("default login ann password hunter22\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with otlp_http() as server:
+        with_key = BackEnd(server.url, headers={"Authorization": "Basic mine"}, signals=["traces"])
+        without = BackEnd(server.url, headers={"x-account": "2"}, signals=["traces"])
+        telemetry = configure("app", endpoints=server.url.replace("//", "//me:pw@"), to=[with_key, without])
+        telemetry.tracer_provider.get_tracer("t").start_span("one").end()
+        assert telemetry.flush(10)
+        telemetry.shutdown()
+        sent = {headers.get("authorization") for headers in server.headers}
+    assert sent == {"Basic mine", "Basic bWU6cHc=", None}
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _beginning(pieces: Iterator[bytes]) -> bytes:
     end, read = time.monotonic() + _TIMEOUT, b""
     for piece in pieces:
         read += piece
-        if len(read) >= limits.REPLAY_ANSWER_BYTES or time.monotonic() > end:
+        if len(read) >= limits.ANSWER_BYTES or time.monotonic() > end:
             break
     return read
 
