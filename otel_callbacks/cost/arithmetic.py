@@ -83,7 +83,7 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
     if not any(_parts(usage)):  # most calls report nothing but the two totals
         totals = usage.input_tokens or 0, usage.output_tokens or 0
         return tuple.__new__(TokenCounts, (*totals, *_NO_PARTS, *_parts_or_none(usage), *lacking))
-    counts = TokenCounts(
+    every = (
         usage.input_tokens or 0,
         usage.output_tokens or 0,
         usage.cache_read_input_tokens or 0,
@@ -93,11 +93,10 @@ def checked_counts(usage: Usage | None) -> TokenCounts | UnpricedReason:
         usage.audio_input_tokens or 0,
         usage.audio_output_tokens or 0,
         usage.image_input_tokens or 0,
-        usage.image_output_tokens,
-        usage.audio_cache_read_input_tokens,
-        usage.image_cache_read_input_tokens,
+        *_parts_or_none(usage),
         *lacking,
     )
+    counts = tuple.__new__(TokenCounts, every)
     return counts if _parts_fit(counts, usage) else "invalid_usage"
 
 

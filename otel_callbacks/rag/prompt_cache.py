@@ -124,11 +124,11 @@ class PromptCaches:
         complete = [
             each for each in earlier if each.ended <= run.started
         ]  # of a call in parallel nothing is cached
-        before = max(
-            complete,
-            key=lambda each: (each.is_same_model(now), each.shared_with(now), each.ended),
-            default=None,
-        )
+        before = complete[0] if complete else None
+        if len(complete) > 1:
+            before = max(
+                complete, key=lambda each: (each.is_same_model(now), each.shared_with(now), each.ended)
+            )
         self._keep(conversation, now, before)
         if before is None:
             return {}
@@ -254,10 +254,10 @@ def _compared(
 
 def _moved(now: _Sent, before: _Sent, shared: int) -> float:
     """Returns the weight of the messages after the shared ones that were somewhere in the prompt before, each once."""
-    left = Counter(before.keys[shared:])
-    if not left:  # nearly always: a conversation goes on
+    gone = before.keys[shared:]
+    if not gone:  # nearly always: a conversation goes on
         return 0.0
-    found = 0.0
+    left, found = Counter(gone), 0.0
     for key, weight in zip(now.keys[shared:], now.weights[shared:], strict=True):
         if left[key] > 0:
             left[key] -= 1

@@ -139,10 +139,11 @@ def read_counts(report: Mapping[str, Any]) -> Counts:
 
 
 def _read_details(counts: Counts, value: Any, side: str) -> None:
-    if is_list(value):
+    if type(value) is not dict and is_list(value):
         _read_modalities(counts, value, side)
         return
-    for key, detail in islice(mapping_or_fields(value).items(), ITEMS_READ):
+    details = value if type(value) is dict else mapping_or_fields(value)
+    for key, detail in islice(details.items(), ITEMS_READ):
         if type(key) is not str or detail is None:
             continue
         plain = key.partition("_")[2] if key.startswith(_TIERS) else key
