@@ -260,11 +260,13 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
         share = f"{tokens.result_share:.0%} of input tokens" + (" after" if is_change else "")
         lines.append(f"Results of tools are {share} (estimated): per run {usual}, " + "; ".join(told))
     if tokens.resent[0] >= 1 or tokens.resent[1] >= 1:
-        lines.append(
+        sent = (
             f"Sent again by the next model call (estimated): {tokens.resent[0]:,.0f} tokens per run {now}, "
-            f"{tokens.resent[1]:,.0f} {usual}; of them not from the provider's cache: "
-            f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
         )
+        lines.append(f"{sent}{tokens.resent[1]:,.0f} {usual}")
+        if not any(tokens.reusable):  # else the handler has compared the prompts, which is surer
+            missed = f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
+            lines[-1] += f"; of them not from the provider's cache: {missed}"
     if any(max(each[2:]) >= 1 for each in tokens.unread):
         told = []
         for reason, changed, tail, others in tokens.unread[:_PARTS]:
