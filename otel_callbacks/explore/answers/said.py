@@ -74,8 +74,7 @@ def slow_line(place: int, each: SlowStep, slow: Slow, *, is_change: bool) -> str
     if own.step.kind != "gaps":
         parts.append(_calls(*each.all_calls))
         parts.append(_ends(each))
-        as_many = _count(each.all_calls[0]) == _count(each.all_calls[1])
-        parts.append(_split(own, format_duration, "longer", " of them on the path" if as_many else ""))
+        parts.append(_split(own, format_duration, "longer", _which_calls(each)))
     if each.waited_in:
         parts.append(f"the graph waited for {printable(each.waited_in[0])} in step {each.waited_in[1]}")
     parts += _what_it_was(each, own)
@@ -131,6 +130,13 @@ def _split(own: Contribution, shown: Callable[[float], str], longer: str, which:
         return ""
     lengths = f"{_signed(length, shown)} by {longer if length > 0 else _OPPOSITE[longer]} calls"
     return f"{lengths}, {_signed(calls, shown)} by {'more' if calls > 0 else 'fewer'}{which}"
+
+
+def _which_calls(each: SlowStep) -> str:
+    """Says that there are more calls on the path, such as beside a sibling that is faster, where there are not more."""
+    on_path = each.contribution.tail_calls - each.contribution.usual_calls
+    made = each.all_calls[0] - each.all_calls[1]
+    return "" if made * on_path > 0 and abs(made) >= abs(on_path) / 2 else " of them on the path"
 
 
 _OPPOSITE = {"longer": "shorter", "dearer": "cheaper"}
@@ -254,11 +260,13 @@ def token_lines(expensive: Expensive, *, is_change: bool) -> list[str]:
         share = f"{tokens.result_share:.0%} of input tokens" + (" after" if is_change else "")
         lines.append(f"Results of tools are {share} (estimated): per run {usual}, " + "; ".join(told))
     if tokens.resent[0] >= 1 or tokens.resent[1] >= 1:
-        lines.append(
+        sent = (
             f"Sent again by the next model call (estimated): {tokens.resent[0]:,.0f} tokens per run {now}, "
-            f"{tokens.resent[1]:,.0f} {usual}; of them not from the provider's cache: "
-            f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
         )
+        lines.append(f"{sent}{tokens.resent[1]:,.0f} {usual}")
+        if not any(tokens.reusable):  # else the handler has compared the prompts, which is surer
+            missed = f"{tokens.missed[0]:,.0f} and {tokens.missed[1]:,.0f}"
+            lines[-1] += f"; of them not from the provider's cache: {missed}"
     if any(max(each[2:]) >= 1 for each in tokens.unread):
         told = []
         for reason, changed, tail, others in tokens.unread[:_PARTS]:
