@@ -286,8 +286,7 @@ KEEP_SECONDS = 600.0
 KEEP_DECISIONS = 10_000
 # A larger batch is split into several requests; collectors refuse more than 4 MiB by gRPC, and sizes are estimates.
 REQUEST_BYTES = 2 * 1024 * 1024
-# The rest of an answer is not read: it says at most how many spans, events or values were rejected, and why.
-ANSWER_BYTES = 65_536
+ANSWER_BYTES = 65_536  # the rest of an answer is not read: it says at most how much was rejected, and why
 # What a destination has not taken for so long is lost, which makes room for what is newer; a restart takes less.
 RETRY_SECONDS = 300.0
 # A destination that asks to wait longer is asked again after this time: it may be broken, and the queue fills.
@@ -350,8 +349,7 @@ LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.
 HTML_DOCUMENTS = 20
 HTML_SPANS = 12
-# The source of a document reads "distut…piler.py" in a wider table: a notebook of usual width would break its lines.
-HTML_COLUMNS = 100
+HTML_COLUMNS = 100  # the source of a document is shortened in a wider table: a notebook would break its lines
 # The other texts of documents are on the page of a trace, where they fold; a notebook would show nothing else.
 HTML_DOCUMENT_TEXTS = 4
 # "38 messages before" stands for the earlier messages of a prompt: the last ones are the new ones.
