@@ -115,6 +115,7 @@ class Traces(Sequence[Trace]):
 
         Raises:
             TypeError: A filter is unknown, or its value has the wrong type.
+            ValueError: A number is NaN.
         """
         return self._select(*condition(filters))
 

@@ -5,6 +5,7 @@ handler ignores callback events. Its presence in a callback manager is what coun
 traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 """
 
+import logging
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ from otel_callbacks.runtime.faults import guarded
 
 if TYPE_CHECKING:
     from otel_callbacks.recording.recorder import Recorder
+
+_logger = logging.getLogger(__name__)
 
 
 class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
@@ -103,6 +106,7 @@ class ActiveHandlers:
         # the handler lists seen in Settings, by id, each with the manager that had it first
         self._settings_lists: OrderedDict[int, tuple[list[Any], weakref.ref[CallbackManager]]] = OrderedDict()
         self._global: weakref.WeakSet[OTelCallbackHandler] = weakref.WeakSet()
+        self._said_taken_over = False
 
     def recorder_for(self, instance: Any) -> "Recorder | None":
         """Returns the recorder of the handler that is active for `instance`; None without one.
@@ -113,7 +117,22 @@ class ActiveHandlers:
         manager = Settings._callback_manager
         from_settings = None if manager is None or not manager.handlers else self._in_settings(manager)
         handler = from_settings or global_handler or self._of_component(instance) or self.instrumented
-        return None if handler is None else handler._recorder
+        if handler is not None:
+            return handler._recorder
+        if manager is not None and manager.handlers and not self._said_taken_over:
+            self._say_taken_over(manager.handlers)
+        return None
+
+    def _say_taken_over(self, handlers: list[Any]) -> None:
+        """Says once that the handler in `Settings` does not count: an application that gave the list twice meant it."""
+        if _first_handler(handlers) is not None:
+            self._said_taken_over = True
+            _logger.warning(
+                "LlamaIndex is not traced any more: the callback manager in Settings has the same list of handlers as"
+                " the one before, which CallbackManager([]) takes over, too. To trace, give each CallbackManager a list"
+                " of its own, such as CallbackManager([handler]); if it is meant to be off, Settings.callback_manager ="
+                " None says so."
+            )
 
     def _global_handler(self) -> OTelCallbackHandler | None:
         handler = core.global_handler

@@ -86,6 +86,14 @@ class _Sent:
         differs = same.find(False)
         return len(same) if differs < 0 else differs
 
+    def has_other_start(self, other: "_Sent") -> bool:
+        """Tells whether it goes on with the other, but for its first message: mostly a system prompt with the time.
+
+        Hashes cannot say how much of that message is the same, so none of it counts as reusable.
+        """
+        rest = other.keys[1:]
+        return bool(rest) and self.keys[0] != other.keys[0] and self.keys[1 : len(other.keys)] == rest
+
 
 class PromptCaches:
     """The prompts that were sent, by conversation and step.
@@ -235,9 +243,10 @@ def _compared(
     reusable = round(input_tokens * (again + defined) / whole)
     prefix = round(input_tokens * (defined + sum(now.weights[:shared])) / whole) if same_tools else 0
     found: Attributes = {semconv.CACHE_REUSABLE_TOKENS: reusable, semconv.CACHE_IDLE_SECONDS: max(0.0, idle)}
-    if read >= _ENOUGH * reusable:
+    is_restarted = shared == 0 and now.has_other_start(before)
+    if read >= _ENOUGH * (input_tokens if is_restarted else reusable):
         return found
-    found[semconv.CACHE_MISSED_TOKENS] = reusable - read
+    found[semconv.CACHE_MISSED_TOKENS] = max(0, reusable - read)
     if not same_tools:
         found[semconv.CACHE_FIRST_CHANGED] = "tools"
     elif shared < min(len(before.keys), len(now.keys)):
@@ -247,7 +256,7 @@ def _compared(
     found[semconv.CACHE_MISS_REASON] = (
         semconv.CACHE_UNKNOWN
         if rule is None
-        else _reason(now, before, rule, idle, input_tokens, reusable, prefix)
+        else _reason(now, before, rule, idle, input_tokens, reusable, 0 if is_restarted else prefix)
     )
     return found
 
@@ -285,7 +294,7 @@ def _reason(
         return semconv.CACHE_MODEL_CHANGED
     if now.tools != before.tools:
         return semconv.CACHE_TOOLS_CHANGED
-    if prefix < _ENOUGH * reusable:
+    if not prefix or prefix < _ENOUGH * reusable:
         return semconv.CACHE_PREFIX_CHANGED
     if lifetime is not None and idle > lifetime:
         return semconv.CACHE_TOO_OLD

@@ -375,6 +375,16 @@ def test_any_json_is_read_or_refused(document: Any) -> None:
         spans_of_line(text)
 
 
+def test_a_file_whose_first_line_is_cut_off_and_whose_next_is_none_says_what_it_should_be(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"resourceSpans": [\n' + "once upon a time\n")
+    with pytest.raises(ValueError, match=r"t\.jsonl:1: the line of OTLP JSON is cut off"):
+        len(Traces.open(path))
+    all_views(path)
+
+
 def test_a_compressed_member_that_is_no_text_ends_the_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

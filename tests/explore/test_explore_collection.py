@@ -1,12 +1,16 @@
 import json
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from opentelemetry.trace import StatusCode
 from processes import run_script
 from records import call, span
 
-from otel_callbacks.explore import Traces
+from otel_callbacks.explore import Traces, page, render_svg, render_text
 from otel_callbacks.explore.index.database import Index
+from otel_callbacks.explore.spans.records import SpanRecord
+from otel_callbacks.testing import capture
 
 SECOND = 10**9
 NOON = 1_700_000_000 * SECOND
@@ -100,6 +104,51 @@ def test_get_takes_the_beginning_of_an_id(traces):
         traces.get("d")
     with pytest.raises(LookupError, match="3 traces"):
         traces.get("")
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"since": datetime(2999, 1, 1, tzinfo=UTC)}, 0),
+        ({"until": datetime(2999, 1, 1, tzinfo=UTC)}, 3),
+        ({"since": datetime(1, 1, 2, tzinfo=UTC)}, 3),
+        ({"since": datetime.min}, 3),
+        ({"until": datetime.max}, 3),
+        ({"since": timedelta.max}, 3),
+        ({"until": timedelta.min}, 3),
+        ({"since": -(10**30)}, 3),
+        ({"min_tokens": 10**30}, 0),
+        ({"max_cost": 10**400}, 2),
+        ({"max_duration": math.inf}, 3),
+        ({"max_score": 10**30}, 0),
+    ],
+)
+def test_filters_beyond_what_a_database_can_hold(traces, filters, found):
+    assert len(traces.find(**filters)) == found
+
+
+@pytest.mark.parametrize("name", ["min_cost", "max_duration", "score"])
+def test_a_filter_that_is_no_number_is_refused(traces, name):
+    with pytest.raises(ValueError, match=f"{name} must be a number, not nan"):
+        traces.find(**{name: math.nan})
+
+
+def test_text_that_no_file_holds_is_mended_in_a_span():
+    """Half a surrogate pair, as tokenizers and slices cut it, may be anywhere in a span of any instrumentation."""
+    half, cut = "a\ud83d", "a\ufffd"
+    with capture() as captured:
+        tracer = captured.providers["tracer_provider"].get_tracer(half)
+        with tracer.start_as_current_span(half) as made:
+            made.set_attributes({half: half, "list": [half, "\ud83d\ude00"]})
+            made.add_event(half, {half: half})
+            made.set_status(StatusCode.ERROR, half)
+    [trace] = Traces.of(map(SpanRecord.from_readable, captured.spans))
+    [made] = trace.spans
+    assert (made.name, made.scope, made.status_message) == (cut, cut, cut)
+    assert made.attributes == {cut: cut, "list": (cut, "😀")}
+    assert [(event.name, event.attributes) for event in made.events] == [(cut, {cut: cut})]
+    for shown in (page(trace), render_svg(trace), render_text(trace)):
+        assert shown.encode()
 
 
 def test_since_a_mark(traces):

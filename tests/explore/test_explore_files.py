@@ -195,6 +195,14 @@ def test_a_line_cut_off_anywhere_does_not_hide_those_after_it(tmp_path, log):
     assert set(log.messages) == {f"{tmp_path / 't.jsonl'}:1: the line is cut off and was skipped"}
 
 
+def test_half_a_surrogate_pair_in_bytes_becomes_question_marks(tmp_path):
+    """Some writers encode it as if it were a character, which UTF-8 forbids."""
+    line = COLLECTOR_LINE.replace("GET", "half \ud83d").encode("utf-8", "surrogatepass")
+    (tmp_path / "t.jsonl").write_bytes(line)
+    [span] = read_jsonl(tmp_path)
+    assert span.name == "half ?"
+
+
 def test_half_a_surrogate_pair_becomes_a_question_mark(tmp_path):
     (tmp_path / "t.jsonl").write_text(COLLECTOR_LINE.replace("GET", r"\ud83d \ud83d\ude80"))
     assert [span.name for span in read_jsonl(tmp_path)] == ["? 🚀"]

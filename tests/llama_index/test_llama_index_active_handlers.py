@@ -24,6 +24,7 @@ from otel_callbacks.llama_index import (
     traced_methods,
     uninstrument,
 )
+from otel_callbacks.llama_index.handler import active_handlers
 from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import Captured, capture
 
@@ -116,6 +117,29 @@ def test_ways_to_remove_it(taken: Callable[[], Any], captured: Captured) -> None
     Settings.callback_manager = taken()
     ScriptedModel().chat(ASK)
     assert len(captured.spans) == 1
+
+
+@pytest.mark.parametrize("again", [lambda same: CallbackManager(same), lambda same: CallbackManager([])])
+def test_a_list_that_is_given_twice_is_said_once(
+    again: Callable[[list[Any]], Any],
+    captured: Captured,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody can tell it from `CallbackManager([])`, which takes the list over and switches tracing off."""
+    monkeypatch.setattr(active_handlers, "_said_taken_over", False)
+    same: list[Any] = [OTelCallbackHandler(**captured.providers)]
+    Settings.callback_manager = CallbackManager(same)
+    ScriptedModel().chat(ASK)
+    assert caplog.messages == []
+    Settings.callback_manager = again(same)
+    ScriptedModel().chat(ASK)
+    ScriptedModel().chat(ASK)
+    [message] = caplog.messages
+    assert "LlamaIndex is not traced any more" in message and "CallbackManager([handler])" in message
+    Settings.callback_manager = CallbackManager(list(same))
+    ScriptedModel().chat(ASK)
+    assert len(captured.spans) == 2
 
 
 def test_put_back(captured: Captured) -> None:

@@ -193,6 +193,8 @@ def test_traces_are_found_by_what_they_are(file: Path, writer: Writer) -> None:
             ({"user": "u-7", "model": "gpt-4o"}, [paid]),
             ({"min_duration_seconds": 2}, []),
             ({"since": "2023-11-14T22:14:00Z"}, [paid]),
+            ({"since": "2999-01-01"}, []),
+            ({"min_tokens": 10**30}, []),
             ({"until": "2023-11-14T22:14:00"}, [failed]),
             ({"name": "rag", "error": True}, []),
         ):
@@ -235,6 +237,7 @@ def test_what_takes_longest_costs_and_changed(file: Path, writer: Writer) -> Non
         cost = await call("report_cost", by=["model"])
         assert (cost["rows"][0]["cost_usd"], cost["total"]["calls"], cost["next_cursor"]) == ("0.75", 3, None)
         assert (await call("report_cost", since="2023-11-14T22:14:00Z"))["total"]["calls"] == 2
+        assert (await call("report_cost", since="2999-01-01"))["total"]["calls"] == 0
         difference = await call("diff_traces", a=a, b=b)
         assert difference["change"]["model_calls"] == 1
         assert [step["change"] for step in difference["steps"]] == ["", "", "added"]

@@ -1,7 +1,9 @@
 """Why the provider's cache missed: what a span says of a prompt that was sent before, without any of its text."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import pytest
 from fakes import ScriptedModel, call
@@ -9,8 +11,10 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableLambda
+from llama_fakes import IGNORED, raw
 from llama_fakes import ScriptedModel as LlamaModel
-from llama_fakes import raw
+from llama_fakes import call as llama_call
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import ChatMessage, ChatResponse
 from llama_index.core.llms.callbacks import llm_chat_callback
@@ -26,6 +30,8 @@ from otel_callbacks.runtime.faults import faults
 from otel_callbacks.testing import capture
 
 LONG = "Answer from the handbook of the company, politely and in a few words. " * 200
+Usages: TypeAlias = Sequence[tuple[int, int]]
+
 START = 1_700_000_000 * 10**9
 SECOND = 10**9
 
@@ -297,21 +303,51 @@ class CachingLlama(LlamaModel):
     def class_name(cls) -> str:
         return "openai_llm"
 
-    @llm_chat_callback()
-    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        tokens, read = self.usages[min(self.turn, len(self.usages) - 1)]
+    def _raw(self, turn: int, reason: str | None) -> dict[str, Any]:
+        tokens, read = self.usages[min(turn, len(self.usages) - 1)]
         counts = {"prompt_tokens": tokens, "completion_tokens": 5, "total_tokens": tokens + 5}
         usage = {**counts, "prompt_tokens_details": {"cached_tokens": read}}
-        return ChatResponse(message=self._next(), raw={**raw(usage, "stop"), "model": self.model})
+        return {**raw(usage, reason), "model": self.model}
+
+    def _chunks(self) -> Iterator[ChatResponse]:
+        turn = self.turn
+        for chunk in super()._chunks():
+            is_last = bool(chunk.raw["usage"])  # which alone has the usage, as OpenAI sends it
+            chunk.raw = self._raw(turn, None) if is_last else {**chunk.raw, "model": self.model}
+            yield chunk
+
+    @llm_chat_callback()
+    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+        turn = self.turn
+        return ChatResponse(message=self._next(), raw=self._raw(turn, "stop"))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+        turn = self.turn
+        return ChatResponse(message=self._next(), raw=self._raw(turn, "stop"))
 
 
-def test_llama_index_says_the_same(clock: Clock) -> None:
+async def read_whole(stream: Any) -> None:
+    async for _ in await stream:
+        pass
+
+
+SENT: dict[str, Callable[[CachingLlama, Any], Any]] = {
+    "call": lambda llm, chat: llm.chat(chat),
+    "stream": lambda llm, chat: list(llm.stream_chat(chat)),
+    "async call": lambda llm, chat: asyncio.run(llm.achat(chat)),
+    "async stream": lambda llm, chat: asyncio.run(read_whole(llm.astream_chat(chat))),
+}
+
+
+@pytest.mark.parametrize("way", SENT)
+def test_llama_index_says_the_same(clock: Clock, way: str) -> None:
     """A conversation in a session, without an agent: hits, then a system prompt that changes."""
     llm = CachingLlama(model="gpt-4o", usages=((1990, 0), (2000, 1920), (2010, 0)))
     with capture() as captured, attribution(session="s-1"):
         llm.callback_manager = CallbackManager([LlamaHandler(**captured.providers)])
         for chat in (ONE, TWO, said("hi", "Hello!", "and now?", "Well.", system=f"At noon. {LONG}")):
-            llm.chat([ChatMessage(role=ROLES[type(each)], content=each.content) for each in chat])
+            SENT[way](llm, [ChatMessage(role=ROLES[type(each)], content=each.content) for each in chat])
             clock.now += SECOND
     first, second, third = (cache_of(span) for span in captured.spans)
     assert (first, second) == ({}, HIT)
@@ -325,20 +361,74 @@ def test_llama_index_says_the_same(clock: Clock) -> None:
     }
 
 
-def test_agents_of_both_frameworks_say_the_same(clock: Clock) -> None:
-    """The second call of an agent has the prompt of the first in front; the provider's model reads none of it."""
-    chat = model((1990, 0), (2000, 0), script=(call("search", q="x"), "done"))
+def search(q: str = "") -> str:
+    """Finds pages."""
+    return "Paris"
 
-    def search(q: str) -> str:
-        """Finds pages."""
-        return "Paris"
 
-    with capture() as captured:
-        agent = create_agent(chat, [search], system_prompt=LONG)
-        agent.invoke({"messages": [("user", "hi")]}, {"callbacks": [LangChainHandler(**captured.providers)]})
-    first, second = (cache_of(span) for span in captured.spans if span.name.startswith("chat"))
+def ask_langchain(systems: Sequence[str], script: Sequence[Any], usages: Usages) -> list[dict[str, Any]]:
+    """Asks an agent of LangChain once with each system prompt; returns what its calls say of the cache."""
+    chat = model(*usages, script=tuple(call(*each) if isinstance(each, tuple) else each for each in script))
+    with capture() as captured, attribution(session="s-1"):
+        config: Any = {"callbacks": [LangChainHandler(**captured.providers)]}
+        for system in systems:
+            agent = create_agent(chat, [search], system_prompt=system)
+            agent.invoke({"messages": [("user", "hi")]}, config)
+    return [cache_of(span) for span in captured.spans if span.name.startswith("chat")]
+
+
+def ask_llama_index(
+    systems: Sequence[str], script: Sequence[Any], usages: Usages, *, streaming: bool
+) -> list[dict[str, Any]]:
+    """Does the same with an agent of LlamaIndex."""
+    answers = tuple(llama_call(*each) if isinstance(each, tuple) else each for each in script)
+    llm = CachingLlama(model="gpt-4o", usages=usages, script=answers)
+
+    async def ask(system: str) -> None:
+        await FunctionAgent(tools=[search], llm=llm, system_prompt=system, streaming=streaming).run("hi")
+
+    with capture() as captured, attribution(session="s-1"):
+        llm.callback_manager = CallbackManager([LlamaHandler(**captured.providers)])
+        for system in systems:
+            asyncio.run(ask(system))
+    return [cache_of(span) for span in captured.spans if span.name.startswith("chat")]
+
+
+AGENTS: dict[str, Callable[[Sequence[str], Sequence[Any], Usages], list[dict[str, Any]]]] = {
+    "LangChain": ask_langchain,
+    "LlamaIndex": partial(ask_llama_index, streaming=False),
+    "LlamaIndex, streaming": partial(ask_llama_index, streaming=True),
+}
+CALLS_A_TOOL = (("search", "call_1"), "done")
+
+
+@IGNORED
+@pytest.mark.parametrize("agent", AGENTS)
+def test_agents_of_both_frameworks_say_the_same(clock: Clock, agent: str) -> None:
+    """The second call of an agent has the prompt of the first in front; the provider reads it, or none of it."""
+    first, second = AGENTS[agent]([LONG], CALLS_A_TOOL, ((1990, 0), (2000, 1920)))
+    assert (first, second.keys(), second["reusable_tokens_estimated"] > 1900) == ({}, HIT.keys(), True)
+    first, second = AGENTS[agent]([LONG], CALLS_A_TOOL, ((1990, 0), (2000, 0)))
     assert (first, second["miss_reason"], "first_changed" in second) == ({}, "unknown", False)
     assert second["reusable_tokens_estimated"] == second["missed_tokens_estimated"] > 1900
+
+
+@IGNORED
+@pytest.mark.parametrize("agent", AGENTS)
+def test_an_agent_whose_system_prompt_has_the_time_misses(clock: Clock, agent: str) -> None:
+    """Hashes cannot tell how much of the prompt is the same, so no tokens are said to be lost, but the cause is."""
+    systems = [f"It is {hour} o'clock. {LONG}" for hour in (9, 10)]
+    first, second = AGENTS[agent](systems, ("Hello!",), ((1990, 0), (1990, 0)))
+    assert first == {}
+    assert second.pop("reusable_tokens_estimated") == second.pop("missed_tokens_estimated") < 200
+    assert second == {
+        "idle_seconds": 0.0,
+        "first_changed": "system",
+        "first_changed_message": 0,
+        "miss_reason": "prefix_changed",
+    }
+    first, second = AGENTS[agent](systems, ("Hello!",), ((1990, 0), (1990, 1920)))
+    assert (first, second.keys()) == ({}, HIT.keys())
 
 
 def test_what_is_kept_is_bounded_and_has_no_text(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The options of commands that choose traces, and the argument that says where the traces are."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def chosen_filters(options: dict[str, Any]) -> Filters:
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in given.keys() & {"since", "until"}:
         moment: datetime = given[name].replace(tzinfo=UTC)
-        is_whole_day = name == "until" and moment.time() == time.min
+        is_whole_day = name == "until" and moment.time() == time.min and moment.date() < date.max
         given[name] = moment + timedelta(days=1) if is_whole_day else moment
     found: Filters = Filters(**given)  # type: ignore[typeddict-item]  # the options are named as the filters are
     return found

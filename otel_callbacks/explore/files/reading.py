@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ _T = TypeVar("_T")
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What parsing raises for text that is not JSON, or not OTLP JSON."""
 
+_SURROGATE_BYTES = re.compile(rb"\xed[\xa0-\xbf]")  # `json` reads them, though UTF-8 has none
 _LONGEST_TOKEN = 6  # characters of the longest indivisible piece of JSON: `\uD83D`, `false`
 _PIECE = 1 << 20  # bytes that are read at once of what is not kept
 
@@ -164,7 +166,9 @@ def _skip_line(skipped: Skipped, path: Path, begin: int, line: bytes, error: Exc
     """Counts a line that cannot be read."""
     is_cut_off = not line.endswith(b"\n") or _is_cut_off(error)
     if not skipped:
-        reason = "the line is cut off" if is_cut_off else f"not a line of OTLP JSON: {error!r:.200}"
+        reason = (
+            "the line of OTLP JSON is cut off" if is_cut_off else f"not a line of OTLP JSON: {error!r:.200}"
+        )
         skipped.first = f"line {_line_number(path, begin)}: {reason}"
     skipped.cut_off += is_cut_off
     skipped.lines += not is_cut_off
@@ -230,7 +234,7 @@ def document_of_line(line: bytes) -> dict[str, Any]:
         ValueError: The line is not JSON.
     """
     document: dict[str, Any] = json.loads(line)
-    if rb"\ud" in line or rb"\uD" in line:
+    if rb"\ud" in line or rb"\uD" in line or _SURROGATE_BYTES.search(line):
         whole = json.dumps(document, ensure_ascii=False).encode(errors="replace")
         document = json.loads(whole)
     return document

@@ -4,9 +4,11 @@ import difflib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from typing import Any, TypedDict, get_type_hints
 
 from otel_callbacks import semconv
+from otel_callbacks.runtime.encodable import INT64
 
 TOOL = f'''(attributes ->> '$."{semconv.TOOL_NAME}"')'''
 """The SQL expression for the tool of a span."""
@@ -83,6 +85,7 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
     Raises:
         TypeError: A filter is unknown, or its value has the wrong type.
+        ValueError: A number is NaN.
     """
     terms = ["1"]
     parameters: list[Any] = []
@@ -90,7 +93,7 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
     if judged:
         matches = " AND ".join(_OF_EVALUATION[name] for name in judged)
         terms.append(f"trace_id IN (SELECT evaluates FROM spans WHERE evaluates IS NOT NULL AND {matches})")
-        parameters += judged.values()
+        parameters += map(_bounded, judged.values())
     for name, value in filters.items():
         _check(name, value)
         if name in judged:
@@ -104,7 +107,7 @@ def condition(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
         else:
             matches = _OF_SPAN.get(name, f"{name} = ?")
             terms.append(f"trace_id IN (SELECT trace_id FROM spans WHERE {matches})")
-        parameters.append(_nanoseconds(value) if name in ("since", "until") else value)
+        parameters.append(_bounded(_nanoseconds(value) if name in ("since", "until") else value))
     return " AND ".join(terms), parameters
 
 
@@ -125,10 +128,25 @@ def _check(name: str, value: Any) -> None:
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         readable = getattr(_TYPES[name], "__name__", str(_TYPES[name]))
         raise TypeError(f"{name} must be {readable}, not {type(value).__name__}: {value!r:.100}")
+    if isinstance(value, float) and isnan(value):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+
+
+def _bounded(value: Any) -> Any:
+    """Returns the nearest whole number that SQLite can compare with, which no row is beyond; all else as it is."""
+    return min(max(value, INT64[0]), INT64[-1]) if isinstance(value, int) else value
 
 
 def _nanoseconds(moment: datetime | timedelta | int) -> int:
     if isinstance(moment, int):
         return moment
-    when = datetime.now(UTC) - moment if isinstance(moment, timedelta) else moment
-    return int(when.timestamp() * 1_000_000) * 1000
+    try:
+        when = datetime.now(UTC) - moment if isinstance(moment, timedelta) else moment
+        return int(when.timestamp() * 1_000_000) * 1000
+    except (
+        OverflowError,
+        ValueError,
+        OSError,
+    ):  # beyond what Python counts, and so before or after all traces
+        is_early = moment > timedelta() if isinstance(moment, timedelta) else moment.year < 1970
+        return INT64[0] if is_early else INT64[-1]

@@ -7,22 +7,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from otel_callbacks.limits import TRACE_VALUE_DEPTH
-from otel_callbacks.runtime.encodable import INT64
+from otel_callbacks.runtime.encodable import INT64, well_formed
 
 AttributeValue: TypeAlias = (
     "str | bool | int | float | bytes | tuple[AttributeValue, ...] | dict[str, AttributeValue] | None"
 )
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
-_SCALARS = (str, bool, int, float, bytes)
+_SCALARS = (bool, int, float, bytes)
 
 
 def plain_attributes(attributes: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
-    """Returns attributes of the SDK as plain values; arrays become tuples."""
-    return {name: _plain(value) for name, value in (attributes or {}).items()}
+    """Returns attributes of the SDK as plain values; arrays become tuples, and lone surrogates U+FFFD."""
+    return {
+        name if name.isascii() else well_formed(name): _plain(value)
+        for name, value in (attributes or {}).items()
+    }
 
 
 def _plain(value: Any) -> AttributeValue:
+    if isinstance(value, str):
+        return value if value.isascii() else well_formed(value)
     if value is None or isinstance(value, _SCALARS):  # nearly all are; checking for a Mapping is slow
         scalar: AttributeValue = value
         return scalar

@@ -21,7 +21,7 @@ from otel_callbacks.explore.spans.attributes import (
     text,
 )
 from otel_callbacks.limits import TOKENS_OF_A_CALL
-from otel_callbacks.runtime.encodable import INT64
+from otel_callbacks.runtime.encodable import INT64, well_formed
 
 # In the order of OTLP's enum; 0 is "unspecified", which OTLP reads as internal.
 _KINDS = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -73,19 +73,22 @@ class SpanRecord:
 
     @classmethod
     def from_readable(cls, span: Any) -> Self:
-        """Makes a record of a `ReadableSpan` of the OpenTelemetry SDK."""
+        """Makes a record of a `ReadableSpan` of the OpenTelemetry SDK.
+
+        Lone surrogates, which no file and no database can hold, become U+FFFD.
+        """
         context = span.get_span_context()
         return cls(
             trace_id=f"{context.trace_id:032x}",
             span_id=f"{context.span_id:016x}",
             parent_id=f"{span.parent.span_id:016x}" if span.parent else None,
-            name=span.name,
+            name=well_formed(span.name),
             kind=span.kind.name,
             start_ns=span.start_time or 0,
             end_ns=span.end_time or 0,
             attributes=plain_attributes(span.attributes),
             events=tuple(
-                EventRecord(event.name, event.timestamp, plain_attributes(event.attributes))
+                EventRecord(well_formed(event.name), event.timestamp, plain_attributes(event.attributes))
                 for event in span.events
             ),
             links=tuple(
@@ -97,8 +100,8 @@ class SpanRecord:
                 for link in span.links
             ),
             status=span.status.status_code.name,
-            status_message=span.status.description or "",
-            scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
+            status_message=well_formed(span.status.description or ""),
+            scope=well_formed(span.instrumentation_scope.name) if span.instrumentation_scope else "",
             resource=plain_attributes(span.resource.attributes),
         )
 

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import pytest
 from explore_trees import CAPTURED, FAN, NASTY, messages, retrieval
@@ -79,10 +79,16 @@ CHOICES = [
     {"text": "QUESTION 12"},
     {"since": at(20), "until": at(30)},
     {"since": timedelta(hours=24)},
+    {"since": timedelta(weeks=999_999)},
 ]
 
 
-WRITTEN = {at(20): at(20).isoformat(), at(30): at(30).isoformat(), timedelta(hours=24): "24h"}
+WRITTEN = {
+    at(20): at(20).isoformat(),
+    at(30): at(30).isoformat(),
+    timedelta(hours=24): "24h",
+    timedelta(weeks=999_999): "999999w",
+}
 
 
 @pytest.mark.parametrize("filters", CHOICES, ids=lambda filters: " ".join(filters))
@@ -412,6 +418,26 @@ def test_why_names_the_cause_and_leads_to_the_traces_it_names():
     assert named and named <= {trace.trace_id for trace in traces.find(min_duration=10.0)}
     assert "Asked 66 traces" in page.text
     assert "No traces to ask" in get(traces, "/why?tenant=nobody").text
+
+
+def test_one_workflow_can_be_asked_for():
+    """A page names the first few workflows; the field for the name keeps its value, and the others theirs."""
+    traces = Traces.of(slow_fleet(6, 60))
+    workflow = next(iter(traces)).name
+    page = get(traces, f"/why?name={quote(workflow)}&tenant=acme&slow=10s")
+    fields = {each["name"]: each["value"] for tag, each in page.elements if tag == "input"}
+    assert fields == {"name": workflow, "tenant": "acme", "slow": "10s", "expensive": "p95"}
+    assert "Asked 66 traces" in get(traces, f"/why?name={quote(workflow)}").text
+    assert "No traces to ask" in get(traces, "/why?name=nobody").text
+
+
+@pytest.mark.parametrize(
+    ("word", "chosen"), [("1", "true"), ("True", "true"), ("off", "false"), ("0", "false"), ("", "")]
+)
+def test_the_choice_of_errors_shows_what_filters(word, chosen):
+    page = get(FLEET, f"/?error={word}")
+    options = [each for tag, each in page.elements if tag == "option" and "selected" in each]
+    assert [each["value"] for each in options if each["value"] in ("", "true", "false")] == [chosen]
 
 
 def test_a_tail_that_is_none_says_what_would_be_right():
