@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.spans.content import Message, input_messages, output_messages
+from otel_callbacks.explore.spans.content import Message, asked_text, input_messages, output_messages
 from otel_callbacks.explore.spans.documents import RetrievedDocument
 from otel_callbacks.explore.spans.evaluations import Evaluation
 from otel_callbacks.explore.spans.records import SpanRecord
@@ -140,7 +140,7 @@ def question(trace: SpanTree, found: Sequence[RetrievedDocument]) -> str | None:
     """Returns the last user message of the outermost span that recorded one, else the first retrieval query."""
     for span in trace.walk():
         if questions := [each for each in input_messages(span) if each.role == "user"]:
-            return questions[-1].text
+            return asked_text(questions[-1].text)
     return next((document.query for document in found if document.query), None)
 
 

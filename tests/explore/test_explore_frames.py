@@ -4,7 +4,9 @@ import sys
 import pytest
 from explore_trees import CAPTURED
 from span_trees import AGENT, RAG, span, tree
+from ui_pages import get
 
+from otel_callbacks.explore import Traces
 from otel_callbacks.explore.frames import (
     PHOENIX_COLUMNS,
     RAGAS_COLUMNS,
@@ -53,6 +55,35 @@ def test_a_row_per_trace_with_a_retrieval():
         "evaluations": {},
     }
     assert set(RAGAS_COLUMNS) <= set(row)
+
+
+@pytest.mark.parametrize(
+    ("said", "question"),
+    [
+        ('{"q": "Why?"}', "Why?"),  # what a chain is given
+        ('{"q": "Why?", "k": 3}', '{"q": "Why?", "k": 3}'),
+        ('{"k": 3}', '{"k": 3}'),
+        ('{"q": "Why', '{"q": "Why'),
+        ("[1]", "[1]"),
+        ("Why?", "Why?"),
+    ],
+)
+def test_the_question_of_a_chain_is_its_only_text(said, question):
+    messages = json.dumps([{"role": "user", "parts": [{"type": "text", "content": said}]}])
+    asked = tree(
+        span(0, "invoke_workflow rag", 0, 1, gen_ai__input__messages=messages),
+        span(
+            1,
+            "retrieval",
+            0,
+            1,
+            gen_ai__operation__name="retrieval",
+            rag__documents='[{"rank": 1, "id": "d"}]',
+        ),
+    )
+    assert rag_frame([asked])["question"].tolist() == [question]
+    page = get(Traces.of(asked.spans), "./")
+    assert question in page.rows[1][1]
 
 
 def test_contexts_are_those_of_the_last_retrieval_if_no_span_lists_in_prompt_documents():

@@ -56,3 +56,10 @@ def _messages(span: SpanRecord, name: str) -> tuple[Message, ...]:
     return tuple(
         Message(str(message.get("role", "")), message_text(message)) for message in json_objects(span, name)
     )
+
+
+def asked_text(text: str) -> str:
+    """Returns the question in a user message; of a JSON object with one text alone, as a chain has it, that text."""
+    value = json_value(text) if text.startswith("{") else None
+    only = next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else None
+    return only if isinstance(only, str) else text

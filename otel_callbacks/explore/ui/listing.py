@@ -12,6 +12,7 @@ from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.index.filters import TOOL, condition
 from otel_callbacks.explore.index.sessions import SESSIONS, Session
 from otel_callbacks.explore.spans.attributes import json_list
+from otel_callbacks.explore.spans.content import asked_text
 from otel_callbacks.explore.trace import Trace
 from otel_callbacks.explore.ui.state import State
 from otel_callbacks.limits import LINE_CHARACTERS, UI_ROWS, UI_TRACES
@@ -217,7 +218,7 @@ def _question(messages: str | None, query: str | None) -> str:
     said = [
         each for each in json_list(messages) or () if isinstance(each, Mapping) and each.get("role") == "user"
     ]
-    text = message_text(said[-1]) if said else query or ""
+    text = asked_text(message_text(said[-1])) if said else query or ""
     return printable(text[: 4 * LINE_CHARACTERS])[:LINE_CHARACTERS]
 
 
