@@ -170,7 +170,7 @@ def test_keys(browser, page_of):
     assert window.inner_text(".panel h2") == window.inner_text(f"#{row}")
     assert window.text_content("#announce") == window.inner_text(".panel h2")
     window.keyboard.press("Escape")
-    window.wait_for_function("!location.search.includes('span=')")
+    window.wait_for_url(lambda url: "span=" not in url)
     window.go_back()
     name = window.inner_text(f"#{row}")
     window.wait_for_function("name => document.querySelector('.panel h2').innerText === name", arg=name)
