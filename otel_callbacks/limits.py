@@ -349,7 +349,6 @@ LINE_CHARACTERS = 200
 # "… 3 more documents" (retrievals, model calls, errors) follows: a notebook file stores all it shows.
 HTML_DOCUMENTS = 20
 HTML_SPANS = 12
-HTML_COLUMNS = 100  # the source of a document is shortened in a wider table: a notebook would break its lines
 # The other texts of documents are on the page of a trace, where they fold; a notebook would show nothing else.
 HTML_DOCUMENT_TEXTS = 4
 # "38 messages before" stands for the earlier messages of a prompt: the last ones are the new ones.

@@ -35,6 +35,7 @@ from otel_callbacks.runtime.untrusted_text import printable
 _Show: TypeAlias = Callable[[Sequence[Piece]], str]
 
 _STEP = 40  # columns of the name of a step
+_WIDEST = 100  # columns of a table: a notebook of usual width would break wider lines
 _SOURCE, _LEAST_SOURCE = 36, 12  # columns of where a document comes from
 _SCORE_BAR = 10  # characters of a full score bar
 _DOCUMENT_HEADS = ("rank", "was", "", "score", "document", "source", "size", "kept", "in the prompt", "cited")
@@ -165,9 +166,9 @@ def _documents(trace: SpanTree, show: _Show, texts_shown: int) -> Iterator[str]:
 def _document_table(found: Sequence[RetrievedDocument]) -> str:
     rows = _document_rows(found, _SOURCE)
     widest = max(map(width, table([_DOCUMENT_HEADS, *rows])))
-    if widest > limits.HTML_COLUMNS:
+    if widest > _WIDEST:
         longest = max(width(_source(each, _SOURCE)) for each in found[: limits.HTML_DOCUMENTS])
-        rows = _document_rows(found, max(_LEAST_SOURCE, longest - (widest - limits.HTML_COLUMNS)))
+        rows = _document_rows(found, max(_LEAST_SOURCE, longest - (widest - _WIDEST)))
     return markup.table([_DOCUMENT_HEADS, *rows], [document.text or "" for document in found])
 
 
