@@ -232,7 +232,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         run = recorder.runs.get(run_id)
         if run is None:
             return
-        if token and type(token) is str and is_not_kept(run, chunk):  # nearly every chunk
+        if type(token) is str and token and is_not_kept(run, chunk):  # nearly every chunk
             if run.recorder is recorder:  # else another handler of ours sees the same stream
                 run.add_chunk(time_ns())
         elif run.key == run_id and not inference.is_end_mark(token, chunk):
