@@ -436,7 +436,7 @@ def test_a_streamed_answer_has_its_first_chunk_timed(captured: Captured) -> None
     attributes = dict(captured.span("chat m").attributes or {})
     assert attributes.pop("gen_ai.response.time_to_first_chunk") > 0
     assert attributes.pop("otel_callbacks.stream.longest_gap") > 0
-    assert attributes.pop("otel_callbacks.stream.longest_gap_after_chunk") == 1
+    assert attributes.pop("otel_callbacks.stream.longest_gap_after_chunk") in (1, 2)  # they come at once
     assert attributes == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",

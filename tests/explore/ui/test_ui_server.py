@@ -197,7 +197,12 @@ print(before == after)
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     command = [sys.executable, "-m", "otel_callbacks", "ui"]
     with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     ) as served:
         link = served.stdout.readline().strip()
         page = httpx2.get(link, follow_redirects=True, headers={})
