@@ -4,8 +4,9 @@ Names are loaded on first use: importing the package imports neither a framework
 CONTRIBUTING.md has the plan of the rooms.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from otel_callbacks.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from otel_callbacks.cost.attribution import attribution
@@ -69,7 +70,6 @@ __all__ = [
     "workflow",
 ]
 
-# A public name must not equal a module's name: importing the module would replace the package's attribute.
 _HOMES = {
     "AttributionSpanProcessor": "otel_callbacks.export.attribution_processor",
     "BackEnd": "otel_callbacks.export.back_ends",
@@ -109,6 +109,7 @@ _HOMES = {
     "unload_ipython_extension": "otel_callbacks.extension",
     "workflow": "otel_callbacks.manual",
 }
+_load = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -116,10 +117,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("otel-callbacks")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "doctor": "limits runtime cost recording export manual llama_index",
     "cli": "runtime conformance demo doctor explore mcp_server",
     "__main__": "cli",
-    "__init__": "cost explore export extension handler handlers langchain manual privacy switch",
+    "__init__": "runtime cost explore export extension handler handlers langchain manual privacy switch",
 }
 # Other packages, and the modules (or folders) that may import them.
 MAY_TOUCH = {

@@ -9,8 +9,9 @@ May import `limits`, `semconv`, `runtime`, `operations`, `runs` and `privacy`. O
 a price comes from, and `call_cost.py` applies it to an operation. Names load on first use: a handler needs none.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from otel_callbacks.runtime.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from otel_callbacks.cost.reporting.invoices import InvoiceError
@@ -32,7 +33,7 @@ __all__ = [
     "report",
 ]
 
-_MODULES = {
+_HOMES = {
     "Accumulator": "otel_callbacks.cost.reporting.reports",
     "InvoiceError": "otel_callbacks.cost.reporting.invoices",
     "OutcomeReport": "otel_callbacks.cost.reporting.outcomes",
@@ -44,12 +45,7 @@ _MODULES = {
     "reconcile": "otel_callbacks.cost.reporting.reconciliation",
     "report": "otel_callbacks.cost.reporting.reports",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

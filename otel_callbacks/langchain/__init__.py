@@ -6,10 +6,10 @@ The room turns LangChain's callbacks into operations and hands them to the recor
 handler is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otel_callbacks.runtime.extras import needs_extra
+from otel_callbacks.runtime.lazy_names import lazy_names
 
 needs_extra("langchain_core", "langchain")
 
@@ -29,16 +29,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "instrument": "instrumentor",
-    "trace_embeddings": "wrappers",
-    "trace_reranker": "wrappers",
-    "trace_retriever": "wrappers",
-    "uninstrument": "instrumentor",
+    "instrument": "otel_callbacks.langchain.instrumentor",
+    "trace_embeddings": "otel_callbacks.langchain.wrappers",
+    "trace_reranker": "otel_callbacks.langchain.wrappers",
+    "trace_retriever": "otel_callbacks.langchain.wrappers",
+    "uninstrument": "otel_callbacks.langchain.instrumentor",
 }
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+def __dir__() -> list[str]:
+    return sorted(__all__)

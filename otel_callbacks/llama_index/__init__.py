@@ -6,10 +6,10 @@ The room turns the reports of LlamaIndex's dispatcher into operations and hands 
 other names are loaded on first use, so that importing the handler is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otel_callbacks.runtime.extras import needs_extra
+from otel_callbacks.runtime.lazy_names import lazy_names
 
 needs_extra("llama_index.core", "llama-index")
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["OTelCallbackHandler", "instrument", "trace_reranker", "uninstrument"]
 
-_HOMES = {"instrument": "instrumentor", "trace_reranker": "rerankers", "uninstrument": "instrumentor"}
+_HOMES = {
+    "instrument": "otel_callbacks.llama_index.instrumentor",
+    "trace_reranker": "otel_callbacks.llama_index.rerankers",
+    "uninstrument": "otel_callbacks.llama_index.instrumentor",
+}
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+def __dir__() -> list[str]:
+    return sorted(__all__)

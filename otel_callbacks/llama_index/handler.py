@@ -42,9 +42,8 @@ class OTelCallbackHandler(SharedByHandlers, LegacyBaseCallbackHandler):
     """
 
     def _join(self, recorder: "Recorder") -> None:
-        from otel_callbacks.llama_index.dispatcher_hooks import (
-            register,  # takes 0.1 s, most of it LlamaIndex's agents
-        )
+        # here, because it takes 0.1 s to import, most of it for LlamaIndex's agents
+        from otel_callbacks.llama_index.dispatcher_hooks import register
 
         LegacyBaseCallbackHandler.__init__(self, [], [])
         super()._join(recorder)

@@ -231,12 +231,8 @@ class ContentWriter:
             allowance.characters -= known.characters
             allowance.steps -= known.steps
             return {**known.shape}
-        characters, steps, was_cut, allowance.cut = (
-            allowance.characters,
-            allowance.steps,
-            allowance.cut,
-            False,
-        )
+        characters, steps = allowance.characters, allowance.steps
+        was_cut, allowance.cut = allowance.cut, False
         written = self._message(message, allowance)
         if self._sent is not None and not allowance.cut and written is not None and _is_plain(message):
             took = 0.0 if characters == inf else characters - allowance.characters

@@ -137,14 +137,10 @@ class _FastTracer:
         span = self._span(name, identity, above, kind, attributes, started)
         if self._metrics is not None:
             span._record_end_metrics = self._metrics.start_span(above, Decision.RECORD_AND_SAMPLE)
-        processors = getattr(
-            tracer.span_processor, "_span_processors", None
-        )  # a new tuple for each one added
+        processors = getattr(tracer.span_processor, "_span_processors", None)  # a new tuple when one is added
         if processors is None or processors is not self._ignoring:
             tracer.span_processor.on_start(span, parent_context=context_with(parent, around))
-            self._ignoring = (
-                processors if all(map(_ignores_starts, processors or (tracer.span_processor,))) else None
-            )
+            self._ignoring = processors if processors and all(map(_ignores_starts, processors)) else None
         return span
 
     def _child_identity(self, above: SpanContext) -> SpanContext | None:

@@ -99,16 +99,16 @@ def start_attributes(operation: operations.Operation, clean: Callable[[str], str
 
     `clean` applies the content policy to the conversation's id, which the application chooses.
     """
-    return add_start_attributes(plan_of(operation).attributes.copy(), operation, clean)
+    plan = plan_of(operation)
+    return add_varying(plan.attributes.copy(), plan, operation, clean)
 
 
-def add_start_attributes(
-    attributes: Attributes, operation: operations.Operation, clean: Callable[[str], str]
+def add_varying(
+    attributes: Attributes, plan: Plan, operation: operations.Operation, clean: Callable[[str], str]
 ) -> Attributes:
-    """Adds to the attributes of a plan what differs between its operations."""
-    table = START[type(operation)]
-    if table.varies:
-        table.add_varying(attributes, operation)
+    """Adds to the attributes of a plan what differs between its operations, and returns them."""
+    if plan.add_varying is not None:
+        plan.add_varying(attributes, operation)
     if operation.conversation_id is not None:
         attributes[semconv.CONVERSATION_ID] = clean(operation.conversation_id)
     return attributes

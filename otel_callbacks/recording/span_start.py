@@ -8,8 +8,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, TracerProvider
 
-from otel_callbacks import operations, semconv
-from otel_callbacks.recording.span_plans import clean_names, plan_of
+from otel_callbacks import operations
+from otel_callbacks.recording.span_plans import add_varying, clean_names, plan_of
 from otel_callbacks.runs.current_span import CurrentSpan, context_with
 from otel_callbacks.runs.open_runs import OpenRuns
 from otel_callbacks.runs.run import Run
@@ -46,17 +46,13 @@ def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context
         clean_names(operation)
         run.span, run.uncounted = dropped_child(parent), None
         return
-    span_name, span_kind, planned, cleaned, add_varying = plan_of(operation)
-    if cleaned:
-        operation.__dict__.update(cleaned)
-    labels = run.body_labels.labels
-    attributes = {**planned, **(policy.labels(labels) if policy.redact else labels)}
-    if add_varying is not None:
-        add_varying(attributes, operation)
-    if operation.conversation_id is not None:
-        attributes[semconv.CONVERSATION_ID] = policy.label(operation.conversation_id)
+    plan = plan_of(operation)
+    if plan.cleaned:
+        operation.__dict__.update(plan.cleaned)
+    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
+    add_varying(attributes, plan, operation, policy.label)
     links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-    run.span = start(span_name, parent, context, span_kind, attributes, links, run.started)
+    run.span = start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)
     if run.parent is None and is_dropped(run.span):
         run.uncounted = None
 

@@ -36,9 +36,8 @@ class PromptCache(NamedTuple):
 EXTENDED_SECONDS = _HOUR
 """How long a provider keeps what a call asked it to keep for an hour."""
 
-_Rules = Sequence[
-    tuple[str, PromptCache]
-]  # a pattern in the name of a model, and its cache; the first that fits counts
+# A pattern in the name of a model, and its cache; the first that fits counts.
+_Rules = Sequence[tuple[str, PromptCache]]
 
 _CLAUDE: _Rules = (
     (r"opus-5|fable-5|mythos-5", PromptCache(512, 5 * _MINUTE)),
