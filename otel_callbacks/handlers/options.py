@@ -14,6 +14,7 @@ from otel_callbacks.cost.budget import Budget, Budgets
 from otel_callbacks.cost.call_cost import OperationPricer
 from otel_callbacks.cost.pricing import Pricer, Prices, as_price_book
 from otel_callbacks.handlers import option_variables
+from otel_callbacks.privacy.patterns import compile_secrets
 from otel_callbacks.privacy.policy import ContentPolicy, Where
 from otel_callbacks.recording.cost_metrics import LabelRules, MetricLabels
 from otel_callbacks.recording.recorder import DETAILS, INFERENCE_SPANS, Detail, InferenceSpans, Recorder
@@ -69,6 +70,7 @@ def _recorder(**options: Unpack[Options]) -> Recorder:
     _check("tracer_provider", options.get("tracer_provider"), TracerProvider)
     _check("meter_provider", options.get("meter_provider"), MeterProvider)
     _check("logger_provider", options.get("logger_provider"), LoggerProvider)
+    compile_secrets()
     return Recorder(
         options.get("tracer_provider"),
         options.get("meter_provider"),

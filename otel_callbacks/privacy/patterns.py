@@ -6,6 +6,7 @@ begins with a character or a set of characters, which `re` finds quickly. It che
 afterwards.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -132,6 +133,13 @@ def remove_patterns(patterns: Sequence[Pattern], text: str) -> str:
                 text = pattern.remove_from(text)
                 break
     return text
+
+
+@functools.cache
+def compile_secrets() -> None:
+    """Compiles the patterns of credentials, once in a process."""
+    for pattern in SECRETS:
+        pattern.compile()
 
 
 def remove_secrets(text: str) -> str:

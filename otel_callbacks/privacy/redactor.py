@@ -115,6 +115,8 @@ def _rule_function(rule: Rule) -> Callable[[str], str]:
                 f"redact={rule!r} is not known; use one of {', '.join(map(repr, named))}, a compiled regular"
                 " expression, or a function from text to text"
             )
+        for pattern in named[rule]:
+            pattern.compile()  # now, and not in a call of the application
         return partial(remove_patterns, named[rule])
     if isinstance(rule, re.Pattern):
         return partial(rule.sub, REDACTED)
