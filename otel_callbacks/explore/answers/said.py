@@ -82,8 +82,8 @@ def slow_line(place: int, each: SlowStep, slow: Slow, *, is_change: bool) -> str
         parts.append(
             f"not certain: other steps overlap, and by Jaeger's rule it adds {format_duration(abs(each.by_jaeger))}"
         )
-    if own.is_reason and not is_change:
-        parts.append(_saved(each, str(slow.tail)))
+    if own.is_reason and slow.tail:
+        parts.append(_saved(each, slow.tail.told_quantile))
     return f"{place}. " + "; ".join(filter(None, parts)) + f" · see {_ids(each.examples)}"
 
 
@@ -155,7 +155,7 @@ def _what_it_was(each: SlowStep, own: Contribution) -> Iterator[str]:
         yield f"of it up to {format_duration(each.gap)} between two chunks: the provider or the consumer"
 
 
-def _saved(each: SlowStep, tail: str) -> str:
+def _saved(each: SlowStep, quantile: str) -> str:
     own = each.contribution
     if each.saved < 0.6 * own.tail and each.beside:
         beside = named(each.beside)
@@ -165,8 +165,7 @@ def _saved(each: SlowStep, tail: str) -> str:
     if each.what_if:
         limit = each.what_if
         before, after = format_duration(limit.quantile_before), format_duration(limit.quantile_after)
-        which = tail if tail.startswith("p") else "p95"
-        falls = f", and {which} falls from {before} to {after}" if after != before else ""
+        falls = f", and {quantile} falls from {before} to {after}" if after != before else ""
         text += (
             f"; with a time-out of {format_duration(limit.seconds)} (it would cut {limit.cut_calls:,} of "
             f"{plural(limit.calls, 'call')}) they take {format_duration(limit.tail_after)}{falls}"

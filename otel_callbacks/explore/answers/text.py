@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import TypeVar
 
 from otel_callbacks.explore.answers.answer import Answer
 from otel_callbacks.explore.answers.said import (
@@ -19,10 +20,13 @@ from otel_callbacks.explore.answers.said import (
     slow_line,
     token_lines,
 )
+from otel_callbacks.explore.causes.expensive import ExpensiveStep
+from otel_callbacks.explore.causes.slow import SlowStep
 from otel_callbacks.explore.pictures.formatting import format_duration, plural
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 from otel_callbacks.runtime.untrusted_text import printable
 
+_Found = TypeVar("_Found", SlowStep, ExpensiveStep)
 _WIDTH = 110
 _UNIT = re.compile(r"(?<=\d) (?=(?:µs|ms|s|min|h|calls?|runs?)\b)")
 _TIED = "\u00a0"
@@ -55,8 +59,7 @@ def title(answer: Answer) -> str:
         runs += f" in {plural(answer.conversations, 'conversation')}"
     if answer.slow and answer.slow.tail:
         half, most = map(format_duration, answer.slow.quantiles)
-        share = f"p{(answer.slow.tail.share or 0.95) * 100:g}"
-        runs += f" · p50 {half}, {share} {most}"
+        runs += f" · p50 {half}, {answer.slow.tail.told_quantile} {most}"
     return f"{printable(answer.workflow)} · {runs}"
 
 
@@ -75,9 +78,7 @@ def _slow(answer: Answer) -> tuple[str, list[str]]:
         return "", []
     is_change = answer.before is not None
     head = changed_head("Time", slow, format_duration) if is_change else slow_head(slow)
-    shown = [each for each in slow.steps if each.contribution.is_reason]
-    if slow.too_few:
-        shown = list(slow.steps[:WHY_EXAMPLES])
+    shown = _told(slow.steps, slow.too_few)
     lines = [slow_line(place, each, slow, is_change=is_change) for place, each in enumerate(shown, 1)]
     lines += order_note([each.contribution for each in shown])
     lines += loop_note(slow) if not is_change else []
@@ -92,15 +93,18 @@ def _expensive(answer: Answer) -> tuple[str, list[str]]:
         return "", []
     is_change = answer.before is not None
     head = expensive_head(expensive, is_change=is_change)
-    shown = [each for each in expensive.steps if each.contribution.is_reason]
-    if expensive.too_few:
-        shown = list(expensive.steps[:WHY_EXAMPLES])
+    shown = _told(expensive.steps, expensive.too_few)
     lines = [expensive_line(place, each, is_change=is_change) for place, each in enumerate(shown, 1)]
     lines += order_note([each.contribution for each in shown])
     lines += token_lines(expensive, is_change=is_change)
     return head, lines + common_lines(
         expensive.common, "expensive", is_told=bool(expensive.too_few) or not expensive.difference.stands_out
     )
+
+
+def _told(steps: Sequence[_Found], too_few: str | None) -> list[_Found]:
+    """Returns the steps that are reasons; where there are too few runs to know them, the first ones."""
+    return list(steps[:WHY_EXAMPLES]) if too_few else [each for each in steps if each.contribution.is_reason]
 
 
 def _failing(answer: Answer) -> tuple[str, list[str]]:

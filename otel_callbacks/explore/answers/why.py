@@ -1,6 +1,5 @@
 """`why`: what makes some runs slow, expensive or failing, and what changed from one group of traces to another."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from otel_callbacks.explore.causes.slow import why_slow, why_slower
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.explore.spans.tree import SpanTree
 from otel_callbacks.limits import WHY_WORKFLOWS
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.words import plural
 
 
@@ -46,7 +46,7 @@ class Why:
 
     def to_json(self) -> str:
         """Returns `to_dict()` as JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+        return json_text(self.to_dict())
 
 
 def why(

@@ -5,12 +5,11 @@ mean length d, n₁·d₁ - n₀·d₀ = (n₁ - n₀)·(d₁ + d₀)/2 + (d₁ 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from otel_callbacks.explore.causes.groups import ENOUGH_RUNS, Groups
+from otel_callbacks.explore.causes.groups import ENOUGH_RUNS, Groups, mean_of
 from otel_callbacks.explore.causes.statistics import (
     interval,
-    mean,
     ordinary_tail,
     quantile,
     resampled_means,
@@ -146,7 +145,7 @@ def tail_difference(
                 everyone, amounts, each.step, groups.share_below, ends.calls[each.step]
             )
             is_reason = stands_out and low > 0 and each.share >= _LEAST_SHARE
-            each = _with_interval(each, low, high, is_reason)
+            each = replace(each, low=low, high=high, is_reason=is_reason)
         steps.append(each)
     stands_out = is_long or any(each.is_reason for each in steps)
     return Difference(found.tail, found.usual, ordinary.mean, steps, stands_out)
@@ -216,14 +215,9 @@ def group_difference(
             middle, half = (low + high) / 2, (high - low) / 2
             is_apart = abs(middle) > _CORRECTED * half
             is_reason = is_apart and abs(each.added) >= 0.05 * found.usual
-            each = _with_interval(each, low, high, is_reason)
+            each = replace(each, low=low, high=high, is_reason=is_reason)
         steps.append(each)
     return Difference(found.tail, found.usual, found.usual, steps, any(each.is_reason for each in steps))
-
-
-def _with_interval(each: Contribution, low: float, high: float, is_reason: bool) -> Contribution:
-    means = (each.step, each.tail, each.usual, each.tail_calls, each.usual_calls, each.share)
-    return Contribution(*means, low, high, is_reason)
 
 
 def _compared(
@@ -233,9 +227,7 @@ def _compared(
     measure: Callable[[Run], float],
 ) -> Difference:
     in_tail, in_usual = means(tail, amounts), means(usual, amounts)
-    whole_tail, whole_usual = (
-        mean(map(measure, group), [run.weight for run in group]) for group in (tail, usual)
-    )
+    whole_tail, whole_usual = mean_of(tail, measure), mean_of(usual, measure)
     added = whole_tail - whole_usual
     nothing = (0.0, 0.0)
     steps = []

@@ -1,6 +1,5 @@
 """Why the expensive runs are expensive: which step costs more, and what the input tokens were."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,8 @@ from otel_callbacks.explore.causes.contributions import (
     group_difference,
     tail_difference,
 )
-from otel_callbacks.explore.causes.groups import Groups, Tail, grouped, too_few
+from otel_callbacks.explore.causes.groups import Groups, Tail, grouped, mean_of, means_of, too_few
 from otel_callbacks.explore.causes.in_common import InCommon, in_common
-from otel_callbacks.explore.causes.statistics import mean
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
@@ -134,16 +132,10 @@ def _steps(groups: Groups, difference: Difference) -> list[ExpensiveStep]:
 def _parts(groups: Groups, step: Step) -> list[tuple[str, float, float]]:
     """Returns the parts of the cost of a step in both groups, the one that differs most first."""
 
-    def sums(runs: Sequence[Run]) -> Mapping[str, float]:
-        found: dict[str, float] = defaultdict(float)
-        weight = sum(run.weight for run in runs)
-        for run in runs:
-            if step in run.spending.steps:
-                for part, usd in run.spending.steps[step].parts.items():
-                    found[part] += run.weight * usd / weight
-        return found
+    def parts(run: Run) -> Mapping[str, float]:
+        return run.spending.steps[step].parts if step in run.spending.steps else {}
 
-    tail, usual = sums(groups.tail), sums(groups.usual)
+    tail, usual = means_of(groups.tail, parts), means_of(groups.usual, parts)
     found = [(name, tail[name], usual[name]) for name in sorted({**tail, **usual})]
     return sorted(found, key=lambda each: -abs(each[1] - each[2]))
 
@@ -154,17 +146,13 @@ def _examples(runs: Sequence[Run], step: Step) -> list[str]:
     return [run.trace_id for run in having[:WHY_EXAMPLES]]
 
 
-def _mean(runs: Sequence[Run], value: Callable[[Run], float]) -> float:
-    return mean(map(value, runs), [run.weight for run in runs])
-
-
 def _tokens(groups: Groups, runs: Sequence[Run]) -> Tokens | None:
     if not any(run.spending.input_tokens for run in runs):
         return None
     known = [run for run in runs if run.spending.kinds]
     total = sum(run.weight * run.spending.input_tokens for run in known)
     whole, tail, usual = (
-        _sums(each, lambda run: run.spending.kinds) for each in (known, groups.tail, groups.usual)
+        means_of(each, lambda run: run.spending.kinds) for each in (known, groups.tail, groups.usual)
     )
     kinds = [
         TokenKind(*kind, tail[kind], usual[kind], whole[kind] * sum(run.weight for run in known) / total)
@@ -172,7 +160,7 @@ def _tokens(groups: Groups, runs: Sequence[Run]) -> Tokens | None:
     ]
 
     def both(value: Callable[[Run], float]) -> tuple[float, float]:
-        return _mean(groups.tail, value), _mean(groups.usual, value)
+        return mean_of(groups.tail, value), mean_of(groups.usual, value)
 
     return Tokens(
         kinds,
@@ -187,18 +175,6 @@ def _tokens(groups: Groups, runs: Sequence[Run]) -> Tokens | None:
 
 
 def _unread(groups: Groups) -> list[tuple[str, str, float, float]]:
-    tail, usual = (_sums(side, lambda run: run.spending.unread) for side in (groups.tail, groups.usual))
+    tail, usual = (means_of(side, lambda run: run.spending.unread) for side in (groups.tail, groups.usual))
     found = [(*kind, tail[kind], usual[kind]) for kind in {**tail, **usual}]
     return sorted(found, key=lambda each: (-max(each[2], each[3]), each))
-
-
-def _sums(
-    runs: Sequence[Run], tokens_of: Callable[[Run], Mapping[tuple[str, str], int]]
-) -> Mapping[tuple[str, str], float]:
-    """Returns the mean tokens per run of each kind."""
-    found: dict[tuple[str, str], float] = defaultdict(float)
-    weight = sum(run.weight for run in runs)
-    for run in runs:
-        for kind, tokens in tokens_of(run).items():
-            found[kind] += run.weight * tokens / weight
-    return found

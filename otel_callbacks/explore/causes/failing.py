@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otel_callbacks.explore.causes.groups import too_few
-from otel_callbacks.explore.causes.in_common import InCommon, in_common
+from otel_callbacks.explore.causes.in_common import LEVEL, InCommon, in_common
 from otel_callbacks.explore.causes.statistics import at_least, discoveries
 from otel_callbacks.explore.evidence.nodes import Step
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
 
 _REPEATS = ("error", "outcome")
-_LEVEL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def _reasons(runs: Sequence[Run], by_step: dict[Step, list[Run]]) -> set[Step]:
         for step, found in by_step.items()
         if len(found) <= calls[step]
     }
-    return discoveries(chances, max(1, len(calls)), _LEVEL)
+    return discoveries(chances, max(1, len(calls)), LEVEL)
 
 
 def _step(step: Step, failed: Sequence[Run], runs: Sequence[Run], is_reason: bool) -> FailingStep:

@@ -1,15 +1,17 @@
 """Which runs are compared: the tail against the usual runs of the same workflow, each with its weight."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.causes.statistics import quantile
+from otel_callbacks.explore.causes.statistics import mean, quantile
 from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.runtime.words import plural
 
+K = TypeVar("K", bound=Hashable)
 ENOUGH_RUNS, ENOUGH_CONVERSATIONS, ENOUGH_IN_TAIL = 20, 5, 5
 """With fewer runs, conversations, or runs in the tail, nothing is said for certain."""
 _USUAL = (0.25, 0.75)
@@ -53,8 +55,15 @@ class Tail:
                 return cls(None, amount * _UNITS[unit or ""])
         raise ValueError(f"{name} must be a tail, {wanted}; not {given!r:.100}")
 
-    def __str__(self) -> str:
-        return f"p{self.share * 100:g}" if self.share is not None else f"{self.value:g}"
+    @property
+    def told_share(self) -> float:
+        """The share of the quantile that is told: where the tail begins, or 0.95 if it begins at a value."""
+        return self.share or 0.95
+
+    @property
+    def told_quantile(self) -> str:
+        """The name of that quantile, such as `p95`."""
+        return f"p{self.told_share * 100:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,21 @@ def grouped(runs: Sequence[Run], measure: Callable[[Run], float], tail: Tail) ->
     if tail.share is not None:
         begins = min(map(measure, above), default=begins)
     return Groups(above, usual, rest, begins, below)
+
+
+def mean_of(runs: Sequence[Run], value: Callable[[Run], float]) -> float:
+    """Returns the weighted mean of a value per run."""
+    return mean(map(value, runs), [run.weight for run in runs])
+
+
+def means_of(runs: Sequence[Run], values: Callable[[Run], Mapping[K, float]]) -> Mapping[K, float]:
+    """Returns for each key the weighted mean of its value per run; 0 for a run, or a key, that has none."""
+    sums: dict[K, float] = defaultdict(float)
+    weight = sum(run.weight for run in runs)
+    for run in runs:
+        for key, value in values(run).items():
+            sums[key] += run.weight * value / weight
+    return sums
 
 
 def too_few(runs: Sequence[Run], tail: Sequence[Run]) -> str | None:

@@ -25,9 +25,8 @@ from otel_callbacks.runtime.words import plural
 
 _TRIED = 20  # of the promising facts; each question makes the others less certain
 _PROMISING = 0.05  # a fact is tried on the other half if this chance or less gives it on the first
-_LEVEL = (
-    0.01  # five questions are asked about a workflow, and all of them together may be wrong 5 times in 100
-)
+LEVEL = 0.01
+"""The false discovery rate. Five questions are asked about a workflow; together they may be wrong 5 times in 100."""
 _CLEAR = 2.0  # standard errors
 _OFTEN = 1.5  # times as often, at least, to be told where nothing stands out
 _EVERYWHERE = 0.95  # a fact of more runs tells nothing
@@ -90,7 +89,7 @@ def in_common(
         :_TRIED
     ]
     chances = {fact: second.chance(fact) for _, fact in promising}
-    kept = discoveries(chances, max(1, len(chances)), _LEVEL)
+    kept = discoveries(chances, max(1, len(chances)), LEVEL)
     found = [second.common(fact) for fact in kept]
     if not stands_out:
         found = [each for each in found if each.fact.is_choice and each.low >= _OFTEN]

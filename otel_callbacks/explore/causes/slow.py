@@ -13,11 +13,11 @@ from otel_callbacks.explore.causes.contributions import (
     means,
     tail_difference,
 )
-from otel_callbacks.explore.causes.groups import Groups, Tail, grouped, too_few
+from otel_callbacks.explore.causes.groups import Groups, Tail, grouped, mean_of, means_of, too_few
 from otel_callbacks.explore.causes.in_common import InCommon, in_common
 from otel_callbacks.explore.causes.statistics import mean, quantile
 from otel_callbacks.explore.evidence.facts import TOOL_CALLED, Fact
-from otel_callbacks.explore.evidence.nodes import Step
+from otel_callbacks.explore.evidence.nodes import WORK, Step
 from otel_callbacks.explore.evidence.replay import replayed
 from otel_callbacks.explore.evidence.runs import Calls, Run
 from otel_callbacks.limits import WHY_EXAMPLES, WHY_ROWS
@@ -26,7 +26,6 @@ _AGREE = 0.1  # the rules of the path agree on a step if what it adds differs by
 _PARTS = 4  # of the time of a step, such as the places of gaps
 _ADDS = 0.02  # a step whose share is less adds nothing
 _ROUND = (1, 2, 5)
-_CAN_TIME_OUT = ("tool", "model", "embedding", "retrieval", "rerank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,10 @@ class SlowStep:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The slow runs against the usual ones; durations in seconds."""
+    """The slow runs against the usual ones; durations in seconds.
+
+    `quantiles` are the median of all runs and the quantile that is told with the tail; of two groups, p95 of each.
+    """
 
     tail: Tail | None
     groups: Groups
@@ -114,7 +116,7 @@ def why_slow(runs: Sequence[Run], tail: Tail) -> Slow | None:
         _tools_off_the_path(runs, difference),
         stands_out=difference.stands_out,
     )
-    everyone = (_quantile(runs, 0.5), _quantile(runs, tail.share or 0.95))
+    everyone = (_quantile(runs, 0.5), _quantile(runs, tail.told_share))
     return Slow(tail, groups, difference, _steps(groups, difference, runs, tail), everyone, few, common)
 
 
@@ -166,14 +168,13 @@ def _step(
     by_jaeger = in_tail - in_usual
     longest_first = sorted(groups.tail, key=lambda run: (-_time(run, step), run.trace_id))
     calls = [run.calls[step] for run in groups.tail if step in run.calls]
-    without = [(run.time - replayed(run.nodes, step)) / 1e9 for run in groups.tail]
     waited = Counter(run.steps[step].waited_in for run in groups.tail if step in run.steps)
     waited.pop(None, None)
     return SlowStep(
         each,
         by_jaeger,
         abs(by_jaeger - each.added) <= _AGREE * abs(each.added),
-        mean(without, [run.weight for run in groups.tail]),
+        mean_of(groups.tail, lambda run: (run.time - replayed(run.nodes, step)) / 1e9),
         _beside(groups.tail, step),
         sum(own.failed for own in calls),
         max((own.longest for own in calls), default=0) / 1e9,
@@ -194,11 +195,11 @@ def _time(run: Run, step: Step) -> int:
 def _both(groups: Groups, step: Step, count: Callable[[Calls], int]) -> tuple[float, float]:
     """Returns a count per run in the tail and in the usual runs."""
     nothing = Calls()
-    tail, usual = (
-        mean([count(run.calls.get(step, nothing)) for run in runs], [run.weight for run in runs])
-        for runs in (groups.tail, groups.usual)
-    )
-    return tail, usual
+
+    def of_run(run: Run) -> int:
+        return count(run.calls.get(step, nothing))
+
+    return mean_of(groups.tail, of_run), mean_of(groups.usual, of_run)
 
 
 def _beside(runs: Sequence[Run], step: Step) -> Step | None:
@@ -216,19 +217,15 @@ def _beside(runs: Sequence[Run], step: Step) -> Step | None:
 
 
 def _parts(runs: Sequence[Run], step: Step) -> list[tuple[str, float]]:
-    weight = sum(run.weight for run in runs)
-    sums: Counter[str] = Counter()
-    for run in runs:
-        if step in run.steps:
-            for name, time in run.steps[step].parts.items():
-                sums[name] += time * run.weight  # type: ignore[assignment]  # a counter adds up any numbers
-    return [(name, time / weight / 1e9) for name, time in sums.most_common(_PARTS) if time]
+    found = means_of(runs, lambda run: run.steps[step].parts if step in run.steps else {})
+    longest_first = sorted(found.items(), key=lambda each: -each[1])
+    return [(name, time / 1e9) for name, time in longest_first[:_PARTS] if time]
 
 
 def _time_out(runs: Sequence[Run], groups: Groups, each: Contribution, tail: Tail) -> WhatIf | None:
     """Replays all runs with a time-out that hardly a call of the usual runs would meet; None if it cuts nothing."""
     step = each.step
-    if step.kind not in _CAN_TIME_OUT or each.by_length <= each.by_calls:
+    if step.kind not in WORK or each.by_length <= each.by_calls:
         return None
     usual = [time for run in groups.usual if step in run.calls for time in run.calls[step].durations]
     if not usual:
@@ -243,9 +240,9 @@ def _time_out(runs: Sequence[Run], groups: Groups, each: Contribution, tail: Tai
     for run in runs:
         if step in run.calls and run.calls[step].longest > nanoseconds:
             after[run.trace_id] = replayed(run.nodes, step, nanoseconds)
-    share, weights = tail.share or 0.95, [run.weight for run in runs]
-    in_tail = mean([after[run.trace_id] for run in groups.tail], [run.weight for run in groups.tail])
-    reached = quantile([after[run.trace_id] for run in runs], weights, share)
+    share = tail.told_share
+    in_tail = mean_of(groups.tail, lambda run: after[run.trace_id])
+    reached = quantile([after[run.trace_id] for run in runs], [run.weight for run in runs], share)
     return WhatIf(most, in_tail / 1e9, _quantile(runs, share), reached / 1e9, cut, len(calls))
 
 

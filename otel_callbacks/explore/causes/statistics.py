@@ -59,10 +59,10 @@ def resampled_means(rows: Iterable[tuple[Hashable, float, Sequence[float]]], wid
     return found
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Returns the range that holds the middle of the values."""
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the range that holds the middle 95 % of the values."""
     ordered = sorted(values)
-    cut = int((1 - confidence) / 2 * len(ordered))
+    cut = int(0.025 * len(ordered))
     return ordered[cut], ordered[-1 - cut]
 
 

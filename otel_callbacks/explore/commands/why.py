@@ -71,14 +71,10 @@ def why(
     filters = chosen_filters(options)
     with file_errors():
         found = Traces.open(*files).find(**filters)
-        earlier = Traces.open(*before).find(**filters) if before else None
-        if not found or (earlier is not None and not earlier):
+        groups = (Traces.open(*before).find(**filters), found) if before else (found,)
+        if not all(groups):
             raise LookupError(f"no traces{' that match' if filters else ''} to ask")
-        said = (
-            found.why(slow=slow, expensive=expensive)
-            if earlier is None
-            else found.why(earlier, found, slow=slow, expensive=expensive)
-        )
+        said = found.why(*groups, slow=slow, expensive=expensive)
     if output_format == "json":
         click.echo(json_text(why_facts(said, content=content)))
     else:

@@ -1,6 +1,7 @@
 """The spans of a trace as nodes: times in nanoseconds that fit into each other, and the kind of step of each."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from otel_callbacks import semconv
@@ -19,7 +20,8 @@ _KINDS = {
     semconv.INVOKE_AGENT: "agent",
     semconv.INVOKE_WORKFLOW: "workflow",
 }
-_WORK = ("model", "embedding", "retrieval", "rerank", "tool")
+WORK = ("model", "embedding", "retrieval", "rerank", "tool")
+"""The kinds of step that are work themselves; what else is below them is a part of them."""
 # A child that ends later than its parent, by more than this and a hundredth of its own time, was not waited for. Less
 # is the order in which the ends were recorded.
 _RECORDING_NS = 1_000_000
@@ -75,7 +77,7 @@ class Node:
     @property
     def step_of_own_time(self) -> Step:
         """The kind of step that its own time counts for."""
-        if self.children and self.step.kind not in _WORK:
+        if self.children and self.step.kind not in WORK:
             return Step("gaps", self.step.name)
         return self.step
 
@@ -86,6 +88,17 @@ def step_of(span: SpanRecord) -> Step:
     kind = _KINDS.get(operation or "", "step")
     named = span.tool_name if kind == "tool" else None
     return Step(kind, named or span.name.removeprefix(f"{operation} "))
+
+
+def outermost(tree: SpanTree, is_one: Callable[[SpanRecord], bool]) -> Iterator[SpanRecord]:
+    """Yields the spans of a kind that are not below another one of it."""
+    waiting = list(reversed(tree.roots))
+    while waiting:
+        span = waiting.pop()
+        if is_one(span):
+            yield span
+        else:
+            waiting.extend(reversed(tree.children_of(span)))
 
 
 def nodes_of(tree: SpanTree) -> list[Node]:
@@ -119,7 +132,7 @@ def nodes_of(tree: SpanTree) -> list[Node]:
 
 def _node(span: SpanRecord, parent: int, nodes: list[Node]) -> Node:
     own = step_of(span)
-    if own.kind == "step" and parent >= 0 and nodes[parent].step.kind in _WORK:
+    if own.kind == "step" and parent >= 0 and nodes[parent].step.kind in WORK:
         return Node(span, parent, nodes[parent].step, True)  # such as the request of a tool, made by a client
     return Node(span, parent, own, False)
 

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from otel_callbacks.explore.evidence.nodes import Node, Step
 
 
-def replayed(nodes: Sequence[Node], step: Step | None = None, most_ns: int | None = None) -> int:
-    """Returns the duration of the run in nanoseconds if `step` changes; without a step, the duration that it had.
+def replayed(nodes: Sequence[Node], step: Step, most_ns: int | None = None) -> int:
+    """Returns the duration of the run in nanoseconds if `step` changes; without such a step, the duration that it had.
 
     With `most_ns`, each span of the step ends after that time, with everything below it; else the step's own time is 0.
     """
     lengths = [0] * len(nodes)
     for place in range(len(nodes) - 1, -1, -1):
         node = nodes[place]
-        if step is not None and most_ns is None and step == node.step_of_own_time:
+        if most_ns is None and step == node.step_of_own_time:
             lengths[place] = _length(nodes, node, lengths, own_time=0)
             continue
         length = _length(nodes, node, lengths, own_time=1) if node.children else node.end - node.start

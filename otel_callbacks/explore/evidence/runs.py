@@ -19,7 +19,8 @@ class StepTime:
     """What one kind of step took of a run, in nanoseconds on the critical path.
 
     `whole` is what it took by Jaeger's rule. `calls` are the spans on the path. `parts` say what the time was, such as
-    the wait for the first chunk. `graph_step` is the step of LangGraph in which it was waited for, beside others.
+    the wait for the first chunk. `waited_in` names the LangGraph node and step in which the graph waited for it, while
+    other nodes of that step were done.
     """
 
     time: int = 0
@@ -108,11 +109,6 @@ class Run:
             is_whole=root.outcome not in (semconv.UNFINISHED, semconv.INTERRUPTED) and bool(root.end_ns),
             early_starts=_early_starts(nodes),
         )
-
-    @property
-    def seconds(self) -> float:
-        """The duration of the root in seconds."""
-        return self.time / 1e9
 
 
 def _sampling(tree: SpanTree) -> tuple[str | None, float]:

@@ -1,9 +1,10 @@
 """What the retrievals of a run found, and whether the answer used it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otel_callbacks import semconv
+from otel_callbacks.explore.evidence.nodes import outermost
 from otel_callbacks.explore.spans.attributes import integer
 from otel_callbacks.explore.spans.content import query_text
 from otel_callbacks.explore.spans.records import SpanRecord
@@ -30,7 +31,7 @@ class Search:
 
 def searches_of(tree: SpanTree) -> Sequence[Search]:
     """Returns the retrievals of a trace."""
-    retrievals = list(_outermost(tree))
+    retrievals = list(outermost(tree, _has_searched))
     if not retrievals:
         return ()
     in_prompt = _count(tree, semconv.RAG_DOCUMENTS_IN_PROMPT)
@@ -53,14 +54,8 @@ def _search(span: SpanRecord, in_prompt: int | None, cited: int | None) -> Searc
     )
 
 
-def _outermost(tree: SpanTree) -> Iterator[SpanRecord]:
-    waiting = list(reversed(tree.roots))
-    while waiting:
-        span = waiting.pop()
-        if span.operation == semconv.RETRIEVAL and not span.failed:
-            yield span
-        else:
-            waiting.extend(reversed(tree.children_of(span)))
+def _has_searched(span: SpanRecord) -> bool:
+    return span.operation == semconv.RETRIEVAL and not span.failed
 
 
 def _count(tree: SpanTree, name: str) -> int | None:

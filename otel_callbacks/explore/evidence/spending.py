@@ -1,11 +1,11 @@
 """What the model calls of a run cost, by kind of step, and what its input tokens were."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otel_callbacks import semconv
-from otel_callbacks.explore.evidence.nodes import Step, step_of
+from otel_callbacks.explore.evidence.nodes import Step, outermost, step_of
 from otel_callbacks.explore.spans.attributes import integer
 from otel_callbacks.explore.spans.content import named_json_objects
 from otel_callbacks.explore.spans.records import SpanRecord
@@ -116,7 +116,8 @@ def _unread(tree: SpanTree) -> dict[tuple[str, str], int]:
 def _kinds(tree: SpanTree) -> dict[tuple[str, str], int]:
     """Shares out the input tokens by tool and kind, as the outermost agents recorded it."""
     kinds: Counter[tuple[str, str]] = Counter()
-    for span in _outermost_agents(tree):
+    # The table of an agent has those of the agents that it called.
+    for span in outermost(tree, lambda span: semconv.ROLLUP_TOOLS in span.attributes):
         for tool, row in named_json_objects(span, semconv.ROLLUP_TOOLS).items():
             for column, kind in (
                 ("sent_once", "result"),
@@ -128,16 +129,6 @@ def _kinds(tree: SpanTree) -> dict[tuple[str, str], int]:
     if kinds:
         kinds["", "anything else"] = max(0, tree.input_tokens - kinds.total())
     return {key: count for key, count in kinds.items() if count}
-
-
-def _outermost_agents(tree: SpanTree) -> Iterator[SpanRecord]:
-    waiting = list(tree.roots)
-    while waiting:
-        span = waiting.pop()
-        if semconv.ROLLUP_TOOLS in span.attributes:
-            yield span  # its table has those of the agents that it called
-        else:
-            waiting.extend(tree.children_of(span))
 
 
 def _resent(tree: SpanTree) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from otel_callbacks.explore.evidence.nodes import Node, Step, nodes_of
 from otel_callbacks.explore.evidence.replay import replayed
 
 SECOND = 10**9
+ABSENT = Step("step", "in no trace")
 
 
 def record(number: int, parent: int | None, start: int, end: int, **more) -> SpanRecord:
@@ -37,7 +38,7 @@ def trees(draw) -> list[SpanRecord]:
     return found
 
 
-def moment_by_moment(nodes: list[Node], place: int, moment: int) -> int:
+def moment_by_moment(nodes: list[Node], moment: int) -> int:
     """The span on the path in the moment from `moment` to one later, by the definition alone."""
     low, high = nodes[0].start, nodes[0].end
     place = 0
@@ -67,7 +68,7 @@ def test_every_moment_belongs_to_the_span_that_holds_the_run_up(records: list[Sp
     segments = sorted(critical_path(found), key=lambda each: each.start)
     by_moment = {moment: each.node for each in segments for moment in range(each.start, each.end)}
     moments = range(found[0].start, found[0].end)
-    assert by_moment == {moment: moment_by_moment(found, 0, moment) for moment in moments}
+    assert by_moment == {moment: moment_by_moment(found, moment) for moment in moments}
 
 
 @given(trees(), st.booleans())
@@ -88,7 +89,7 @@ def test_the_segments_partition_the_root(records: list[SpanRecord], only_whole: 
 def test_a_replay_without_a_change_takes_as_long_and_no_step_can_save_more_than_it_took(records) -> None:
     found = nodes(*records)
     took = found[0].end - found[0].start
-    assert replayed(found) == took
+    assert replayed(found, ABSENT) == took
     own: Counter[Step] = Counter()
     for node in found:
         covered = {m for c in node.children for m in range(found[c].start, found[c].end)}
@@ -176,7 +177,7 @@ def test_a_trace_deeper_than_pythons_stack() -> None:
     chain = [record(n, n - 1 or None, n, 10_000 - n) for n in range(1, 3_000)]
     found = nodes(*chain)
     assert sum(each.end - each.start for each in critical_path(found)) == 9_998
-    assert replayed(found) == 9_998
+    assert replayed(found, ABSENT) == 9_998
 
 
 def test_a_graph_waits_for_the_slower_of_two_nodes_in_one_step() -> None:
