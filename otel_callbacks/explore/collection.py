@@ -177,7 +177,7 @@ class Traces(Sequence[Trace]):
         slow: str | float = "p95",
         expensive: str | float = "p95",
     ) -> Why:
-        """Says what makes the slow, expensive and failing runs so; with `b`, what changed from `a` to `b`.
+        """Says why runs are slow, expensive or failing; with `b`, what changed from `a` to `b`.
 
         Without `a`, these traces are asked; see `otel_callbacks.explore.why`.
 

@@ -54,6 +54,7 @@ def test_filters(files) -> None:
         (("--slow", "p101"), 2, "--slow must be a tail"),
         (("--expensive", "dear"), 2, "--expensive must be a tail"),
         (("--tenant", "nobody"), 2, "no traces that match to ask"),
+        (("--content",), 2, "--content is for --format json"),
         (("--before", "nowhere.jsonl"), 2, "nowhere.jsonl"),
     ],
 )

@@ -1,7 +1,7 @@
 """Fleets of runs with a planted cause, or none, for the tests and the benchmark of `why`.
 
-One run is an agent of three to five rounds: a model call, then one to three tools beside each other, then the answer,
-with a retrieval before. Times are simulated; nothing sleeps. What is planted is known, and so are the decoys: a tool
+One run is an agent: a retrieval, then two or three rounds of a model call and two or four tools beside each other, then
+the answer. Times are simulated; nothing sleeps. What is planted is known, and so are the decoys: a tool
 that is as slow as the planted one but hidden behind it, a tenant that only asks questions that need the slow tool, and
 a tool whose time varies much and matters little.
 """

@@ -218,7 +218,7 @@ def expensive_head(expensive: Expensive, *, is_change: bool) -> str:
             f"cost {format_cost(found.tail)} on average, the usual run {format_cost(found.usual)}. {verdict}"
         ).strip()
     if expensive.unpriced:
-        head += f" {plural(expensive.unpriced, 'run')} left out: a call of theirs has no price."
+        head += f" {plural(expensive.unpriced, 'run')} left out: the price of a call is not known."
     return head
 
 

@@ -1,7 +1,7 @@
 """`why`: what makes some runs slow, expensive or failing, and what changed from one group of traces to another."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_callbacks.explore.answers.answer import Answer
@@ -56,7 +56,7 @@ def why(
     slow: str | float = "p95",
     expensive: str | float = "p95",
 ) -> Why:
-    """Says what makes the slow, expensive and failing runs of each workflow so, or what changed from `a` to `b`.
+    """Says why runs of each workflow are slow, expensive or failing, or what changed from `a` to `b`.
 
     A run is one trace, and its workflow the name of its first root. Slow runs are compared with the usual ones of the
     same workflow: the middle half by duration. With `b`, all runs of `a` are compared with all of `b`.
@@ -79,12 +79,19 @@ def why(
     else:
         after = _by_workflow(_read("b", b, notes))
         names = [name for name in {**before, **after} if name in before and name in after]
-        notes += (f"only in a: {name}" for name in before if name not in after)
-        notes += (f"only in b: {name}" for name in after if name not in before)
+        notes += _only_in("a", [name for name in before if name not in after])
+        notes += _only_in("b", [name for name in after if name not in before])
         answers = [_changed(name, before[name], after[name]) for name in names]
     if len(answers) > WHY_WORKFLOWS:
         notes.append(f"{plural(len(answers) - WHY_WORKFLOWS, 'more workflow')}; choose one by its name")
     return Why(answers[:WHY_WORKFLOWS], notes)
+
+
+def _only_in(group: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names[:WHY_WORKFLOWS]:
+        yield f"only in {group}: {name}"
+    if (more := len(names) - WHY_WORKFLOWS) > 0:
+        yield f"only in {group}: {plural(more, 'more workflow')}"
 
 
 def _read(name: str, traces: Iterable[SpanTree], notes: list[str]) -> list[Run]:
@@ -99,11 +106,11 @@ def _read(name: str, traces: Iterable[SpanTree], notes: list[str]) -> list[Run]:
         raise LookupError("there are no traces to ask")
     whole = [run for run in runs if run.is_whole and run.time > 0]
     if len(whole) < len(runs):
-        notes.append(
-            f"left out: {plural(len(runs) - len(whole), 'run')} that did not end, or wait for a person"
-        )
+        notes.append(f"left out: {plural(len(runs) - len(whole), 'run')}, unfinished or waiting for a person")
     if early := sum(run.early_starts for run in whole):
-        notes.append(f"{plural(early, 'span')} began before their parent: clocks differ; they are cut there")
+        notes.append(
+            f"{plural(early, 'span')} began before the parent, because clocks differ; that time does not count"
+        )
     weights = {run.weight for run in whole}
     if len(weights) > 1:
         notes.append(

@@ -21,9 +21,8 @@ from otel_callbacks.explore.evidence.runs import Run
 Amounts = Mapping[Step, tuple[float, int]]
 """For each kind of step of a run, how much it took and in how many calls."""
 _TESTED = 12  # the kinds of step that add most get an interval
-_CORRECTED = (
-    1.5  # so many times the half width of a 95 % interval is that of one for twelve comparisons at once
-)
+# The half width of an interval for twelve comparisons at once, in half widths of a 95 % interval for one.
+_CORRECTED = 1.5
 _LEAST_SHARE = 0.1  # a step that adds less is not called a reason
 
 

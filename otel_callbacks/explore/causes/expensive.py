@@ -95,9 +95,7 @@ def why_expensive(runs: Sequence[Run], tail: Tail) -> Expensive | None:
         return None
     groups = grouped(priced, usd_of, tail)
     if not groups.tail or not groups.usual:
-        groups = Groups(
-            priced, priced, priced, 0.0, 0.0
-        )  # all cost the same, and still their tokens are something
+        groups = Groups(priced, priced, priced, 0.0, 0.0)  # all cost the same, but their tokens can be told
     few = too_few(priced, groups.tail)
     difference = tail_difference(groups, step_usd, usd_of, is_enough=few is None)
     asked = {run.trace_id for run in groups.tail}

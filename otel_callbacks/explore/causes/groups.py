@@ -36,7 +36,7 @@ class Tail:
         """Reads a tail, such as `"p95"`, `"20s"`, `"800ms"` or a number of seconds or dollars.
 
         Raises:
-            TypeError, ValueError: It is none. `name` is that of the argument.
+            TypeError, ValueError: It is not a tail. `name` is that of the argument.
         """
         wanted = (
             "such as 'p95' (from p75 to p99.9), or where it begins, such as '20s', '800ms', '$0.10' or 20"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 
 from otel_callbacks.explore.causes.groups import ENOUGH_RUNS
@@ -38,8 +39,9 @@ class Source:
 class Misses:
     """The runs with a retrieval in which it missed; `sources` with the largest share of misses first.
 
-    `usual` and `low` are for each scale of scores the median of the best score, and the score from which on it counts
-    as low. `common` is what the runs that missed have in common. `queries` are examples, where queries were recorded.
+    `scales` has for each kind of score the median of the best score, and the score from which on it counts as low, for
+    the first `WHY_ROWS` kinds. `common` is what the runs that missed have in common. `queries` are examples, where
+    queries were recorded.
     """
 
     runs: int
@@ -66,7 +68,7 @@ def why_missed(runs: Sequence[Run]) -> Misses | None:
         len(searching),
         {kind: count for kind, count in counts.items() if count},
         _sources(searching, missed)[:WHY_ROWS],
-        scales,
+        dict(islice(scales.items(), WHY_ROWS)),
         queries[:WHY_EXAMPLES],
         common,
     )

@@ -78,9 +78,9 @@ def ordinary_tail(
 ) -> Ordinary:
     """Returns what the mean beyond a quantile would be if the upper half varied as the lower half does.
 
-    The lower half of the logarithms gives the spread, so few large values do not. To be beyond it, a mean must be 1.15
-    times as large, and as much more as twice the error of that spread. `values` must be above 0; `grain` is the
-    distance of possible values, 1 for counts, because few different ones hide how much they vary.
+    The lower half of the logarithms gives the spread, so a few large values do not widen it. To be beyond it, a mean
+    must be 1.15 times as large, and as much more as twice the error of that spread. `values` must be above 0; `grain`
+    is the distance of possible values, 1 for counts, because few different ones hide how much they vary.
     """
     median = quantile(values, weights, 0.5) + grain / 2
     low = quantile(values, weights, 0.1) - grain / 2

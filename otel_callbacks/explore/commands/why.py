@@ -62,7 +62,7 @@ def why(
     output_format: str,
     **options: Any,
 ) -> None:
-    """Say what makes the slow, expensive and failing runs in trace files or folders (default: .otel_callbacks) so.
+    """Say why runs in trace files or folders (default: .otel_callbacks) are slow, expensive or failing.
 
     A run is one trace. The slow runs of each workflow are compared with its usual ones, the middle half by duration.
     """

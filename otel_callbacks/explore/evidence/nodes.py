@@ -48,8 +48,8 @@ class Node:
 
     `step` is its own kind of step, or that of the tool, model call or other work that it is a part of; `is_part` tells
     which. `children` are places in the list of nodes, the latest end first. `outlasts` says that the span ended after
-    its parent, which so did not wait for it. `barrier` is the place of the nearest LangGraph node, this one or above,
-    that ran beside others of its step; -1 without one. `first_chunk` is in nanoseconds, 0 if unknown.
+    its parent, which therefore did not wait for it. `barrier` is the place of the nearest LangGraph node, this one or
+    above, that ran beside others of its step; -1 without one. `first_chunk` is in nanoseconds, 0 if unknown.
     """
 
     __slots__ = (

@@ -18,7 +18,7 @@ SECOND = 10**9
 
 
 RUNS_OF = {"slow tool": 600, "hot tenant": 1_200, "lost cache": 600, "looping agent": 600, "poor index": 600}
-"""Enough of each for the cause to be found; the benchmark has fleets of 10,000 runs."""
+"""Enough of each for the cause to be found; the benchmark has fleets of 9,000 runs."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -145,6 +145,14 @@ def test_before_and_after() -> None:
     assert claims(why(RUNS, RUNS)) == []
 
 
+def test_workflows_of_one_group_alone_are_named_and_counted() -> None:
+    def one(name: str) -> list[Trace]:
+        return [Trace.of([record(run, 1, None, 0, 1, f"invoke_workflow {name}")]) for run in range(3)]
+
+    said = why([*one("kept"), *(trace for place in range(7) for trace in one(f"old {place}"))], one("kept"))
+    assert said.notes == [*(f"only in a: old {place}" for place in range(5)), "only in a: 2 more workflows"]
+
+
 def test_too_few_runs_are_described_and_nothing_is_claimed() -> None:
     said = why([by_hand(run, 0.5) for run in range(12)] + [by_hand(12, 9.0)])
     assert "too few to say: 13 runs in 10 conversations, and it takes 20 in 5" in " ".join(str(said).split())
@@ -190,7 +198,28 @@ def test_runs_that_wait_for_a_person_or_did_not_end_are_left_out() -> None:
     waiting = by_hand(500, 900.0, otel_callbacks__outcome="interrupted")
     said = why([*RUNS, waiting])
     assert len(said.answers[0].runs) == 100
-    assert "left out: 1 run that did not end, or wait for a person" in str(said)
+    assert "left out: 1 run, unfinished or waiting for a person" in str(said)
+
+
+def test_scales_of_scores_are_bounded() -> None:
+    def run(number: int) -> Trace:
+        found = [
+            record(
+                number,
+                2 + at,
+                1,
+                at,
+                at + 1,
+                "retrieval docs",
+                rag__top_score=0.8,
+                rag__embedding_model=f"e{at}",
+            )
+            for at in range(9)
+        ]
+        return Trace.of([record(number, 1, None, 0, 9, "invoke_agent research"), *found])
+
+    [workflow] = why(map(run, range(20))).to_dict()["workflows"]
+    assert workflow["retrieval"]["scores"] == {f"e{at}": {"usual": 0.8, "low": 0.8} for at in range(8)}
 
 
 def test_failures_count_where_they_began() -> None:
