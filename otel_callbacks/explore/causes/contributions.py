@@ -161,9 +161,9 @@ def _by_varying(
     lower = quantile([measure(run) for run in runs], [run.weight for run in runs], 0.5)
     calm = [run for run in runs if measure(run) <= lower]
     total, weights = [measure(run) for run in calm], [run.weight for run in calm]
-    nothing = (0.0, 0)
+    found, nothing = [amounts(run) for run in calm], (0.0, 0)
     return {
-        step: max(0.0, added * slope(total, [amounts(run).get(step, nothing)[0] for run in calm], weights))
+        step: max(0.0, added * slope(total, [own.get(step, nothing)[0] for own in found], weights))
         for step in steps
     }
 
@@ -179,8 +179,8 @@ def _is_beyond(
 
     `least` are the lower ends of the mean length of a call in the tail, and of the mean number of calls per run.
     """
-    having = [(amounts(run)[step], run.weight) for run in runs if step in amounts(run)]
-    having = [each for each in having if each[0][1] and each[0][0] > 0]
+    found = [(amounts(run).get(step, (0.0, 0)), run.weight) for run in runs]
+    having = [each for each in found if each[0][1] and each[0][0] > 0]
     if len(having) < ENOUGH_RUNS:
         return False
     weights = [weight for _, weight in having]
@@ -263,7 +263,8 @@ def _intervals(
     def resampled(runs: Sequence[Run]) -> list[list[float]]:
         rows = []
         for run in runs:
-            own = [amounts(run).get(step, nothing) for step in steps]
+            found = amounts(run)
+            own = [found.get(step, nothing) for step in steps]
             row = [measure(run), *(amount for amount, _ in own), *(calls for _, calls in own)]
             rows.append((run.conversation, run.weight, row))
         return resampled_means(rows, 2 * len(steps) + 1)

@@ -154,6 +154,7 @@ class _Half:
         self.having = {
             fact: [here[place] for place in found if place in here] for fact, found in having.items()
         }
+        self._asked = sum(case.is_in for case in self.cases)
         self._test = Association(self.cases)
 
     def chance(self, fact: Fact) -> float:
@@ -165,21 +166,20 @@ class _Half:
         found = sum(self.cases[place].is_in for place in places)
         if found < 3:
             return 1.0
-        exact = at_least(found, len(places), sum(case.is_in for case in self.cases), len(self.cases))
+        exact = at_least(found, len(places), self._asked, len(self.cases))
         return max(exact, upper_chance(self._test.z(places)))
 
     def common(self, fact: Fact) -> Common:
         """Returns the counts of a fact."""
         places = self.having[fact]
         inside = [place for place in places if self.cases[place].is_in]
-        asked = sum(case.is_in for case in self.cases)
         held = set(places)
         return Common(
             fact,
             len(inside),
-            asked,
+            self._asked,
             len(places) - len(inside),
-            len(self.cases) - asked,
+            len(self.cases) - self._asked,
             *lift(self.cases, held.__contains__),
             [self._runs[place].trace_id for place in inside],
         )

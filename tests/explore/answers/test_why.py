@@ -7,7 +7,7 @@ import pytest
 from fleets import CAUSES, Fleet, claims, is_first
 
 from otel_callbacks import semconv
-from otel_callbacks.explore import SpanRecord, Trace, Traces, why
+from otel_callbacks.explore import SpanRecord, Trace, Traces, Why, why
 from otel_callbacks.explore.causes.contributions import tail_difference
 from otel_callbacks.explore.causes.groups import Tail, grouped
 from otel_callbacks.explore.causes.slow import path_seconds, seconds_of
@@ -15,8 +15,6 @@ from otel_callbacks.explore.evidence.runs import Run
 from otel_callbacks.explore.spans.records import EventRecord
 
 SECOND = 10**9
-
-
 RUNS_OF = {"slow tool": 600, "hot tenant": 1_200, "lost cache": 600, "looping agent": 600, "poor index": 600}
 """Enough of each for the cause to be found; the benchmark has fleets of 9,000 runs."""
 
@@ -50,6 +48,16 @@ def test_a_sibling_hidden_behind_the_slow_tool_is_no_reason_but_said_to_run_besi
     named = [each.contribution.step.name for each in said.answers[0].slow.steps]
     assert named[0] == "citation_validator" and "render_preview" not in named
     assert not [each for each in claims(said) if "render_preview" in each or "jittery" in each]
+
+
+def told(said: Why) -> str:
+    """What is said, without line breaks."""
+    return " ".join(str(said).split())
+
+
+def marked(trace: Trace, attributes: dict[str, object]) -> Trace:
+    """The trace with further attributes on every span."""
+    return Trace.of([replace(span, attributes={**span.attributes, **attributes}) for span in trace.spans])
 
 
 def record(
@@ -106,10 +114,7 @@ def test_a_confounded_tenant_adds_nothing_beside_the_tool_that_it_calls() -> Non
         )
         left_out = () if calls else ("execute_tool cite", "GET")
         runs.append(Trace.of([s for s in trace.spans if s.name not in left_out]))
-    sessions = [
-        Trace.of([replace(s, attributes={**s.attributes, "session.id": f"s{n}"}) for s in trace.spans])
-        for n, trace in enumerate(runs)
-    ]
+    sessions = [marked(trace, {"session.id": f"s{n}"}) for n, trace in enumerate(runs)]
     [answer] = why(sessions, slow="10s").answers
     facts = {str(each.fact): str(each.goes_with) for each in answer.slow.common.facts}
     assert facts["tool called cite"] == "None"
@@ -155,22 +160,15 @@ def test_workflows_of_one_group_alone_are_named_and_counted() -> None:
 
 def test_too_few_runs_are_described_and_nothing_is_claimed() -> None:
     said = why([by_hand(run, 0.5) for run in range(12)] + [by_hand(12, 9.0)])
-    assert "too few to say: 13 runs in 10 conversations, and it takes 20 in 5" in " ".join(str(said).split())
+    assert "too few to say: 13 runs in 10 conversations, and it takes 20 in 5" in told(said)
     assert claims(said) == []
-    alone = why([replace_session(trace) for trace in RUNS])
-    assert "too few to say: 100 runs in 1 conversation" in " ".join(str(alone).split())
+    alone = why([marked(trace, {"session.id": "one"}) for trace in RUNS])
+    assert "too few to say: 100 runs in 1 conversation" in told(alone)
     assert claims(alone) == []
 
 
-def replace_session(trace: Trace) -> Trace:
-    return Trace.of(
-        [replace(span, attributes={**span.attributes, "session.id": "one"}) for span in trace.spans]
-    )
-
-
 def kept(trace: Trace, reason: str, ratio: float) -> Trace:
-    marks = {semconv.KEEP_REASON: reason, semconv.KEEP_RATIO: ratio}
-    return Trace.of([replace(span, attributes={**span.attributes, **marks}) for span in trace.spans])
+    return marked(trace, {semconv.KEEP_REASON: reason, semconv.KEEP_RATIO: ratio})
 
 
 def test_traces_kept_for_being_slow_are_refused_with_the_reason() -> None:
@@ -319,16 +317,12 @@ def test_why_the_providers_cache_missed_is_said_by_reason() -> None:
         "The provider's cache could have supplied (estimated) 4,000 tokens per run in expensive runs, 4,000 in "
         "usual ones; it missed 3,120 in expensive runs and 0 in usual ones because the beginning had changed, "
         "first in system; 800 in expensive runs and 0 in usual ones because the last call was too long ago"
-    ) in " ".join(str(said).split())
+    ) in told(said)
     tokens = said.to_dict()["workflows"][0]["expensive"]["input_tokens"]
     assert tokens["cache_missed_estimated"] == [
         {"reason": "prefix_changed", "first_changed": "system", "tail": 3_120.0, "usual": 0.0},
         {"reason": "too_old", "first_changed": None, "tail": 800.0, "usual": 0.0},
     ]
-
-
-def told(said) -> str:
-    return " ".join(str(said).split())
 
 
 def test_retries_within_a_call_are_counted() -> None:
