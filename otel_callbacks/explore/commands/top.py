@@ -53,7 +53,7 @@ def top(path: Path, by: str, sort: str, count: int, output_format: str, **filter
     with file_errors(), reading_bar(path):
         rows = Traces.open(path).sql(query, *parameters)
         if not rows and output_format == "text":
-            what = "traces" if by == "trace" else f"span with a {by}"
+            what = "traces" if by == "trace" else f"spans with a known {by}"
             raise LookupError(f"{path} holds no {what}{' that match' if chosen else ''}")
     total = rows[0]["total"] if rows else 0
     rows = [{name: value for name, value in row.items() if name != "total"} for row in rows]
