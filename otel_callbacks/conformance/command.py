@@ -9,8 +9,8 @@ from otel_callbacks.conformance.findings import Finding
 from otel_callbacks.conformance.otlp import TraceFileError
 from otel_callbacks.conformance.registry import DEFAULT_PROFILES, profile_names
 from otel_callbacks.limits import ANSWER_ROWS, LINE_CHARACTERS
-from otel_callbacks.runtime.json_options import json_options, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import json_options, limited
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 
@@ -90,8 +90,7 @@ def _as_json(outcome: Report, shown: tuple[Finding, ...], limit: int) -> str:
         "violations": len(outcome.violations),
         "advice": _advice_count(outcome),
     }
-    found = bounded("rules", rules, limit)
-    return json_text({**counts, **found, "more": more(found["rules_left_out"], len(found["rules"]))})
+    return json_text({**counts, **limited("rules", rules, limit)})
 
 
 def _cut(text: str) -> str:

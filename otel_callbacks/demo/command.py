@@ -131,7 +131,7 @@ def demo(framework: str, model: str | None, file: Path, docs: int, rounds: int, 
 def _trace_jobs(
     frameworks: Sequence[str], model: str | None, file: Path, docs: int, rounds: int
 ) -> list[str]:
-    """Runs the jobs of some frameworks and writes their traces to a file; returns what went wrong, by a line each."""
+    """Runs the jobs of some frameworks, writes their traces to a file, and returns a line for each failure."""
     from otel_callbacks.export.configure import configure
 
     failures: list[str] = []

@@ -61,15 +61,16 @@ def to_dicts(traces: Iterable[SpanTree]) -> list[dict[str, Any]]:
 
     `evaluations` has the judgements of the span by name, as score or label; those of the trace are with its root.
     """
-    return [
-        {
-            **{name: getattr(span, name) for name in _SPAN_COLUMNS},
-            _EVALUATIONS: _judgements(trace.evaluations_of(span)),
-            "attributes": dict(span.attributes),
-        }
-        for trace in traces
-        for span in trace.spans
-    ]
+    return [span_dict(trace, span) for trace in traces for span in trace.spans]
+
+
+def span_dict(trace: SpanTree, span: SpanRecord) -> dict[str, Any]:
+    """Returns one span of a trace as `to_dicts` does."""
+    return {
+        **{name: getattr(span, name) for name in _SPAN_COLUMNS},
+        _EVALUATIONS: _judgements(trace.evaluations_of(span)),
+        "attributes": dict(span.attributes),
+    }
 
 
 def spans_frame(traces: Iterable[SpanTree]) -> "pandas.DataFrame":

@@ -16,10 +16,11 @@ from otel_callbacks.explore.commands.filters import files_argument
     help="Also answer with what was recorded: messages, arguments, results, documents, users, sessions.",
 )
 def mcp(files: Sequence[Path], content: bool) -> None:
-    """Serve the traces in FILE, files or folders (default: .otel_callbacks), to an assistant.
+    """Serve the traces in FILE, which are trace files or folders (default: .otel_callbacks), to an assistant.
 
-    It speaks MCP over stdio, and only reads. The assistant can list, find, read, rank and compare traces and ask what
-    they cost. It sees nothing but these files, which may come into being later. It needs the extra `mcp`.
+    It speaks MCP over stdio, and only reads. The assistant can list, find, read, rank and compare traces, and ask what
+    they cost and why runs are slow. It sees nothing but these files, which need not be there yet. It needs the extra
+    `mcp`.
     """
     from otel_callbacks.mcp_server.server import serve
     from otel_callbacks.mcp_server.tools import TraceTools

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from otel_callbacks import limits
 from otel_callbacks.explore.as_json.causes import why_facts
@@ -14,8 +14,9 @@ from otel_callbacks.explore.as_json.facts import line, ranked_facts, spans_facts
 from otel_callbacks.explore.collection import Traces
 from otel_callbacks.explore.files.reading import trace_files
 from otel_callbacks.explore.index.filters import Filters, condition
-from otel_callbacks.explore.index.ranking import RANKED, ranking
+from otel_callbacks.explore.index.ranking import RANKED, RankedBy, SortedBy, ranking
 from otel_callbacks.explore.pictures.recorded import recorded
+from otel_callbacks.explore.spans.tree import SpanTree
 from otel_callbacks.explore.trace import Trace
 from otel_callbacks.mcp_server.paging import checked_limit, page, position
 from otel_callbacks.runtime.json_text import amount
@@ -29,11 +30,6 @@ SELECT trace_id, name, start, duration, spans, errors, input_tokens, output_toke
 FROM traces WHERE {where} ORDER BY start_ns DESC, trace_id LIMIT ? OFFSET ?
 """
 _COUNT = "SELECT count(*) AS traces FROM traces WHERE {where}"
-
-RankedBy = Literal[
-    "trace", "tenant", "feature", "user", "session", "name", "operation", "model", "tool"
-]  # RANKED, in a form from which the schema of the tool is made
-SortedBy = Literal["time", "cost", "tokens", "errors"]
 
 
 class TraceTools:
@@ -294,7 +290,7 @@ class TraceTools:
         said = {name: str(value) if isinstance(value, datetime) else value for name, value in filters.items()}
         return {"filters": said, **page("traces", map(_listed_facts, rows), start, total, most)}
 
-    def _facts(self, trace: Any) -> dict[str, Any]:
+    def _facts(self, trace: SpanTree) -> dict[str, Any]:
         facts = trace_facts(trace)
         return facts if self._content else {name: facts[name] for name in facts if name not in _PERSONAL}
 

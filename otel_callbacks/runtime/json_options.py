@@ -1,13 +1,15 @@
 """The options of commands that can answer in JSON."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import wraps
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from otel_callbacks.runtime.json_text import bounded
 
 format_option = click.option(
     "--format",
@@ -62,6 +64,12 @@ def only_json(output_format: str) -> Iterator[None]:
         yield
 
 
-def more(left_out: int, shown: int) -> str | None:
-    """Returns how to see what is left out; None if nothing is."""
-    return f"--limit {shown + left_out}" if left_out else None
+def limited(name: str, rows: Sequence[Any], limit: int, total: int | None = None) -> dict[str, Any]:
+    """Returns what `bounded` returns, and under `more` the option that shows the rows left out."""
+    count = len(rows) if total is None else total
+    return {**bounded(name, rows, limit, count), "more": more(count, limit)}
+
+
+def more(total: int, limit: int) -> str | None:
+    """Returns the option that shows all of `total` rows; None if `limit` already does."""
+    return f"--limit {total}" if total > limit else None

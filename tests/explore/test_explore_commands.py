@@ -284,6 +284,8 @@ def test_view_and_top_take_filters(labelled, options, count):
 def test_filters_that_nothing_matches_are_an_error_that_says_so(labelled):
     assert "holds no traces that match" in run("view", labelled, "--errors").stderr
     assert "holds no traces that match" in run("top", labelled, "--tenant", "nobody").stderr
+    no_users = run("top", labelled, "--by", "user", "--tenant", "nobody").stderr
+    assert "holds no spans with a known user that match" in no_users
     assert "--follow shows every new trace" in run("view", labelled, "--follow", "--tenant", "acme").stderr
 
 

@@ -264,6 +264,29 @@ def test_why_runs_are_slow_and_what_a_change_did(file: Path, writer: Writer) -> 
     asked(of(file), ask)
 
 
+def test_why_names_the_user_whose_runs_fail_only_with_content(file: Path, writer: Writer) -> None:
+    """Of 160 runs, each in a conversation of its own, every fourth is of one user, and only these fail."""
+    for number in range(160):
+        fails = number % 4 == 0
+        user = f"{SECRET}-{'unlucky' if fails else number % 7}"
+        labels = {"user.id": user, "session.id": f"s-{number}"}
+        writer.trace("rag", **labels, **({"error.type": "TimeoutError"} if fails else {}))
+
+    def shared(answer: dict[str, Any]) -> set[tuple[str, str]]:
+        facts = answer["workflows"][0]["failing"]["in_common"]["facts"]
+        return {(fact["name"], fact["value"]) for fact in facts}
+
+    async def with_content(call: Ask) -> None:
+        assert ("user", f"{SECRET}-unlucky") in shared(await call("why"))
+
+    async def without(call: Ask) -> None:
+        answer = await call("why")
+        assert answer["workflows"][0]["failing"] and SECRET not in json.dumps(answer)
+
+    asked(of(file, content=True), with_content)
+    asked(of(file), without)
+
+
 CONTENT = {
     semconv.INPUT_MESSAGES: SAID,
     semconv.TOOL_CALL_RESULT: SECRET,

@@ -19,8 +19,8 @@ from otel_callbacks.explore.commands.errors import file_errors
 from otel_callbacks.explore.commands.filters import files_argument
 from otel_callbacks.explore.commands.terminal import reading_bar
 from otel_callbacks.limits import ANSWER_ROWS
-from otel_callbacks.runtime.json_options import check_limit, limit_option, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import check_limit, limit_option, limited
+from otel_callbacks.runtime.json_text import json_text
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
@@ -136,8 +136,7 @@ def cost(
 def _json(result: _Result, limit: int) -> str:
     """Returns the report as JSON with its first rows; the total is that of all."""
     document = result.document()
-    document |= bounded("rows", document["rows"], limit)
-    return json_text({**document, "more": more(document["rows_left_out"], len(document["rows"]))})
+    return json_text(document | limited("rows", document["rows"], limit))
 
 
 def _result(

@@ -11,8 +11,8 @@ from otel_callbacks.explore.commands.terminal import show
 from otel_callbacks.explore.files.writing import LOCAL_FOLDER
 from otel_callbacks.explore.trace import Trace
 from otel_callbacks.limits import ANSWER_ROWS
-from otel_callbacks.runtime.json_options import json_options, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import json_options, limited
+from otel_callbacks.runtime.json_text import json_text
 
 
 @click.command("diff")
@@ -40,8 +40,8 @@ def diff(a: str, b: str, path: Path, limit: int | None) -> None:
     if limit is None:
         show(str(found))
         return
-    steps = bounded("steps", list(map(step_facts, found.steps[:limit])), limit, len(found.steps))
-    click.echo(json_text({**difference_facts(found), **steps, "more": more(steps["steps_left_out"], limit)}))
+    steps = limited("steps", list(map(step_facts, found.steps[:limit])), limit, len(found.steps))
+    click.echo(json_text({**difference_facts(found), **steps}))
 
 
 def _trace(text: str, path: Path) -> Trace:

@@ -13,8 +13,8 @@ from otel_callbacks.explore.commands.filters import file_argument
 from otel_callbacks.explore.files.erasing import Erased, erase, is_interrupted
 from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.limits import ANSWER_ROWS
-from otel_callbacks.runtime.json_options import json_options, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import json_options, limited
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 
@@ -77,9 +77,7 @@ def forget(
         count = plural(len(trace_ids), "trace")
         click.echo(f"erased {count} with {said}" if trace_ids else f"no trace has {said}")
     else:
-        found = bounded("files", files, limit)
-        facts = {"traces": len(trace_ids), **found, "more": more(found["files_left_out"], limit)}
-        click.echo(json_text(facts))
+        click.echo(json_text({"traces": len(trace_ids), **limited("files", files, limit)}))
     if any(file["unreadable_lines"] for file in files):
         raise SystemExit(1)
 

@@ -27,8 +27,8 @@ from otel_callbacks.explore.pictures.formatting import plural
 from otel_callbacks.limits import ANSWER_ROWS, REPLAY_REQUEST_BYTES
 from otel_callbacks.profiles import PROFILES
 from otel_callbacks.runtime.addresses import endpoint_of, shown_address
-from otel_callbacks.runtime.json_options import json_options, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import json_options, limited
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 _HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
@@ -138,9 +138,7 @@ def replay(
         message = printable(f"{error}; run the same command again to continue from there")
         raise click.ClickException(message) from error
     if limit is not None:
-        found = bounded("files", files, limit)
-        facts = {"endpoint": shown_address(endpoint), **found, "more": more(found["files_left_out"], limit)}
-        click.echo(json_text(facts))
+        click.echo(json_text({"endpoint": shown_address(endpoint), **limited("files", files, limit)}))
     if any(file["rejected"] or file["unreadable_lines"] or file["unreadable_spans"] for file in files):
         raise SystemExit(1)
 

@@ -14,8 +14,8 @@ from otel_callbacks.explore.index.ranking import RANKED, SORTED_BY, ranking
 from otel_callbacks.explore.pictures.formatting import format_cost, format_duration
 from otel_callbacks.explore.pictures.monospace import fit, table
 from otel_callbacks.explore.pictures.monospace import width as width_of
-from otel_callbacks.runtime.json_options import format_option, more
-from otel_callbacks.runtime.json_text import bounded, json_text
+from otel_callbacks.runtime.json_options import format_option, limited
+from otel_callbacks.runtime.json_text import json_text
 from otel_callbacks.runtime.untrusted_text import printable
 
 _LEAST_NAME = 16  # columns
@@ -53,14 +53,13 @@ def top(path: Path, by: str, sort: str, count: int, output_format: str, **filter
     with file_errors(), reading_bar(path):
         rows = Traces.open(path).sql(query, *parameters)
         if not rows and output_format == "text":
-            what = "traces" if by == "trace" else f"span with a {by}"
+            what = "traces" if by == "trace" else f"spans with a known {by}"
             raise LookupError(f"{path} holds no {what}{' that match' if chosen else ''}")
     total = rows[0]["total"] if rows else 0
     rows = [{name: value for name, value in row.items() if name != "total"} for row in rows]
     if output_format == "json":
-        found = bounded("rows", list(map(ranked_facts, rows)), count, total)
-        document = {"by": by, "sort": sort, **found, "more": more(found["rows_left_out"], len(rows))}
-        click.echo(json_text(document))
+        found = limited("rows", list(map(ranked_facts, rows)), count, total)
+        click.echo(json_text({"by": by, "sort": sort, **found}))
         return
     cells = [[_cell(name, value) for name, value in row.items()] for row in rows]
     show("\n".join(_fitting([list(rows[0]), *cells], width())))

@@ -107,7 +107,7 @@ def _json(traces: Sequence[Trace], limit: int, content: Content) -> str:
         spans = list(islice(spans_facts(trace, content), left))
         shown.append({**trace_facts(trace), **bounded("spans", spans, left, len(trace.spans))})
         left, total = left - len(spans), total + len(trace.spans)
-    return json_text({"traces": shown, "more": more(max(0, total - limit), limit)})
+    return json_text({"traces": shown, "more": more(total, limit)})
 
 
 def _write(trace: Trace, svg: Path | None, html: Path | None) -> Iterator[str]:

@@ -1,16 +1,21 @@
 """The queries for what takes longest, costs or fails most: traces, labels, or names, operations, models and tools."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from otel_callbacks.explore.index.filters import TOOL, condition
 
-_BY_LABEL = ("tenant", "feature", "user", "session")
-RANKED = ("trace", *_BY_LABEL, "name", "operation", "model", "tool")
+RankedBy: TypeAlias = Literal[
+    "trace", "tenant", "feature", "user", "session", "name", "operation", "model", "tool"
+]
+RANKED: tuple[RankedBy, ...] = get_args(RankedBy)
 """What can be ranked."""
 
-SORTED_BY = ("time", "cost", "tokens", "errors")
+SortedBy: TypeAlias = Literal["time", "cost", "tokens", "errors"]
+SORTED_BY: tuple[SortedBy, ...] = get_args(SortedBy)
 """The columns to sort by, largest first."""
+
+_BY_LABEL = ("tenant", "feature", "user", "session")
 
 # Columns have the names that `--sort` takes. Times of spans are inclusive, so they do not add up; of spans with one
 # label, the outermost count.

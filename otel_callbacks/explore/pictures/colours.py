@@ -70,12 +70,14 @@ DARK_STYLE = (
 """The style sheet for dark themes; where a site strips it, the picture stays a light card."""
 
 
+_BY_NAME = {category.name.replace(" ", "-"): category for category in (STEP, *_CATEGORIES.values())}
+
+
 def _variables(dark: bool) -> str:
-    """Returns the colours as variables of a style sheet, with the classes of `kind-…` for the categories."""
+    """Returns the colours as variables of a style sheet; those of a category have its name."""
     names = {"ink": INK, "muted": MUTED, "faint": FAINT, "border": BORDER, "grid": GRID, "red": RED}
     names |= {"red-paper": RED_PAPER, "red-pale": RED_PALE, "amber": AMBER}
-    for category in {STEP, *_CATEGORIES.values()}:
-        name = category.name.replace(" ", "-")
+    for name, category in _BY_NAME.items():
         names |= {name: category.colour, f"{name}-pale": category.pale}
     return "".join(
         f"--{name}:{_IN_THE_DARK.get(each, each) if dark else each};" for name, each in sorted(names.items())
@@ -85,8 +87,7 @@ def _variables(dark: bool) -> str:
 STYLE_SHEET = (
     f":root{{{_variables(dark=False)}}}\n@media(prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}\n"
     + "".join(
-        f".kind-{name}{{--kind:var(--{name});--kind-pale:var(--{name}-pale)}}\n"
-        for name in sorted(category.name.replace(" ", "-") for category in {STEP, *_CATEGORIES.values()})
+        f".kind-{name}{{--kind:var(--{name});--kind-pale:var(--{name}-pale)}}\n" for name in sorted(_BY_NAME)
     )
 )
 """The style sheet of our own pages: a variable for each colour, and for each category a class that sets `--kind`."""

@@ -14,8 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from otel_callbacks.explore.frames import answer, question
-from otel_callbacks.explore.frames import to_dicts as spans_as_data
+from otel_callbacks.explore.frames import answer, question, span_dict
 from otel_callbacks.explore.index.database import Index
 from otel_callbacks.explore.pictures import colours
 from otel_callbacks.explore.pictures.cells import attribution_labels, title, unpriced_text
@@ -27,7 +26,7 @@ from otel_callbacks.explore.ui import comparison
 from otel_callbacks.explore.ui.costs import COMMON, costs
 from otel_callbacks.explore.ui.details import Said, of_span, of_trace
 from otel_callbacks.explore.ui.listing import SORTS, Source, sessions, suggestions, traces_page, version
-from otel_callbacks.explore.ui.state import FILTERS, State
+from otel_callbacks.explore.ui.state import FILTERS, State, paged
 from otel_callbacks.explore.ui.waterfall import waterfall
 from otel_callbacks.limits import UI_TRACES
 from otel_callbacks.runtime.faults import faults
@@ -45,6 +44,13 @@ NAVIGATION = (
 )
 """The pages that every page links to: name, address, words."""
 
+
+def _verb(name: str) -> tuple[str, str]:
+    """Splits the name of a span into its operation, which may be empty, and the rest."""
+    verb, _, rest = name.partition(" ")
+    return (verb, rest) if verb in colours.OPERATIONS else ("", name)
+
+
 _templates = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
@@ -54,9 +60,7 @@ _templates = Environment(
 )
 _templates.globals.update(navigation=NAVIGATION, plural=plural)
 _templates.filters.update(
-    verb=lambda name: (
-        name.partition(" ")[::2] if name.partition(" ")[0] in colours.OPERATIONS else ("", name)
-    ),
+    verb=_verb,
     cost=format_cost,
     duration=format_duration,
     number="{:,}".format,
@@ -134,8 +138,6 @@ def _no_such_page(_: Request, error: Exception) -> Response:
 def _traces(source: Source, index: Index, state: State) -> Response:
     at = version(index)
     listed = traces_page(source, index, state)
-    announce = plural(listed.count, "trace")
-    hints = suggestions(index, at)
     return _render(
         "traces.html",
         state,
@@ -145,10 +147,10 @@ def _traces(source: Source, index: Index, state: State) -> Response:
         most=max((bar.count for bar in listed.bars), default=0),
         slowest=max((row["duration"] for row in listed.rows), default=0.0),
         sorts=SORTS,
-        suggestions=hints,
+        suggestions=suggestions(index, at),
         filters=FILTERS,
         at=at,
-        announce=announce,
+        announce=plural(listed.count, "trace"),
     )
 
 
@@ -191,7 +193,7 @@ def _span(source: Source, index: Index, state: State) -> Response:
     """Answers with all that was recorded of a span, as text that no browser runs."""
     trace = source.trace(index, state.words.get("id", ""))
     chosen = _chosen(trace, state.words.get("span", "")) or trace.roots[0]
-    [data] = (row for row in spans_as_data([trace]) if row["span_id"] == chosen.span_id)
+    data = span_dict(trace, chosen)
     data["events"] = [
         {"name": each.name, "time_ns": each.time_ns, **each.attributes} for each in chosen.events
     ]
@@ -201,8 +203,7 @@ def _span(source: Source, index: Index, state: State) -> Response:
 def _sessions(source: Source, index: Index, state: State) -> Response:
     at = version(index)
     found = sessions(source, index, state)
-    pages = max(1, -(-len(found) // UI_TRACES))
-    page = min(state.number("page"), pages)
+    page, pages = paged(state.number("page"), len(found), UI_TRACES)
     return _render(
         "sessions.html",
         state,

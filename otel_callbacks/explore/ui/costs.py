@@ -11,20 +11,6 @@ from otel_callbacks.explore.ui.listing import Source
 from otel_callbacks.explore.ui.state import FILTERS, State
 from otel_callbacks.limits import UI_ROWS
 
-COMMON = (
-    "tenant",
-    "feature",
-    "user",
-    "user_tier",
-    "session",
-    "model",
-    "provider",
-    "operation",
-    "day",
-    "status",
-)
-"""What costs can be added up by, beside any attribute."""
-
 
 def _text_of(*names: str) -> str:
     """Returns the SQL expression for the first attribute of a call, or else of its process, as the reports write it."""
@@ -54,12 +40,15 @@ _KEYS = {
     "user": f"coalesce(nullif(user, ''), {_text_of(semconv.USER_ID)})",
     "user_tier": _text_of(semconv.APP_USER_TIER),
     "session": f"coalesce(nullif(session, ''), {_text_of(semconv.SESSION_ID, semconv.CONVERSATION_ID)})",
+    "model": f"coalesce(nullif(model, ''), {_WHAT})",
     "provider": f"coalesce(nullif(provider, ''), {_text_of(semconv.PROVIDER_NAME)})",
     "operation": f"coalesce(nullif(operation, ''), {_text_of(semconv.OPERATION_NAME)})",
-    "model": f"coalesce(nullif(model, ''), {_WHAT})",
     "day": "substr(start, 1, 10)",
     "status": _STATUS,
 }
+COMMON = tuple(_KEYS)
+"""What costs can be added up by, beside any attribute."""
+
 _QUERY = """
 WITH calls AS MATERIALIZED (
     SELECT {keys}, trace_id, input_tokens, output_tokens, cost, {status} AS status

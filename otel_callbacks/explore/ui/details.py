@@ -113,10 +113,7 @@ class Details:
 
 def of_trace(trace: Trace) -> Details:
     """Returns what is known of a trace as a whole."""
-    talks = [
-        Talk(span.span_id, printable(span.name), earlier, _said(pieces))
-        for span, earlier, pieces in conversations(trace)
-    ]
+    talks = list(conversations(trace))
     found = list(_found(trace.documents(), {span.span_id: span.name for span in trace.spans}))
     failures = [_failure(span) for span in trace.errors[:UI_ITEMS]]
     return Details(
@@ -129,7 +126,10 @@ def of_trace(trace: Trace) -> Details:
         ],
         failures=failures,
         evaluations=_said(map(judgement, reversed(trace.evaluations))),
-        talks=talks[:UI_ITEMS],
+        talks=[
+            Talk(span.span_id, printable(span.name), earlier, _said(pieces))
+            for span, earlier, pieces in talks[:UI_ITEMS]
+        ],
         found=found[:UI_ITEMS],
         tools=[tools for span in trace.spans if (tools := _tools(span)) is not None][:UI_ITEMS],
         costs=report(trace, by=["model"]).rows if trace.counted else (),

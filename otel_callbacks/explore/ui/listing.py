@@ -14,7 +14,7 @@ from otel_callbacks.explore.index.sessions import SESSIONS, Session
 from otel_callbacks.explore.spans.attributes import json_list
 from otel_callbacks.explore.spans.content import asked_text
 from otel_callbacks.explore.trace import Trace
-from otel_callbacks.explore.ui.state import State
+from otel_callbacks.explore.ui.state import State, paged
 from otel_callbacks.limits import LINE_CHARACTERS, UI_ROWS, UI_TRACES
 from otel_callbacks.profiles.message_text import message_text
 from otel_callbacks.runtime.untrusted_text import printable
@@ -100,9 +100,9 @@ class Bar:
 class Listed:
     """One page of a list of traces, and the sums of all `count` traces that match.
 
-    `rows` are those of the table `traces`, each with its `labels`, `failures`, `feedback` and what was
-    `asked`, if that was recorded. Times are seconds, costs
-    US dollars; `cost` is None if no call has one. `failed` counts traces, `unpriced` calls.
+    `rows` are those of the table `traces`, each with its `labels`, `failures`, `feedback` and what was `asked`, if that
+    was recorded. Times are seconds, costs US dollars; `cost` is None if no call has one. `failed` counts traces,
+    `unpriced` calls.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -155,11 +155,10 @@ SELECT trace_id, min(start_ns), asked, query FROM (
 
 
 def traces_page(source: Source, index: Index, state: State) -> Listed:
-    """Returns the page of the list of traces that an address asks for; the latest traces first, unless it says else."""
+    """Returns the page of the list that an address asks for, the latest traces first unless it says otherwise."""
     ids = source.chosen(index, state)
     [totals] = index.query(_TOTALS, [ids, ids])
-    pages = max(1, -(-totals["count"] // UI_TRACES))
-    page = min(state.number("page"), pages)
+    page, pages = paged(state.number("page"), totals["count"], UI_TRACES)
     column = SORTS.get(state.words.get("sort", ""), "start_ns")
     order = f"{column} {'ASC' if state.words.get('order') == 'asc' else 'DESC'}"
     rows = index.query(_ROWS.format(order=order), [ids, ids, UI_TRACES, (page - 1) * UI_TRACES])

@@ -66,6 +66,12 @@ def address(path: str, words: Mapping[str, object]) -> str:
     return f"{path}?{query}" if query else path
 
 
+def paged(number: int, count: int, size: int) -> tuple[int, int]:
+    """Returns the page with this number, or the last one if there are fewer, and how many pages `count` rows fill."""
+    pages = max(1, -(-count // size))
+    return min(number, pages), pages
+
+
 def _read(name: str, text: str) -> Any:
     """Reads the value of a filter.
 

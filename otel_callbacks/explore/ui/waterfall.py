@@ -9,6 +9,7 @@ from otel_callbacks.explore.pictures.colours import STEP, category_of
 from otel_callbacks.explore.pictures.folding import Row, rows
 from otel_callbacks.explore.spans.records import SpanRecord
 from otel_callbacks.explore.trace import Trace
+from otel_callbacks.explore.ui.state import paged
 from otel_callbacks.limits import INDENTED_LEVELS, UI_ROWS
 
 _WIDTH = 1_000.0
@@ -63,8 +64,7 @@ def waterfall(trace: Trace, *, every: bool, page: int = 1) -> Waterfall:
     places = {span.span_id: place for place, span in enumerate(trace.walk())}
     if every:
         ordered = list(_all_rows(trace))
-        pages = max(1, -(-len(ordered) // UI_ROWS))
-        page = min(page, pages)
+        page, pages = paged(page, len(ordered), UI_ROWS)
         shown = ordered[(page - 1) * UI_ROWS : page * UI_ROWS]
     else:
         shown, page, pages = rows(trace, UI_ROWS), 1, 1
