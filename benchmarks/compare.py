@@ -4,7 +4,7 @@
 
 Each rival is installed into an environment of its own in `.venv/rivals/`, with the same versions of the frameworks as
 ours (`tested-versions.txt`). There, processes run the workloads of `workloads.py`: one with an empty handler, and one
-with the rival for each setting (`under.py` lists them). They take turns, block by block, each second begins with
+with the rival for each setting (`under.py` lists them). They take turns, block by block, each round begins with
 another one, and the figure is the difference to the empty handler in the same round: its median, and its quartiles.
 Bytecodes are counted instead of timed, which gives the same number on any machine; only Python 3.11 can count them.
 Metrics are collected every 50 calls and count, exporting does not. Ours traces everything that is on by default, for a
@@ -35,7 +35,6 @@ import report
 from rivals import EMPTY_HANDLER, OURS, REPOSITORY, RIVALS, python_of
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
 CALLS_PER_COLLECTION = 50
 BLOCKS = {"chain": 25, "agent": 5, "llama_index": 25}
 """The three workloads, with the calls of a block, which takes about 50 ms."""
@@ -291,7 +290,7 @@ def main() -> None:
     }
     print(report.page(found))
     if not arguments.only:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        report.RESULTS.write_text(json.dumps(found, indent=1) + "\n")
         for file in report.write(found):
             print(f"written: {file}")
 

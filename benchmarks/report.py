@@ -50,13 +50,9 @@ def calls(results: Figures, setting: str) -> str:
     """A table of what a call costs. In brackets: its spans."""
 
     def cell(figures: Figures) -> str:
-        if "reason" in figures:
-            return _NONE
         low, middle, high = figures[setting]["cpu_us"]
-        codes = figures[setting]["bytecodes"]
-        counted = _NONE if codes is None else f"{codes:,}"
         spans = f" ({figures['spans']})" if setting in ("defaults", "content") else ""
-        return f"{counted}{spans} · {middle:,.0f} µs ({low:,.0f} to {high:,.0f})"
+        return f"{_bytecodes(figures, setting)}{spans} · {middle:,.0f} µs ({low:,.0f} to {high:,.0f})"
 
     return _by_workload(results, "bytecodes (spans) · CPU time (quartiles)", cell)
 
@@ -65,11 +61,8 @@ def per_span(results: Figures) -> str:
     """A table of what a span costs as it comes."""
 
     def cell(figures: Figures) -> str:
-        if "reason" in figures:
-            return _NONE
-        codes, spans = figures["defaults"]["bytecodes"], figures["spans"]
-        counted = _NONE if codes is None else f"{codes / spans:,.0f}"
-        return f"{counted} · {figures['defaults']['cpu_us'][1] / spans:,.0f} µs"
+        spans = figures["spans"]
+        return f"{_bytecodes(figures, per=spans)} · {figures['defaults']['cpu_us'][1] / spans:,.0f} µs"
 
     return _by_workload(results, "bytecodes · CPU time", cell)
 
@@ -78,24 +71,22 @@ def readme(found: Figures) -> str:
     """Returns the table of calls as README.md shows it: bytecodes, spans and CPU time."""
 
     def cell(figures: Figures) -> str:
-        if "reason" in figures:
-            return _NONE
-        codes = figures["defaults"]["bytecodes"]
-        counted = _NONE if codes is None else f"{codes:,}"
-        return f"{counted} ({figures['spans']}) · {figures['defaults']['cpu_us'][1]:,.0f} µs"
+        return f"{_bytecodes(figures)} ({figures['spans']}) · {figures['defaults']['cpu_us'][1]:,.0f} µs"
 
     shown = {name: each for name, each in found["results"].items() if name not in ("sdk", "everything")}
     return _by_workload(shown, "bytecodes (spans) · CPU time", cell)
 
 
+def _bytecodes(figures: Figures, setting: str = "defaults", per: int = 1) -> str:
+    codes = figures[setting]["bytecodes"]
+    return _NONE if codes is None else f"{codes / per:,.0f}"
+
+
 def _by_workload(results: Figures, what: str, cell: Callable[[Figures], str]) -> str:
-    rows = [
-        [
-            _name(each),
-            *(cell(each["workloads"][workload]) if "workloads" in each else _NONE for workload in WORKLOADS),
-        ]
-        for each in results.values()
-    ]
+    rows = []
+    for each in results.values():
+        found = [each.get("workloads", {}).get(workload, {"reason": ""}) for workload in WORKLOADS]
+        rows.append([_name(each), *(_NONE if "reason" in figures else cell(figures) for figures in found)])
     return _table((what, *WORKLOADS.values()), rows)
 
 

@@ -28,7 +28,7 @@ def _each(metric: str) -> str:
 
 _RUNNING = [
     per_second("Invocations", _RUNS, semconv.AGENT_NAME),
-    failing("Failing agents", _RUNS, semconv.AGENT_NAME, semconv.ERROR_TYPE),
+    failing("Failing agents", _RUNS, semconv.AGENT_NAME),
     percentiles("How long they take", semconv.METRIC_AGENT_DURATION, semconv.AGENT_NAME),
 ]
 _CALLS = [
@@ -53,7 +53,7 @@ _CALLS = [
 ]
 _TOOLS = [
     per_second("Tool calls", _CALLS_OF_TOOLS, semconv.TOOL_NAME),
-    failing("Failing tools", _CALLS_OF_TOOLS, semconv.TOOL_NAME, semconv.ERROR_TYPE),
+    failing("Failing tools", _CALLS_OF_TOOLS, semconv.TOOL_NAME),
     percentiles("How long tools take", semconv.METRIC_TOOL_DURATION, semconv.TOOL_NAME),
     Panel(
         "Tokens of tools in prompts, by tool",

@@ -72,7 +72,7 @@ def to_json(dashboard: Dashboard) -> str:
         "uid": f"otel-callbacks-{dashboard.name}",
         "title": dashboard.title,
         "tags": ["otel-callbacks", "genai"],
-        "description": "Made by dashboards/scripts/make.py of otel-callbacks; a change there is not lost.",
+        "description": "Made by dashboards/scripts/make.py of otel-callbacks, which overwrites changes made here.",
         "schemaVersion": 39,
         "editable": True,
         "graphTooltip": 1,

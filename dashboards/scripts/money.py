@@ -13,20 +13,22 @@ _UNPRICED = promql.name(semconv.METRIC_UNPRICED)
 _CHOSEN = (SERVICE, TENANT, FEATURE)
 
 
-def _per_hour(title: str, by: str, *where: str, text: str = "", width: int = 8) -> Panel:
+def _per_hour(title: str, by: str, *where: str, text: str = "") -> Panel:
     query = f"3600 * {promql.total(_COST, [by], [*_CHOSEN, *where], OVER)}"
-    return Panel(title, {legend(by): query}, "currencyUSD", text, width)
+    return Panel(title, {legend(by): query}, "currencyUSD", text)
 
 
 def _stat(title: str, query: str, unit: str, text: str = "") -> Panel:
     return Panel(title, {"": query}, unit, text, 6, "stat")
 
 
-_today = promql.total(_COST, [], _CHOSEN, "1d", fn="increase")
-_calls = promql.total(promql.name(semconv.METRIC_OPERATIONS), [], [*_CHOSEN, rules.PAID], OVER)
-
 _SUMS = [
-    _stat("Last 24 hours", _today, "currencyUSD", "A lower bound where calls are unpriced."),
+    _stat(
+        "Last 24 hours",
+        promql.total(_COST, [], _CHOSEN, "1d", fn="increase"),
+        "currencyUSD",
+        "A lower bound where calls are unpriced.",
+    ),
     _stat(
         "Last hour, for a month",
         f"730 * {promql.total(_COST, [], _CHOSEN, '1h', fn='increase')}",
@@ -102,13 +104,7 @@ _BUDGETS = [
     ),
     Panel(
         "Against last week",
-        {
-            f"{legend(semconv.APP_TENANT_ID)}": promql.total(
-                _COST, [semconv.APP_TENANT_ID], _CHOSEN, "1h", fn="increase"
-            )
-            + " / "
-            + promql.total(_COST, [semconv.APP_TENANT_ID], _CHOSEN, "1h", fn="increase", ago="1w")
-        },
+        {legend(semconv.APP_TENANT_ID): rules.against_last_week(*_CHOSEN)},
         "short",
         "The cost of the last hour, as a multiple of the same hour a week ago.",
     ),

@@ -37,8 +37,8 @@ _ERRORS = [
         *_CHOSEN,
         text="An error that passes through a tool, an agent and a workflow counts in each of them.",
     ),
-    failing("Failing operations", _OPERATIONS, semconv.OPERATION_NAME, semconv.ERROR_TYPE, *_CHOSEN),
-    failing("Failing operations by tenant", _OPERATIONS, semconv.APP_TENANT_ID, semconv.ERROR_TYPE, *_CHOSEN),
+    failing("Failing operations", _OPERATIONS, semconv.OPERATION_NAME, *_CHOSEN),
+    failing("Failing operations by tenant", _OPERATIONS, semconv.APP_TENANT_ID, *_CHOSEN),
     Panel(
         "Errors of models",
         {
@@ -57,7 +57,6 @@ _ERRORS = [
         "Failing tools",
         f"{promql.name(semconv.METRIC_TOOL_DURATION)}_count",
         semconv.TOOL_NAME,
-        semconv.ERROR_TYPE,
         width=12,
     ),
 ]

@@ -104,7 +104,6 @@ _TIMES = [
         "Failing rerankers",
         f"{promql.name(semconv.METRIC_RERANK_DURATION)}_count",
         semconv.RAG_RERANK_MODEL,
-        semconv.ERROR_TYPE,
         width=24,
     ),
 ]

@@ -1,7 +1,8 @@
 """Prometheus's recording and alert rules, and the figures that they share with the dashboards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import promql
@@ -38,6 +39,12 @@ def budget_burn(over: str, *where: str) -> str:
     return f"86400 * {promql.total(_COST, _TENANT, where, over)} / on () group_left () {BUDGET}"
 
 
+def against_last_week(*where: str) -> str:
+    """Returns a tenant's cost of the last hour, as a multiple of that in the same hour a week ago."""
+    cost = partial(promql.total, _COST, _TENANT, where, "1h", fn="increase")
+    return f"{cost()} / {cost(ago='1w')}"
+
+
 def looping(over: str, *where: str) -> str:
     """Returns the share of an agent's runs with more model calls than `LOOP_CALLS`."""
     name = promql.name(semconv.METRIC_AGENT_INFERENCE_CALLS)
@@ -53,11 +60,10 @@ class Recording:
 
     name: str
     query: str
-    labels: dict[str, str] = field(default_factory=dict)
 
     def to_yaml(self) -> dict[str, Any]:
         """Returns it as Prometheus reads it."""
-        return {"record": self.name, "expr": self.query} | ({"labels": self.labels} if self.labels else {})
+        return {"record": self.name, "expr": self.query}
 
 
 @dataclass(frozen=True)
@@ -189,9 +195,7 @@ ALERTS: Sequence[Alert] = (
     Alert(
         "GenAiTenantCostSpike",
         {
-            promql.total(_COST, _TENANT, [], "1h", fn="increase")
-            + " / "
-            + promql.total(_COST, _TENANT, [], "1h", fn="increase", ago="1w"): 3,
+            against_last_week(): 3,
             promql.total(_COST, _TENANT, [], "1h", fn="increase"): 1,
         },
         "5m",

@@ -14,7 +14,7 @@ TO = "OTEL_CALLBACKS_TO"
 
 def back_end_names() -> list[str]:
     """Returns the back ends named in `OTEL_CALLBACKS_TO`."""
-    return [name for part in os.environ.get(TO, "").split(",") if (name := part.strip()) not in ("", "none")]
+    return _names(os.environ.get(TO, ""))
 
 
 def exporter_names(signal: Signal) -> list[str]:
@@ -22,7 +22,11 @@ def exporter_names(signal: Signal) -> list[str]:
     value = os.environ.get(_variable(signal), "").strip()
     if not value:
         return ["otlp"] if endpoint(signal) else []
-    return [name for part in value.split(",") if (name := part.strip()) not in ("", "none")]
+    return _names(value)
+
+
+def _names(listed: str) -> list[str]:
+    return [name for part in listed.split(",") if (name := part.strip()) not in ("", "none")]
 
 
 def is_disabled(signal: Signal) -> bool:

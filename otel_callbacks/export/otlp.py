@@ -71,8 +71,7 @@ class OtlpEndpoint:
         if self._protocol("traces") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
 
-            headers = self._grpc_headers("traces")
-            return Watch().over(grpc.OTLPSpanExporter(self._target("traces"), headers=headers))
+            return self._by_grpc("traces", grpc.OTLPSpanExporter)
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
 
         return self._by_http("traces", http.OTLPSpanExporter)
@@ -82,8 +81,7 @@ class OtlpEndpoint:
         if self._protocol("metrics") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
 
-            headers = self._grpc_headers("metrics")
-            return Watch().over(grpc.OTLPMetricExporter(self._target("metrics"), headers=headers))
+            return self._by_grpc("metrics", grpc.OTLPMetricExporter)
         from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 
         return self._by_http("metrics", http.OTLPMetricExporter)
@@ -93,11 +91,13 @@ class OtlpEndpoint:
         if self._protocol("logs") == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc
 
-            headers = self._grpc_headers("logs")
-            return Watch().over(grpc.OTLPLogExporter(self._target("logs"), headers=headers))
+            return self._by_grpc("logs", grpc.OTLPLogExporter)
         from opentelemetry.exporter.otlp.proto.http import _log_exporter as http
 
         return self._by_http("logs", http.OTLPLogExporter)
+
+    def _by_grpc(self, signal: Signal, make: Callable[..., E]) -> E:
+        return Watch().over(make(self._target(signal), headers=self._grpc_headers(signal)))
 
     def _by_http(self, signal: Signal, make: Callable[..., E]) -> E:
         watch = Watch()
@@ -149,15 +149,15 @@ class OtlpEndpoint:
         Exporters by HTTP add those from the environment. None leaves it to the credential provider in the environment,
         whose session we cannot watch.
         """
-        own = {name.lower() for name in self._http_headers(signal) or {}}
-        given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
-        others = [name for name in given if name.lower() not in own]
         if not self.is_alone and _has_credential_provider(signal):
             return None
         from otel_callbacks.export.http_answers import watched_session
 
         session = watched_session(watch.note)
-        if self.is_alone and others:
+        if self.is_alone:
+            own = {name.lower() for name in self._http_headers(signal) or {}}
+            given = parse_env_headers(_variable(signal, "HEADERS") or "", liberal=True)
+            others = [name for name in given if name.lower() not in own]
             session.auth = partial(_without_headers, others)
         return session
 

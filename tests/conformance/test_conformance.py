@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from otlp_json import otlp_attributes
 
 from otel_callbacks import conformance, semconv
 from otel_callbacks.conformance import (
@@ -321,27 +322,6 @@ def test_assert_conformant_of_nothing_fails():
 
 
 # Files: OTLP decoding, metrics, events
-
-
-def any_value(value: Any) -> dict[str, Any]:
-    """Returns the OTLP JSON of a plain value, written independently of the decoder."""
-    match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value}
-        case list():
-            return {"arrayValue": {"values": [any_value(item) for item in value]}}
-        case dict():
-            return {"kvlistValue": {"values": otlp_attributes(value)}}
-        case _:
-            return {"stringValue": value}
-
-
-def otlp_attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": any_value(value)} for key, value in values.items()]
 
 
 def spans_line(*spans: dict[str, Any], scope: str = "otel_callbacks") -> str:

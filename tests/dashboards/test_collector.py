@@ -7,18 +7,18 @@ dashboards/README.md.
 """
 
 import os
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import requests
 import yaml
 from otlp_servers import otlp_http
+from ports import free_port, listens
+from waiting import patiently
 
 from otel_callbacks import BackEnd, configure, inference, workflow
 from otel_callbacks.handlers.options import recorder
@@ -29,34 +29,18 @@ DASHBOARDS = Path(__file__).parents[2] / "dashboards"
 pytestmark = [pytest.mark.backend, pytest.mark.usefixtures("no_providers")]
 needs_collector = pytest.mark.skipif(not OTELCOL, reason="not yet run: set OTELCOL to a collector (contrib)")
 needs_jaeger = pytest.mark.skipif(not JAEGER, reason="not yet run: set JAEGER to a Jaeger 2")
-T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
-def patiently(read: Callable[[], T | None], seconds: float = 60) -> T:
-    until = time.monotonic() + seconds
-    while (found := read()) is None:
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    return found
 
 
 @contextmanager
 def running(command: Sequence[str], port: int) -> Iterator[None]:
     process = subprocess.Popen(command)
 
-    def listens() -> bool | None:
+    def is_up() -> bool:
         assert process.poll() is None
-        with socket.socket() as client:
-            return True if client.connect_ex(("127.0.0.1", port)) == 0 else None
+        return listens(port)
 
     try:
-        patiently(listens)
+        patiently(is_up)
         yield
     finally:
         process.terminate()

@@ -16,7 +16,8 @@ import requests
 import rules
 import yaml
 from grafana import Panel, choices
-from prometheus_servers import BIN, Servers, ask, patiently, servers
+from prometheus_servers import BIN, Servers, ask, servers
+from waiting import patiently
 
 from otel_callbacks import BackEnd, configure, inference, semconv
 from otel_callbacks.handlers.options import recorder
@@ -46,7 +47,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 def eventually(url: str, query: str) -> Series:
     """Returns what a query gives; rules are evaluated every second, and written a while later."""
-    return patiently(lambda: ask(url, query) or None)
+    return patiently(lambda: ask(url, query))
 
 
 def chosen(query: str) -> str:

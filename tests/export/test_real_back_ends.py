@@ -5,17 +5,17 @@
 
 import json
 import os
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import requests
 from every_operation import NAMES, PRICES, answer
+from ports import free_port
+from waiting import patiently
 
 from otel_callbacks import BackEnd, configure
 from otel_callbacks.export.back_ends import To
@@ -24,29 +24,15 @@ from otel_callbacks.recording.process_recorder import set_process_recorder
 
 pytestmark = [pytest.mark.backend, pytest.mark.usefixtures("no_providers")]
 BIN = Path(__file__).parents[2] / ".venv" / "backends"
-T = TypeVar("T")
+SECONDS = 90.0
+"""How long servers may take to start, and to show what they accepted."""
 
 
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
-def patiently(read: Callable[[], T | None], seconds: float = 90) -> T:
-    """Returns the first result that is not None; back ends show spans a while after they accepted them."""
-    until = time.monotonic() + seconds
-    while (found := read()) is None:
-        assert time.monotonic() < until
-        time.sleep(0.5)
-    return found
-
-
-def answers(url: str) -> bool | None:
+def answers(url: str) -> bool:
     try:
-        return True if requests.get(url, timeout=5).ok else None
+        return requests.get(url, timeout=5).ok
     except requests.ConnectionError:
-        return None
+        return False
 
 
 @contextmanager
@@ -61,7 +47,7 @@ def running(command: list[Any], ready: str, folder: Path, variables: Mapping[str
             start_new_session=True,
         )
         try:
-            patiently(lambda: answers(ready))
+            patiently(lambda: answers(ready), SECONDS)
             yield
         finally:
             process.terminate()
@@ -155,7 +141,7 @@ def test_phoenix(protocol: str, phoenix: tuple[str, str], monkeypatch: pytest.Mo
     else:
         send(BackEnd(grpc, "grpc", signals=["traces"], profiles=["openinference"]))
     project = "mine" if protocol == "http" else "default"
-    found = patiently(lambda: in_phoenix(url, project))
+    found = patiently(lambda: in_phoenix(url, project), SECONDS)
     assert found["tokenCountTotal"] == 240
     if protocol == "http":  # a session stays in the project that it was first seen in
         assert [each["node"] for each in found["sessions"]["edges"]] == [
@@ -186,7 +172,7 @@ def test_mlflow(mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", made["experiment_id"])
     trace_id = send("mlflow")
-    found = patiently(lambda: in_mlflow(mlflow, trace_id))
+    found = patiently(lambda: in_mlflow(mlflow, trace_id), SECONDS)
     metadata = found["trace_info"]["trace_metadata"]
     assert json.loads(metadata["mlflow.trace.tokenUsage"]) == {
         "input_tokens": 208,

@@ -4,7 +4,6 @@
 """
 
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from fakes import ScriptedModel, ScriptedRetriever
 from otlp_servers import OtlpServer, otlp_http
+from ports import free_port, listens
 from waiting import AT_MOST
 
 from otel_callbacks import OTelCallbackHandler, configure
@@ -31,12 +31,6 @@ RELAY = next(
 DOWN_SECONDS = 12.0
 CALLS_PER_SECOND = 30  # so that the spans of an outage find room in the queue
 SPANS_PER_CALL = 3
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @contextmanager
@@ -57,11 +51,6 @@ def relay(ports: dict[str, int], to: str, log: Path) -> Iterator[subprocess.Pope
     finally:
         process.kill()
         process.wait(30)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(holds: Any, log: Path) -> None:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from otlp_servers import OtlpServer, otlp_grpc, otlp_http
-from waiting import AT_MOST
+from waiting import patiently
 
 from otel_callbacks import BackEnd, configure
 from otel_callbacks.export import outbox as outbox_module
@@ -68,14 +68,6 @@ class Down:
         raise TryAgain("it is down", after=self._after)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Waits until something holds that another thread does."""
-    end = time.monotonic() + AT_MOST
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 # --- the outbox ------------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +108,7 @@ def test_a_flush_does_not_wait_for_the_next_attempt(monkeypatch: pytest.MonkeyPa
     outbox = Outbox("there", there.send, LIMITS)
     outbox.put(1)
     for tries in (1, 2):
-        until(lambda tries=tries: len(there.times) == tries)  # type: ignore[misc]
+        patiently(lambda tries=tries: len(there.times) == tries)  # type: ignore[misc]
         assert outbox.flush(0.2) is (tries == 2)
     assert outbox.delivery().exported == 1
 
@@ -142,7 +134,7 @@ def test_the_end_of_the_process_is_a_reason_to_try_once_more() -> None:
     there = Scripted(TryAgain("429", after=50))
     outbox = Outbox("there", there.send, LIMITS)
     outbox.put(1)
-    until(lambda: bool(there.times))
+    patiently(lambda: there.times)
     assert outbox.close(SOON)
     assert outbox.delivery().exported == 1
 
@@ -167,7 +159,7 @@ def test_what_was_not_taken_for_long_makes_room(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0)
     outbox = Outbox("there", Down().send, LIMITS)
     outbox.put(1)
-    until(lambda: outbox.delivery().failed == 1)
+    patiently(lambda: outbox.delivery().failed == 1)
     assert outbox.delivery().waiting == 0
 
 
@@ -292,7 +284,7 @@ def test_a_restart_on_the_same_port_loses_nothing(receive: Receive, caplog: pyte
         assert traced.delivery.force_flush(30_000)
         before = server.spans()
     traced.trace(*names[10:])
-    until(lambda: bool(caplog.messages))
+    patiently(lambda: caplog.messages)
     assert traced.counts == (10, 50)
     with receive(urlsplit(server.url).port) as again:
         assert traced.delivery.force_flush(30_000)
@@ -384,7 +376,7 @@ def test_no_destination_is_asked_without_a_pause(
     outbox = Outbox("there", there.send, LIMITS)
     monkeypatch.setattr(outbox_module, "_LONGEST_PAUSE", 0.1)
     outbox.put(1)
-    until(lambda: outbox.delivery().exported == 1)
+    patiently(lambda: outbox.delivery().exported == 1)
     first, second, third = there.times
     assert min(second - first, third - second) >= 0.08
 
@@ -433,7 +425,7 @@ def test_the_log_tells_of_losses_while_a_destination_is_away(caplog: pytest.LogC
     outbox = Outbox("there", there.send, LIMITS, "spans")
     for number in range(12):
         outbox.put(number)
-    until(lambda: len(caplog.messages) == 2)
+    patiently(lambda: len(caplog.messages) == 2)
     assert outbox.delivery().waiting == 8
     assert "4 found the queue full or closed" in caplog.messages[1]
     outbox.close(0.01)

@@ -1,21 +1,14 @@
 """FastAPI and httpx, with and without OpenTelemetry's instrumentations of them: one trace, and the labels."""
 
-import socket
 from pathlib import Path
 
 import pytest
 from applications import SCRIPTS, outline, program, run, started
+from ports import free_port
 
 pytestmark = pytest.mark.services
 
 LABELLED, OTHER = "experiment=B,tenant=acme", "experiment=B"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def expected(client: str, server: str) -> str:

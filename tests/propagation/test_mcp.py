@@ -1,11 +1,11 @@
 """MCP's official SDK, 1 and 2, through both frameworks: the server's tool span is in the client's trace."""
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from applications import SCRIPTS, outline, program, run, started
+from ports import free_port
 
 pytestmark = pytest.mark.services
 
@@ -17,9 +17,7 @@ def called(folder: Path, environment: str, framework: str, transport: str, way: 
     address = str(SERVER)
     with ExitStack() as stack:
         if transport == "http":
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+            port = free_port()
             python = program(environment, "python")
             stack.enter_context(started(folder, "Uvicorn running", python, SERVER, "http", port))
             address = f"http://127.0.0.1:{port}/mcp"

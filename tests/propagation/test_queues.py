@@ -1,11 +1,11 @@
 """Queues over a real Redis: the work on a message is in the sender's trace or linked to it, with the labels."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from applications import SCRIPTS, outline, program, run, spans, started, until_exported
+from redis_servers import running_redis
 
 pytestmark = pytest.mark.services
 
@@ -17,12 +17,8 @@ LINKED = "\n".join([f"{SENT}worker: answer acme -> invoke_workflow ask", *("  " 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis server of its own, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    with started(tmp_path, "Ready to accept connections", *command):
-        yield f"redis://127.0.0.1:{port}/0"
+    with running_redis(tmp_path) as url:
+        yield url
 
 
 @pytest.mark.parametrize("kind", ["lists", "streams", "rq", "arq"])

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 from applications import SCRIPTS, outline, program, run, started, until_exported
+from ports import free_port
 
 pytestmark = pytest.mark.services
 
@@ -30,9 +30,7 @@ client: invoke_workflow ours acme
 @pytest.mark.parametrize("client", EXPECTED)
 def test_a_remote_graph_is_in_the_callers_trace(tmp_path: Path, client: str) -> None:
     shutil.copytree(SCRIPTS / "remote_graph", tmp_path, dirs_exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     langgraph = program("graph", "langgraph")
     command = [langgraph, "dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", port]
     path = f"{Path(langgraph).parent}:{os.environ['PATH']}"

@@ -7,27 +7,27 @@ follows the same rules as Prometheus and the collector.
 import gzip
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from ports import free_port
+from waiting import patiently
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv" / "backends" / "prometheus" / "usr" / "bin"
 APPLICATION = Path(__file__).parent / "demo_and_troubles.py"
 RELABEL = ROOT / "dashboards" / "prometheus" / "victoria_metrics.relabel.yaml"
 WEEK = 7 * 24 * 3600
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,6 @@ class Servers:
 
     prometheus: str
     victoria_metrics: str
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
-def patiently(read: Callable[[], T | None], seconds: float = 60) -> T:
-    """Returns the first result that is not None."""
-    until = time.monotonic() + seconds
-    while (found := read()) is None:
-        assert time.monotonic() < until, "nothing came in time"
-        time.sleep(0.2)
-    return found
 
 
 @contextmanager
@@ -66,12 +51,12 @@ def running(command: Sequence[Any], ready: str, folder: Path) -> Iterator[None]:
         process.wait(30)
 
 
-def _answers(url: str, process: subprocess.Popen[Any], log: Path) -> bool | None:
+def _answers(url: str, process: subprocess.Popen[Any], log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     try:
-        return True if requests.get(url, timeout=5).ok else None
+        return requests.get(url, timeout=5).ok
     except requests.ConnectionError:
-        return None
+        return False
 
 
 def exported() -> list[bytes]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from otlp_json import otlp_attributes
+
 DAY_1 = 1_791_331_200 * 10**9  # 2026-10-07T00:00:00Z
 HOUR = 3_600 * 10**9
 OPERATIONS = (
@@ -30,7 +32,7 @@ def write(file: Path, traces: int, seed: int = 18) -> None:
             attributes = {"service.name": "shop"} | (
                 {"app.tenant_id": "of the process"} if number % 7 == 0 else {}
             )
-            document = {"resource": {"attributes": _pairs(attributes)}, "scopeSpans": [scope]}
+            document = {"resource": {"attributes": otlp_attributes(attributes)}, "scopeSpans": [scope]}
             out.write(json.dumps({"resourceSpans": [document]}) + "\n")
 
 
@@ -55,7 +57,7 @@ def _trace(random: Random, trace_id: str) -> list[dict[str, Any]]:
                 "endTimeUnixNano": str(begins + random.randrange(1, 4 * 10**9))
                 if random.random() < 0.98
                 else "0",
-                "attributes": _pairs(attributes),
+                "attributes": otlp_attributes(attributes),
                 "status": {"code": 2} if "error.type" in attributes else {},
             }
         )
@@ -125,20 +127,3 @@ def _usd(random: Random) -> float | int:
     return random.choice(
         [random.randrange(10**6) / 10**9, random.random() / 10**4, random.random() / 10**8, 0, 0.0]
     )
-
-
-def _pairs(attributes: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": name, "value": _value(value)} for name, value in attributes.items()]
-
-
-def _value(value: Any) -> dict[str, Any]:
-    match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value}
-        case list():
-            return {"arrayValue": {"values": [_value(each) for each in value]}}
-    return {"stringValue": value}

@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metr
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics_service
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as protocol
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
+from ports import free_port
 
 LARGEST = 4 * 1024 * 1024  # bytes that a collector accepts by gRPC by default
 HTTP = ("refused", "hanging", "half_open", "slow", "429", "500", "413", "full", "garbage", "closing")
@@ -60,7 +61,7 @@ def receiver(behaviour: str, folder: Path) -> Iterator[Receiver]:
     """Runs a back end: `http` and `grpc` work, those in `HTTP` and `GRPC` fail."""
     file = folder / f"{behaviour}.received"
     if behaviour.endswith("refused"):
-        yield Receiver(f"http://127.0.0.1:{_closed_port()}", None, file)
+        yield Receiver(f"http://127.0.0.1:{free_port()}", None, file)
         return
     command = [sys.executable, __file__, behaviour, str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -69,13 +70,6 @@ def receiver(behaviour: str, folder: Path) -> Iterator[Receiver]:
             yield Receiver(f"http://127.0.0.1:{int(process.stdout.readline())}", process, file)
         finally:
             process.kill()
-
-
-def _closed_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def _keep(body: bytes, file: str) -> None:

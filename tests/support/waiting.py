@@ -2,8 +2,12 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+T = TypeVar("T")
 
 AT_MOST = 60.0  # seconds; nothing waits as long unless it is broken
 
@@ -42,3 +46,12 @@ async def until(holds: Callable[[], bool]) -> None:
         while not holds():
             gc.collect()
             await asyncio.sleep(0.001)
+
+
+def patiently(read: Callable[[], T | None], seconds: float = AT_MOST) -> T:
+    """Returns the first result that is neither None nor empty nor False, of what another thread or process does."""
+    end = time.monotonic() + seconds
+    while not (found := read()):
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.01)
+    return found
