@@ -1,6 +1,7 @@
 """Why the provider's cache missed: what a span says of a prompt that was sent before, without any of its text."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -233,9 +234,7 @@ def test_what_could_be_read_is_what_was_sent_before(clock: Clock) -> None:
     assert 3990 < second["reusable_tokens_estimated"] < 4010
 
 
-def test_branches_of_a_conversation_and_parallel_calls_are_compared_with_what_they_go_on_from(
-    clock: Clock,
-) -> None:
+def test_branches_of_a_conversation_are_compared_with_what_they_go_on_from(clock: Clock) -> None:
     """A conversation goes back to an earlier turn: its prompt is still known."""
     other = said("hi", "Hello!", "something else", "Yes?", LONG)
     found = talk(
@@ -243,6 +242,23 @@ def test_branches_of_a_conversation_and_parallel_calls_are_compared_with_what_th
     )
     assert found[1] == HIT
     assert found[3] == {**found[3], "idle_seconds": 3.0 - 1.0} and "miss_reason" not in found[3]
+
+
+def test_calls_in_parallel_are_not_compared(clock: Clock) -> None:
+    """Each starts before the other has ended, so the provider cannot have cached the other's prompt."""
+    both = threading.Barrier(2, timeout=10)
+
+    def wait_for_the_other() -> None:
+        both.wait()
+        clock.now = START + SECOND
+
+    with capture() as captured:
+        config: Any = {
+            "callbacks": [LangChainHandler(**captured.providers)],
+            "metadata": {"thread_id": "t-1"},
+        }
+        model((1990, 0), body=wait_for_the_other).batch([ONE, TWO], config)
+    assert [cache_of(span) for span in captured.spans] == [{}, {}]
 
 
 def test_each_step_of_a_conversation_has_its_own_prompts(clock: Clock) -> None:
@@ -277,8 +293,13 @@ def test_calls_that_the_sampler_drops_are_no_gap_in_a_conversation(clock: Clock)
     with capture(sampler) as captured:
         handler = LangChainHandler(tracer_provider=captured.providers["tracer_provider"])
         caches = handler._recorder.prompt_caches
-        model((1990, 0)).invoke(ONE, {"callbacks": [handler], "metadata": {"thread_id": "t-1"}})
+        config: Any = {"callbacks": [handler], "metadata": {"thread_id": "t-1"}}
+        model((1990, 0)).invoke(ONE, config)
         assert (caches.unseen, len(caches._sent)) == (1, 0)
+        counting = LangChainHandler(**captured.providers)
+        model((1990, 0)).invoke(ONE, {**config, "callbacks": [counting]})
+        caches = counting._recorder.prompt_caches
+        assert (caches.unseen, len(caches._sent)) == (0, 1)
 
 
 def test_nothing_is_said_of_a_conversation_after_a_call_that_was_not_seen(clock: Clock) -> None:
