@@ -22,7 +22,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback
 from long_conversations import Laps, handler, look_up
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from otel_callbacks import attribution, limits
+from otel_callbacks import agent, attribution, limits
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.operations.providers import prompt_cache
@@ -513,10 +513,12 @@ def test_the_comparison_costs_no_more_late_in_a_conversation_and_nothing_without
     assert reported[10] <= silent[10] + 2_200  # 500 of them read the details of the usage
 
 
-def test_messages_that_fail_cost_a_call_only_what_it_says_of_the_cache(
+def test_definitions_that_fail_cost_a_call_only_what_it_says_of_the_cache(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The comparison with the definitions sent before raises; the call's other attributes are there."""
     monkeypatch.setattr(faults, "strict", False)
+    before = faults.count
 
     class Failing(dict[str, Any]):
         def __eq__(self, other: object) -> bool:
@@ -524,12 +526,10 @@ def test_messages_that_fail_cost_a_call_only_what_it_says_of_the_cache(
 
         __hash__ = None  # type: ignore[assignment]
 
-    with capture() as captured:
-        config: Any = {
-            "callbacks": [LangChainHandler(**captured.providers)],
-            "metadata": {"thread_id": "t-1"},
-        }
-        for chat in (ONE, TWO):
-            model((1990, 0)).invoke(chat, config, tools=[Failing(name="search")])
-    for span in captured.spans:
-        assert span.attributes is not None and span.attributes["gen_ai.usage.input_tokens"] == 1990
+    with capture() as captured, agent("librarian"):
+        handler = LangChainHandler(**captured.providers)
+        for tool in ({"name": "search"}, Failing(name="search")):
+            model((1990, 0)).invoke(ONE, {"callbacks": [handler]}, tools=[tool])
+    first, second = (span.attributes for span in captured.spans if span.name.startswith("chat"))
+    assert faults.count == before + 1
+    assert second == first and "gen_ai.usage.cost_usd" in second
