@@ -166,7 +166,7 @@ TRACE_DOCUMENT_CHARACTERS = 1_000_000  # the same, for the memory that their tex
 # Of more documents, a prompt is compared only with those found since the last prompt, and those that have words in a
 # row in common with it; the others are not in it. So a long trace costs no more at its end.
 TRACE_DOCUMENTS_COMPARED = 20
-DOCUMENT_BYTES_INDEXED = 1_000  # of its head and tail; one that is only there by its middle is not found
+DOCUMENT_BYTES_INDEXED = 1_000  # of its head and tail; one of which a prompt has only the middle is not found
 DOCUMENTS_PER_INDEX_PART = 100  # documents are forgotten by so many at a time; for time and memory
 # Only the head and tail of a long prompt are searched, and the attribute says estimated. Keeps a search within 5 ms.
 PROMPT_BYTES_SEARCHED = 1_000_000  # for unchanged texts

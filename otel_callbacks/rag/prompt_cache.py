@@ -25,9 +25,7 @@ from otel_callbacks.runtime.fork import safe_lock
 
 _ENOUGH = 0.75  # of what could be read; a cache works in blocks of tokens, and weights are estimates
 _KEYS, _PARTS = itemgetter(0), itemgetter(1)  # of a `WeighedMessage`
-_WEIGHTS = partial(
-    map, attrgetter("weight")
-)  # of parts; all of this runs in C, because conversations are long
+_WEIGHTS = partial(map, attrgetter("weight"))  # of parts; these run in C, because conversations are long
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +127,8 @@ class PromptCaches:
         now = self._read(operation, usage, sent, earlier)
         if now is None:  # more messages than are read
             return {}
-        complete = [
-            each for each in earlier if each.ended <= run.started
-        ]  # of a call in parallel nothing is cached
+        # Of a call in parallel nothing is cached yet.
+        complete = [each for each in earlier if each.ended <= run.started]
         before = complete[0] if complete else None
         if len(complete) > 1:
             before = max(

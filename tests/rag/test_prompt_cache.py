@@ -1,6 +1,7 @@
 """Why the provider's cache missed: what a span says of a prompt that was sent before, without any of its text."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -21,7 +22,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback
 from long_conversations import Laps, handler, look_up
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from otel_callbacks import attribution, limits
+from otel_callbacks import agent, attribution, limits
 from otel_callbacks.langchain import OTelCallbackHandler as LangChainHandler
 from otel_callbacks.llama_index import OTelCallbackHandler as LlamaHandler
 from otel_callbacks.operations.providers import prompt_cache
@@ -233,9 +234,7 @@ def test_what_could_be_read_is_what_was_sent_before(clock: Clock) -> None:
     assert 3990 < second["reusable_tokens_estimated"] < 4010
 
 
-def test_branches_of_a_conversation_and_parallel_calls_are_compared_with_what_they_go_on_from(
-    clock: Clock,
-) -> None:
+def test_branches_of_a_conversation_are_compared_with_what_they_go_on_from(clock: Clock) -> None:
     """A conversation goes back to an earlier turn: its prompt is still known."""
     other = said("hi", "Hello!", "something else", "Yes?", LONG)
     found = talk(
@@ -243,6 +242,23 @@ def test_branches_of_a_conversation_and_parallel_calls_are_compared_with_what_th
     )
     assert found[1] == HIT
     assert found[3] == {**found[3], "idle_seconds": 3.0 - 1.0} and "miss_reason" not in found[3]
+
+
+def test_calls_in_parallel_are_not_compared(clock: Clock) -> None:
+    """Each starts before the other has ended, so the provider cannot have cached the other's prompt."""
+    both = threading.Barrier(2, timeout=10)
+
+    def wait_for_the_other() -> None:
+        both.wait()
+        clock.now = START + SECOND
+
+    with capture() as captured:
+        config: Any = {
+            "callbacks": [LangChainHandler(**captured.providers)],
+            "metadata": {"thread_id": "t-1"},
+        }
+        model((1990, 0), body=wait_for_the_other).batch([ONE, TWO], config)
+    assert [cache_of(span) for span in captured.spans] == [{}, {}]
 
 
 def test_each_step_of_a_conversation_has_its_own_prompts(clock: Clock) -> None:
@@ -277,8 +293,13 @@ def test_calls_that_the_sampler_drops_are_no_gap_in_a_conversation(clock: Clock)
     with capture(sampler) as captured:
         handler = LangChainHandler(tracer_provider=captured.providers["tracer_provider"])
         caches = handler._recorder.prompt_caches
-        model((1990, 0)).invoke(ONE, {"callbacks": [handler], "metadata": {"thread_id": "t-1"}})
+        config: Any = {"callbacks": [handler], "metadata": {"thread_id": "t-1"}}
+        model((1990, 0)).invoke(ONE, config)
         assert (caches.unseen, len(caches._sent)) == (1, 0)
+        counting = LangChainHandler(**captured.providers)
+        model((1990, 0)).invoke(ONE, {**config, "callbacks": [counting]})
+        caches = counting._recorder.prompt_caches
+        assert (caches.unseen, len(caches._sent)) == (0, 1)
 
 
 def test_nothing_is_said_of_a_conversation_after_a_call_that_was_not_seen(clock: Clock) -> None:
@@ -492,10 +513,12 @@ def test_the_comparison_costs_no_more_late_in_a_conversation_and_nothing_without
     assert reported[10] <= silent[10] + 2_200  # 500 of them read the details of the usage
 
 
-def test_messages_that_fail_cost_a_call_only_what_it_says_of_the_cache(
+def test_definitions_that_fail_cost_a_call_only_what_it_says_of_the_cache(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The comparison with the definitions sent before raises; the call's other attributes are there."""
     monkeypatch.setattr(faults, "strict", False)
+    before = faults.count
 
     class Failing(dict[str, Any]):
         def __eq__(self, other: object) -> bool:
@@ -503,12 +526,10 @@ def test_messages_that_fail_cost_a_call_only_what_it_says_of_the_cache(
 
         __hash__ = None  # type: ignore[assignment]
 
-    with capture() as captured:
-        config: Any = {
-            "callbacks": [LangChainHandler(**captured.providers)],
-            "metadata": {"thread_id": "t-1"},
-        }
-        for chat in (ONE, TWO):
-            model((1990, 0)).invoke(chat, config, tools=[Failing(name="search")])
-    for span in captured.spans:
-        assert span.attributes is not None and span.attributes["gen_ai.usage.input_tokens"] == 1990
+    with capture() as captured, agent("librarian"):
+        handler = LangChainHandler(**captured.providers)
+        for tool in ({"name": "search"}, Failing(name="search")):
+            model((1990, 0)).invoke(ONE, {"callbacks": [handler]}, tools=[tool])
+    first, second = (span.attributes for span in captured.spans if span.name.startswith("chat"))
+    assert faults.count == before + 1
+    assert second == first and "gen_ai.usage.cost_usd" in second
