@@ -123,12 +123,10 @@ class SpanTree:
         """Returns the judgements of `span`; those of the whole trace belong to its first root."""
         if not self.evaluations:
             return []
-        known = {each.span_id for each in self.spans}
-        return [
-            each
-            for each in self.evaluations
-            if each.span_id == span.span_id or (span is self.roots[0] and each.span_id not in known)
-        ]
+        if span is not self.roots[0]:
+            return [each for each in self.evaluations if each.span_id == span.span_id]
+        others = {each.span_id for each in self.spans} - {span.span_id}
+        return [each for each in self.evaluations if each.span_id not in others]
 
     def documents(self) -> list[RetrievedDocument]:
         """Returns the documents of every retrieval and rerank, in start order and then by rank."""
