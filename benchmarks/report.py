@@ -36,12 +36,7 @@ def page(found: Figures) -> str:
         "### A streamed token, beside the framework's own work",
         tokens(results),
         "### Importing, and switching it on",
-<<<<<<< HEAD
-        "CPU time after the framework and the SDK have been imported, with set-up; "
-        "ours first without it, then with it.",
-=======
         "CPU time after the framework and the SDK have been imported, with set-up; ours without it, then with it.",
->>>>>>> tidy4
         imports(results),
         "### Many at once, many in a trace, many turns",
         "CPU time added to one run, model call or turn, with prompts and answers as by default.",
