@@ -36,7 +36,8 @@ def page(found: Figures) -> str:
         "### A streamed token, beside the framework's own work",
         tokens(results),
         "### Importing, and switching it on",
-        "CPU time after the framework and the SDK have been imported, with set-up; ours first without it, then with it.",
+        "CPU time after the framework and the SDK have been imported, with set-up;"
+        " ours first without it, then with it.",
         imports(results),
         "### Many at once, many in a trace, many turns",
         "CPU time added to one run, model call or turn, with prompts and answers as by default.",
