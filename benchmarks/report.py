@@ -130,6 +130,9 @@ def _import(times: Sequence[float] | None) -> str:
     return " · ".join(f"{each:,.0f}" for each in times) + " ms" if times else _NONE
 
 
+_SIZES = {"concurrent": "{} at once", "trace": "trace of {}", "agent": "agent of {} turns"}
+
+
 def sizes(results: Figures) -> str:
     """A table of what one of many runs, model calls and turns costs."""
     rows, heads = [], []
@@ -137,7 +140,7 @@ def sizes(results: Figures) -> str:
         if "sizes" not in each:
             continue
         found = [
-            (f"{size} {workload}", spent)
+            (_SIZES[workload].format(size), spent)
             for workload, by in each["sizes"].items()
             for size, spent in by.items()
         ]
