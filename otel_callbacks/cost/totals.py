@@ -41,13 +41,13 @@ _ATTRIBUTES = (
 )
 """The attributes of the inclusive sums, which come first."""
 _NOTHING = Sums()
-_A_TOOL_CALL = Sums(tool_calls=1, own_tool_calls=1)
 _A_CACHED_CALL = Sums(cached_calls=1)
 _AN_UNPRICED_CALL = Sums(unpriced_calls=1)
+_AN_UNCOUNTED_INFERENCE = Sums(inference_calls=1, own_inference_calls=1)
 
 
-class Totals:
-    """The tokens, calls and cost of a run and everything below it.
+class Totals(NamedTuple):
+    """The tokens, calls and cost of a run and everything below it; they do not change, so that runs may share them.
 
     The conventions want only an agent's own model and tool calls on `invoke_agent`, so the agents below are left out
     of some sums. `cost` is in USD; None if nothing had a price. `unpriced_calls` have no cost or only a part of one:
@@ -59,54 +59,63 @@ class Totals:
     finish_reasons: Sequence[str] | None = None
     retrieved: bool = False
 
-    def count(self, operation: operations.Operation, cost: CallCost | None) -> None:
-        """Adds an operation without runs below it, and its cost."""
-        if cost is not None:
-            if isinstance(cost, Cost):
-                self.add_cost(cost.total)
-            if unpriced_reason(cost) is not None:
-                self._add_sums(_AN_UNPRICED_CALL)
-        if isinstance(operation, operations.Inference):
-            self._add_sums(_sums_of_inference(operation))
-            if operation.finish_reasons and not operation.cached:
-                self.finish_reasons = operation.finish_reasons
-        elif isinstance(operation, operations.ToolExecution):
-            self._add_sums(_A_TOOL_CALL)
-        elif isinstance(operation, operations.Retrieval):
-            self.retrieved = True
-        elif isinstance(operation, operations.Embedding) and operation.cached:
-            self._add_sums(_A_CACHED_CALL)
-        elif isinstance(operation, (operations.Embedding, operations.Rerank)) and (usage := operation.usage):
-            self._add_sums(Sums(usage.input_tokens or 0, usage.output_tokens or 0))
+    def with_cost(self, usd: Decimal) -> "Totals":
+        """Returns the totals with a further cost in USD."""
+        return self._replace(cost=usd if self.cost is None else add(self.cost, usd))
 
-    def add(self, other: "Totals", *, own: bool) -> None:
-        """Adds the totals of a run below this one; `own=False` if that run is an agent."""
-        sums = other.sums
-        self._add_sums(sums if own else Sums(*sums[: len(_ATTRIBUTES)]))
-        if other.cost is not None:
-            self.add_cost(other.cost)
-        if other.retrieved:
-            self.retrieved = True
-        if own and other.finish_reasons:
-            self.finish_reasons = other.finish_reasons
-
-    def add_cost(self, usd: Decimal) -> None:
-        """Adds a cost in USD."""
-        self.cost = usd if self.cost is None else add(self.cost, usd)
-
-    def _add_sums(self, sums: Sums) -> None:
-        mine = self.sums
-        self.sums = sums if mine is _NOTHING else tuple.__new__(Sums, map(plus, mine, sums))
+    def without_own(self) -> "Totals":
+        """Returns the totals of an agent as they count for the run above: none of its calls is that one's own."""
+        return Totals(Sums(*self.sums[: len(_ATTRIBUTES)]), self.cost, None, self.retrieved)
 
     def attributes(self) -> dict[str, int | float]:
         """Returns the non-zero totals under our own names, so that no back end adds them to the usage of the calls."""
         sums = self.sums
         attributes: dict[str, int | float] = dict(compress(zip(_ATTRIBUTES, sums, strict=False), sums))
-        if total := sums.input_tokens + sums.output_tokens:
+        if total := sums[0] + sums[1]:
             attributes[semconv.ROLLUP_TOTAL_TOKENS] = total
         if self.cost is not None:
             attributes[semconv.ROLLUP_COST_USD] = float(self.cost)
         return attributes
+
+
+NO_TOTALS = Totals()
+_OF_TOOL = Totals(Sums(tool_calls=1, own_tool_calls=1))
+_OF_RETRIEVAL = Totals(retrieved=True)
+
+
+def add_totals(one: Totals | None, other: Totals) -> Totals:
+    """Returns the sum of both; `other` is that of later calls."""
+    if one is None:
+        return other
+    sums, cost, reasons, retrieved = one
+    more, more_cost, later_reasons, more_retrieved = other
+    if more_cost is not None:
+        cost = more_cost if cost is None else add(cost, more_cost)
+    added = (_plus(sums, more), cost, later_reasons or reasons, retrieved or more_retrieved)
+    return tuple.__new__(Totals, added)
+
+
+def totals_of(operation: operations.Operation, cost: CallCost | None) -> Totals:
+    """Returns the totals of an operation without runs below it, and of its cost."""
+    if isinstance(operation, operations.ToolExecution):
+        return _OF_TOOL
+    if isinstance(operation, operations.Retrieval):
+        return _OF_RETRIEVAL
+    sums, reasons = _NOTHING, None
+    if isinstance(operation, operations.Inference):
+        sums = _sums_of_inference(operation)
+        reasons = None if operation.cached else operation.finish_reasons or None
+    elif isinstance(operation, operations.Embedding) and operation.cached:
+        sums = _A_CACHED_CALL
+    elif isinstance(operation, (operations.Embedding, operations.Rerank)) and (usage := operation.usage):
+        sums = Sums(usage.input_tokens or 0, usage.output_tokens or 0)
+    if cost is not None and unpriced_reason(cost) is not None:
+        sums = _plus(sums, _AN_UNPRICED_CALL)
+    return Totals(sums, cost.total if isinstance(cost, Cost) else None, reasons)
+
+
+def _plus(one: Sums, other: Sums) -> Sums:
+    return tuple.__new__(Sums, map(plus, one, other))
 
 
 def _sums_of_inference(call: operations.Inference) -> Sums:
@@ -117,7 +126,4 @@ def _sums_of_inference(call: operations.Inference) -> Sums:
         return _AN_UNCOUNTED_INFERENCE
     sent, received = usage.input_tokens or 0, usage.output_tokens or 0
     read, thought = usage.cache_read_input_tokens or 0, usage.reasoning_output_tokens or 0
-    return Sums(sent, received, read, thought, 1, 0, 0, 0, sent, received, 1, 0)
-
-
-_AN_UNCOUNTED_INFERENCE = Sums(inference_calls=1, own_inference_calls=1)
+    return tuple.__new__(Sums, (sent, received, read, thought, 1, 0, 0, 0, sent, received, 1, 0))

@@ -10,12 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from otel_callbacks.langchain import event_streams
+from otel_callbacks.langchain.functions import function_of
 from otel_callbacks.langchain.parent_run import child_config_run_id
 from otel_callbacks.runs.run import Run
-from otel_callbacks.runtime.execution_context import InFrame, is_generator
-
-_RUN_BODIES = {"generate", "agenerate", "stream", "astream", "run", "arun", "invoke", "ainvoke"}
-"""The methods of LangChain's models, tools and retrievers that start a run and then run its body."""
+from otel_callbacks.runtime.execution_context import InFrame
 
 
 def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
@@ -28,11 +26,12 @@ def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
         key: LangChain's id of the run.
         frame: the frame in which it starts.
     """
-    if frame is None or not frame.f_globals.get("__name__", "").startswith("langchain_core."):
+    function = None if frame is None else function_of(frame)
+    if frame is None or function is None:
         return None
-    if event_streams.starts_stream(frame):
-        return event_streams.InEventStream(key, frame)
-    return InFrame(frame) if frame.f_code.co_name in _RUN_BODIES else None
+    if function.runs_body:
+        return InFrame(frame)
+    return event_streams.InEventStream(key, frame) if function.starts_stream else None
 
 
 def never() -> bool:
@@ -79,13 +78,13 @@ def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None) -> In
 
     None means: as long as the chain is open.
     """
-    return InStreamingChain(runs, key, frame) if frame is not None and is_generator(frame) else None
+    return InStreamingChain(runs, key, frame) if frame is not None and function_of(frame).is_generator else None
 
 
-def body_begun() -> Callable[[], bool]:
+def body_begun(started_under: UUID | None) -> Callable[[], bool]:
     """Returns a function that tells whether the body of the chain that starts now has begun.
 
-    LangChain sets a child config around every body, so the config is another one than at the start.
+    LangChain sets a child config around every body, so the config is another one than that of `started_under`, at the
+    start.
     """
-    started_under = child_config_run_id()
     return lambda: child_config_run_id() != started_under

@@ -1,9 +1,10 @@
 """Finds the id of the conversation that a run belongs to."""
 
 from collections.abc import Mapping
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from otel_callbacks.langchain.functions import function_of
 from otel_callbacks.limits import CONFIG_FRAMES_SEARCHED
 from otel_callbacks.operations import payload
 from otel_callbacks.runs.run import Run
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 _KEYS = ("thread_id", "session_id", "conversation_id")
 _NAMES = frozenset(_KEYS)
-_langchain_codes: dict[CodeType, bool] = {}
-"""Whether a function of LangChain has a `config`; as many as start runs. To look at all variables takes long."""
 _NOWHERE: Mapping[str, Any] = {}
-_LANGCHAIN = ("langchain_core.", "langgraph.", "langchain.", "langchain_classic.")
 
 
 def conversation_id(metadata: Mapping[str, Any], frame: FrameType | None) -> str | None:
@@ -35,18 +33,22 @@ def conversation_id(metadata: Mapping[str, Any], frame: FrameType | None) -> str
     return None if _NAMES.isdisjoint(configurable) else _id_in(configurable)
 
 
-def lend_to_parent(run: Run, recorder: "Recorder") -> None:
-    """Gives the conversation of a run to the run above if that one started where no config could be seen.
+def may_lend(parent: Run) -> bool:
+    """Tells whether a run may have started where no config could be seen.
 
     `abatch` fires the callbacks that start its runs in tasks of their own, which are over before a body starts.
     """
+    started_in = parent.execution_context
+    return started_in is not None and started_in.task is not None
+
+
+def lend_to_parent(run: Run, recorder: "Recorder") -> None:
+    """Gives the conversation of a run to the run above if that one started where no config could be seen."""
     parent = run.parent
-    if parent is None or parent.operation.conversation_id:
+    if parent is None or parent.operation.conversation_id or not may_lend(parent):
         return
     started_in = parent.execution_context
-    if started_in is None or started_in.task is None:
-        return
-    if started_in.running_task() is None and run.operation.conversation_id:
+    if started_in is not None and started_in.running_task() is None and run.operation.conversation_id:
         parent.operation.conversation_id = run.operation.conversation_id
         recorder.rename(parent)
 
@@ -62,14 +64,10 @@ def _configurable(frame: FrameType | None) -> Mapping[str, Any]:
     for _ in range(CONFIG_FRAMES_SEARCHED):
         if frame is None:
             break
-        has_config = _langchain_codes.get(frame.f_code)
-        if has_config is None:
-            if not frame.f_globals.get("__name__", "").startswith(_LANGCHAIN):
-                break
-            code = frame.f_code
-            has_config = "config" in (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-            _langchain_codes[code] = has_config
-        if has_config and type(config := frame.f_locals.get("config")) is dict:
+        function = function_of(frame)
+        if not function.is_frameworks:
+            break
+        if function.has_config and type(config := frame.f_locals.get("config")) is dict:
             return payload.mapping(config.get("configurable"))
         frame = frame.f_back
     return _NOWHERE

@@ -15,17 +15,11 @@ from uuid import UUID
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 _MODELS = "langchain_core.language_models.chat_models"
-_STARTS = "ensure_started"
 _bodies: contextvars.ContextVar[tuple[UUID, ...]] = contextvars.ContextVar(
     "otel_callbacks-bodies", default=()
 )
 """In the context of an asynchronous body, and of the tasks and threads that it starts: the ids of its run and of those
 around it that are of the same kind."""
-
-
-def starts_stream(frame: FrameType) -> bool:
-    """Tells whether a run that starts in `frame` streams protocol events."""
-    return frame.f_code.co_name == _STARTS and frame.f_globals.get("__name__") == _MODELS
 
 
 def when_collected(frame: FrameType, end: Callable[[], None]) -> None:

@@ -21,15 +21,16 @@ from otel_callbacks.langchain import (
     inference,
     langgraph,
     messages,
-    parent_run,
     retrieval,
     tools,
     workflows,
 )
-from otel_callbacks.langchain.conversation import conversation_id, lend_to_parent
+from otel_callbacks.langchain.conversation import conversation_id, lend_to_parent, may_lend
 from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
+from otel_callbacks.langchain.functions import calling_frame
 from otel_callbacks.langchain.inline import should_run_inline
+from otel_callbacks.langchain.parent_run import child_config_run_id, component_of, find_parent
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
 from otel_callbacks.langchain.streamed_answer import is_not_kept, keep_chunk
 from otel_callbacks.operations import (
@@ -85,9 +86,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        parent, body = parent_run.find_parent(runs, parent_run_id, named)
+        config_id = child_config_run_id()
+        parent, body = find_parent(runs, parent_run_id, named, config_id)
         is_node = langgraph.is_node(known, tags)
-        frame = parent_run.calling_frame()
+        frame = calling_frame()
         inside = bodies.inside_chain(runs, run_id, frame)
         graph = None if is_node else langgraph.graph_of(frame)
         if run_type == "prompt" and parent is not None:
@@ -102,14 +104,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
+        is_told_above = is_node and parent is not None and not may_lend(parent)  # a graph tells its nodes
         run = self._start(
             run_id,
             operation,
             parent,
             known,
-            frame,
+            None if is_told_above else frame,
             inside=inside,
-            begun=bodies.body_begun(),
+            begun=bodies.body_begun(config_id),
             resumes=graph is not None and langgraph.is_resumed(inputs),
             body=body,
         )
@@ -149,7 +152,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = recorder.runs.get(parent_run_id)
         if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
-        sent, frame = next(iter(items(batches)), ()), parent_run.calling_frame()
+        sent, frame = next(iter(items(batches)), ()), calling_frame()
         inside = bodies.inside_of(run_id, frame)
         begun = bodies.never if inside is None else None
         self._start_model(
@@ -183,7 +186,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = recorder.runs.get(parent_run_id)
         if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
-        frame = parent_run.calling_frame()
+        frame = calling_frame()
         self._start_model(
             run_id, parent_run_id, named, serialized, prompts, metadata, kwargs, frame, completion=True
         )
@@ -204,9 +207,9 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         begun: Callable[[], bool] | None = None,
     ) -> None:
         recorder, known = self._recorder, mapping(metadata)
-        model = parent_run.component_of(frame)
+        model = component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
-        parent, body = parent_run.find_parent(recorder.runs, parent_run_id, named)
+        parent, body = find_parent(recorder.runs, parent_run_id, named, child_config_run_id())
         attach = (integer(kwargs.get("batch_size")) or 1) <= 1
         options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
         run = self._start(run_id, operation, parent, known, frame, **options)
@@ -286,8 +289,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = runs.get(parent_run_id)
         if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
-        frame = parent_run.calling_frame()
-        parent, body = parent_run.find_parent(runs, parent_run_id, named)
+        frame = calling_frame()
+        parent, body = find_parent(runs, parent_run_id, named, child_config_run_id())
         operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
         known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
         run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
@@ -327,10 +330,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = runs.get(parent_run_id)
         if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
             return
-        frame = parent_run.calling_frame()
+        frame = calling_frame()
         known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
-        operation = retrieval.start_retrieval(known, parent_run.component_of(frame))
-        parent, body = parent_run.find_parent(runs, parent_run_id, named)
+        operation = retrieval.start_retrieval(known, component_of(frame))
+        parent, body = find_parent(runs, parent_run_id, named, child_config_run_id())
         run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.query = query

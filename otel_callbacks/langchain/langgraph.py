@@ -6,6 +6,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.langchain.bodies import InStreamingChain
+from otel_callbacks.langchain.functions import function_of
 from otel_callbacks.langchain.parent_run import component_of
 from otel_callbacks.limits import CACHED_NAMES, GRAPH_PATH_PARTS, WORDS_READ, first
 from otel_callbacks.operations import Step
@@ -23,8 +24,7 @@ def graph_of(frame: FrameType | None) -> Any:
 
     The metadata cannot tell: every run inside a graph inherits the graph's metadata.
     """
-    is_graphs = frame is not None and frame.f_globals.get("__name__", "").startswith("langgraph.pregel")
-    return component_of(frame) if is_graphs else None
+    return component_of(frame) if frame is not None and function_of(frame).is_graphs else None
 
 
 def is_agent(graph: Any) -> bool:
@@ -61,7 +61,11 @@ def is_node(metadata: Mapping[str, Any], tags: Any) -> bool:
     """Tells whether a run is a graph node. Runs inside a node inherit its metadata but not its tag."""
     if "langgraph_node" not in metadata:
         return False
-    return any(type(tag) is str and tag.startswith("graph:step") for tag in items(tags)[:WORDS_READ])
+    listed = items(tags)[:WORDS_READ]
+    try:
+        return "\0graph:step" in "\0".join(("", *listed))
+    except TypeError:  # a tag is no text
+        return any(type(tag) is str and tag.startswith("graph:step") for tag in listed)
 
 
 def start_node(metadata: Mapping[str, Any]) -> Step:

@@ -1,4 +1,4 @@
-"""Finds the run that encloses a new run, and the frame that started it.
+"""Finds the run that encloses a new run.
 
 LangChain passes a parent id with each callback, but not always the right one: `with_fallbacks` passes the id of its
 own parent, and an inner `invoke` with its own callbacks passes none. LangChain also sets a child config around every
@@ -6,9 +6,8 @@ body, in a context variable, and that one is right, except that a run silenced w
 reported.
 """
 
-import sys
 from collections.abc import Mapping
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +19,6 @@ from otel_callbacks.runs.handed_down import readers
 from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run, find_surroundings
 
-_BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
-_codes_between: set[CodeType] = (
-    set()
-)  # that were found to be of these modules; as many as these have functions
-
 
 def child_config_run_id() -> UUID | None:
     """Returns the id of the run whose body is running, from LangChain's child config."""
@@ -33,7 +27,7 @@ def child_config_run_id() -> UUID | None:
 
 
 def find_parent(
-    runs: dict[Any, Run], parent_run_id: UUID | None, named: Run | None
+    runs: dict[Any, Run], parent_run_id: UUID | None, named: Run | None, config_id: UUID | None
 ) -> tuple[Run | None, BodyLabels | None]:
     """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 
@@ -44,14 +38,14 @@ def find_parent(
         runs: the open runs.
         parent_run_id: what LangChain names.
         named: the run with that id.
+        config_id: what the child config names.
 
     Returns:
         The parent, and who pays in its body, or in that of the hidden run whose id led to it. No labels, if LangChain
         names nobody, and so hands nothing down; None, if what it names is not traced.
     """
-    config_id = child_config_run_id()
-    configured = None if config_id is None or config_id is parent_run_id else runs.get(config_id)
     found, id_ = named, parent_run_id or config_id
+    configured = None if config_id is None or config_id is parent_run_id else runs.get(config_id)
     if configured is not None and (named is None or configured.is_within(named)):
         found, id_ = configured, config_id
     elif named is None and config_id is not None and configured is None:
@@ -81,22 +75,6 @@ def _handed_down() -> Mapping[str, Any] | None:
 
 
 readers.metadata = _handed_down
-
-
-def calling_frame() -> FrameType | None:
-    """Returns the frame that fired the callback: the first one outside the callback machinery."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and (frame.f_code in _codes_between or _is_between(frame)):
-        frame = frame.f_back
-    return frame
-
-
-def _is_between(frame: FrameType) -> bool:
-    """Tells whether a frame is of the callback machinery, and remembers its code if it is."""
-    if not frame.f_globals.get("__name__", "").startswith(_BETWEEN):
-        return False
-    _codes_between.add(frame.f_code)
-    return True
 
 
 def component_of(frame: FrameType | None) -> Any:

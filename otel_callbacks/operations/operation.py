@@ -26,6 +26,17 @@ class Operation:
 
     CONTENT: ClassVar[Sequence[str]] = ()
     """The fields that hold content, or the application's own objects."""
+    IS_AGENT: ClassVar[bool] = False
+    IS_LEAF: ClassVar[bool] = False
+    """Whether it does the work itself, and counts in totals; others only enclose."""
+    IS_SEARCH: ClassVar[bool] = False
+    """Whether it returns documents."""
+    USES_TOKENS: ClassVar[bool] = False
+    """Whether it may have a usage, and so a cost."""
+    CALLS_CLIENT: ClassVar[bool] = False
+    """Whether it calls a model through a provider's client, which somebody else may instrument, too."""
+    NAMED_LATE: ClassVar[bool] = False
+    """Whether its end may tell names that its start does not know."""
     _WITHOUT_CONTENT: ClassVar[Mapping[str, None]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -38,9 +49,10 @@ class Operation:
 
     def inherit(self, above: "Operation") -> None:
         """Takes over the conversation and the agent of the operation that encloses this one, unless it has its own."""
-        self.conversation_id = self.conversation_id or above.conversation_id
-        if self.agent_name is None and not isinstance(self, AgentInvocation):
-            self.agent_name = above.name if isinstance(above, AgentInvocation) else above.agent_name
+        if not self.conversation_id:
+            self.conversation_id = above.conversation_id
+        if self.agent_name is None and not self.IS_AGENT:
+            self.agent_name = above.name if above.IS_AGENT else above.agent_name
 
     def forget_content(self) -> None:
         """Releases the content once it has been recorded."""
@@ -64,6 +76,7 @@ class AgentInvocation(Operation):
     """
 
     CONTENT = ("input_messages", "output_messages", "system_instructions", "tool_definitions")
+    IS_AGENT = True
     description: str | None = None
     finish_reasons: Sequence[str] | None = None
     input_messages: Sequence[Message] | None = None
@@ -92,6 +105,7 @@ class ToolExecution(Operation):
     """A tool that the framework runs itself. `result_size` counts characters, also when content is off."""
 
     CONTENT = ("arguments", "result")
+    IS_LEAF = True
     type: str = "function"
     description: str | None = None
     call_id: str | None = None
@@ -109,6 +123,7 @@ class Retrieval(Operation):
     """
 
     CONTENT = ("query", "documents")
+    IS_LEAF = IS_SEARCH = NAMED_LATE = True
     in_search: bool = True
     provider: str | None = None
     top_k: int | None = None
@@ -129,6 +144,7 @@ class _ModelCall(Operation):
     `deferred` marks a call whose usage is on the span of another instrumentation.
     """
 
+    IS_LEAF = USES_TOKENS = CALLS_CLIENT = NAMED_LATE = True
     provider: str | None = None
     integration: str | None = None
     deferred: bool = False
@@ -170,6 +186,7 @@ class Rerank(Operation):
     """
 
     CONTENT = ("query", "candidates", "documents")
+    IS_LEAF = IS_SEARCH = USES_TOKENS = NAMED_LATE = True
     in_search: bool = True
     provider: str | None = None
     top_n: int | None = None

@@ -94,6 +94,8 @@ class ContentPolicy:
     span_cap: int | None = SPAN_CHARACTERS
     max_messages: int | None = MESSAGES_WRITTEN
     history: History = "whole"
+    captures: bool = field(init=False, repr=False, compare=False)
+    """Whether any content is recorded; if not, none is even read."""
     redactor: Redactor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class ContentPolicy:
             _check_limit(name, getattr(self, name), least)
         if self.hashed:
             object.__setattr__(self, "hash_key", _hash_key(self.hash_key))
+        object.__setattr__(self, "captures", self.where != "none")
         object.__setattr__(self, "redactor", Redactor(self.redact, self.redact_keys))
 
     @property
@@ -122,11 +125,6 @@ class ContentPolicy:
     def events(self) -> bool:
         """Tells whether content is recorded as log records."""
         return self.where in ("events", "both")
-
-    @property
-    def captures(self) -> bool:
-        """Tells whether any content is recorded; if not, none is even read."""
-        return self.where != "none"
 
     def allows(self, kind: Kind) -> bool:
         """Tells whether this kind of content is recorded."""

@@ -11,7 +11,7 @@ from otel_callbacks.cost import call_cost, recorded_costs
 from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
-from otel_callbacks.cost.totals import Totals
+from otel_callbacks.cost.totals import NO_TOTALS, Totals, add_totals, totals_of
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.profiles import DEFAULT
@@ -30,16 +30,6 @@ from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
 
-_LEAVES = (
-    operations.Inference,
-    operations.Embedding,
-    operations.Rerank,
-    operations.Retrieval,
-    operations.ToolExecution,
-)
-_WITH_USAGE = (operations.Inference, operations.Embedding, operations.Rerank)
-_SEARCHES = (operations.Retrieval, operations.Rerank)
-_NAMED_LATE = (*_WITH_USAGE, operations.Retrieval)
 _ToolTokens = Mapping[tuple[str, str], int]
 _NO_TOKENS: _ToolTokens = {}
 
@@ -77,6 +67,7 @@ class EndOfRun:
         self._budgets = budgets
         self._label_rules = label_rules
         self._profiles = profiles
+        self._profiles_on_all = bool(profiles) and profiles != DEFAULT  # that one is about calls with a cost
         self._released_names = "released_genai" in profiles
 
     def record(
@@ -97,11 +88,11 @@ class EndOfRun:
             recorded: the messages that are in full on other spans; None if no content is recorded.
         """
         operation, policy, span = run.operation, run.content_policy, run.span
-        if isinstance(operation, _NAMED_LATE):
-            span_plans.clean_names(operation)
         failed = failure is not None or outcome is not None
         cost = None
-        if isinstance(operation, _WITH_USAGE):
+        if operation.NAMED_LATE:
+            span_plans.clean_names(operation)
+        if operation.USES_TOKENS:
             complete_call(run, operation, failed)
             ended_early = outcome is not None or (failed and run.first_chunk is not None)
             cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
@@ -120,34 +111,24 @@ class EndOfRun:
                 self._add_how_it_ended(attributes, run, ended, failure, outcome)
             if recorded is not None:  # its event repeats these attributes, and none of our own that follow
                 content_recording.record_content(run, attributes, self._events, ended, recorded)
-            self._add_what_it_cost(attributes, run, cost, totals, rag_attributes, late=late)
-            put = getattr(span, "put_attributes", span.set_attributes)  # quick on spans of `sdk_span`
+            if cost is not None:
+                attributes.update(call_cost.attributes(cost))
+                attributes.update(call_cost.billing_attributes(operation))
+            if totals is not None:
+                _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
+            if rag_attributes:
+                redact_attributes(rag_attributes, policy.label)
+                attributes.update(rag_attributes)
+            if run.parent is None:
+                attributes.update(self._budgets.attributes(run.labels, run.started))
+            if operation.USES_TOKENS or self._profiles_on_all:
+                self._add_profiles(attributes, run, has_cost=cost is not None)
+            put = getattr(span, "put_attributes", None) or span.set_attributes  # quick on spans of `sdk_span`
             put(attributes)
 
-    def _add_what_it_cost(
-        self,
-        attributes: Attributes,
-        run: Run,
-        cost: CallCost | None,
-        totals: Totals | None,
-        rag_attributes: RagAttributes | None,
-        *,
-        late: bool,
-    ) -> None:
-        """Adds cost and billing, totals, what the prompt was made of, the state of budgets, and the profiles."""
-        operation = run.operation
-        if cost is not None:
-            attributes.update(call_cost.attributes(cost))
-            attributes.update(call_cost.billing_attributes(operation))
-        if totals is not None:
-            _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
-        if rag_attributes:
-            redact_attributes(rag_attributes, run.content_policy.label)
-            attributes.update(rag_attributes)
-        if run.parent is None:
-            attributes.update(self._budgets.attributes(run.labels, run.started))
-        filled_in = getattr(operation, "prompt_template", None) is not None
-        if filled_in or (self._profiles and (cost is not None or self._profiles != DEFAULT)):
+    def _add_profiles(self, attributes: Attributes, run: Run, *, has_cost: bool) -> None:
+        filled_in = getattr(run.operation, "prompt_template", None) is not None
+        if filled_in or self._profiles_on_all or (self._profiles and has_cost):
             span_room.add_profiles(attributes, run.span, self._profiles, run.started, has_variables=filled_in)
 
     def _add_how_it_ended(
@@ -189,7 +170,7 @@ class EndOfRun:
             totals,
             run.span.get_span_context(),
             cost,
-            run.content_policy.labels(run.labels),
+            run.recorded_labels,
             self._label_rules,
             run.chunk_gaps or (),
             tool_tokens,
@@ -237,8 +218,7 @@ class EndOfRun:
         with _totals_lock:
             above = _with_open_totals(run)
             if above is not None:
-                above.totals = above.totals or Totals()
-                above.totals.count(call, cost)
+                above.totals = add_totals(above.totals, totals_of(call, cost))
         identity = span.get_span_context()
         self._metrics.add(
             EndedOperation(
@@ -272,8 +252,7 @@ class EndOfRun:
         with _totals_lock:
             above = _with_open_totals(run)
             if above is not None:
-                above.totals = above.totals or Totals()
-                above.totals.add_cost(usd)
+                above.totals = (above.totals or NO_TOTALS).with_cost(usd)
             if span.is_recording():
                 known = getattr(span, "attributes", None) or {}
                 span.set_attributes(recorded_costs.with_cost(known, usd, what))
@@ -286,7 +265,7 @@ class EndOfRun:
         """Returns what a call cost; removes token counts that make no sense, so that no total includes them."""
         cost = self._pricer.price(operation, started, failed=failed, ended_early=ended_early)
         basis = cost.source if isinstance(cost, Cost) else cost and cost.reason
-        if basis in ("reported", "invalid_usage") and isinstance(operation, _WITH_USAGE):
+        if basis in ("reported", "invalid_usage") and operation.USES_TOKENS:
             operation.usage = valid_usage(operation.usage)
         return cost
 
@@ -300,17 +279,17 @@ class EndOfRun:
             of a model call by tool and kind of part; and the documents of a retrieval that are new in the trace.
         """
         documents: DocumentCounts = {}
-        operation = run.operation
+        tool_tokens, operation = _NO_TOKENS, run.operation
         with _totals_lock:
-            if isinstance(operation, _SEARCHES):
+            if operation.IS_SEARCH:
                 documents = prompt.add_to_trace_documents(run, operation, failed=failed)
             if run.agent_prompts is not None:
                 prompt.add_tool_tokens_to_caller(run)
-            tool_tokens = _NO_TOKENS if run.prompt is None else prompt.add_tool_tokens_to_agent(run)
+            if run.prompt is not None:
+                tool_tokens = prompt.add_tool_tokens_to_agent(run)
             totals: Totals | None = run.totals
-            if isinstance(operation, _LEAVES) and not getattr(operation, "duplicate", None):
-                totals = run.totals = totals or Totals()
-                totals.count(operation, cost)
+            if operation.IS_LEAF and not getattr(operation, "duplicate", None):
+                totals = run.totals = add_totals(totals, totals_of(operation, cost))
             run.totals_final = True
             if totals is None:
                 return None, False, tool_tokens, documents
@@ -318,8 +297,8 @@ class EndOfRun:
             if above is not None and above.totals_final:
                 above = _with_open_totals(above)
             if above is not None:
-                above.totals = above.totals or Totals()
-                above.totals.add(totals, own=not isinstance(operation, operations.AgentInvocation))
+                counted = totals.without_own() if operation.IS_AGENT else totals
+                above.totals = add_totals(above.totals, counted)
         return totals, above is None and run.parent is not None, tool_tokens, documents
 
     def _add_to_budgets(
@@ -362,17 +341,18 @@ def _with_open_totals(run: Run | None) -> Run | None:
 
 
 def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool, agent_usage: bool) -> None:
+    is_root, operation = run.parent is None, run.operation
     if late:
         attributes[semconv.ROLLUP_LATE] = True
-    if run.parent is not None and isinstance(run.operation, operations.Inference):
+    if not is_root and isinstance(operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
-    sums = totals.sums
     attributes.update(totals.attributes())
-    if isinstance(run.operation, operations.AgentInvocation):
+    if operation.IS_AGENT:
+        sums = totals.sums
         if agent_usage and (sums.own_input_tokens or sums.own_output_tokens):  # else nobody reported any
             attributes[semconv.USAGE_INPUT_TOKENS] = sums.own_input_tokens
             attributes[semconv.USAGE_OUTPUT_TOKENS] = sums.own_output_tokens
         if totals.finish_reasons:
             attributes[semconv.RESPONSE_FINISH_REASONS] = totals.finish_reasons
-    if run.parent is None and totals.retrieved and (total := sums.input_tokens + sums.output_tokens):
+    if is_root and totals.retrieved and (total := totals.sums.input_tokens + totals.sums.output_tokens):
         attributes[semconv.RAG_TOTAL_TOKENS] = total

@@ -37,7 +37,7 @@ from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import is_dropped
 from otel_callbacks.runs.surroundings import add_hidden_run, find_surroundings, suppressed
-from otel_callbacks.runtime.execution_context import InFrame, current_execution_context
+from otel_callbacks.runtime.execution_context import current_execution_context
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
@@ -175,9 +175,8 @@ class Recorder:
         if above is not None or SCOPE_KEY in context:
             run.content_scope = find_content_scope(context, above)
             run.content_policy = scoped_policy(run.content_scope, self.content_policy)
-        run.body_labels = self.attribution.labels_of_run(
-            key, around.labels_at(base, parent, body), body, context, metadata, tags
-        )
+        here = around.labels_at(base, parent, body)
+        run.body_labels = self.attribution.labels_of_run(key, here, body, context, metadata, tags)
         run.started = time.time_ns()
         start_span(of_provider, run, parent_span, context, resumes=resumes)
         self._add_open_run(run)
@@ -228,10 +227,9 @@ class Recorder:
         self.counts.started += 1
         run.open_runs[run.key] = run
         run.enter_tree()
-        inside: Any = run.inside
-        started_in = inside.started_in if type(inside) is InFrame else getattr(inside, "started_in", None)
-        started_in = run.execution_context = started_in or current_execution_context()
-        if run.may_vanish and started_in.task is not None and (task := started_in.running_task()) is not None:
+        started_in = getattr(run.inside, "started_in", None) or current_execution_context()
+        run.execution_context = started_in
+        if run.may_vanish and started_in[1] is not None and (task := started_in.running_task()) is not None:
             run.on_task_done = functools.partial(end_with_task, run)
             task.add_done_callback(run.on_task_done)
 
@@ -340,7 +338,7 @@ class Recorder:
         ended = time.time_ns()
         span = run.span
         try:
-            if outcome == semconv.INTERRUPTED:
+            if outcome is not None and outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
             recorded = self._open_runs.recorded_messages if run.content_policy.captures else None
             self.end_of_run.record(run, ended, failure, outcome, recorded)
@@ -353,7 +351,8 @@ class Recorder:
                 for each in run.reservations:
                     each.release()
             run.leave_tree()
-            run.operation.forget_content()  # metrics keep the operation for a while
+            if run.operation.CONTENT:
+                run.operation.forget_content()  # metrics keep the operation for a while
             run.close()
             span.end(ended)
             parent, owner = run.parent, run.recorder

@@ -9,8 +9,10 @@ span once per tracer. Where anything differs, and for every other provider, the 
 """
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from random import getrandbits
 from threading import Lock
 from typing import Any
 
@@ -18,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, _Span
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, StaticSampler
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
 
@@ -51,18 +54,22 @@ _read = itemgetter(*_READABLE)
 class RecordedSpan(_Span):
     """A span of the SDK that takes our attributes as they are."""
 
+    _room: int
+    """How many attributes it may have; -1 if the SDK has to look at each of them."""
+
+    def get_span_context(self) -> SpanContext:
+        """Returns the identity of the span."""
+        return self._context
+
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Adds attributes with valid names and values; the SDK does it where a limit might be reached."""
-        held: Any = self._attributes
-        names = held._dict
-        if held.max_value_len is None and (
-            held.maxlen is None or len(names) + len(attributes) <= held.maxlen
-        ):
-            if list in map(type, attributes.values()):
-                attributes = {k: tuple(v) if type(v) is list else v for k, v in attributes.items()}
-            names.update(attributes)
-        else:
+        names = self._attributes._dict  # type: ignore[union-attr]
+        if len(names) + len(attributes) > self._room:
             self.set_attributes(attributes)
+            return
+        if list in map(type, attributes.values()):
+            attributes = {k: tuple(v) if type(v) is list else v for k, v in attributes.items()}
+        names.update(attributes)
 
     def _readable_span(self) -> ReadableSpan:
         readable = object.__new__(ReadableSpan)
@@ -88,18 +95,21 @@ class _FastTracer:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._ids = tracer.id_generator
-        limits = tracer._span_limits
-        self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
+        self._has_random_ids = type(self._ids) is RandomIdGenerator
         self._resource = tracer.resource
+        self._has_switch = getattr(tracer, "_tracer_config", None) is not None  # since SDK 1.40
         self._ignoring: tuple[SpanProcessor, ...] | None = None
         """The processors, if none of them does anything when a span starts."""
-        public = _public_span(tracer)
+        limits, public = tracer._span_limits, _public_span(tracer)
+        self._most, self._longest = limits.max_span_attributes, limits.max_span_attribute_length
+        self._room = -1 if self._longest is not None else sys.maxsize if self._most is None else self._most
         self._template = {
             **vars(public),
             "_span_processor": tracer.span_processor,
             "_end_time": None,
             "_events": _NONE,
             "_links": _NONE,
+            "_room": self._room,
         }
         self._attributes_class: Any = type(public._attributes)
         self._attributes_template = {**vars(public._attributes), "_immutable": False, "dropped": 0}
@@ -107,9 +117,9 @@ class _FastTracer:
         self._metrics = None if metrics is None or type(metrics).__name__.startswith("NoOp") else metrics
         sampler = tracer.sampler
         parent_based = type(sampler).should_sample is ParentBased.should_sample
-        self._samples_children = parent_based and _always_samples(
-            getattr(sampler, "_local_parent_sampled", None)
-        )
+        samples_children = parent_based and _always_samples(getattr(sampler, "_local_parent_sampled", None))
+        self._flags_below = {int(flags): flags for flags in _FLAGS} if samples_children else {}
+        """The flags of a span by those of its parent, where the sampler need not be asked."""
         self._samples_roots = _always_samples(getattr(sampler, "_root", None) if parent_based else sampler)
 
     def start(
@@ -123,11 +133,11 @@ class _FastTracer:
         started: int,
     ) -> trace.Span:
         """Starts a span as `Tracer.start_span` does; the dictionary becomes the span's."""
-        tracer = self._tracer
+        tracer: Any = self._tracer
         above: SpanContext | None = parent.get_span_context()
-        identity = None
-        if not links and tracer.resource is self._resource and _is_enabled(tracer):
-            if above is None or not above.is_valid:
+        identity, is_on = None, not self._has_switch or tracer._tracer_config.is_enabled is True
+        if is_on and not links and tracer.resource is self._resource:
+            if above is None or not above[5]:  # not valid
                 above, identity = None, self._root_identity()
             else:
                 identity = self._child_identity(above)
@@ -146,10 +156,10 @@ class _FastTracer:
     def _child_identity(self, above: SpanContext) -> SpanContext | None:
         """Returns the identity of a span below another; None if the sampler has to be asked."""
         trace_id, _, is_remote, flags, state, _ = above
-        if is_remote or not flags & 1 or not self._samples_children:
+        own_flags = self._flags_below.get(flags)
+        if is_remote or own_flags is None:
             return None
-        own_flags = _FLAGS[bool(flags & _RANDOM)]
-        span_id = self._ids.generate_span_id()
+        span_id = (getrandbits(64) if self._has_random_ids else 0) or self._ids.generate_span_id()
         return tuple.__new__(SpanContext, (trace_id, span_id, False, own_flags, state, True))
 
     def _root_identity(self) -> SpanContext | None:
@@ -169,7 +179,7 @@ class _FastTracer:
         attributes: dict[str, Any],
         started: int,
     ) -> RecordedSpan:
-        if self._longest is not None or (self._most is not None and len(attributes) > self._most):
+        if len(attributes) > self._room:
             held = self._attributes_class(
                 self._most, attributes, immutable=False, max_value_len=self._longest
             )
@@ -210,11 +220,6 @@ def quick_starter(tracer: Any) -> Callable[..., trace.Span] | None:
         except Exception as error:  # an SDK whose internals we do not know
             logger.debug("otel-callbacks uses the SDK's public way to start spans: %r", error)
     return None
-
-
-def _is_enabled(tracer: Any) -> bool:
-    configured = getattr(tracer, "_tracer_config", None)
-    return configured is None or configured.is_enabled is True
 
 
 def _always_samples(sampler: Any) -> bool:

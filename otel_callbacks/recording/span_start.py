@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, TracerProvider
 
 from otel_callbacks import operations
 from otel_callbacks.recording.span_plans import add_varying, clean_names, plan_of
+from otel_callbacks.runs import context_variable
 from otel_callbacks.runs.current_span import CurrentSpan, context_with
 from otel_callbacks.runs.open_runs import OpenRuns
 from otel_callbacks.runs.run import Run
@@ -42,22 +42,21 @@ class OfProvider(NamedTuple):
 def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context, *, resumes: bool) -> None:
     """Starts the span of a run below `parent`; its start attributes are those that samplers may want to see."""
     operation, policy, (_, open_runs, start) = run.operation, run.content_policy, of_provider
-    if is_dropped(parent) and open_runs.drops_children:
+    run.recorded_labels = policy.labels(run.labels) if policy.redact else run.labels
+    if open_runs.drops_children and is_dropped(parent):
         clean_names(operation)
         run.span, run.uncounted = dropped_child(parent), None
         return
-    plan = plan_of(operation)
-    if plan.cleaned:
-        operation.__dict__.update(plan.cleaned)
-    attributes = {**plan.attributes, **policy.labels(run.body_labels.labels)}
-    add_varying(attributes, plan, operation, policy.label)
+    span_name, kind, shared, cleaned, _ = plan = plan_of(operation)
+    if cleaned:
+        operation.__dict__.update(cleaned)
+    attributes = add_varying({**shared, **run.recorded_labels}, plan, operation, policy.label)
     links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-    run.span = start(plan.span_name, parent, context, plan.span_kind, attributes, links, run.started)
+    run.span = start(span_name, parent, context, kind, attributes, links, run.started)
     if run.parent is None and is_dropped(run.span):
         run.uncounted = None
 
 
-_CALLS = (operations.Inference, operations.Embedding)
 _NONE: Mapping[str, Any] = {}
 
 
@@ -71,11 +70,11 @@ def make_current(run: Run, around: Surroundings, *, attach: bool, defers: bool) 
         defers: the usage of model calls is left to another instrumentation.
     """
     entries = _NONE
-    if isinstance(run.operation, _CALLS):
+    if run.operation.CALLS_CLIENT:
         is_inference = isinstance(run.operation, operations.Inference)
         entries = silence_for(run, around, is_inference=is_inference, defers=defers)
     if attach:
         run.stand_in = CurrentSpan(run, around.outer, around.enclosing)
         run.stand_in.attach(around.context, entries)
     elif entries:
-        context_api.attach(Context({**around.context, **entries}))
+        context_variable.attach(Context({**around.context, **entries}))

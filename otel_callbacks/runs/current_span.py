@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from otel_callbacks.runs.context_variable import attach, current_context
 from otel_callbacks.runs.run import BodyLabels, Run
 
 STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
@@ -85,17 +86,17 @@ class CurrentSpan(Span):
         else:
             self._below = (context, None, None)
         self._attached = Context({**context, **entries, STAND_IN_KEY: self, _SPAN_KEY: self})
-        context_api.attach(self._attached)
+        attach(self._attached)
 
     def close(self) -> None:
         """Answers with the span outside from now on, and puts the context back if nothing was attached since."""
         self._open = False
-        if self._attached is not None and context_api.get_current() is self._attached:
-            below = self._below
+        attached, below = self._attached, self._below
+        if attached is not None and current_context() is attached:
             while below is not None and below[1] is not None and not below[1]._open:
                 below = below[2]
             if below is not None:
-                context_api.attach(below[0])
+                attach(below[0])
         self._attached = self._below = self._inside = None
 
     def is_current(self) -> bool:

@@ -77,6 +77,7 @@ class Run:
         sent_messages: on an outermost run, the messages that models were sent, if content is recorded.
         reservations: on a model call, what it has reserved of budgets; None if nothing was asked.
         recorded_error: the exception that a run below has recorded already.
+        recorded_labels: who pays, by attribute, as spans and metrics say it: redacted as the policy wants.
         inner_usages: on a model call, the usage of the model calls in its body.
         uncounted: the sampler dropped the span, and nothing counts what happens in the body, so runs below are hidden;
             of a dropped span, None until it is asked.
@@ -108,6 +109,7 @@ class Run:
     prompt: Any = None
     prompt_templates: dict[Any, Any] | None = None
     recorded_error: BaseException | None = None
+    recorded_labels: Mapping[str, str] = _NONE
     recorder: Any = None
     reservations: Any = None
     sent_messages: Any = None
@@ -157,28 +159,26 @@ class Run:
 
     def enter_tree(self) -> None:
         """Adds the run to the `children` of the nearest run above that is open."""
-        above = self._open_above()
+        above = self.parent
+        while above is not None and not above.open:
+            above = above.parent
         if above is None:
             return
-        if above.children is None:
+        if (siblings := above.children) is None:
             above.children = {self}
         else:
-            above.children.add(self)
+            siblings.add(self)
 
     def leave_tree(self) -> None:
         """Removes the run from the `children` of the nearest open run above, which gets those that it leaves behind."""
-        above = self._open_above()
-        if above is None or above.children is None:
+        above = self.parent
+        while above is not None and not above.open:
+            above = above.parent
+        if above is None or (siblings := above.children) is None:
             return
-        above.children.discard(self)
+        siblings.discard(self)
         if self.children:
-            above.children.update(self.children)
-
-    def _open_above(self) -> "Run | None":
-        run = self.parent
-        while run is not None and not run.open:
-            run = run.parent
-        return run
+            siblings.update(self.children)
 
     def goes_on_without(self, parent: "Run", *, given_up: bool) -> bool:
         """Tells whether this run may go on when the one above it ends, `given_up` (abandoned or cancelled) or not."""
@@ -263,6 +263,7 @@ class Run:
 class _EndedOperation:
     """What is left of the operation of a run that has ended."""
 
+    IS_AGENT = False
     name = None
     conversation_id = None
     agent_name = None

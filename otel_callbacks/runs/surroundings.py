@@ -7,6 +7,7 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
+from otel_callbacks.runs.context_variable import current_context
 from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan, span_in
 from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runtime.execution_context import current_execution_context
@@ -65,7 +66,7 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
     provider, but not over `base`, the parent that the framework names. A user's span belongs to the innermost of the
     remaining runs, or to the base even if that has ended: work that outlives its parent.
     """
-    context = context_api.get_current()
+    context = current_context()
     span = span_in(context)
     enclosing: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
     vanished: list[Run] = []
@@ -117,7 +118,7 @@ def ended_run() -> Run | None:
 
     Work that outlives its parent (a background task) still belongs to the parent's trace.
     """
-    stand_in: CurrentSpan | None = context_api.get_current().get(STAND_IN_KEY)  # type: ignore[assignment]
+    stand_in: CurrentSpan | None = current_context().get(STAND_IN_KEY)  # type: ignore[assignment]
     return stand_in.run if stand_in is not None and not stand_in.run.open else None
 
 
@@ -164,4 +165,6 @@ def add_hidden_run(
 
 def suppressed(context: Context) -> bool:
     """Tells whether the application wants no telemetry of what happens in this context."""
+    if _SUPPRESSED not in context and _SUPPRESSED_ONCE not in context:  # nearly always
+        return False
     return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))

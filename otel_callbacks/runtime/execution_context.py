@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import sys
+import threading
 import weakref
 from asyncio import _get_running_loop
 from threading import get_ident
@@ -30,16 +31,26 @@ class ExecutionContext(NamedTuple):
         return task if task is not None and not task.done() else None
 
 
+class _OfThread(threading.local):
+    """What a thread has outside tasks and greenlets, made once."""
+
+    def __init__(self) -> None:
+        self.alone = ExecutionContext(get_ident(), None, None)
+
+
+_of_thread = _OfThread()
+
+
 def current_execution_context() -> ExecutionContext:
     """Returns the thread, task and greenlet that call this function."""
     # _get_running_loop is documented for authors of event loops. get_running_loop would raise in synchronous code,
     # and one exception per run is too slow.
-    loop = _get_running_loop()
+    loop, module = _get_running_loop(), sys.modules.get("greenlet")
+    current = None if module is None else module.getcurrent()
+    greenlet = None if current is None or current.parent is None else current
+    if loop is None and greenlet is None:
+        return _of_thread.alone
     task = asyncio.current_task(loop) if loop is not None else None
-    greenlet = None
-    if (module := sys.modules.get("greenlet")) is not None:
-        current = module.getcurrent()
-        greenlet = None if current.parent is None else current
     reference = None if task is None else weakref.ref(task)
     # a third of the named tuple's own constructor
     return tuple.__new__(ExecutionContext, (get_ident(), reference, greenlet))
