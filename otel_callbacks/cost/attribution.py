@@ -111,8 +111,11 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
     Skips values that cannot be labels, and names of content.
     """
     known = tags if type(tags) is dict else payload.mapping(tags)
-    if not known or not _may_name_labels(known):
-        return NO_LABELS
+    try:  # LangGraph's metadata has a dozen keys, and usually no label
+        if _TAG_NAMES.isdisjoint(known) and semconv.APP_PREFIX not in "\0".join(known):
+            return NO_LABELS
+    except TypeError:  # a key is no text
+        pass
     keys = [
         key for key in known if type(key) is str and (key in _TAG_ATTRIBUTES or key[:4] == semconv.APP_PREFIX)
     ]
@@ -128,14 +131,6 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
             break
         found[key] = text
     return found
-
-
-def _may_name_labels(tags: Mapping[Any, Any]) -> bool:
-    """Tells quickly whether there may be a label: LangGraph's metadata has a dozen keys, and usually no label."""
-    try:
-        return semconv.APP_PREFIX in "\0".join(tags) or not _TAG_NAMES.isdisjoint(tags)
-    except TypeError:  # a key is no text
-        return True
 
 
 def _add_named(labels: Labels, given: Labels, handed_down: Labels) -> Labels:
@@ -270,11 +265,14 @@ def received_labels(attributes: Mapping[str, str], sent: Mapping[str, object]) -
 
 def _labels_here(context: Context, body: BodyLabels) -> BodyLabels:
     """Returns who pays in a body, or in the scope that is open in it."""
-    scope: _Scope | None = context.get(_SCOPE_KEY)  # type: ignore[assignment]
-    if scope is None:
-        return body
-    inside = scope.inside
-    if body.key is None or (inside.key is not None and body.key == inside.key):
+    scope: Any = context.get(_SCOPE_KEY)
+    return body if scope is None else _labels_in(scope, body)
+
+
+def _labels_in(scope: _Scope, body: BodyLabels) -> BodyLabels:
+    """Returns who pays in a body, or in the scope if that was opened in it."""
+    inside = scope[0]
+    if body[0] is None or (inside[0] is not None and body[0] == inside[0]):  # their keys
         return inside
     return body
 
@@ -320,7 +318,8 @@ class LabelResolver:
             metadata: the metadata of its call; None if it is not a call of LangChain's.
             tags: the tags of its call; None if it is not a call of LlamaIndex's.
         """
-        here = body if _SCOPE_KEY not in context else _labels_here(context, body)
+        scope: Any = context.get(_SCOPE_KEY)
+        here = body if scope is None else _labels_in(scope, body)
         _, labels, in_metadata, in_tags = here
         if body.key is None:
             labels = self._labels_of_root(context, labels)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from otel_callbacks.langchain import event_streams
-from otel_callbacks.langchain.functions import function_of
+from otel_callbacks.langchain.functions import calling_frame, function_of
 from otel_callbacks.langchain.parent_run import child_config_run_id
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.execution_context import InFrame
@@ -73,11 +73,14 @@ class InStreamingChain:
         return config_id == self._key or (run is not None and configured.is_within(run))
 
 
-def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None) -> InStreamingChain | None:
-    """Returns what tells whether the caller is inside the chain `key`, which started in `frame`.
+def inside_chain(
+    runs: dict[Any, Run], key: UUID, frame: FrameType | None = None
+) -> InStreamingChain | None:
+    """Returns what tells whether the caller is inside the chain `key`, which started in `frame` or calls this.
 
     None means: as long as the chain is open.
     """
+    frame = calling_frame() if frame is None else frame
     return InStreamingChain(runs, key, frame) if frame is not None and function_of(frame).is_generator else None
 
 

@@ -39,6 +39,8 @@ class Function(NamedTuple):
 
 
 _known: dict[CodeType, Function] = {}
+_between: set[CodeType] = set()
+"""Those that are between, again: callbacks come through several of them."""
 
 
 def function_of(frame: FrameType) -> Function:
@@ -48,15 +50,9 @@ def function_of(frame: FrameType) -> Function:
 
 
 def calling_frame() -> FrameType | None:
-    """Returns the frame that fired the callback: the first one outside the callback machinery.
-
-    To be called in a guarded method of the handler.
-    """
-    frame: FrameType | None = sys._getframe(3)  # after this function, the method and its guard
-    while frame is not None:
-        known = _known.get(frame.f_code)
-        if not (_look_at(frame) if known is None else known)[0]:  # is_between
-            break
+    """Returns the frame that fired the callback: the first one outside the callback machinery."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and (frame.f_code in _between or function_of(frame).is_between):
         frame = frame.f_back
     return frame
 
@@ -73,6 +69,8 @@ def _look_at(frame: FrameType) -> Function:
         starts_stream=module == _MODELS and code.co_name == "ensure_started",
         is_generator=bool(code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR)),
     )
-    if is_between or is_frameworks:
+    if is_between:
+        _between.add(code)
+    elif is_frameworks:
         _known[code] = found
     return found

@@ -88,18 +88,20 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
         config_id = child_config_run_id()
         parent, body = find_parent(runs, parent_run_id, named, config_id)
-        is_node = langgraph.is_node(known, tags)
-        frame = calling_frame()
-        inside = bodies.inside_chain(runs, run_id, frame)
-        graph = None if is_node else langgraph.graph_of(frame)
         if run_type == "prompt" and parent is not None:
             keep_template(parent, parent_run_id, name, known, inputs)
-        if graph is None and recorder.detail != "everything":
+        is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
+        if parent is not None and not (is_node or shows_all) and workflows.is_unnamed(name, run_type):
+            recorder.hide(run_id, parent, body, known, lambda: bodies.inside_chain(runs, run_id))
+            return
+        frame = calling_frame()
+        graph = None if is_node else langgraph.graph_of(frame)
+        if graph is None and not shows_all:
             plumbing = workflows.is_plumbing(name, run_type, is_node)
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(run_id, parent, inside, body, known)
+                recorder.hide(run_id, parent, body, known, lambda: bodies.inside_chain(runs, run_id))
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
@@ -111,7 +113,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             parent,
             known,
             None if is_told_above else frame,
-            inside=inside,
+            inside=bodies.inside_chain(runs, run_id, frame),
             begun=bodies.body_begun(config_id),
             resumes=graph is not None and langgraph.is_resumed(inputs),
             body=body,

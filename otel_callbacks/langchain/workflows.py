@@ -13,6 +13,11 @@ Metadata = Mapping[str, Any]
 
 _START_NODE = "__start__"
 _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
+_RUNNABLES = {
+    *("RunnableSequence", "RunnableParallel", "RunnableMap", "RunnableLambda", "RunnablePassthrough"),
+    *("RunnableAssign", "RunnablePick", "RunnableBranch", "RunnableEach", "RunnableWithFallbacks"),
+}
+"""The names of LangChain's runnables; behind `<` some say what is in them."""
 _SEARCHES = (
     "chat_retriever_chain",
     "retrieve_documents",
@@ -24,6 +29,11 @@ def is_plumbing(name: str | None, run_type: str | None = None, is_node: bool = F
     if is_node:
         return name == _START_NODE
     return run_type is not None or not name or name.startswith(_TYPE_NAMES) or name == "Prompt"
+
+
+def is_unnamed(name: str | None, run_type: str | None) -> bool:
+    """Tells whether a chain is a prompt, a parser or a runnable with the name of its class, and so no graph or node."""
+    return run_type is not None or (name is not None and name.partition("<")[0] in _RUNNABLES)
 
 
 def start_chain(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context
@@ -32,11 +31,17 @@ from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, wa
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
+from otel_callbacks.runs.context_variable import current_context
 from otel_callbacks.runs.current_span import span_in
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import is_dropped
-from otel_callbacks.runs.surroundings import add_hidden_run, find_surroundings, suppressed
+from otel_callbacks.runs.surroundings import (
+    find_surroundings,
+    make_hidden_run_current,
+    stand_in_of,
+    suppressed,
+)
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 Detail = Literal["operations", "standard", "everything"]
@@ -191,15 +196,29 @@ class Recorder:
         self,
         key: Any,
         run: Run,
-        inside: Callable[[], bool] | None,
         body: BodyLabels | None,
         metadata: Mapping[str, Any] | None,
+        find_inside: Callable[[], Callable[[], bool] | None] = lambda: None,
     ) -> None:
-        """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`."""
+        """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`.
+
+        `find_inside` returns what tells whether the calling code is in the body, and is asked only where that matters.
+        """
+        if key == run.key:
+            return  # the same id again, after the end, and as its own parent
+        context = current_context()
+        here = stand_in_of(run, context)
+        if here is not None:  # nearly always: the caller is in the body of `run`, and of nothing else
+            labels = here.body_labels()
+            own = self.attribution.labels_of_hidden_run(key, body or labels, body, context, metadata)
+            if own is labels:
+                run.add_hidden_run(key, None if labels is run.body_labels else labels)
+                return
         around = find_surroundings(run, run.open_runs)
-        here = around.labels_at(run, around.run if around.are_within(run) else run, body)
-        labels = self.attribution.labels_of_hidden_run(key, here, body, around.context, metadata)
-        add_hidden_run(run, key, inside, around, labels)
+        labels = around.labels_at(run, around.run if around.are_within(run) else run, body)
+        labels = self.attribution.labels_of_hidden_run(key, labels, body, context, metadata)
+        if run.add_hidden_run(key, None if labels is run.body_labels else labels):
+            make_hidden_run_current(run, key, find_inside(), around, labels)
 
     def passes_over(self, key: Any, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
         """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
@@ -215,10 +234,12 @@ class Recorder:
         if parent.uncounted is None:
             is_quiet = is_dropped(parent.span) and self._open_runs.drops_children
             parent.uncounted = is_quiet and not self.counts_elsewhere(parent)
-        if not parent.uncounted or not is_dropped(span_in(context_api.get_current())):
+        if not parent.uncounted or not is_dropped(span_in(current_context())):
             return False  # the application may have begun a trace of its own in the body
-        body = (parent.hidden_labels or {}).get(parent_key, parent.body_labels)
-        self.hide(key, parent, None, body, metadata)
+        body = parent.body_labels
+        if parent.hidden_labels is not None:
+            body = parent.hidden_labels.get(parent_key, body)
+        self.hide(key, parent, body, metadata)
         self.prompt_caches.unseen += 1  # it may be a model call
         return True
 
@@ -238,7 +259,7 @@ class Recorder:
     def may_record_content(self, base: Run | None) -> bool:
         """Tells whether content of a run that starts here, below `base`, is recorded if its span is."""
         above = base.content_scope if base is not None else None
-        scope = find_content_scope(context_api.get_current(), above)
+        scope = find_content_scope(current_context(), above)
         return scoped_policy(scope, self.content_policy).captures
 
     def wants_content(self, run: Run | None) -> bool:

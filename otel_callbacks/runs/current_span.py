@@ -20,17 +20,18 @@ from otel_callbacks.runs.run import BodyLabels, Run
 
 STAND_IN_KEY = context_api.create_key("otel_callbacks-stand-in")
 """Where a context has the stand-in that was attached last."""
-_SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+"""Where a context has the current span."""
 
 
 def context_with(span: Span, context: Context) -> Context:
     """Returns `context` with another current span, as `trace.set_span_in_context` does."""
-    return Context({**context, _SPAN_KEY: span})
+    return Context({**context, SPAN_KEY: span})
 
 
 def span_in(context: Context) -> Span:
     """Returns the current span of `context`, as `trace.get_current_span` does."""
-    span = context.get(_SPAN_KEY)
+    span = context.get(SPAN_KEY)
     return span if type(span) is CurrentSpan else trace.get_current_span(context)
 
 
@@ -85,7 +86,7 @@ class CurrentSpan(Span):
             self._below = (context, beside, beside._below)
         else:
             self._below = (context, None, None)
-        self._attached = Context({**context, **entries, STAND_IN_KEY: self, _SPAN_KEY: self})
+        self._attached = Context({**context, **entries, STAND_IN_KEY: self, SPAN_KEY: self})
         attach(self._attached)
 
     def close(self) -> None:

@@ -226,6 +226,28 @@ class Run:
                 self.hidden_runs = {}
             return self.hidden_runs
 
+    def add_hidden_run(self, key: Any, labels: BodyLabels | None) -> bool:
+        """Lets a run without a span be found as this one; returns whether this run is open.
+
+        If it has ended, only the id is kept.
+
+        Args:
+            key: the framework's id of the hidden run.
+            labels: who pays in its body; None if that is as in the body of this run.
+        """
+        hidden = self.hidden_runs
+        if hidden is None:
+            hidden = self.hold_hidden_runs()
+        hidden[key] = None
+        if labels is not None:
+            self.hidden_labels = {} if self.hidden_labels is None else self.hidden_labels
+            self.hidden_labels[key] = labels
+        self.open_runs[key] = self
+        if not self.open:  # perhaps it ended in another thread just now
+            self.open_runs.pop(key, None)
+            self.end_hidden_run(key)
+        return self.open
+
     def end_hidden_run(self, key: Any) -> None:
         """Ends a hidden run below; its id stays, for children that start late."""
         hidden, ended = self.hidden_runs, self.ended_hidden_runs

@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from otel_callbacks.runs.context_variable import current_context
-from otel_callbacks.runs.current_span import STAND_IN_KEY, CurrentSpan, span_in
+from otel_callbacks.runs.current_span import SPAN_KEY, STAND_IN_KEY, CurrentSpan, span_in
 from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runtime.execution_context import current_execution_context
 
@@ -128,38 +128,30 @@ def enclosing_labels(context: Context) -> BodyLabels:
     return found.body_labels() if found is not None else NO_BODY
 
 
-def add_hidden_run(
+def stand_in_of(run: Run, context: Context) -> CurrentSpan | None:
+    """Returns what stands for `run` in a context; None unless that is the innermost, and the caller is in its body."""
+    span = context.get(SPAN_KEY)
+    return span if type(span) is CurrentSpan and span.run is run and span.is_current() else None
+
+
+def make_hidden_run_current(
     run: Run, key: Any, inside: Callable[[], bool] | None, around: Surroundings, labels: BodyLabels
 ) -> None:
-    """Lets a run without a span be found as `run`, the nearest one above it that has a span.
+    """Makes `run` current for a hidden run that was added to it, if it is not, or if other labels hold there.
 
-    Makes `run` current if it is not: the hidden body may run in another context, or where a sibling is current. The
-    same if other labels hold there.
+    The hidden body may run in another context, or where a sibling is current.
 
     Args:
         run: the nearest run that has a span.
-        key: the framework's id of the hidden run. If `run` has ended, only the id is kept.
+        key: the framework's id of the hidden run.
         inside: tells whether the calling code is in the body of the hidden run, see `Run`.
         around: what the hidden run finds around it, given `run`.
         labels: who pays in the body of the hidden run.
     """
-    if key == run.key:
-        return  # the same id again, after the end, and as its own parent
-    hidden = run.hidden_runs
-    if hidden is None:
-        hidden = run.hold_hidden_runs()
-    hidden[key] = None
-    others = labels if labels is not run.body_labels else None
-    if others is not None:
-        run.hidden_labels = {} if run.hidden_labels is None else run.hidden_labels
-        run.hidden_labels[key] = others
-    run.open_runs[key] = run
-    if run.open_runs.get(run.key) is not run:  # perhaps it ended in another thread just now
-        run.open_runs.pop(key, None)
-        run.end_hidden_run(key)
-        return
     if not around.are_within(run) or around.labels is not labels:
-        stand_in = hidden[key] = CurrentSpan(run, around.outer, around.enclosing, inside, others)
+        others = None if labels is run.body_labels else labels
+        stand_in = CurrentSpan(run, around.outer, around.enclosing, inside, others)
+        run.hold_hidden_runs()[key] = stand_in
         stand_in.attach(around.context)
 
 
