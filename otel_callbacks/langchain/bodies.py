@@ -73,15 +73,15 @@ class InStreamingChain:
         return config_id == self._key or (run is not None and configured.is_within(run))
 
 
-def inside_chain(
-    runs: dict[Any, Run], key: UUID, frame: FrameType | None = None
-) -> InStreamingChain | None:
+def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None = None) -> InStreamingChain | None:
     """Returns what tells whether the caller is inside the chain `key`, which started in `frame` or calls this.
 
     None means: as long as the chain is open.
     """
     frame = calling_frame() if frame is None else frame
-    return InStreamingChain(runs, key, frame) if frame is not None and function_of(frame).is_generator else None
+    return (
+        InStreamingChain(runs, key, frame) if frame is not None and function_of(frame).is_generator else None
+    )
 
 
 def body_begun(started_under: UUID | None) -> Callable[[], bool]:

@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from otel_callbacks import semconv
 from otel_callbacks.handlers.shared import SharedByHandlers
@@ -32,7 +34,8 @@ from otel_callbacks.langchain.functions import calling_frame
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.langchain.parent_run import child_config_run_id, component_of, find_parent
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
-from otel_callbacks.langchain.streamed_answer import is_not_kept, keep_chunk
+from otel_callbacks.langchain.streamed_answer import keep_chunk, reports_of
+from otel_callbacks.limits import CHUNK_GAPS
 from otel_callbacks.operations import (
     Operation,
     Retrieval,
@@ -82,7 +85,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if run_id in runs:
             return
         named = runs.get(parent_run_id)
-        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
+        if (
+            named
+            and named.uncounted is not False
+            and recorder.passes_over(run_id, named, parent_run_id, metadata)
+        ):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
@@ -152,7 +159,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a chat model call."""
         recorder = self._recorder
         named = recorder.runs.get(parent_run_id)
-        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
+        if (
+            named
+            and named.uncounted is not False
+            and recorder.passes_over(run_id, named, parent_run_id, metadata)
+        ):
             return
         sent, frame = next(iter(items(batches)), ()), calling_frame()
         inside = bodies.inside_of(run_id, frame)
@@ -186,7 +197,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a text model call."""
         recorder = self._recorder
         named = recorder.runs.get(parent_run_id)
-        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
+        if (
+            named
+            and named.uncounted is not False
+            and recorder.passes_over(run_id, named, parent_run_id, metadata)
+        ):
             return
         frame = calling_frame()
         self._start_model(
@@ -231,17 +246,25 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             inference.read_prompt(prompt, sent, tools)
 
     @guarded
-    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        recorder, chunk = self._recorder, kwargs.get("chunk")
-        run = recorder.runs.get(run_id)
-        if run is None:
-            return
-        if type(token) is str and token and is_not_kept(run, chunk):  # nearly every chunk
-            if run.recorder is recorder:  # else another handler of ours sees the same stream
-                run.add_chunk(time_ns())
+        run = self._recorder.runs.get(run_id)
+        if run is None or run.recorder is not self._recorder:
+            return  # perhaps another handler of ours sees the same stream
+        times = run.chunk_times
+        # Nearly every chunk is plain, and content is mostly off: only its time is noted, with no call in between.
+        if (
+            run.skips_plain_chunks
+            and token
+            and type(chunk) is ChatGenerationChunk
+            and type(chunk.message) is AIMessageChunk
+            and not any(reports_of(chunk))
+            and times is not None
+            and len(times) <= CHUNK_GAPS
+        ):
+            times.append(time_ns())
         elif run.key == run_id and not inference.is_end_mark(token, chunk):
-            self._recorder.chunk(run)
+            run.add_chunk(time_ns())
             inference.add_chunk(run.operation, chunk)
             keep_chunk(run, chunk, inference.complete_run)
 
@@ -289,7 +312,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a tool."""
         recorder, runs = self._recorder, self._recorder.runs
         named = runs.get(parent_run_id)
-        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
+        if (
+            named
+            and named.uncounted is not False
+            and recorder.passes_over(run_id, named, parent_run_id, metadata)
+        ):
             return
         frame = calling_frame()
         parent, body = find_parent(runs, parent_run_id, named, child_config_run_id())
@@ -330,7 +357,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts a retrieval."""
         recorder, runs = self._recorder, self._recorder.runs
         named = runs.get(parent_run_id)
-        if named and named.uncounted is not False and recorder.passes_over(run_id, parent_run_id, metadata):
+        if (
+            named
+            and named.uncounted is not False
+            and recorder.passes_over(run_id, named, parent_run_id, metadata)
+        ):
             return
         frame = calling_frame()
         known, inside = mapping(metadata), bodies.inside_of(run_id, frame)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
-from operator import add
+from operator import add, attrgetter
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
@@ -19,22 +19,13 @@ def keep_chunk(run: Run, chunk: Any, complete: Callable[..., None]) -> None:
     if run.complete is None:
         with_content = run.recorder.wants_content(run)
         run.complete = StreamedAnswer(partial(complete, run, cut=True), with_content=with_content)
+        run.skips_plain_chunks = not with_content
     if isinstance(run.complete, StreamedAnswer):
         run.complete.add(chunk)
 
 
-def is_not_kept(run: Run, chunk: Any) -> bool:
-    """Tells whether a chunk need not be kept: content is off, and it reports neither usage nor details.
-
-    Only of chunks that LangChain's own classes made.
-    """
-    answer = run.complete
-    if type(answer) is not StreamedAnswer or answer.with_content:
-        return False
-    if type(chunk) is not ChatGenerationChunk or chunk.generation_info:
-        return False
-    message = chunk.message
-    return type(message) is AIMessageChunk and not (message.usage_metadata or message.response_metadata)
+reports_of = attrgetter("generation_info", "message.usage_metadata", "message.response_metadata")
+"""Returns what a chunk reports beside its text, of a chunk that LangChain's own classes made."""
 
 
 class StreamedAnswer:

@@ -26,6 +26,7 @@ class Operation:
 
     CONTENT: ClassVar[Sequence[str]] = ()
     """The fields that hold content, or the application's own objects."""
+    IN_METRICS: ClassVar[bool] = True
     IS_AGENT: ClassVar[bool] = False
     IS_LEAF: ClassVar[bool] = False
     """Whether it does the work itself, and counts in totals; others only enclose."""
@@ -98,6 +99,8 @@ class Step(Operation):
 @sparse
 class ReceivedMessage(Operation):
     """The work on a message that another process sent. `name` says what the work is."""
+
+    IN_METRICS = False
 
 
 @sparse

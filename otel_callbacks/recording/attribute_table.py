@@ -18,6 +18,7 @@ Rows = Sequence[tuple[str, str]]
 
 _UNIQUE = ("call_id", "checkpoint_ns", "previous_response_id", "response_id")
 """Texts that differ in every call, so that a cached result would never be used."""
+_FEW = 2  # numbers, which are read one by one more quickly than together
 
 
 class AttributeTable:
@@ -32,11 +33,15 @@ class AttributeTable:
         types = {each.name: str(each.type) for each in fields(kind)}
         texts = [row for row in rows if "str" in types.get(row[0], "str") and row[0] not in _UNIQUE]
         unique = [row for row in rows if row[0] in _UNIQUE]
+        others = [row for row in rows if row not in texts and row not in unique]
+        if len(others) <= _FEW:
+            unique, others = [*others, *unique], []
         self.text_fields = tuple(field for field, _ in texts if field in types)
         self.read_texts = _values_of(texts)
         self._text_names = tuple(attribute for _, attribute in texts)
-        self._unique = [(field, attribute, attribute not in GENERATED) for field, attribute in unique]
-        others = [row for row in rows if row not in texts and row not in unique]
+        self._one_by_one = [
+            (field, attribute, field in _UNIQUE and attribute not in GENERATED) for field, attribute in unique
+        ]
         self._read_others = reader(others) if others else None
         self.varies = bool(unique or others)
 
@@ -57,7 +62,7 @@ class AttributeTable:
         """Adds what differs in every call: ids and numbers."""
         if self._read_others is not None:
             attributes.update(self._read_others(operation))
-        for field, attribute, may_have_secrets in self._unique:
+        for field, attribute, may_have_secrets in self._one_by_one:
             if (value := getattr(operation, field)) is not None:
                 attributes[attribute] = redact_unique(value) if may_have_secrets else value
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from opentelemetry.trace import Span
 
@@ -89,21 +90,15 @@ class EndOfRun:
         """
         operation, policy, span = run.operation, run.content_policy, run.span
         failed = failure is not None or outcome is not None
-        cost = None
-        if operation.NAMED_LATE:
-            span_plans.clean_names(operation)
-        if operation.USES_TOKENS:
-            complete_call(run, operation, failed)
-            ended_early = outcome is not None or (failed and run.first_chunk is not None)
-            cost = self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
+        cost = self._complete(run, operation, outcome, failed=failed) if operation.NAMED_LATE else None
         totals, late, tool_tokens, documents = self._add_totals(run, cost, failed=failed)
         rag_attributes: RagAttributes | None = None
         if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
             rag_attributes = prompt.end_attributes(run)  # before the metrics, which count the documents in it
             documents = run.prompt.first_time if run.prompt is not None else documents
-        if not isinstance(operation, operations.ReceivedMessage):  # no metric is about it
+        if operation.IN_METRICS:
             self._add_to_metrics(run, ended, failure, outcome, totals, cost, tool_tokens, documents)
-        if isinstance(cost, Cost):
+        if cost is not None and isinstance(cost, Cost):
             self._add_to_budgets(span, policy, run.labels, run.started, cost.total)
         if span.is_recording():
             attributes = span_attributes.end_attributes(operation, policy.label)
@@ -125,6 +120,15 @@ class EndOfRun:
                 self._add_profiles(attributes, run, has_cost=cost is not None)
             put = getattr(span, "put_attributes", None) or span.set_attributes  # quick on spans of `sdk_span`
             put(attributes)
+
+    def _complete(self, run: Run, operation: Any, outcome: str | None, *, failed: bool) -> CallCost | None:
+        """Completes an operation with what only the end knows; returns what it cost, if it may cost anything."""
+        span_plans.clean_names(operation)
+        if not operation.USES_TOKENS:
+            return None
+        complete_call(run, operation, failed)
+        ended_early = outcome is not None or (failed and run.first_chunk is not None)
+        return self._cost_of_call(operation, run.started, failed=failed, ended_early=ended_early)
 
     def _add_profiles(self, attributes: Attributes, run: Run, *, has_cost: bool) -> None:
         filled_in = getattr(run.operation, "prompt_template", None) is not None
@@ -172,7 +176,7 @@ class EndOfRun:
             cost,
             run.recorded_labels,
             self._label_rules,
-            run.chunk_gaps or (),
+            run.chunk_gaps if run.first_chunk is not None else (),
             tool_tokens,
             self._released_names,
             outcome,
@@ -260,7 +264,7 @@ class EndOfRun:
         self._add_to_budgets(span, policy, labels, time.time_ns(), usd)
 
     def _cost_of_call(
-        self, operation: operations.Operation, started: int, *, failed: bool, ended_early: bool = False
+        self, operation: Any, started: int, *, failed: bool, ended_early: bool = False
     ) -> CallCost | None:
         """Returns what a call cost; removes token counts that make no sense, so that no total includes them."""
         cost = self._pricer.price(operation, started, failed=failed, ended_early=ended_early)
@@ -330,7 +334,7 @@ class EndOfRun:
 def _longest_gap(run: Run, ended: int, *, cut: bool) -> Attributes:
     """Returns where a stream stalled. If it was cut, the wait for the chunk that never came counts, too."""
     wait = ((ended - run.last_chunk) / 1e9,) if cut else ()
-    return span_attributes.longest_gap((*(run.chunk_gaps or ()), *wait))
+    return span_attributes.longest_gap((*run.chunk_gaps, *wait))
 
 
 def _with_open_totals(run: Run | None) -> Run | None:
@@ -344,7 +348,7 @@ def _put_totals(attributes: Attributes, run: Run, totals: Totals, *, late: bool,
     is_root, operation = run.parent is None, run.operation
     if late:
         attributes[semconv.ROLLUP_LATE] = True
-    if not is_root and isinstance(operation, operations.Inference):
+    if operation.USES_TOKENS and not is_root and isinstance(operation, operations.Inference):
         return  # a leaf's totals are its own usage; it repeats them only where it is the root
     attributes.update(totals.attributes())
     if operation.IS_AGENT:

@@ -32,7 +32,7 @@ from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
 from otel_callbacks.runs.context_variable import current_context
-from otel_callbacks.runs.current_span import span_in
+from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import is_dropped
@@ -48,6 +48,10 @@ Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 InferenceSpans = Literal["own", "defer"]
 INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
+
+
+def _anywhere() -> None:
+    """Tells of a run that was passed over that its body may be anywhere."""
 
 
 class Recorder:
@@ -96,6 +100,7 @@ class Recorder:
             self._metrics, self.events, pricer, budgets, label_rules, profiles, agent_usage=agent_usage
         )
         self._known: OfProvider | None = None
+        self._runs: dict[Any, Run] | None = None  # of the provider, unless that is the global one
         span_starter(self.tracer)  # imports what the first callback needs
         self._last_outermost: SpanContext | None = None
         exit_sweep.add_recorder(self)
@@ -109,6 +114,7 @@ class Recorder:
         if known is None or known.provider is not provider:
             starter = span_starter(tracer_of(provider))
             known = self._known = OfProvider(provider, open_runs_of(provider), starter)
+            self._runs = None if self._provider is None else known.open_runs.by_id
             exit_sweep.sweep_at_exit()
         return known
 
@@ -119,10 +125,7 @@ class Recorder:
     @property
     def runs(self) -> dict[Any, Run]:
         """The open runs by id, those of other recorders with the same tracer provider included."""
-        known = self._known
-        if known is not None and known.provider is self._provider:
-            return known.open_runs.by_id
-        return self._of_provider().open_runs.by_id
+        return self._of_provider().open_runs.by_id if self._runs is None else self._runs
 
     # --- the start of a run -------------------------------------------------------------------------------------
 
@@ -198,17 +201,29 @@ class Recorder:
         run: Run,
         body: BodyLabels | None,
         metadata: Mapping[str, Any] | None,
-        find_inside: Callable[[], Callable[[], bool] | None] = lambda: None,
+        find_inside: Callable[[], Callable[[], bool] | None],
     ) -> None:
         """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`.
 
         `find_inside` returns what tells whether the calling code is in the body, and is asked only where that matters.
         """
+        context = current_context()
+        self._hide(key, run, body, metadata, context, stand_in_of(run, context), find_inside)
+
+    def _hide(
+        self,
+        key: Any,
+        run: Run,
+        body: BodyLabels | None,
+        metadata: Mapping[str, Any] | None,
+        context: Context,
+        here: CurrentSpan | None,
+        find_inside: Callable[[], Callable[[], bool] | None],
+    ) -> None:
+        """Hides a run, see `hide`; `here` stands for `run` if the caller is in its body, and in no other inside it."""
         if key == run.key:
             return  # the same id again, after the end, and as its own parent
-        context = current_context()
-        here = stand_in_of(run, context)
-        if here is not None:  # nearly always: the caller is in the body of `run`, and of nothing else
+        if here is not None:  # nearly always
             labels = here.body_labels()
             own = self.attribution.labels_of_hidden_run(key, body or labels, body, context, metadata)
             if own is labels:
@@ -220,26 +235,31 @@ class Recorder:
         if run.add_hidden_run(key, None if labels is run.body_labels else labels):
             make_hidden_run_current(run, key, find_inside(), around, labels)
 
-    def passes_over(self, key: Any, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
+    def passes_over(self, key: Any, parent: Run, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
         """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
 
         Args:
             key: the framework's id of the run.
+            parent: the run above it, or the one that stands for a hidden run above it.
             parent_key: the id of the run above it.
             metadata: see `start`.
         """
-        parent = self.runs.get(parent_key)
-        if parent is None or parent.uncounted is False or parent.recorder is not self:
+        if parent.uncounted is False or parent.recorder is not self:
             return False
         if parent.uncounted is None:
             is_quiet = is_dropped(parent.span) and self._open_runs.drops_children
             parent.uncounted = is_quiet and not self.counts_elsewhere(parent)
-        if not parent.uncounted or not is_dropped(span_in(current_context())):
-            return False  # the application may have begun a trace of its own in the body
+        if not parent.uncounted:
+            return False
+        context = current_context()
+        if (here := stand_in_of(parent, context)) is None:
+            around = find_surroundings(parent, parent.open_runs)
+            if around.are_within(parent) and not is_dropped(around.span):
+                return False  # the application has begun a trace of its own in the body
         body = parent.body_labels
         if parent.hidden_labels is not None:
             body = parent.hidden_labels.get(parent_key, body)
-        self.hide(key, parent, body, metadata)
+        self._hide(key, parent, body, metadata, context, here, _anywhere)
         self.prompt_caches.unseen += 1  # it may be a model call
         return True
 

@@ -59,7 +59,7 @@ class RecordedSpan(_Span):
 
     def get_span_context(self) -> SpanContext:
         """Returns the identity of the span."""
-        return self._context
+        return self._context  # type: ignore[return-value]
 
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Adds attributes with valid names and values; the SDK does it where a limit might be reached."""
@@ -126,6 +126,7 @@ class _FastTracer:
         self,
         name: str,
         parent: trace.Span,
+        above: SpanContext,
         around: Context,
         kind: SpanKind,
         attributes: dict[str, Any],
@@ -134,19 +135,17 @@ class _FastTracer:
     ) -> trace.Span:
         """Starts a span as `Tracer.start_span` does; the dictionary becomes the span's."""
         tracer: Any = self._tracer
-        above: SpanContext | None = parent.get_span_context()
         identity, is_on = None, not self._has_switch or tracer._tracer_config.is_enabled is True
+        is_valid = above[5]
         if is_on and not links and tracer.resource is self._resource:
-            if above is None or not above[5]:  # not valid
-                above, identity = None, self._root_identity()
-            else:
-                identity = self._child_identity(above)
+            identity = self._child_identity(above) if is_valid else self._root_identity()
         if identity is None:
             context = context_with(parent, around)
-            return tracer.start_span(name, context, kind, attributes, links, started)
-        span = self._span(name, identity, above, kind, attributes, started)
+            return self._tracer.start_span(name, context, kind, attributes, links, started)
+        outer = above if is_valid else None
+        span = self._span(name, identity, outer, kind, attributes, started)
         if self._metrics is not None:
-            span._record_end_metrics = self._metrics.start_span(above, Decision.RECORD_AND_SAMPLE)
+            span._record_end_metrics = self._metrics.start_span(outer, Decision.RECORD_AND_SAMPLE)
         processors = getattr(tracer.span_processor, "_span_processors", None)  # a new tuple when one is added
         if processors is None or processors is not self._ignoring:
             tracer.span_processor.on_start(span, parent_context=context_with(parent, around))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, TracerProvider
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, TracerProvider
 
 from otel_callbacks import operations
 from otel_callbacks.recording.span_plans import add_varying, clean_names, plan_of
@@ -17,8 +17,8 @@ from otel_callbacks.runs.sampling import dropped_child, is_dropped
 from otel_callbacks.runs.silence import silence_for
 from otel_callbacks.runs.surroundings import Surroundings
 
-StartSpan = Callable[[str, Span, Context, SpanKind, dict[str, Any], Sequence[Link], int], Span]
-"""Takes name, parent span, the context around it, kind, attributes, links and start (nanoseconds)."""
+StartSpan = Callable[[str, Span, SpanContext, Context, SpanKind, dict[str, Any], Sequence[Link], int], Span]
+"""Takes name, parent span, its identity, the context around it, kind, attributes, links and start (nanoseconds)."""
 
 
 def span_starter(tracer: trace.Tracer) -> StartSpan:
@@ -28,7 +28,9 @@ def span_starter(tracer: trace.Tracer) -> StartSpan:
 
         if (quick := sdk_span.quick_starter(tracer)) is not None:
             return quick
-    return lambda name, parent, around, *rest: tracer.start_span(name, context_with(parent, around), *rest)
+    return lambda name, parent, above, around, *rest: tracer.start_span(
+        name, context_with(parent, around), *rest
+    )
 
 
 class OfProvider(NamedTuple):
@@ -43,7 +45,8 @@ def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context
     """Starts the span of a run below `parent`; its start attributes are those that samplers may want to see."""
     operation, policy, (_, open_runs, start) = run.operation, run.content_policy, of_provider
     run.recorded_labels = policy.labels(run.labels) if policy.redact else run.labels
-    if open_runs.drops_children and is_dropped(parent):
+    above = parent.get_span_context()
+    if open_runs.drops_children and not above[3] & 1 and is_dropped(parent):
         clean_names(operation)
         run.span, run.uncounted = dropped_child(parent), None
         return
@@ -52,7 +55,7 @@ def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context
         operation.__dict__.update(cleaned)
     attributes = add_varying({**shared, **run.recorded_labels}, plan, operation, policy.label)
     links = open_runs.links_to_interrupted(operation.conversation_id) if resumes else ()
-    run.span = start(span_name, parent, context, kind, attributes, links, run.started)
+    run.span = start(span_name, parent, above, context, kind, attributes, links, run.started)
     if run.parent is None and is_dropped(run.span):
         run.uncounted = None
 

@@ -2,7 +2,9 @@
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from operator import sub, truediv
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -47,6 +49,7 @@ class Run:
         recorder: the recorder that started the run and ends it.
         content_policy: what content of the run is recorded.
         content_scope: the `with content(...)` that the policy comes from; the runs below inherit it.
+        skips_plain_chunks: chunks of a stream that report nothing beside their text need not be kept.
         span: the span; once the run has ended, only its identity.
         started: nanoseconds since 1970.
         inside: tells whether the calling code is really in the body of the run; None if it always is while the run is
@@ -63,7 +66,7 @@ class Run:
         on_task_done: the callback that ends the run when its task ends.
         totals: what the run and the runs below it used so far. After `totals_final`, further use goes to a run above.
         complete: adds what has arrived of the result to the operation, for a run that is ended without its own report.
-        chunk_gaps: seconds between the chunks of a stream.
+        chunk_times: when the first chunks of a stream arrived, in nanoseconds since 1970.
         stand_in: stands for the span in the context, see `current_span.CurrentSpan`.
         hidden_runs: ids of the open runs below that have no span of their own and are found as this run; with what
             stands in the context for those that run where this one was not current.
@@ -87,7 +90,7 @@ class Run:
     begun: Callable[[], bool] | None = None
     body_labels = NO_BODY
     children: "set[Run] | None" = None
-    chunk_gaps: "array[float] | None" = None
+    chunk_times: "array[int] | None" = None
     complete: Callable[[], Any] | None = None
     content_policy: Any = None
     content_scope: Any = None
@@ -100,7 +103,7 @@ class Run:
     inner_usages: list[Any] | None = None
     inside: Callable[[], bool] | None = None
     interrupted = False
-    last_chunk = 0
+    _late_chunk = 0
     may_vanish = False
     of_parent_process = False
     on_task_done: Callable[[Any], None] | None = None
@@ -113,6 +116,7 @@ class Run:
     recorder: Any = None
     reservations: Any = None
     sent_messages: Any = None
+    skips_plain_chunks = False
     span: Span = trace.INVALID_SPAN
     stand_in: Any = None
     started = 0
@@ -144,18 +148,27 @@ class Run:
 
     def add_chunk(self, now: int) -> None:
         """Notes that a chunk of a streamed answer arrived, at `now` nanoseconds since 1970."""
-        gaps = self.chunk_gaps
-        if gaps is not None and len(gaps) < limits.CHUNK_GAPS:
-            gaps.append((now - self.last_chunk) / 1e9)
-        elif self.first_chunk is None:
-            self.first_chunk = now
-        elif gaps is None:
-            self.chunk_gaps = array("d", ((now - self.last_chunk) / 1e9,))
+        times = self.chunk_times
+        if times is None:
+            self.first_chunk, self.chunk_times = now, array("q", (now,))
+        elif len(times) <= limits.CHUNK_GAPS:
+            times.append(now)
         else:
+            self._late_chunk = now
             limits.log_reached(
                 "CHUNK_GAPS", "the time per chunk is recorded for the beginning of a stream only"
             )
-        self.last_chunk = now
+
+    @property
+    def last_chunk(self) -> int:
+        """When the last chunk of a stream arrived, in nanoseconds since 1970; 0 before the first."""
+        return self._late_chunk or (self.chunk_times[-1] if self.chunk_times else 0)
+
+    @property
+    def chunk_gaps(self) -> Sequence[float]:
+        """Seconds between the chunks of a stream."""
+        times = self.chunk_times
+        return () if times is None else [*map(truediv, map(sub, times[1:], times), repeat(1e9))]
 
     def enter_tree(self) -> None:
         """Adds the run to the `children` of the nearest run above that is open."""

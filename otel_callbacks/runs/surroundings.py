@@ -67,6 +67,8 @@ def find_surroundings(base: Run | None, open_runs: dict[Any, Run]) -> Surroundin
     remaining runs, or to the base even if that has ended: work that outlives its parent.
     """
     context = current_context()
+    if base is not None and (here := stand_in_of(base, context)) is not None:  # nearly always
+        return tuple.__new__(Surroundings, (context, base.span, here, here, base, ()))
     span = span_in(context)
     enclosing: CurrentSpan | None = context.get(STAND_IN_KEY)  # type: ignore[assignment]
     vanished: list[Run] = []
