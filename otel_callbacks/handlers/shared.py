@@ -146,7 +146,7 @@ class SharedByHandlers:
         if isinstance(run_id, str):
             with suppress(ValueError):  # an id of LlamaIndex's
                 run_id = uuid.UUID(run_id)
-        return self._recorder.trace_id(run_id)
+        return self._recorder.trace_id(run_id.int if isinstance(run_id, uuid.UUID) else run_id)
 
     @property
     def last_trace(self) -> "Trace":

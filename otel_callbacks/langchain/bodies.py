@@ -7,23 +7,22 @@ frame that runs their body tells it, while it is on the stack.
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
-from uuid import UUID
 
 from otel_callbacks.langchain import event_streams
 from otel_callbacks.langchain.functions import calling_frame, function_of
-from otel_callbacks.langchain.parent_run import child_config_run_id
+from otel_callbacks.langchain.parent_run import body_key
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.execution_context import InFrame
 
 
-def inside_of(key: UUID, frame: FrameType | None) -> Callable[[], bool] | None:
+def inside_of(key: int, frame: FrameType | None) -> Callable[[], bool] | None:
     """Returns what tells whether the caller is in the body of the model call, tool or retrieval `key`.
 
     Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
     may start it in a function that returns first; None means that the run goes on until its end is reported.
 
     Args:
-        key: LangChain's id of the run.
+        key: the run's.
         frame: the frame in which it starts.
     """
     function = None if frame is None else function_of(frame)
@@ -50,10 +49,10 @@ class InStreamingChain:
 
     __slots__ = ("_in_frame", "_key", "_runs", "_started_under")
 
-    def __init__(self, runs: dict[Any, Run], key: UUID, frame: FrameType) -> None:
+    def __init__(self, runs: dict[Any, Run], key: int, frame: FrameType) -> None:
         self._runs = runs
         self._key = key
-        self._started_under = child_config_run_id()
+        self._started_under = body_key()
         self._in_frame = InFrame(frame)
 
     @property
@@ -63,17 +62,17 @@ class InStreamingChain:
 
     def __call__(self) -> bool:
         """Tells whether the caller is in the body."""
-        config_id = child_config_run_id()
-        if config_id is None or config_id == self._started_under:
+        config_key = body_key()
+        if config_key is None or config_key == self._started_under:
             return False
-        configured = self._runs.get(config_id)
+        configured = self._runs.get(config_key)
         if configured is None:
             return self._in_frame()
         run = self._runs.get(self._key)
-        return config_id == self._key or (run is not None and configured.is_within(run))
+        return config_key == self._key or (run is not None and configured.is_within(run))
 
 
-def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None = None) -> InStreamingChain | None:
+def inside_chain(runs: dict[Any, Run], key: int, frame: FrameType | None = None) -> InStreamingChain | None:
     """Returns what tells whether the caller is inside the chain `key`, which started in `frame` or calls this.
 
     None means: as long as the chain is open.
@@ -84,10 +83,10 @@ def inside_chain(runs: dict[Any, Run], key: UUID, frame: FrameType | None = None
     )
 
 
-def body_begun(started_under: UUID | None) -> Callable[[], bool]:
+def body_begun(started_under: int | None) -> Callable[[], bool]:
     """Returns a function that tells whether the body of the chain that starts now has begun.
 
     LangChain sets a child config around every body, so the config is another one than that of `started_under`, at the
     start.
     """
-    return lambda: child_config_run_id() != started_under
+    return lambda: body_key() != started_under

@@ -10,14 +10,12 @@ import sys
 import weakref
 from collections.abc import Callable
 from types import FrameType
-from uuid import UUID
 
+from otel_callbacks.langchain.parent_run import key_of
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 _MODELS = "langchain_core.language_models.chat_models"
-_bodies: contextvars.ContextVar[tuple[UUID, ...]] = contextvars.ContextVar(
-    "otel_callbacks-bodies", default=()
-)
+_bodies: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("otel_callbacks-bodies", default=())
 """In the context of an asynchronous body, and of the tasks and threads that it starts: the ids of its run and of those
 around it that are of the same kind."""
 
@@ -42,7 +40,7 @@ class InEventStream:
 
     __slots__ = ("_is_async", "_is_marked", "_key", "_started_in")
 
-    def __init__(self, key: UUID, frame: FrameType) -> None:
+    def __init__(self, key: int, frame: FrameType) -> None:
         self._key = key
         self._started_in = current_execution_context()
         self._is_async = bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
@@ -68,7 +66,7 @@ class InEventStream:
         while frame is not None:
             if frame.f_globals.get("__name__") == _MODELS:
                 manager = frame.f_locals.get("run_manager")
-                if getattr(manager, "run_id", None) == self._key:
+                if key_of(getattr(manager, "run_id", None)) == self._key:
                     return True
             frame = frame.f_back
         return False

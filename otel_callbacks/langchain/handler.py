@@ -32,7 +32,7 @@ from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.functions import calling_frame
 from otel_callbacks.langchain.inline import should_run_inline
-from otel_callbacks.langchain.parent_run import child_config_run_id, component_of, find_parent
+from otel_callbacks.langchain.parent_run import body_key, component_of, find_parent
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
 from otel_callbacks.langchain.streamed_answer import keep_chunk, reports_of
 from otel_callbacks.limits import CHUNK_GAPS
@@ -82,24 +82,21 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts or hides a chain run."""
         recorder, runs = self._recorder, self._recorder.runs
-        if run_id in runs:
+        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        if key in runs:
             return
-        named = runs.get(parent_run_id)
-        if (
-            named
-            and named.uncounted is not False
-            and recorder.passes_over(run_id, named, parent_run_id, metadata)
-        ):
+        named = runs.get(above)
+        if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         known = mapping(metadata)
         name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        config_id = child_config_run_id()
-        parent, body = find_parent(runs, parent_run_id, named, config_id)
+        config_id = body_key()
+        parent, body = find_parent(runs, above, named, config_id)
         if run_type == "prompt" and parent is not None:
-            keep_template(parent, parent_run_id, name, known, inputs)
+            keep_template(parent, above, name, known, inputs)
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
         if parent is not None and not (is_node or shows_all) and workflows.is_unnamed(name, run_type):
-            recorder.hide(run_id, parent, body, known, lambda: bodies.inside_chain(runs, run_id))
+            recorder.hide(key, parent, body, known, lambda: bodies.inside_chain(runs, key))
             return
         frame = calling_frame()
         graph = None if is_node else langgraph.graph_of(frame)
@@ -108,19 +105,19 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(run_id, parent, body, known, lambda: bodies.inside_chain(runs, run_id))
+                recorder.hide(key, parent, body, known, lambda: bodies.inside_chain(runs, key))
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
         is_told_above = is_node and parent is not None and not may_lend(parent)  # a graph tells its nodes
         run = self._start(
-            run_id,
+            key,
             operation,
             parent,
             known,
             None if is_told_above else frame,
-            inside=bodies.inside_chain(runs, run_id, frame),
+            inside=bodies.inside_chain(runs, key, frame),
             begun=bodies.body_begun(config_id),
             resumes=graph is not None and langgraph.is_resumed(inputs),
             body=body,
@@ -131,7 +128,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a chain run."""
-        run = self._run_to_end(run_id)
+        run = self._run_to_end(run_id.int)
         if run is None:
             return
         if self._recorder.wants_content(run):
@@ -141,7 +138,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a chain run, unless LangGraph raised the error as control flow."""
-        self._fail(run_id, error)
+        self._fail(run_id.int, error)
 
     # --- models --------------------------------------------------------------------------------------------------
 
@@ -158,19 +155,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a chat model call."""
         recorder = self._recorder
-        named = recorder.runs.get(parent_run_id)
-        if (
-            named
-            and named.uncounted is not False
-            and recorder.passes_over(run_id, named, parent_run_id, metadata)
-        ):
+        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        named = recorder.runs.get(above)
+        if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         sent, frame = next(iter(items(batches)), ()), calling_frame()
-        inside = bodies.inside_of(run_id, frame)
+        inside = bodies.inside_of(key, frame)
         begun = bodies.never if inside is None else None
         self._start_model(
-            run_id,
-            parent_run_id,
+            key,
+            above,
             named,
             serialized,
             sent,
@@ -196,22 +190,17 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a text model call."""
         recorder = self._recorder
-        named = recorder.runs.get(parent_run_id)
-        if (
-            named
-            and named.uncounted is not False
-            and recorder.passes_over(run_id, named, parent_run_id, metadata)
-        ):
+        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        named = recorder.runs.get(above)
+        if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         frame = calling_frame()
-        self._start_model(
-            run_id, parent_run_id, named, serialized, prompts, metadata, kwargs, frame, completion=True
-        )
+        self._start_model(key, above, named, serialized, prompts, metadata, kwargs, frame, completion=True)
 
     def _start_model(
         self,
-        run_id: UUID,
-        parent_run_id: UUID | None,
+        key: int,
+        above: int | None,
         named: Run | None,
         serialized: Mapping[str, Any] | None,
         sent: Sequence[Any],
@@ -226,11 +215,11 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         recorder, known = self._recorder, mapping(metadata)
         model = component_of(frame)
         operation = inference.start_inference(serialized, model, known, sent, kwargs, completion=completion)
-        parent, body = find_parent(recorder.runs, parent_run_id, named, child_config_run_id())
+        parent, body = find_parent(recorder.runs, above, named, body_key())
         attach = (integer(kwargs.get("batch_size")) or 1) <= 1
         options = {"inside": inside, "begun": begun, "attach": attach, "body": body}
-        run = self._start(run_id, operation, parent, known, frame, **options)
-        use_template(run, parent_run_id)
+        run = self._start(key, operation, parent, known, frame, **options)
+        use_template(run, above)
         recorder.refuse_over_budget(run)
         parameters = mapping(kwargs.get("invocation_params"))
         tools = items(parameters.get("tools")) or parameters.get("functions")
@@ -248,7 +237,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        run = self._recorder.runs.get(run_id)
+        run = self._recorder.runs.get(run_id.int)
         if run is None or run.recorder is not self._recorder:
             return  # perhaps another handler of ours sees the same stream
         times = run.chunk_times
@@ -263,7 +252,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             and len(times) <= CHUNK_GAPS
         ):
             times.append(time_ns())
-        elif run.key == run_id and not inference.is_end_mark(token, chunk):
+        elif run.key == run_id.int and not inference.is_end_mark(token, chunk):
             run.add_chunk(time_ns())
             inference.add_chunk(run.operation, chunk)
             keep_chunk(run, chunk, inference.complete_run)
@@ -271,8 +260,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes the first content of a model that streams protocol events. Tokens report the later chunks."""
-        run = self._recorder.runs.get(run_id)
-        if run is None or run.key != run_id:
+        run = self._recorder.runs.get(run_id.int)
+        if run is None or run.key != run_id.int:
             return
         if isinstance(run.inside, InEventStream):
             run.inside.note_event()
@@ -282,7 +271,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a model call."""
-        run = self._run_to_end(run_id)
+        run = self._run_to_end(run_id.int)
         if run is not None:
             inference.complete_run(run, response)
             self._recorder.finish(run)
@@ -290,10 +279,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a model call, and records the answer as far as it came."""
-        run = self._run_to_end(run_id)
+        run = self._run_to_end(run_id.int)
         if run is not None:
             inference.complete_run(run, kwargs.get("response"), cut=True)
-            self._fail(run_id, error)
+            self._fail(run_id.int, error)
 
     # --- tools and retrievers ------------------------------------------------------------------------------------
 
@@ -311,25 +300,22 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder, runs = self._recorder, self._recorder.runs
-        named = runs.get(parent_run_id)
-        if (
-            named
-            and named.uncounted is not False
-            and recorder.passes_over(run_id, named, parent_run_id, metadata)
-        ):
+        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        named = runs.get(above)
+        if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         frame = calling_frame()
-        parent, body = find_parent(runs, parent_run_id, named, child_config_run_id())
+        parent, body = find_parent(runs, above, named, body_key())
         operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
-        known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
-        run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
+        known, inside = mapping(metadata), bodies.inside_of(key, frame)
+        run = self._start(key, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
 
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a tool, or fails it if it returned a message with an error status."""
-        run = self._run_to_end(run_id)
+        run = self._run_to_end(run_id.int)
         if run is None or not isinstance(run.operation, ToolExecution):
             return
         failure = tools.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
@@ -341,7 +327,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a tool."""
-        self._fail(run_id, error)
+        self._fail(run_id.int, error)
 
     @guarded
     def on_retriever_start(
@@ -356,25 +342,22 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a retrieval."""
         recorder, runs = self._recorder, self._recorder.runs
-        named = runs.get(parent_run_id)
-        if (
-            named
-            and named.uncounted is not False
-            and recorder.passes_over(run_id, named, parent_run_id, metadata)
-        ):
+        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        named = runs.get(above)
+        if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         frame = calling_frame()
-        known, inside = mapping(metadata), bodies.inside_of(run_id, frame)
+        known, inside = mapping(metadata), bodies.inside_of(key, frame)
         operation = retrieval.start_retrieval(known, component_of(frame))
-        parent, body = find_parent(runs, parent_run_id, named, child_config_run_id())
-        run = self._start(run_id, operation, parent, known, frame, inside=inside, body=body)
+        parent, body = find_parent(runs, above, named, body_key())
+        run = self._start(key, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.query = query
 
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a retrieval."""
-        run = self._run_to_end(run_id)
+        run = self._run_to_end(run_id.int)
         if run is not None and isinstance(run.operation, Retrieval):
             above = run.parent.operation if run.parent is not None else None
             retrieval.finish_retrieval(run.operation, documents, above)
@@ -383,14 +366,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a retrieval."""
-        self._fail(run_id, error)
+        self._fail(run_id.int, error)
 
     # --- events within a run -------------------------------------------------------------------------------------
 
     @guarded
     def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Adds an event for a retry of a model call."""
-        run = self._recorder.runs.get(run_id)
+        run = self._recorder.runs.get(run_id.int)
         if run is not None:
             attempt = integer(mapping_or_fields(retry_state).get("attempt_number"))
             run.span.add_event(semconv.EVENT_RETRY, {} if attempt is None else {"attempt": attempt})
@@ -398,13 +381,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Adds the application's custom event to its run, under its own name unless that is a sentence."""
-        run = self._recorder.runs.get(run_id)
+        run = self._recorder.runs.get(run_id.int)
         if run is not None:
             run.span.add_event(event_name(name) or semconv.EVENT_CUSTOM)
 
     def _start(
         self,
-        run_id: UUID,
+        key: int,
         operation: Operation,
         parent: Run | None,
         metadata: Mapping[str, Any],
@@ -413,22 +396,22 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> Run | None:
         """Starts a run in its conversation; `options` are those of `Recorder.start`."""
         operation.conversation_id = conversation_id(metadata, frame)
-        run = self._recorder.start(run_id, operation, parent, metadata=metadata, **options)
+        run = self._recorder.start(key, operation, parent, metadata=metadata, **options)
         if run is not None and operation.conversation_id is not None:
             lend_to_parent(run, self._recorder)
         return run
 
-    def _run_to_end(self, run_id: UUID) -> Run | None:
+    def _run_to_end(self, key: int) -> Run | None:
         """Returns the run with this id. Returns None if it is unknown, or hidden; a hidden run ends here."""
-        run = self._recorder.runs.get(run_id)
-        if run is None or run.key is run_id or run.key == run_id:
+        run = self._recorder.runs.get(key)
+        if run is None or run.key == key:
             return run
-        run.end_hidden_run(run_id)
+        run.end_hidden_run(key)
         return None
 
-    def _fail(self, run_id: UUID, error: BaseException) -> None:
-        found = self._recorder.runs.get(run_id)
-        run = self._run_to_end(run_id)
+    def _fail(self, key: int, error: BaseException) -> None:
+        found = self._recorder.runs.get(key)
+        run = self._run_to_end(key)
         if run is not None:
             langgraph.fail(self._recorder, run, error)
         elif found is not None and langgraph.waits(error):

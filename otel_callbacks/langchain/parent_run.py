@@ -20,14 +20,20 @@ from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run, find_surroundings
 
 
-def child_config_run_id() -> UUID | None:
-    """Returns the id of the run whose body is running, from LangChain's child config."""
+def body_key() -> int | None:
+    """Returns the key of the run whose body is running, from LangChain's child config."""
     config = var_child_runnable_config.get()
-    return getattr(config.get("callbacks"), "parent_run_id", None) if config else None
+    run_id = getattr(config.get("callbacks"), "parent_run_id", None) if config else None
+    return run_id.int if run_id else None
+
+
+def key_of(run_id: UUID | None) -> int | None:
+    """Returns the key of the run with this id. A UUID takes longer to look up, because its hash is Python code."""
+    return run_id.int if run_id else None
 
 
 def find_parent(
-    runs: dict[Any, Run], parent_run_id: UUID | None, named: Run | None, config_id: UUID | None
+    runs: dict[Any, Run], above: int | None, named: Run | None, config_key: int | None
 ) -> tuple[Run | None, BodyLabels | None]:
     """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 
@@ -36,19 +42,19 @@ def find_parent(
 
     Args:
         runs: the open runs.
-        parent_run_id: what LangChain names.
-        named: the run with that id.
-        config_id: what the child config names.
+        above: the key that LangChain names.
+        named: the run with that key.
+        config_key: what the child config names, see `body_key`.
 
     Returns:
         The parent, and who pays in its body, or in that of the hidden run whose id led to it. No labels, if LangChain
         names nobody, and so hands nothing down; None, if what it names is not traced.
     """
-    found, id_ = named, parent_run_id or config_id
-    configured = None if config_id is None or config_id is parent_run_id else runs.get(config_id)
+    found, id_ = named, above or config_key
+    configured = None if config_key is None or config_key == above else runs.get(config_key)
     if configured is not None and (named is None or configured.is_within(named)):
-        found, id_ = configured, config_id
-    elif named is None and config_id is not None and configured is None:
+        found, id_ = configured, config_key
+    elif named is None and config_key is not None and configured is None:
         found = find_surroundings(None, runs).run
         if found is not None and not found.has_id(id_):
             return found, None
@@ -69,7 +75,7 @@ def _handed_down() -> Mapping[str, Any] | None:
         return None
     callbacks = config.get("callbacks")
     around = enclosing_run(get_current())
-    if around is not None and getattr(callbacks, "parent_run_id", None) in around.open_runs:
+    if around is not None and key_of(getattr(callbacks, "parent_run_id", None)) in around.open_runs:
         return None
     return {**mapping(config.get("metadata")), **mapping(getattr(callbacks, "metadata", None))}
 

@@ -6,7 +6,6 @@ next model call of that chain starts.
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from otel_callbacks.limits import PROMPT_TEMPLATES_KEPT
 from otel_callbacks.operations import Inference, PromptTemplate
@@ -17,7 +16,7 @@ _CLASS_NAMES = ("PromptTemplate", "Prompt", "MessagesPlaceholder")
 
 
 def keep_template(
-    chain: Run, chain_id: UUID | None, name: str | None, metadata: Mapping[str, Any], inputs: Any
+    chain: Run, chain_id: int | None, name: str | None, metadata: Mapping[str, Any], inputs: Any
 ) -> None:
     """Keeps a template that starts, with what fills it in, on the run that stands for its chain.
 
@@ -37,7 +36,7 @@ def keep_template(
         )  # other threads do the same
 
 
-def use_template(run: Run | None, chain_id: UUID | None) -> None:
+def use_template(run: Run | None, chain_id: int | None) -> None:
     """Gives the template that was kept for a chain to the model call that starts in it."""
     chain = run.parent if run is not None else None
     if run is None or chain is None or not chain.prompt_templates:

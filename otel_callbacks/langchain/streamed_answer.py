@@ -5,7 +5,6 @@ from functools import partial, reduce
 from operator import add, attrgetter
 from typing import Any
 
-from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 
 from otel_callbacks import limits

@@ -21,6 +21,7 @@ from otel_callbacks.langchain.method_wrapping import (
     unwrap_object,
     wrap_object,
 )
+from otel_callbacks.langchain.parent_run import key_of
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED
 from otel_callbacks.operations import Embedding, Rerank, Retrieval
 from otel_callbacks.operations.payload import integer
@@ -96,13 +97,13 @@ def record_retrieval(
     recorder = method.recorder_for(around)
     if recorder is None:
         return None
-    run_id = getattr(keywords.get("run_manager"), "run_id", None)  # old retrievers get no run manager
-    if run_id is None and around is not None and isinstance(around.operation, Retrieval):
+    key = key_of(getattr(keywords.get("run_manager"), "run_id", None))  # old retrievers get no run manager
+    if key is None and around is not None and isinstance(around.operation, Retrieval):
         return None
-    if run_id in recorder.runs:
+    if key in recorder.runs:
         return None
     operation = retrieval.start_retrieval(retriever._get_ls_params(), retriever)
-    run = recorder.start(run_id or object(), operation, around)
+    run = recorder.start(key or object(), operation, around)
     if recorder.wants_content(run):
         operation.query = method.argument(0, arguments, keywords)
     above = around.operation if around is not None else None
