@@ -39,7 +39,7 @@ from otel_callbacks.runs.sampling import is_dropped
 from otel_callbacks.runs.surroundings import (
     find_surroundings,
     make_hidden_run_current,
-    stand_in_of,
+    own_stand_in,
     suppressed,
 )
 from otel_callbacks.runtime.execution_context import current_execution_context
@@ -208,7 +208,7 @@ class Recorder:
         `find_inside` returns what tells whether the calling code is in the body, and is asked only where that matters.
         """
         context = current_context()
-        self._hide(key, run, body, metadata, context, stand_in_of(run, context), find_inside)
+        self._hide(key, run, body, metadata, context, own_stand_in(run, context), find_inside)
 
     def _hide(
         self,
@@ -220,7 +220,7 @@ class Recorder:
         here: CurrentSpan | None,
         find_inside: Callable[[], Callable[[], bool] | None],
     ) -> None:
-        """Hides a run, see `hide`; `here` stands for `run` if the caller is in its body, and in no other inside it."""
+        """Hides a run, see `hide`; `here` stands for `run` if nothing inside it is current."""
         if key == run.key:
             return  # the same id again, after the end, and as its own parent
         if here is not None:  # nearly always
@@ -252,7 +252,7 @@ class Recorder:
         if not parent.uncounted:
             return False
         context = current_context()
-        if (here := stand_in_of(parent, context)) is None:
+        if (here := own_stand_in(parent, context)) is None:
             around = find_surroundings(parent, parent.open_runs)
             if around.are_within(parent) and not is_dropped(around.span):
                 return False  # the application has begun a trace of its own in the body

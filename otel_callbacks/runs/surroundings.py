@@ -136,6 +136,15 @@ def stand_in_of(run: Run, context: Context) -> CurrentSpan | None:
     return span if type(span) is CurrentSpan and span.run is run and span.is_current() else None
 
 
+def own_stand_in(run: Run, context: Context) -> CurrentSpan | None:
+    """Returns what stands for `run` in a context; None unless that is the innermost, and not that of a hidden run.
+
+    It need not be current yet: the body of a stream is where LangChain sets the config of a run below it.
+    """
+    stand_in: CurrentSpan | None = run.stand_in
+    return stand_in if stand_in is not None and context.get(SPAN_KEY) is stand_in else None
+
+
 def make_hidden_run_current(
     run: Run, key: Any, inside: Callable[[], bool] | None, around: Surroundings, labels: BodyLabels
 ) -> None:
