@@ -16,6 +16,7 @@ _TYPE_NAMES = ("Runnable", "LangGraph", "StateGraph")
 _RUNNABLES = {
     *("RunnableSequence", "RunnableParallel", "RunnableMap", "RunnableLambda", "RunnablePassthrough"),
     *("RunnableAssign", "RunnablePick", "RunnableBranch", "RunnableEach", "RunnableWithFallbacks"),
+    "RunnableGenerator",
 }
 """The names of LangChain's runnables; behind `<` some say what is in them."""
 _SEARCHES = (

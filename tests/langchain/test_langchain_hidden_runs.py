@@ -88,7 +88,7 @@ class Bodies:
     def mark(self, kind: str, item: str, run_id: UUID | None = None) -> str:
         """Opens the spans, in the body of the given run or of the run in LangChain's child config."""
         config: Any = ensure_config()
-        run = self._runs[run_id or config["callbacks"].parent_run_id]
+        run = self._runs[(run_id or config["callbacks"].parent_run_id).int]
         name = f"{kind} {item} {next(self._numbers)}"
         self.shown[name] = run.span.get_span_context()
         with self._tracer.start_as_current_span(name):
