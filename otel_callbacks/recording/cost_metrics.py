@@ -4,20 +4,24 @@ The labels are the application's and may take any number of values. So each labe
 counted as `__other__`, and the sums stay exact.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import Any, Final, Protocol
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.cost.attribution import LABEL_ATTRIBUTES, attribute_of
 from otel_callbacks.cost.call_cost import CallCost, unpriced_reason
-from otel_callbacks.cost.pricing import Cost
+from otel_callbacks.cost.rates import EXACT
 from otel_callbacks.recording import span_attributes
+from otel_callbacks.recording.columns import added_up, grouped, read
 from otel_callbacks.recording.counter import Counter, Sum
 from otel_callbacks.runtime import fork
 
 OTHER: Final = "__other__"
 MetricLabels = Sequence[str] | Mapping[str, int | Collection[str]]
+BoundedLabels = tuple[tuple[str, str], ...]
+"""Labels that metrics carry, as pairs of attribute and value."""
 
 _REFUSED = (LABEL_ATTRIBUTES["user"], LABEL_ATTRIBUTES["session"])
 
@@ -102,8 +106,9 @@ class _Sums:
     input: Sum | None = None
     output: Sum | None = None
 
-    def __init__(self, model: Mapping[str, str]) -> None:
+    def __init__(self, model: Mapping[str, str], verb: str) -> None:
         self.model = model
+        self.verb = verb
 
 
 class CostMetrics:
@@ -128,53 +133,73 @@ class CostMetrics:
             semconv.METRIC_BUDGET_EXCEEDED, "{crossing}", "How often a budget was exceeded"
         )
 
-    def count(self, operation: operations.Operation, cost: CallCost, labels: Mapping[str, str]) -> bool:
-        """Counts the tokens and the cost of a call; returns whether the call is unpriced, wholly or in part."""
-        if not isinstance(operation, operations.Inference | operations.Embedding | operations.Rerank):
-            return False
-        if isinstance(cost, Cost) and cost.source == "cache":
-            return False
+    def count(
+        self,
+        operation: operations.Inference | operations.Embedding | operations.Rerank,
+        costs: Sequence[CallCost | None],
+        usages: Sequence[operations.Usage | None],
+        labels: Sequence[BoundedLabels],
+    ) -> int:
+        """Counts the tokens and the costs of calls; returns how many are unpriced, wholly or in part.
+
+        Args:
+            operation: one of the calls; all have its names.
+            costs: what each cost; None is not counted, nor is an answer from the framework's cache.
+            usages: what each used.
+            labels: who pays for each.
+        """
+        unpriced = 0
+        kinds = zip(labels, read(costs, "source"), read(costs, "reason"), read(costs, "missing"), strict=True)
+        for (who, source, reason, _), calls in grouped(kinds, zip(costs, usages, strict=True)).items():
+            if source == "cache" or (source is None and reason is None):
+                continue
+            alike, used = zip(*calls, strict=True)
+            sums = self._sums_of(operation, who)
+            if source is not None:
+                sums.cost = sums.cost or self._cost.sum(
+                    {**sums.model, semconv.OPERATION_NAME: sums.verb, **dict(who)}
+                )
+                sums.cost.add_exactly(reduce(EXACT.add, read(alike, "total")))
+            if (left_out := unpriced_reason(alike[0])) is not None:
+                attributes = {**sums.model, semconv.COST_UNPRICED_REASON: left_out, **dict(who)}
+                self._unpriced.sum(attributes).add(len(calls))
+                unpriced += len(calls)
+            # the sum is the number of tokens; parts of them have other counters
+            if tokens := sum(filter(None, read(used, "input_tokens"))):
+                sums.input = sums.input or self._tokens_of("input", sums.model, who)
+                sums.input.add(tokens)
+            if tokens := sum(filter(None, read(used, "output_tokens"))):
+                sums.output = sums.output or self._tokens_of("output", sums.model, who)
+                sums.output.add(tokens)
+        return unpriced
+
+    def _sums_of(self, operation: Any, labels: BoundedLabels) -> "_Sums":
+        """Returns the sums of the calls with the provider, model and kind of an operation, and these labels."""
         provider = getattr(operation, "provider_or_integration", operation.provider)
         name = operation.name or getattr(operation, "response_model", None)
         verb = span_attributes.operation_name(operation) or ""
-        sums = self._sums_of((provider, name, verb, *labels.items()))
-        if isinstance(cost, Cost):
-            sums.cost = sums.cost or self._cost.sum({**sums.model, semconv.OPERATION_NAME: verb, **labels})
-            sums.cost.add_exactly(cost.total)
-        if (reason := unpriced_reason(cost)) is not None:
-            self._unpriced.sum({**sums.model, semconv.COST_UNPRICED_REASON: reason, **labels}).add(1)
-        if (usage := operation.usage) is not None:
-            # the sum is the number of tokens; parts of them have other counters
-            if usage.input_tokens:
-                sums.input = sums.input or self._tokens_of("input", sums.model, labels)
-                sums.input.total += usage.input_tokens
-            if usage.output_tokens:
-                sums.output = sums.output or self._tokens_of("output", sums.model, labels)
-                sums.output.total += usage.output_tokens
-        return reason is not None
+        key = (provider, name, verb, labels)
+        known = self._by_call.get(key)
+        if known is None:
+            names = ((semconv.PROVIDER_NAME, provider), (semconv.REQUEST_MODEL, name))
+            if len(self._by_call) >= limits.METRIC_SERIES:
+                self._by_call.clear()
+            known = self._by_call[key] = _Sums(
+                {attribute: value for attribute, value in names if value}, verb
+            )
+        return known
 
-    def _sums_of(self, key: tuple[Any, ...]) -> "_Sums":
-        """Returns the sums of the calls with one provider, model, operation and labels."""
-        if (known := self._by_call.get(key)) is not None:
-            return known
-        names = ((semconv.PROVIDER_NAME, key[0]), (semconv.REQUEST_MODEL, key[1]))
-        if len(self._by_call) >= limits.METRIC_SERIES:
-            self._by_call.clear()
-        made = self._by_call[key] = _Sums({attribute: value for attribute, value in names if value})
-        return made
-
-    def _tokens_of(self, kind: str, model: Mapping[str, str], labels: Mapping[str, str]) -> Sum:
-        return self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **labels})
+    def _tokens_of(self, kind: str, model: Mapping[str, str], labels: BoundedLabels) -> Sum:
+        return self._tokens.sum({**model, semconv.TOKEN_TYPE: kind, **dict(labels)})
 
     def count_recorded_cost(self, usd: Decimal, what: str, labels: Mapping[str, str]) -> None:
         """Counts the cost of something that is no model call."""
         self._cost.sum({semconv.COST_WHAT: what, **labels}).add_exactly(usd)
 
-    def count_tool_tokens(self, tokens: Mapping[tuple[str, str], int]) -> None:
-        """Counts the input tokens of an agent's model call, by tool and kind of part."""
-        for (tool, part), count in tokens.items():
-            if count:
-                self._tool_tokens.sum({semconv.TOOL_NAME: tool, semconv.TOOL_PART: part}).total += count
+    def count_tool_tokens(self, tokens: Iterable[Mapping[tuple[str, str], int]]) -> None:
+        """Counts the input tokens of agents' model calls, by tool and kind of part."""
+        for (tool, part), count in added_up(tokens).items():
+            self._tool_tokens.sum({semconv.TOOL_NAME: tool, semconv.TOOL_PART: part}).add(count)
 
     def count_exceeded_budget(self, per: str, labels: Mapping[str, str]) -> None:
         """Counts one call that exceeded a budget."""

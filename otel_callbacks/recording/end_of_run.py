@@ -13,6 +13,7 @@ from otel_callbacks.cost.budget import Budgets, Crossing
 from otel_callbacks.cost.call_cost import CallCost, OperationPricer
 from otel_callbacks.cost.pricing import Cost
 from otel_callbacks.cost.totals import NO_TOTALS, Totals, add_totals, totals_of
+from otel_callbacks.limits import OPERATIONS_WAITING
 from otel_callbacks.privacy.policy import ContentPolicy
 from otel_callbacks.privacy.redactor import redact_attributes
 from otel_callbacks.profiles import DEFAULT
@@ -25,7 +26,6 @@ from otel_callbacks.recording.call_completion import complete_call, valid_usage
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.events import Events
 from otel_callbacks.recording.metrics import Metrics
-from otel_callbacks.recording.metrics_queue import EndedOperation
 from otel_callbacks.runs.recorded_messages import RecordedMessages
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime import fork
@@ -162,28 +162,31 @@ class EndOfRun:
         tool_tokens: _ToolTokens,
         documents: DocumentCounts,
     ) -> None:
-        retrieved = None
-        if isinstance(run.operation, operations.Retrieval) and run.operation.documents is not None:
-            documents_found = run.operation.documents
-            best = operations.top_score(documents_found, run.operation.score_kind)
-            retrieved = len(documents_found) + run.operation.unread_documents, best
-        ended_operation = (
-            run.operation,
-            (ended - run.started) / 1e9,
-            failure.type if failure else None,
-            totals,
-            run.span.get_span_context(),
-            cost,
-            run.recorded_labels,
-            self._label_rules,
-            run.chunk_gaps if run.first_chunk is not None else (),
-            tool_tokens,
-            self._released_names,
-            outcome,
-            retrieved,
-            documents,
+        operation, retrieved = run.operation, None
+        if operation.__class__ is operations.Retrieval and operation.documents is not None:
+            best = operations.top_score(operation.documents, operation.score_kind)
+            retrieved = len(operation.documents) + operation.unread_documents, best
+        waiting = self._metrics.waiting
+        waiting.append(
+            (
+                operation,
+                (ended - run.started) / 1e9,
+                None if failure is None else failure.type,
+                totals,
+                run.span.get_span_context(),
+                cost,
+                run.recorded_labels,
+                self._label_rules,
+                None if run.first_chunk is None else run.chunk_gaps,
+                tool_tokens,
+                self._released_names,
+                outcome,
+                retrieved,
+                documents,
+            )
         )
-        self._metrics.add(tuple.__new__(EndedOperation, ended_operation))  # its own constructor takes longer
+        if len(waiting) > OPERATIONS_WAITING:
+            self._metrics.make_room()
 
     def record_on_user_span(
         self,
@@ -224,12 +227,14 @@ class EndOfRun:
             if above is not None:
                 above.totals = add_totals(above.totals, totals_of(call, cost))
         identity = span.get_span_context()
-        self._metrics.add(
-            EndedOperation(
+        self._metrics.waiting.append(
+            (
                 *(call, None, None, None, identity, cost, redacted_labels, self._label_rules),
-                released_names=self._released_names,
+                *(None, {}, self._released_names, None, None, {}),
             )
         )
+        if len(self._metrics.waiting) > OPERATIONS_WAITING:
+            self._metrics.make_room()
         if isinstance(cost, Cost):
             self._add_to_budgets(span, policy, labels, started, cost.total)
 

@@ -1,24 +1,30 @@
 """Everything that is counted: the conventions' metrics, our own, and how many spans we started and ended."""
 
 import functools
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import compress, repeat
+from operator import is_not
 from typing import Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from otel_callbacks import limits, semconv
-from otel_callbacks.recording.cost_metrics import CostMetrics, LabelRules, LabelValues
+from otel_callbacks import limits, operations, semconv
+from otel_callbacks.recording.columns import grouped, read
+from otel_callbacks.recording.cost_metrics import BoundedLabels, CostMetrics, LabelRules, LabelValues
 from otel_callbacks.recording.counter import Counter
 from otel_callbacks.recording.instrumentation_scope import meter_of
 from otel_callbacks.recording.instruments import Instruments
-from otel_callbacks.recording.metrics_queue import EndedOperation, MetricsQueue
-from otel_callbacks.recording.operation_metrics import OperationMetrics, metrics_for, metrics_key
+from otel_callbacks.recording.metrics_queue import EndedOperations, MetricsQueue, in_columns
+from otel_callbacks.recording.operation_metrics import OperationMetrics, metrics_for, metrics_keys
 from otel_callbacks.recording.own_metrics import DocumentMetrics, Names, OperationCounts
 from otel_callbacks.recording.span_attributes import operation_name
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.by_identity import ByIdentity
+from otel_callbacks.runtime.faults import guarded
+
+_WITH_COST = (operations.Inference, operations.Embedding, operations.Rerank)
 
 
 class SpanCounts:
@@ -48,19 +54,18 @@ class Metrics:
         self._label_values = LabelValues()
         self._at_once = fork.safe_lock()  # for what end callbacks count while all else waits in the queue
         self._queue = MetricsQueue(self._record, self._hand_over)
+        self.waiting = self._queue.waiting
+        self.make_room = self._queue.make_room
         self._by_key: dict[Hashable, OperationMetrics] = {}
-        fork.run_in_child(self.counts.reset)  # the parent process exports what was counted before the fork
-        fork.run_in_child(self._queue.clear)
-        fork.run_in_child(self._by_key.clear)
+        self._with_values: dict[OperationMetrics, None] = {}  # what waits to be handed over to the SDK
+        fork.run_in_child(self._forget)
         meter = meter_of(meter_provider)
         self._instruments = Instruments(meter, self._queue.drain)
         self._cost_metrics = CostMetrics(
             lambda name, unit, description: Counter(meter, name, unit, description, self._queue.drain)
         )
-        self._last_labels: tuple[Any, Any, Mapping[str, str]] = (None, None, {})
         self._names = Names(self._label_values)
         self._operations = OperationCounts(self._instruments.operations, self._names)
-        fork.run_in_child(self._operations.clear)
         self._documents = DocumentMetrics(self._instruments, self._names)
         for name, field, description in (
             (semconv.METRIC_SPANS_STARTED, "started", "Our spans that started"),
@@ -77,10 +82,6 @@ class Metrics:
     def have_provider(self) -> bool:
         """Tells whether there is a meter provider that keeps what is recorded."""
         return _keeps(type(metrics.get_meter_provider())) if self._keeps is None else self._keeps
-
-    def add(self, ended: EndedOperation) -> None:
-        """Adds an operation that has ended; it is recorded when metrics are collected."""
-        self._queue.add(ended)
 
     def drain(self) -> None:
         """Records at once what waits for the next collection."""
@@ -108,37 +109,63 @@ class Metrics:
 
         return observe
 
-    def _record(self, ended: EndedOperation) -> None:
-        if (key := metrics_key(ended.operation)) is not None:
-            same = self._by_key.get(key)
-            if same is None:
-                if len(self._by_key) >= limits.METRIC_SERIES:
-                    self._hand_over()
-                    self._by_key.clear()
-                same = self._by_key[key] = metrics_for(self._instruments, ended.operation, self._names)
-            same.record(ended)
-        verb = operation_name(ended.operation)
-        if verb is None:  # a step
-            return
-        labels = self._bounded_labels(ended)
-        self._operations.count(verb, ended, labels)
-        if ended.documents:
-            self._documents.count(ended.documents)
-        if ended.cost is not None:
-            self._cost_metrics.count_tool_tokens(ended.tool_tokens)
-            self.counts.unpriced += self._cost_metrics.count(ended.operation, ended.cost, labels)
+    def _record(self, ended: EndedOperations) -> None:
+        ended = ended._replace(labels=self._bounded_labels(ended))
+        keys = metrics_keys(ended.operations)
+        for key, rows in grouped(keys, zip(*ended, strict=True)).items():
+            self._record_alike(key, in_columns(rows))
 
-    def _bounded_labels(self, ended: EndedOperation) -> Mapping[str, str]:
-        """Returns the labels that metrics carry. Operations in a row often have the same object as their labels."""
-        rules, labels, bounded = self._last_labels
-        if ended.labels is not labels or ended.label_rules is not rules:
-            bounded = self._label_values.bounded(ended.label_rules, ended.labels)
-            self._last_labels = ended.label_rules, ended.labels, bounded
-        return bounded
+    @guarded
+    def _record_alike(self, key: Hashable, ended: EndedOperations) -> None:
+        """Records operations that share all metric attributes."""
+        operation = ended.operations[0]
+        same = self._by_key.get(key)
+        if same is None:
+            if len(self._by_key) >= limits.METRIC_SERIES:
+                self._by_key.clear()
+            same = self._by_key[key] = metrics_for(self._instruments, operation, self._names)
+        same.record(ended)
+        self._with_values[same] = None
+        verb = operation_name(operation)
+        if verb is None:  # steps
+            return
+        self._operations.count(verb, ended)
+        self._documents.count(ended.documents)
+        if isinstance(operation, _WITH_COST):
+            self._cost_metrics.count_tool_tokens(compress(ended.tool_tokens, ended.costs))
+            usages = read(ended.operations, "usage")
+            self.counts.unpriced += self._cost_metrics.count(operation, ended.costs, usages, ended.labels)
+
+    def _bounded_labels(self, ended: EndedOperations) -> Sequence[BoundedLabels]:
+        """Returns the labels that metrics carry.
+
+        The operations of a trace often have the same object as their labels, and those of many traces equal ones. So
+        each object is looked at once. Steps are not counted by who pays.
+        """
+        objects = [*zip(map(id, ended.labels), map(id, ended.label_rules), strict=True)]
+        given = zip(objects, zip(ended.label_rules, ended.labels, strict=True), strict=True)
+        no_steps = map(is_not, map(type, ended.operations), repeat(operations.Step))
+        by_object: dict[tuple[int, int], BoundedLabels] = {}
+        by_values: dict[tuple[Any, ...], BoundedLabels] = {}
+        for at, (rules, labels) in dict(compress(given, no_steps)).items():
+            values = (rules, *map(labels.get, rules.limits))
+            if values not in by_values:
+                by_values[values] = tuple(self._label_values.bounded(rules, labels).items())
+            by_object[at] = by_values[values]
+        return [*map(by_object.get, objects, repeat(()))]
 
     def _hand_over(self) -> None:
-        for each in self._by_key.values():
+        for each in [*self._with_values]:
+            del self._with_values[each]
             each.hand_over()
+
+    def _forget(self) -> None:
+        """Forgets everything in a forked child: the parent process exports what was counted before the fork."""
+        self.counts.reset()
+        self.waiting.clear()
+        self._by_key.clear()
+        self._with_values.clear()
+        self._operations.clear()
 
 
 @functools.lru_cache(maxsize=64)

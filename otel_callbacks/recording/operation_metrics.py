@@ -3,33 +3,33 @@
 The attributes are put together once, and every later operation only adds numbers.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter, call
 from typing import Any, Protocol
 
 from otel_callbacks import operations, semconv
+from otel_callbacks.cost.totals import Totals
 from otel_callbacks.recording import span_attributes
+from otel_callbacks.recording.columns import read
 from otel_callbacks.recording.counter import Counter, Sum
-from otel_callbacks.recording.durations import Durations
+from otel_callbacks.recording.durations import CallTimes, Durations
 from otel_callbacks.recording.instruments import Instruments
-from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.recording.metrics_queue import EndedOperations
 from otel_callbacks.recording.own_metrics import Names, RetrievalMetrics
-from otel_callbacks.recording.released_metrics import ReleasedMetrics
+from otel_callbacks.recording.released_metrics import ReleasedMetrics, usages_of_calls
 from otel_callbacks.recording.series import HistogramSeries
 
 Attributes = dict[str, str | int]
 
 _MODALITIES = ("text", "image", "audio")
-_INPUT_PARTS, _OUTPUT_PARTS, _CACHE_READ_PARTS = (
-    attrgetter(*(f"{modality}_{count}_tokens" for modality in _MODALITIES))
-    for count in ("input", "output", "cache_read_input")
-)
+_NOTHING = Totals()
 
 
 class OperationMetrics(Protocol):
     """Takes ended operations, and hands what it collected to the SDK."""
 
-    def record(self, ended: EndedOperation) -> None: ...  # noqa: D102
+    def record(self, ended: EndedOperations) -> None: ...  # noqa: D102
 
     def hand_over(self) -> None: ...  # noqa: D102
 
@@ -42,11 +42,11 @@ class _AgentMetrics:
         self._inference_calls = HistogramSeries(instruments.inference_calls, attributes)
         self._tool_calls = HistogramSeries(instruments.tool_calls, attributes)
 
-    def record(self, ended: EndedOperation) -> None:
+    def record(self, ended: EndedOperations) -> None:
         self._durations.record(ended)
-        totals = ended.totals
-        self._inference_calls.add((totals.sums.own_inference_calls if totals else 0, ended.span))
-        self._tool_calls.add((totals.sums.own_tool_calls if totals else 0, ended.span))
+        sums = [(totals or _NOTHING).sums for totals in ended.totals]
+        self._inference_calls.add(read(sums, "own_inference_calls"), ended.spans)
+        self._tool_calls.add(read(sums, "own_tool_calls"), ended.spans)
 
     def hand_over(self) -> None:
         for each in (self._durations, self._inference_calls, self._tool_calls):
@@ -57,56 +57,47 @@ class _InferenceMetrics:
     """The durations, chunks and tokens of one model."""
 
     def __init__(self, instruments: Instruments, attributes: Attributes) -> None:
-        self._instruments = instruments
+        self._instruments = to = instruments
         self._attributes = attributes
-        self._durations = Durations(instruments.inference, attributes)
-        self._first_chunk = HistogramSeries(instruments.first_chunk, attributes)
-        self._chunk = HistogramSeries(instruments.chunk, attributes)
-        self._input = HistogramSeries(instruments.call_input, attributes)
-        self._output = HistogramSeries(instruments.call_output, attributes)
+        self._times = CallTimes(to.inference, to.first_chunk, to.chunk, attributes)
+        self._input = HistogramSeries(to.call_input, attributes)
+        self._output = HistogramSeries(to.call_output, attributes)
         self._sums: dict[tuple[Counter, str], Sum] = {}
-        self._released = ReleasedMetrics(instruments, attributes)
+        self._released = ReleasedMetrics(to, attributes)
 
-    def record(self, ended: EndedOperation) -> None:
-        operation: Any = ended.operation
-        if ended.released_names:
-            self._released.record(ended)
-        if ended.seconds is not None:
-            self._durations.record(ended)
-        if operation.time_to_first_chunk is not None:
-            self._first_chunk.add((operation.time_to_first_chunk, ended.span))
-        for seconds in ended.chunk_gaps:
-            self._chunk.add((seconds, ended.span))
-        usage: operations.Usage | None = operation.usage
-        if usage is None or operation.cached:
-            return
+    def record(self, ended: EndedOperations) -> None:
+        self._released.record(ended)
+        self._times.record(ended)
+        usages, spans = usages_of_calls(ended)
+        self._input.add(read(usages, "input_tokens"), spans)
+        self._output.add(read(usages, "output_tokens"), spans)
         counters = self._instruments
-        if usage.input_tokens is not None:
-            self._input.add((usage.input_tokens, ended.span))
-            self._count_by_modality(counters.input, usage.input_tokens, _INPUT_PARTS(usage))
-        if usage.output_tokens is not None:
-            self._output.add((usage.output_tokens, ended.span))
-            self._count_by_modality(counters.output, usage.output_tokens, _OUTPUT_PARTS(usage))
-        if usage.cache_read_input_tokens:
-            parts = _CACHE_READ_PARTS(usage)
-            self._count_by_modality(counters.cache_read, usage.cache_read_input_tokens, parts)
-        if usage.cache_write_input_tokens:
-            self._count(counters.cache_write, usage.cache_write_input_tokens)
-        if usage.reasoning_output_tokens:
-            self._count(counters.reasoning, usage.reasoning_output_tokens)
+        self._count_by_modality(counters.input, usages, "input_tokens")
+        self._count_by_modality(counters.output, usages, "output_tokens")
+        self._count_by_modality(counters.cache_read, usages, "cache_read_input_tokens")
+        self._count(counters.cache_write, sum(filter(None, read(usages, "cache_write_input_tokens"))))
+        self._count(counters.reasoning, sum(filter(None, read(usages, "reasoning_output_tokens"))))
 
-    def _count_by_modality(self, counter: Counter, total: int, parts: Sequence[int | None]) -> None:
+    def _count_by_modality(
+        self, counter: Counter, usages: Sequence[operations.Usage | None], name: str
+    ) -> None:
         """Counts tokens by modality; that of those which the provider does not report apart is unknown."""
-        rest = total
-        if any(parts):
-            for modality, tokens in zip(_MODALITIES, parts, strict=True):
-                if tokens and tokens <= rest:
-                    self._count(counter, tokens, modality)
-                    rest -= tokens
-        if rest > 0:
-            self._count(counter, rest)
+        totals = read(usages, name)
+        unknown = sum(filter(None, totals))
+        parts = [read(usages, f"{modality}_{name}") for modality in _MODALITIES]
+        if any(chain(*parts)):
+            for total, *reported in zip(totals, *parts, strict=True):
+                rest = total or 0
+                for modality, tokens in zip(_MODALITIES, reported, strict=True):
+                    if tokens and tokens <= rest:
+                        self._count(counter, tokens, modality)
+                        rest -= tokens
+                        unknown -= tokens
+        self._count(counter, unknown)
 
     def _count(self, counter: Counter, tokens: int, modality: str = "unknown") -> None:
+        if not tokens:
+            return
         known = self._sums.get((counter, modality))
         if known is None:
             known = counter.sum({**self._attributes, semconv.TOKEN_MODALITY: modality})
@@ -114,9 +105,8 @@ class _InferenceMetrics:
         known.total += tokens
 
     def hand_over(self) -> None:
-        for each in (self._durations, self._first_chunk, self._chunk, self._input, self._output):
+        for each in (self._released, self._times, self._input, self._output):
             each.hand_over()
-        self._released.hand_over()
 
 
 class _EmbeddingMetrics:
@@ -126,20 +116,19 @@ class _EmbeddingMetrics:
         self._durations = Durations(instruments.client, attributes)
         self._released = ReleasedMetrics(instruments, attributes)
 
-    def record(self, ended: EndedOperation) -> None:
+    def record(self, ended: EndedOperations) -> None:
         self._durations.record(ended)
-        if ended.released_names:
-            self._released.record_tokens(ended)
+        self._released.record(ended, times=False)
 
     def hand_over(self) -> None:
         self._durations.hand_over()
         self._released.hand_over()
 
 
-def metrics_key(operation: operations.Operation) -> Hashable:
-    """Returns what operations have in common that share all metric attributes; None for one without metrics."""
-    fields = _KEYS.get(type(operation))
-    return None if fields is None else fields(operation)
+def metrics_keys(ended: Iterable[operations.Operation]) -> Iterable[Hashable]:
+    """Returns what operations have in common that share all metric attributes."""
+    ended = [*ended]
+    return map(call, map(_READ_KEYS.__getitem__, map(type, ended)), ended)
 
 
 def metrics_for(instruments: Instruments, operation: operations.Operation, names: Names) -> OperationMetrics:
@@ -170,22 +159,23 @@ def metrics_for(instruments: Instruments, operation: operations.Operation, names
             return Durations(instruments.workflow, _put({}, semconv.WORKFLOW_NAME, operation.name))
 
 
-_KEYS: dict[type[operations.Operation], Callable[[Any], Hashable]] = {
-    operations.Inference: lambda o: (
-        *("inference", o.text_completion, o.provider_or_integration, o.name, o.response_model),
-        *(o.server_address, o.server_port),
+_KEYS = {
+    operations.Inference: (
+        *("text_completion", "provider", "integration", "name", "response_model"),
+        *("server_address", "server_port"),
     ),
-    operations.Embedding: lambda o: (
-        *("embedding", o.provider_or_integration, o.name, o.response_model, o.server_address, o.server_port),
+    operations.Embedding: (
+        *("provider", "integration", "name", "response_model", "server_address", "server_port"),
     ),
-    operations.Retrieval: lambda o: (
-        *("retrieval", o.provider, o.server_address, o.server_port, o.name, o.score_kind),
-    ),
-    operations.Rerank: lambda o: ("rerank", o.name, o.provider),
-    operations.Step: lambda o: ("step", o.name),
-    operations.ToolExecution: lambda o: ("tool", o.name, o.type, o.agent_name),
-    operations.AgentInvocation: lambda o: ("agent", o.name),
-    operations.Workflow: lambda o: ("workflow", o.name),
+    operations.Retrieval: ("provider", "server_address", "server_port", "name", "score_kind"),
+    operations.Rerank: ("name", "provider"),
+    operations.Step: ("name",),
+    operations.ToolExecution: ("name", "type", "agent_name"),
+    operations.AgentInvocation: ("name",),
+    operations.Workflow: ("name",),
+}
+_READ_KEYS: dict[type, Callable[[Any], Hashable]] = {
+    kind: attrgetter("__class__", *names) for kind, names in _KEYS.items()
 }
 
 

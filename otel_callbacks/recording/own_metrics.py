@@ -4,15 +4,17 @@ Their attributes hold names that the application chooses. So each has a limit, a
 counted as `__other__`.
 """
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Iterable
 
 from otel_callbacks import limits, operations, semconv
 from otel_callbacks.rag.trace_documents import DocumentCounts
-from otel_callbacks.recording.cost_metrics import LabelValues
+from otel_callbacks.recording.columns import added_up
+from otel_callbacks.recording.cost_metrics import BoundedLabels, LabelValues
 from otel_callbacks.recording.counter import Counter, Sum
 from otel_callbacks.recording.durations import Durations
 from otel_callbacks.recording.instruments import Instruments
-from otel_callbacks.recording.metrics_queue import EndedOperation
+from otel_callbacks.recording.metrics_queue import EndedOperations
 from otel_callbacks.recording.series import HistogramSeries
 
 Attributes = dict[str, str | int]
@@ -37,27 +39,29 @@ class OperationCounts:
     def __init__(self, counter: Counter, names: Names) -> None:
         self._counter = counter
         self._names = names
-        self._sums: dict[tuple[str | None, ...], Sum] = {}
+        self._sums: dict[tuple[str, str | None, str | None, BoundedLabels], Sum] = {}
 
     def clear(self) -> None:
         """Forgets what was counted, in a forked child."""
         self._sums.clear()
 
-    def count(self, verb: str, ended: EndedOperation, labels: Mapping[str, str]) -> None:
-        """Counts an operation; `verb` is its `gen_ai.operation.name`."""
-        key = (verb, ended.outcome, ended.error_type, *labels, *labels.values())
-        known = self._sums.get(key)
-        if known is None:
-            if len(self._sums) >= limits.METRIC_SERIES:
-                self._sums.clear()
-            known = self._sums[key] = self._sum(verb, ended, labels)
-        known.total += 1
+    def count(self, verb: str, ended: EndedOperations) -> None:
+        """Counts operations; `verb` is their `gen_ai.operation.name`."""
+        alike = zip(ended.outcomes, ended.error_types, ended.labels, strict=True)
+        for (outcome, error_type, labels), number in collections.Counter(alike).items():
+            key = (verb, outcome, error_type, labels)
+            known = self._sums.get(key)
+            if known is None:
+                if len(self._sums) >= limits.METRIC_SERIES:
+                    self._sums.clear()
+                known = self._sums[key] = self._sum(*key)
+            known.total += number
 
-    def _sum(self, verb: str, ended: EndedOperation, labels: Mapping[str, str]) -> Sum:
-        attributes: Attributes = {semconv.OPERATION_NAME: verb, **labels}
-        if ended.outcome is not None:
-            attributes[semconv.OUTCOME] = ended.outcome
-        return self._counter.sum(self._names.put(attributes, semconv.ERROR_TYPE, ended.error_type))
+    def _sum(self, verb: str, outcome: str | None, error_type: str | None, labels: BoundedLabels) -> Sum:
+        attributes: Attributes = {semconv.OPERATION_NAME: verb, **dict(labels)}
+        if outcome is not None:
+            attributes[semconv.OUTCOME] = outcome
+        return self._counter.sum(self._names.put(attributes, semconv.ERROR_TYPE, error_type))
 
 
 class RetrievalMetrics:
@@ -74,20 +78,19 @@ class RetrievalMetrics:
         self._source = source
         self._sums: dict[bool | None, Sum] = {}
 
-    def record(self, ended: EndedOperation) -> None:
-        """Adds a retrieval. Whether it found anything is not known of one that failed, or reported nothing."""
+    def record(self, ended: EndedOperations) -> None:
+        """Adds retrievals. Whether one found anything is not known if it failed, or reported nothing."""
         self._durations.record(ended)
-        empty = None
-        if ended.retrieved is not None:
-            number, top_score = ended.retrieved
-            empty = number == 0
-            if top_score is not None and top_score >= 0:  # no histogram takes a negative value
-                self._top_score.add((top_score, ended.span))
-        known = self._sums.get(empty)
-        if known is None:
-            said = {} if empty is None else {semconv.RAG_EMPTY: empty}
-            known = self._sums[empty] = self._counter.sum({**self._source, **said})
-        known.total += 1
+        numbers, scores = zip(*(each or (None, None) for each in ended.retrieved), strict=True)
+        # no histogram takes a negative value
+        self._top_score.add((None if each is None or each < 0 else each for each in scores), ended.spans)
+        for number, retrievals in collections.Counter(numbers).items():
+            empty = None if number is None else number == 0
+            known = self._sums.get(empty)
+            if known is None:
+                said = {} if empty is None else {semconv.RAG_EMPTY: empty}
+                known = self._sums[empty] = self._counter.sum({**self._source, **said})
+            known.total += retrievals
 
     def hand_over(self) -> None:
         """Hands what was added to the SDK."""
@@ -106,9 +109,8 @@ class DocumentMetrics:
         }
         self._names = names
 
-    def count(self, counts: DocumentCounts) -> None:
-        """Adds the documents of one operation."""
-        for (metric, source), number in counts.items():
-            if number:
-                attributes = self._names.put({}, semconv.DATA_SOURCE_ID, source)
-                self._counters[metric].sum(attributes).add(number)
+    def count(self, counts: Iterable[DocumentCounts]) -> None:
+        """Adds the documents of operations."""
+        for (metric, source), number in added_up(counts).items():
+            attributes = self._names.put({}, semconv.DATA_SOURCE_ID, source)
+            self._counters[metric].sum(attributes).add(number)
