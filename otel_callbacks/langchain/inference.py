@@ -1,9 +1,9 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import contains
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
@@ -13,6 +13,7 @@ from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ,
 from otel_callbacks.operations import Inference, Operation, PromptTemplate, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
+    attributes,
     integer,
     is_a,
     items,
@@ -229,7 +230,8 @@ def complete_run(run: Run, response: Any, *, cut: bool = False) -> None:
     if isinstance(run.operation, Inference):
         with_content, streamed = run.recorder.wants_content(run), run.first_chunk is not None
         finish_inference(run.operation, response, with_content=with_content, streamed=streamed, cut=cut)
-        share_usage(run, run.operation, response)
+        if run.operation.request is not None:
+            share_usage(run, run.operation, response)
         if run.prompt is not None and run.prompt.trace_documents is not None:
             run.prompt.answer = answer_text(choices_of(response)) or ""
 
@@ -250,19 +252,16 @@ def finish_inference(
     if not is_a(response, LLMResult):
         return  # a call that failed may have no response
     choices = choices_of(response, cut=cut)
-    messages_of_choices = [*map(_message, choices)]
-    answers = [message for message in messages_of_choices if message is not None]
-    details = [*map(_response_details, choices, messages_of_choices)]
+    reports = _reports_in(choices)
+    details = reports.details
     output = mapping(attribute(response, "llm_output"))
     repeated = len(details) == 1 and output.keys() <= details[0].keys()  # LangChain copies it to the message
     providers.read_answer(
         operation,
         details,
         () if repeated else (output,),
-        normal=next(
-            (usage for each in answers if (usage := mapping(attribute(each, "usage_metadata")))), None
-        ),
-        blocks=[block for message in answers for block in _tool_blocks(message)],
+        normal=next(iter(reports.usages), None),
+        blocks=reports.blocks,
         streamed=streamed,
         cut=cut,
         how_to_get_usage=None if operation.text_completion else _ASK_FOR_USAGE.get(operation.provider or ""),
@@ -270,7 +269,9 @@ def finish_inference(
     if operation.api_type is None and choices and operation.provider == "openai":
         # a stream of its Chat Completions drops the ids that would tell; one of the Responses API does not
         operation.api_type = "chat_completions" if operation.integration == "ChatOpenAI" else None
-    operation.cached = any(map(_is_cache_hit, answers))
+    for usage in reports.usages:
+        if "total_cost" in usage and number(usage["total_cost"]) == 0:
+            operation.cached = True  # LangChain marks the answers of its own cache so
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(choices) or "", cut=cut)
     if with_content and (choices or not cut):
@@ -283,7 +284,7 @@ def share_usage(run: Run, operation: Inference, response: Any) -> None:
 
     LangChain leaves a request's usage at its first prompt, and tells the others that theirs is empty.
     """
-    if operation.request is None or operation.usage is None:
+    if operation.usage is None:
         return
     operation.duplicate = None
     if mapping(mapping(attribute(response, "llm_output")).get("token_usage")):
@@ -323,34 +324,42 @@ def _is_made_of_error(choice: Any) -> bool:
     )
 
 
-def _tool_blocks(message: AIMessage) -> Iterator[Any]:
-    """Yields the blocks of an answer among which the calls of the provider's own tools are."""
-    if type(content := attribute(message, "content")) is not str:
-        yield from items(content)[:MESSAGE_BLOCKS_READ]
-    if beside := mapping(attribute(message, "additional_kwargs")):
-        yield from items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
+class _Reports(NamedTuple):
+    """What answers report beside their text."""
+
+    details: list[dict[str, Any]]
+    """The provider's details about each answer, in one mapping."""
+    usages: list[Mapping[str, Any]]
+    """In LangChain's normal form, of the answers that have one."""
+    blocks: list[Any]
+    """The blocks among which the calls of the provider's own tools are."""
 
 
-def _message(choice: Generation) -> AIMessage | None:
-    message = attribute(choice, "message")
-    return message if is_a(message, AIMessage) else None
+_OF_CHOICE = ("message", "generation_info")
+_OF_MESSAGE = ("response_metadata", "usage_metadata", "id", "content", "additional_kwargs")
 
 
-def _response_details(choice: Generation, message: AIMessage | None) -> Mapping[str, Any]:
-    """Returns the provider's details about an answer, in one mapping."""
-    details = dict(mapping(attribute(choice, "generation_info")))
-    if message is not None:
-        details.update(mapping(attribute(message, "response_metadata")))
-        own_id = word(attribute(message, "id"))
-        if "id" not in details and own_id is not None and own_id.startswith(_PROVIDERS_IDS):
-            details["id"] = own_id  # the provider's; LangChain makes up all other message ids
-    return details
-
-
-def _is_cache_hit(message: AIMessage) -> bool:
-    """Tells whether LangChain's own cache answered; LangChain marks that with a total cost of zero."""
-    usage = mapping(attribute(message, "usage_metadata"))
-    return number(usage.get("total_cost")) == 0
+def _reports_in(choices: Iterable[Generation]) -> _Reports:
+    details: list[dict[str, Any]] = []
+    usages: list[Mapping[str, Any]] = []
+    blocks: list[Any] = []
+    for choice in choices:
+        message, info = attributes(choice, _OF_CHOICE)
+        known = {**mapping(info)}
+        details.append(known)
+        if not is_a(message, AIMessage):
+            continue
+        said, usage, identity, content, beside = attributes(message, _OF_MESSAGE)
+        known.update(mapping(said))
+        if "id" not in known and (own_id := word(identity)) is not None and own_id.startswith(_PROVIDERS_IDS):
+            known["id"] = own_id  # the provider's; LangChain makes up all other message ids
+        if usage := mapping(usage):
+            usages.append(usage)
+        if type(content) is not str:
+            blocks += items(content)[:MESSAGE_BLOCKS_READ]
+        if beside := mapping(beside):
+            blocks += items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
+    return _Reports(details, usages, blocks)
 
 
 def first_attribute(component: Any, names: Sequence[str]) -> str | None:

@@ -36,14 +36,17 @@ _CHOICES = dict.fromkeys(("choices", "candidates")).keys()
 def layers(payload: Any, provider: str | None) -> Layers:
     """Returns the fields of a payload, and of the envelopes in it."""
     top = mapping_or_fields(payload)
-    found = [top] if top else []
-    _add_envelopes(found, top, provider, _DEPTH)
+    if not top:
+        return []
+    found = [top]
+    if provider == _BEDROCK or not _ENVELOPES.keys().isdisjoint(top):
+        _add_envelopes(found, top, provider, _DEPTH)
     return found
 
 
 def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None, depth: int) -> None:
-    for key in _ENVELOPES if not _ENVELOPES.keys().isdisjoint(outer) else ():
-        if (inner := outer.get(key)) is not None and (fields := mapping_or_fields(inner)):
+    for key in filter(outer.__contains__, _ENVELOPES):
+        if fields := mapping_or_fields(outer.get(key)):
             found.append(fields)
             if depth > 1:
                 _add_envelopes(found, fields, provider, depth - 1)
@@ -53,19 +56,20 @@ def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None
 
 def usage_reports_in(found: Layers) -> Layers:
     """Returns the fields of the usage reports in the layers of a payload, the most telling first."""
-    reports = list(_reports(found))
-    # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
-    return reports or [fields for fields in found if has_counts(fields)][:1]
-
-
-def _reports(found: Layers) -> Iterator[Mapping[str, Any]]:
+    reports: Layers = []
     for fields in found:
-        for key in _USAGE_KEYS if not _USAGE_KEYS.keys().isdisjoint(fields) else ():
-            if (report := fields.get(key)) is not None:
-                yield from _inside(report)
-        for choice in () if _CHOICES.isdisjoint(fields) else _choices(fields):  # Moonshot's stream
-            if (report := choice.get("usage")) is not None:
-                yield mapping_or_fields(report)
+        for key in filter(fields.__contains__, _USAGE_KEYS):
+            reports += _inside(fields.get(key))
+        if not _CHOICES.isdisjoint(fields):  # Moonshot's stream
+            said = [choice.get("usage") for choice in _choices(fields)]
+            reports += [mapping_or_fields(report) for report in said if report is not None]
+    if reports:
+        return reports
+    # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
+    for fields in found:
+        if has_counts(fields):
+            return [fields]
+    return []
 
 
 def _inside(report: Any) -> Iterator[Mapping[str, Any]]:
@@ -94,13 +98,18 @@ def finish_reasons_in(found: Layers) -> list[str | None]:
     for fields in found:
         if not _CHOICES.isdisjoint(fields) and (choices := list(_choices(fields))):
             return [_reason(choice) for choice in choices]
-    reason = next((reason for fields in found if (reason := _reason(fields) or _status(fields))), None)
-    return [] if reason is None else [reason]
+    for fields in found:
+        reason = _reason(fields) or (_status(fields) if "object" in fields else None)
+        if reason is not None:
+            return [reason]
+    return []
 
 
 def _reason(fields: Mapping[str, Any]) -> str | None:
-    said = map(fields.get, filter(fields.__contains__, FINISH_KEYS))
-    return next(filter(None, map(enum_word, said)), None)
+    for key in filter(fields.__contains__, FINISH_KEYS):
+        if (reason := enum_word(fields.get(key))) is not None:
+            return reason
+    return None
 
 
 _STATUSES = {"completed": "stop", "failed": "error", "cancelled": "error"}
