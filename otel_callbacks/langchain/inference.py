@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from operator import contains
+from operator import attrgetter, contains
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -91,30 +91,32 @@ def start_inference(
     """
     options = mapping(keywords.get("options"))
     parameters = mapping(keywords.get("invocation_params"))
+    described = mapping(serialized)
+    arguments = mapping(described.get("kwargs"))
     provider = providers.provider_name(word(metadata.get("ls_provider")))
-    address, port = _endpoint(provider, serialized)
     operation = Inference(
         name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
         text_completion=completion,
         provider=provider,
-        integration=_integration(serialized, parameters),
-        server_address=address,
-        server_port=port,
-        max_tokens=integer(metadata.get("ls_max_tokens")),
-        temperature=number(metadata.get("ls_temperature")),
-        stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
-        output_type="json" if "ls_structured_output_format" in options else None,
+        integration=_integration(described, parameters),
     )
+    if arguments or is_a(described.get("kwargs"), Mapping):  # type: ignore[type-abstract]
+        # a model that hides its arguments may use any address
+        url = _first_word(arguments, URL_KEYS)
+        operation.server_address, operation.server_port = providers.endpoint(provider, url)
+    if "ls_max_tokens" in metadata:
+        operation.max_tokens = integer(metadata["ls_max_tokens"])
+    if "ls_temperature" in metadata:
+        operation.temperature = number(metadata["ls_temperature"])
+    if (stop := options.get("stop")) is not None or "ls_stop" in metadata:
+        operation.stop_sequences = words(stop) or words(metadata.get("ls_stop"))
+    if "ls_structured_output_format" in options:
+        operation.output_type = "json"
     fields = mapping(attribute(model, "__dict__"))
     own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
     providers.set_parameters(operation, _PARAMETERS, own, parameters)
-    operation.billing = providers.requested_billing(
-        provider,
-        mapping(mapping(serialized).get("kwargs")),
-        mapping(parameters.get("model_kwargs")),
-        parameters,
-        options,
-    )
+    held = mapping(parameters.get("model_kwargs"))
+    operation.billing = providers.requested_billing(provider, arguments, held, parameters, options)
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
     if completion and (integer(keywords.get("batch_size")) or 1) > 1:
@@ -144,35 +146,25 @@ def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
 def _may_be_marked(chat: Sequence[Any]) -> bool:
     """Tells quickly whether a message may have a mark, which hardly any conversation has."""
     try:
-        values: list[Any] = [tuple(map(getattr, chat, repeat(name), repeat(None))) for name in _MARKS]
-    except Exception:  # the application's own kind of message may fail
-        return True
-    details, marks, contents = values
+        details, marks, contents = zip(*map(_marks, chat), strict=True)
+    except Exception:  # there is no message, or one of the application's own kind
+        return bool(chat)
     if {*map(type, details), *map(type, marks)} != {dict} or {*map(type, contents)} != {str}:
         return True
-    edited, summaries = (
-        map(contains, details, repeat("context_editing")),
-        map(contains, marks, repeat("lc_source")),
+    return any(map(contains, details, repeat("context_editing"))) or any(
+        map(contains, marks, repeat("lc_source"))
     )
-    return any(edited) or any(summaries)
 
 
 _MARKS = ("response_metadata", "additional_kwargs", "content")
 """Where a message says that it lost a part or stands for others: by LangChain's edits, its summaries, a provider's."""
+_marks = attrgetter(*_MARKS)
 
 
-def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:
+def _integration(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
     """Returns the name of the model's class, else the name that the integration gives itself."""
-    path = items(mapping(serialized).get("id"))
+    path = items(described.get("id"))
     return (word(path[-1]) if path else None) or word(parameters.get("_type"))
-
-
-def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | None]:
-    """Returns host and port; (None, None) for a model that hides its arguments and so may use any address."""
-    arguments = mapping(serialized).get("kwargs")
-    if not is_a(arguments, Mapping):  # type: ignore[type-abstract]
-        return None, None
-    return providers.endpoint(provider, _first_word(mapping(arguments), URL_KEYS))
 
 
 @guarded  # an unreadable prompt must not cost the call its span
