@@ -1,12 +1,12 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, filterfalse, islice, repeat
 from operator import attrgetter, contains
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk, LLMResult
 
 from otel_callbacks.langchain import messages
 from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ, first
@@ -244,16 +244,15 @@ def finish_inference(
     if not is_a(response, LLMResult):
         return  # a call that failed may have no response
     choices = choices_of(response, cut=cut)
-    reports = _reports_in(choices)
-    details = reports.details
+    details, usages, blocks = _reports_in(choices)
     output = mapping(attribute(response, "llm_output"))
-    repeated = len(details) == 1 and output.keys() <= details[0].keys()  # LangChain copies it to the message
+    is_new = output and not (len(details) == 1 and output.keys() <= details[0].keys())  # LangChain copies it
     providers.read_answer(
         operation,
         details,
-        () if repeated else (output,),
-        normal=next(iter(reports.usages), None),
-        blocks=reports.blocks,
+        (output,) if is_new else (),
+        normal=usages[0] if usages else None,
+        blocks=blocks,
         streamed=streamed,
         cut=cut,
         how_to_get_usage=None if operation.text_completion else _ASK_FOR_USAGE.get(operation.provider or ""),
@@ -261,7 +260,7 @@ def finish_inference(
     if operation.api_type is None and choices and operation.provider == "openai":
         # a stream of its Chat Completions drops the ids that would tell; one of the Responses API does not
         operation.api_type = "chat_completions" if operation.integration == "ChatOpenAI" else None
-    for usage in reports.usages:
+    for usage in usages:
         if "total_cost" in usage and number(usage["total_cost"]) == 0:
             operation.cached = True  # LangChain marks the answers of its own cache so
     if operation.usage is None and operation.estimated_input_tokens is not None:
@@ -294,16 +293,17 @@ def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:
     if not is_a(response, LLMResult):
         return []
     prompts = first(items(attribute(response, "generations")), ANSWERS_READ, "prompts of a model call")
+    found = chain.from_iterable(map(items, prompts))
     if cut:
-        prompts = [[choice for choice in items(each) if not _is_made_of_error(choice)] for each in prompts]
-    choices = [
-        choice for each in prompts for choice in first(items(each), ANSWERS_READ, "answers to a prompt")
-    ]
-    return [
-        choice
-        for choice in first(choices, ANSWERS_READ, "answers of a model call")
-        if is_a(choice, Generation)
-    ]
+        found = filterfalse(_is_made_of_error, found)
+    choices = [*islice(found, ANSWERS_READ + 1)]
+    if _GENERATIONS.issuperset(map(type, choices)) and len(choices) <= ANSWERS_READ:
+        return choices
+    return [each for each in first(choices, ANSWERS_READ, "answers of a model call") if is_a(each, Generation)]
+
+
+_GENERATIONS = {Generation, ChatGeneration, GenerationChunk, ChatGenerationChunk}
+"""LangChain's own; an integration may derive others."""
 
 
 def _is_made_of_error(choice: Any) -> bool:
@@ -316,22 +316,19 @@ def _is_made_of_error(choice: Any) -> bool:
     )
 
 
-class _Reports(NamedTuple):
-    """What answers report beside their text."""
-
-    details: list[dict[str, Any]]
-    """The provider's details about each answer, in one mapping."""
-    usages: list[Mapping[str, Any]]
-    """In LangChain's normal form, of the answers that have one."""
-    blocks: list[Any]
-    """The blocks among which the calls of the provider's own tools are."""
-
-
 _OF_CHOICE = ("message", "generation_info")
 _OF_MESSAGE = ("response_metadata", "usage_metadata", "id", "content", "additional_kwargs")
 
 
-def _reports_in(choices: Iterable[Generation]) -> _Reports:
+def _reports_in(
+    choices: Iterable[Generation],
+) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]], list[Any]]:
+    """Returns what answers report beside their text.
+
+    Returns:
+        The provider's details about each answer, in one mapping; the usages, in LangChain's normal form; and the
+        blocks among which the calls of the provider's own tools are.
+    """
     details: list[dict[str, Any]] = []
     usages: list[Mapping[str, Any]] = []
     blocks: list[Any] = []
@@ -351,7 +348,7 @@ def _reports_in(choices: Iterable[Generation]) -> _Reports:
             blocks += items(content)[:MESSAGE_BLOCKS_READ]
         if beside := mapping(beside):
             blocks += items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
-    return _Reports(details, usages, blocks)
+    return details, usages, blocks
 
 
 def first_attribute(component: Any, names: Sequence[str]) -> str | None:
