@@ -17,6 +17,7 @@ from otel_callbacks.operations.providers.endpoints import who_answers
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
+    REPORTING,
     Layers,
     finish_reasons_in,
     first_word,
@@ -52,6 +53,7 @@ _OPENROUTER = "openrouter.ai"
 
 _RARE = frozenset((*REPORTED, *COST_KEYS, *MARKS))
 """The keys that most answers do not have: what is billed beside the tokens, costs, compactions."""
+_TELLING = _RARE | REPORTING
 _COUNTS_LESS = {"anthropic", "cohere"}
 """The providers of whose bill something may be missing in the counts."""
 
@@ -92,7 +94,8 @@ def read_answer(
     found += [layers(payload, provider) for payload in more]
     every = found[0] if len(found) == 1 else [*chain.from_iterable(found)]
     _add_identity(operation, every)
-    reports = [*chain.from_iterable(map(usage_reports_in, found))]
+    said = _TELLING.intersection(chain.from_iterable(every))
+    reports = [*chain.from_iterable(map(usage_reports_in, found))] if said & REPORTING else []
     usage, known = first_usage(reports, provider, operation.server_address, normal=normal), operation.usage
     if usage is None:  # what the last chunk that counted anew had, or `record_usage` set in the body
         usage = known
@@ -104,11 +107,11 @@ def read_answer(
     elif streamed and not any(reasons) and (cut or counted_again or answering in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
-    sources = [*every, *reports, *_more_details(normal)]
-    rare = _RARE.intersection(chain.from_iterable(sources))
+    beside = [*reports, *_more_details(normal)]
+    rare = (said if not beside else said.union(*beside)) & _RARE
     if rare & MARKS or blocks or COMPACTION in (operation.finish_reasons or ()):
         read_compaction(operation, every, reports, blocks)
-    cost = reported_cost(sources) if rare & COST_KEYS else None
+    cost = reported_cost((*every, *beside)) if rare & COST_KEYS else None
     if cost is not None:
         operation.reported_usd = cost.usd
     may_lack = cost is not None or provider in _COUNTS_LESS
@@ -117,7 +120,9 @@ def read_answer(
         unknown += _dropped(operation, normal)
     if rare or blocks or unknown or operation.billing is not None or answering in WITH_RULES:
         model = operation.response_model or operation.name
-        operation.billing = read_billing(answering, model, operation.billing, sources, blocks, unknown)
+        operation.billing = read_billing(
+            answering, model, operation.billing, (*every, *beside), blocks, unknown
+        )
 
 
 def add_chunk_usage(operation: Inference, reported: Any) -> None:
@@ -152,9 +157,8 @@ def _add_identity(operation: Inference, found: Layers) -> None:
 
 def _more_details(normal: Any) -> Layers:
     """Returns the details of the output in a usage in LangChain's normal form: Perplexity's citations are there."""
-    known = mapping_or_fields(normal)
-    details = known.get("output_token_details")
-    return [mapping_or_fields(details)] if details is not None else []
+    details = None if normal is None else mapping_or_fields(normal).get("output_token_details")
+    return [] if details is None else [mapping_or_fields(details)]
 
 
 def _not_counted(operation: Inference, cost: ReportedCost | None, normal: Any) -> Iterator[str]:

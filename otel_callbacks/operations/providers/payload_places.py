@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_callbacks.limits import ANSWERS_READ, first
 from otel_callbacks.operations.payload import attribute, items, mapping_or_fields, word
-from otel_callbacks.operations.providers.usage_counts import has_counts
+from otel_callbacks.operations.providers.usage_counts import COUNT_KEYS
 
 Layers = list[Mapping[str, Any]]
 
@@ -31,6 +31,8 @@ _USAGE_KEYS = dict.fromkeys(
 )
 """The keys of usage reports. Cohere's `billed_units` come before the `tokens`, which are not what it bills."""
 _CHOICES = dict.fromkeys(("choices", "candidates")).keys()
+REPORTING = frozenset((*_USAGE_KEYS, *_CHOICES, *COUNT_KEYS))
+"""The keys without one of which a mapping has no usage report."""
 
 
 def layers(payload: Any, provider: str | None) -> Layers:
@@ -67,7 +69,7 @@ def usage_reports_in(found: Layers) -> Layers:
         return reports
     # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
     for fields in found:
-        if has_counts(fields):
+        if not COUNT_KEYS.isdisjoint(fields):
             return [fields]
     return []
 
