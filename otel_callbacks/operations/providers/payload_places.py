@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from otel_callbacks.limits import ANSWERS_READ, first
@@ -63,7 +64,7 @@ def usage_reports_in(found: Layers) -> Layers:
         for key in filter(fields.__contains__, _USAGE_KEYS):
             reports += _inside(fields.get(key))
         if not _CHOICES.isdisjoint(fields):  # Moonshot's stream
-            said = [choice.get("usage") for choice in _choices(fields)]
+            said = [choice["usage"] for choice in _choices(fields) if "usage" in choice]
             reports += [mapping_or_fields(report) for report in said if report is not None]
     if reports:
         return reports
@@ -74,21 +75,25 @@ def usage_reports_in(found: Layers) -> Layers:
     return []
 
 
-def _inside(report: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the fields of a report, or of those that Cohere's newer API puts into its `usage`."""
+def _inside(report: Any) -> Layers:
+    """Returns the fields of a report, or of those that Cohere's newer API puts into its `usage`."""
     known = mapping_or_fields(report)
-    inner = [known[key] for key in ("billed_units", "tokens") if known.get(key) is not None]
+    inner = [known[key] for key in filter(known.__contains__, _COHERES) if known[key] is not None]
     if inner:
-        yield from map(mapping_or_fields, inner)
-    elif known:
-        yield known
+        return [*map(mapping_or_fields, inner)]
+    return [known] if known else []
+
+
+_COHERES = ("billed_units", "tokens")
 
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for key in _CHOICES:
-        if key in fields:
-            for choice in first(items(fields[key]), ANSWERS_READ, "answers of a model call"):
-                yield mapping_or_fields(choice)
+    """Returns the fields of the choices beside these fields."""
+    found = [
+        first(items(fields[key]), ANSWERS_READ, "answers of a model call")
+        for key in filter(fields.__contains__, _CHOICES)
+    ]
+    return map(mapping_or_fields, chain.from_iterable(found))
 
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "finishReason")
@@ -99,7 +104,7 @@ def finish_reasons_in(found: Layers) -> list[str | None]:
     """Returns why each answer in a payload stopped; None for one that goes on or has no reason."""
     for fields in found:
         if not _CHOICES.isdisjoint(fields) and (choices := list(_choices(fields))):
-            return [_reason(choice) for choice in choices]
+            return [*map(_reason, choices)]
     for fields in found:
         reason = _reason(fields) or (_status(fields) if "object" in fields else None)
         if reason is not None:
