@@ -228,4 +228,6 @@ def billing_attributes(operation: operations.Operation) -> dict[str, int | Seque
 
 def unpriced_reason(cost: CallCost) -> str | None:
     """Returns why a call has no cost, or what its partial cost leaves out; None if the cost is whole."""
-    return cost.reason if isinstance(cost, Unpriced) else ",".join(cost.missing) or None
+    if isinstance(cost, Unpriced):
+        return cost.reason
+    return ",".join(cost.missing) if cost.missing else None

@@ -69,7 +69,19 @@ class PlainPrice:
         fresh = _times(self._input, sent) if sent else ZERO
         output = _times(self._output, received)
         total = _plus(_plus(fresh, output), _plus(cached, self._fee))
-        made = (total, self._source, fresh, output, cached, ZERO, self._fee, self._model, self._version, None, ())
+        made = (
+            total,
+            self._source,
+            fresh,
+            output,
+            cached,
+            ZERO,
+            self._fee,
+            self._model,
+            self._version,
+            None,
+            (),
+        )
         return tuple.__new__(Cost, made)  # its own constructor takes longer
 
 

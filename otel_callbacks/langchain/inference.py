@@ -19,6 +19,7 @@ from otel_callbacks.operations.payload import (
     items,
     join_lines,
     mapping,
+    mappings,
     number,
     text,
     word,
@@ -42,20 +43,11 @@ URL_KEYS = (
     "api_base",
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
-_OWN_SETTINGS = (
+_OWN_SETTINGS = {
     *("stop", "stop_sequences", "effort", "reasoning_effort", "thinking_level", "output_config"),
-    *("guardrail_config", "guardrails", "model_kwargs"),
-    *(
-        "format",
-        "response_mime_type",
-        "response_schema",
-        "seed",
-        "random_seed",
-        "top_k",
-        "top_p",
-        "num_predict",
-    ),
-)
+    *("guardrail_config", "guardrails", "model_kwargs", "format", "response_mime_type", "response_schema"),
+    *("seed", "random_seed", "top_k", "top_p", "num_predict"),
+}
 """The settings that some models send without saying so in `invocation_params`."""
 _PROVIDERS_IDS = ("resp_", "msg_", "chatcmpl-", "cmpl-", "gen-")
 _ASK_FOR_USAGE = dict.fromkeys(
@@ -89,10 +81,9 @@ def start_inference(
             what the caller passed to this call.
         completion: the model completes text instead of a conversation.
     """
-    options = mapping(keywords.get("options"))
-    parameters = mapping(keywords.get("invocation_params"))
-    described = mapping(serialized)
-    arguments = mapping(described.get("kwargs"))
+    options, parameters, described = mappings(
+        keywords.get("options"), keywords.get("invocation_params"), serialized
+    )
     provider = providers.provider_name(word(metadata.get("ls_provider")))
     operation = Inference(
         name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
@@ -100,10 +91,14 @@ def start_inference(
         provider=provider,
         integration=_integration(described, parameters),
     )
-    if arguments or is_a(described.get("kwargs"), Mapping):  # type: ignore[type-abstract]
-        # a model that hides its arguments may use any address
-        url = _first_word(arguments, URL_KEYS)
-        operation.server_address, operation.server_port = providers.endpoint(provider, url)
+    asked = [parameters, options]
+    if "model_kwargs" in parameters:
+        asked.insert(0, mapping(parameters["model_kwargs"]))
+    if (arguments := described.get("kwargs")) is not None and is_a(arguments, Mapping):  # type: ignore[type-abstract]
+        known = mapping(arguments)
+        address = providers.endpoint(provider, _first_word(known, URL_KEYS))
+        operation.server_address, operation.server_port = address
+        asked.insert(0, known)  # else it hides its arguments, and may use any address
     if "ls_max_tokens" in metadata:
         operation.max_tokens = integer(metadata["ls_max_tokens"])
     if "ls_temperature" in metadata:
@@ -113,10 +108,11 @@ def start_inference(
     if "ls_structured_output_format" in options:
         operation.output_type = "json"
     fields = mapping(attribute(model, "__dict__"))
-    own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
+    own = {}
+    if not _OWN_SETTINGS.isdisjoint(fields):
+        own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
     providers.set_parameters(operation, _PARAMETERS, own, parameters)
-    held = mapping(parameters.get("model_kwargs"))
-    operation.billing = providers.requested_billing(provider, arguments, held, parameters, options)
+    operation.billing = providers.requested_billing(provider, *asked)
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
     if completion and (integer(keywords.get("batch_size")) or 1) > 1:
@@ -293,13 +289,15 @@ def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:
     if not is_a(response, LLMResult):
         return []
     prompts = first(items(attribute(response, "generations")), ANSWERS_READ, "prompts of a model call")
-    found = chain.from_iterable(map(items, prompts))
+    found: Iterable[Any] = chain.from_iterable(map(items, prompts))
     if cut:
         found = filterfalse(_is_made_of_error, found)
     choices = [*islice(found, ANSWERS_READ + 1)]
     if _GENERATIONS.issuperset(map(type, choices)) and len(choices) <= ANSWERS_READ:
         return choices
-    return [each for each in first(choices, ANSWERS_READ, "answers of a model call") if is_a(each, Generation)]
+    return [
+        each for each in first(choices, ANSWERS_READ, "answers of a model call") if is_a(each, Generation)
+    ]
 
 
 _GENERATIONS = {Generation, ChatGeneration, GenerationChunk, ChatGenerationChunk}

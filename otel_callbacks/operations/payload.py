@@ -127,6 +127,14 @@ def mapping(value: Any) -> Mapping[str, Any]:
         return {}
 
 
+def mappings(*values: Any) -> Sequence[Mapping[str, Any]]:
+    """Returns several mappings, each as `mapping` does."""
+    return values if {*map(type, values)} == _ONLY_DICTS else [*map(mapping, values)]
+
+
+_ONLY_DICTS = {dict}
+
+
 def mapping_or_fields(value: Any) -> Mapping[str, Any]:
     """Returns a mapping, or the fields of a pydantic or plain object; an empty mapping for anything else.
 

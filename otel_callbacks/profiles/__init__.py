@@ -60,6 +60,8 @@ def extra_attributes(names: Sequence[str], attributes: Mapping[str, Any], starte
     """
     if len(names) == 1:
         alone = _guarded[names[0]](attributes, started) or {}
+        if attributes.keys().isdisjoint(alone):
+            return alone
         return {name: alone[name] for name in alone if name not in attributes}
     made = [(_guarded[name](attributes, started) or {}).items() for name in names]
     extra: dict[str, Any] = {}

@@ -29,7 +29,9 @@ def _complete_inference(run: Run, operation: operations.Inference, failed: bool)
             operation.usage = replace(operation.usage, is_final=False)  # the answer went on after the count
         operation.finish_reasons = operation.finish_reasons or ("error",)  # no reason came
     _tell_outer_model(run, operation.usage)
-    if operation.duplicate or (run.totals is not None and _repeats_inner_usage(run.totals, run, operation.usage)):
+    if operation.duplicate or (
+        run.totals is not None and _repeats_inner_usage(run.totals, run, operation.usage)
+    ):
         operation.duplicate = True  # the call that counts is on another span
         operation.usage = None
 

@@ -29,7 +29,9 @@ usages = st.builds(
 ) | st.builds(
     lambda counts, flags: Usage(**counts, **flags),
     st.dictionaries(st.sampled_from(TOKEN_COUNTS), tokens, max_size=5),
-    st.dictionaries(st.sampled_from(["contradictory", "is_final", "estimated", "cache_reported"]), st.booleans()),
+    st.dictionaries(
+        st.sampled_from(["contradictory", "is_final", "estimated", "cache_reported"]), st.booleans()
+    ),
 )
 
 
@@ -40,7 +42,9 @@ def books(draw: st.DrawFn) -> PriceBook:
         entry |= {"input": draw(rates), "output": draw(rates)}
     if draw(st.integers(0, 4)) == 0:
         entry["tiers"] = [{"above": 1_000, "input": draw(rates)}]
-    return PriceBook.of({"version": draw(st.sampled_from(["v1", "v2"])), "prices": [{"model": "m*", **entry}]})
+    return PriceBook.of(
+        {"version": draw(st.sampled_from(["v1", "v2"])), "prices": [{"model": "m*", **entry}]}
+    )
 
 
 def by_every_step(pricer: Pricer, operation: Inference) -> Any:

@@ -3,9 +3,9 @@
 A framework's translator says where the payloads are. Here they are read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from otel_callbacks.operations.operation import Inference
@@ -87,11 +87,11 @@ def read_answer(
     """
     provider = operation.provider
     answering = who_answers(provider, operation.server_address)
-    found = [layers(answer, provider) for answer in answers]
+    found = [*map(layers, answers, repeat(provider))]
     if reasons is None:
         reasons = [reason for each in found for reason in finish_reasons_in(each) or (None,)]
     operation.finish_reasons = read_finish_reasons(reasons, cut=cut)
-    found += [layers(payload, provider) for payload in more]
+    found += map(layers, more, repeat(provider))
     every = found[0] if len(found) == 1 else [*chain.from_iterable(found)]
     _add_identity(operation, every)
     said = _TELLING.intersection(chain.from_iterable(every))
@@ -108,21 +108,20 @@ def read_answer(
         usage = replace(usage, is_final=False)
     operation.usage = usage
     beside = [*reports, *_more_details(normal)]
-    rare = (said if not beside else said.union(*beside)) & _RARE
+    rare = _RARE.intersection(chain(said, *beside))
     if rare & MARKS or blocks or COMPACTION in (operation.finish_reasons or ()):
         read_compaction(operation, every, reports, blocks)
     cost = reported_cost((*every, *beside)) if rare & COST_KEYS else None
     if cost is not None:
         operation.reported_usd = cost.usd
-    may_lack = cost is not None or provider in _COUNTS_LESS
-    unknown = [*_not_counted(operation, cost, normal)] if may_lack else []
+    unknown: list[str] = []
+    if cost is not None or provider in _COUNTS_LESS:
+        unknown += _not_counted(operation, cost, normal)
     if streamed and not reports:
         unknown += _dropped(operation, normal)
     if rare or blocks or unknown or operation.billing is not None or answering in WITH_RULES:
-        model = operation.response_model or operation.name
-        operation.billing = read_billing(
-            answering, model, operation.billing, (*every, *beside), blocks, unknown
-        )
+        model, sources = operation.response_model or operation.name, [*every, *beside]
+        operation.billing = read_billing(answering, model, operation.billing, sources, blocks, unknown)
 
 
 def add_chunk_usage(operation: Inference, reported: Any) -> None:

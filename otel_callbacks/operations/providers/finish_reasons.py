@@ -32,7 +32,7 @@ _FINISH_REASONS = {
 
 
 def read_finish_reasons(reasons: Sequence[str | None], *, cut: bool = False) -> tuple[str, ...] | None:
-    """Returns the stop reasons, one per choice, or None if no choice has one. They are words, as `finish_reasons_in` says.
+    """Returns the stop reasons in the words of `finish_reasons_in`, one per choice, or None if no choice has one.
 
     Merging chunks repeats a reason (`stopstop`); the repetition is removed. The conventions want
     `error` for a choice without a reason. That holds for every choice of an answer that was `cut`, and beside a choice

@@ -114,7 +114,8 @@ def finish_reasons_in(found: Layers) -> list[str | None]:
 
 def _reason(fields: Mapping[str, Any]) -> str | None:
     for key in filter(fields.__contains__, FINISH_KEYS):
-        if (reason := enum_word(fields.get(key))) is not None:
+        said = fields.get(key)
+        if (reason := word(said) or enum_word(said)) is not None:  # most are words
             return reason
     return None
 
