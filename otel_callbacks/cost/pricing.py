@@ -29,7 +29,7 @@ from otel_callbacks.cost.price_list import NotLoaded, PriceList, is_private_host
 from otel_callbacks.cost.rates import ZERO, Price, UnpricedReason
 from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import PRICES_REMEMBERED
-from otel_callbacks.operations import Inference
+from otel_callbacks.operations import Billing, Inference
 from otel_callbacks.operations.providers import provider_name
 
 __all__ = ["ENDED_EARLY", "Call", "Cost", "Pricer", "Prices", "Source", "Unpriced", "as_price_book"]
@@ -37,6 +37,7 @@ __all__ = ["ENDED_EARLY", "Call", "Cost", "Pricer", "Prices", "Source", "Unprice
 Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 """A price book, a mapping in its format, or the path of a .toml or .json file."""
 
+_NO_BILLING = Billing()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400_000_000_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
@@ -131,12 +132,14 @@ class Pricer:
 
         It must have no reported cost; `started` is in nanoseconds since 1970.
         """
-        if call.usage is None or call.billing is not None or call.cached:
+        billing = call.billing or _NO_BILLING
+        if call.usage is None or call.cached or billing.units or billing.unknown:
             return None
-        tier = call.response_service_tier or call.request_service_tier
+        tier = billing.service_tier or call.response_service_tier or call.request_service_tier
+        conditions = tuple(billing.conditions.items()) if billing.conditions else ()
         try:
             found = self._lookup(
-                *(call.provider, call.name, call.response_model, call.server_address, tier, ()),
+                *(call.provider, call.name, call.response_model, call.server_address, tier, conditions),
                 started // _DAY_NS,
             )
         except NotLoaded:

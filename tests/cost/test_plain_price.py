@@ -40,14 +40,15 @@ def books(draw: st.DrawFn) -> PriceBook:
     entry: dict[str, Any] = draw(st.dictionaries(st.sampled_from((*RATES, "per_request")), rates, min_size=1))
     if draw(st.booleans()):
         entry |= {"input": draw(rates), "output": draw(rates)}
-    if draw(st.integers(0, 4)) == 0:
-        entry["tiers"] = [{"above": 1_000, "input": draw(rates)}]
+    if draw(st.booleans()):
+        entry["tiers"] = [{"above": above, "input": draw(rates)} for above in (1_000, 200_000)]
     return PriceBook.of(
         {"version": draw(st.sampled_from(["v1", "v2"])), "prices": [{"model": "m*", **entry}]}
     )
 
 
 def by_every_step(pricer: Pricer, operation: Inference) -> Any:
+    billing = operation.billing or Billing()
     return pricer.price(
         Call(
             provider=operation.provider,
@@ -55,7 +56,10 @@ def by_every_step(pricer: Pricer, operation: Inference) -> Any:
             response_model=operation.response_model,
             host=operation.server_address,
             usage=operation.usage,
-            service_tier=operation.response_service_tier or operation.request_service_tier,
+            service_tier=billing.service_tier
+            or operation.response_service_tier
+            or operation.request_service_tier,
+            conditions=billing.conditions,
             started_at=DAY_2026,
         )
     )
@@ -83,11 +87,24 @@ MODELS = [
 ]
 
 
-@given(usages, st.sampled_from(MODELS), st.sampled_from([None, "api.openai.com", "localhost"]))
+TERMS = [
+    None,
+    *(Billing(service_tier="default"), Billing(service_tier="flex"), Billing(conditions={"speed": "fast"})),
+]
+
+
+@given(
+    usages,
+    st.sampled_from(MODELS),
+    st.sampled_from([None, "api.openai.com", "localhost"]),
+    st.sampled_from(TERMS),
+)
 def test_any_usage_at_list_prices(
-    listed: Pricer, usage: Usage, model: tuple[str, str], host: str | None
+    listed: Pricer, usage: Usage, model: tuple[str, str], host: str | None, billing: Billing | None
 ) -> None:
-    call = Inference(provider=model[0], response_model=model[1], usage=usage, server_address=host)
+    call = Inference(
+        provider=model[0], response_model=model[1], usage=usage, server_address=host, billing=billing
+    )
     plain = listed.price_plain(call, DAY_2026)
     assert plain is None or plain == by_every_step(listed, call)
 
@@ -96,8 +113,9 @@ def test_most_calls_are_plain(listed: Pricer) -> None:
     cached = Usage(
         input_tokens=900, output_tokens=60, cache_read_input_tokens=800, reasoning_output_tokens=20
     )
+    usual = Billing(service_tier="default")
     for usage in (Usage(input_tokens=900, output_tokens=60), cached, replace(cached, cache_reported=True)):
-        call = Inference(provider="openai", name="gpt-5", usage=usage)
+        call = Inference(provider="openai", name="gpt-5", usage=usage, billing=usual)
         assert isinstance(listed.price_plain(call, DAY_2026), Cost)
 
 
