@@ -5,11 +5,10 @@ from decimal import Decimal, getcontext, setcontext
 from operator import attrgetter
 from typing import NamedTuple
 
-from otel_callbacks.cost.rates import EXACT, ZERO, Price, Rates, UnpricedReason
+from otel_callbacks.cost.rates import EXACT, PER_TOKEN, ZERO, Price, Rates, UnpricedReason
 from otel_callbacks.limits import TOKENS_OF_A_CALL
 from otel_callbacks.operations import TOKEN_COUNTS, Usage
 
-_PER_TOKEN = Decimal("0.000001")
 _PER_UNIT = Decimal("0.001")
 
 _all_counts = attrgetter(*TOKEN_COUNTS)
@@ -135,7 +134,7 @@ def fees_of(price: Price, units: Mapping[str, int] | None) -> tuple[Decimal, tup
             raise ValueError(f"{unit}: {number!r}")
         rate = price.units.get(unit)
         if rate is not None:
-            each = _PER_TOKEN if unit.endswith("_tokens") else _PER_UNIT
+            each = PER_TOKEN if unit.endswith("_tokens") else _PER_UNIT
             fees = EXACT.add(fees, EXACT.multiply(EXACT.multiply(rate, each), number))
         elif number and not (price.per_request is not None and unit.endswith(("requests", "searches"))):
             missing.append(unit)
@@ -268,4 +267,4 @@ def _rate_or(rate: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
 
 def _amount(rate: Decimal | None, tokens: int) -> Decimal:
     """Returns the USD for some tokens; callers check first that tokens have a rate."""
-    return rate * tokens * _PER_TOKEN if tokens and rate is not None else ZERO
+    return rate * tokens * PER_TOKEN if tokens and rate is not None else ZERO

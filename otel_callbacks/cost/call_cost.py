@@ -6,7 +6,8 @@ from itertools import compress
 from operator import attrgetter
 
 from otel_callbacks import operations, semconv
-from otel_callbacks.cost.pricing import ENDED_EARLY, Call, Cost, Pricer, Unpriced
+from otel_callbacks.cost.calls import ENDED_EARLY, Call, Cost, Unpriced
+from otel_callbacks.cost.pricing import Pricer
 from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import UNPRICED_MODELS_LOGGED
 
@@ -76,6 +77,10 @@ class OperationPricer:
         reported = getattr(operation, "reported_usd", None)
         if operation.usage is None and reported is None and (failed or ended_early):
             return _ENDED_EARLY if ended_early else None
+        if isinstance(operation, operations.Inference) and reported is None:
+            plain = self._pricer.price_plain(operation, started)
+            if plain is not None:
+                return plain
         call = _call_to_price(operation, started)
         cost = self._pricer.price(call)
         if isinstance(cost, Unpriced):
@@ -186,8 +191,7 @@ def attributes(cost: CallCost) -> dict[str, str | float]:
     else:
         found[semconv.COST_STATUS] = "reported" if cost.source == "reported" else "priced"
         amounts = _read_parts(cost)
-        for name, amount in compress(zip(_PARTS.values(), amounts, strict=True), amounts):
-            found[name] = float(amount)
+        found.update(zip(compress(_PARTS.values(), amounts), map(float, filter(None, amounts)), strict=True))
     if cost.missing:
         found[semconv.COST_STATUS] = "partial"
         found[semconv.COST_UNPRICED_REASON] = ",".join(cost.missing)
@@ -224,4 +228,6 @@ def billing_attributes(operation: operations.Operation) -> dict[str, int | Seque
 
 def unpriced_reason(cost: CallCost) -> str | None:
     """Returns why a call has no cost, or what its partial cost leaves out; None if the cost is whole."""
-    return cost.reason if isinstance(cost, Unpriced) else ",".join(cost.missing) or None
+    if isinstance(cost, Unpriced):
+        return cost.reason
+    return ",".join(cost.missing) if cost.missing else None

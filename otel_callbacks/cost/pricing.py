@@ -13,28 +13,31 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from otel_callbacks.cost.arithmetic import CostParts, TokenCounts, checked_counts, cost_of, fees_of
+from otel_callbacks.cost.calls import ENDED_EARLY, Call, Cost, Source, Unpriced
 from otel_callbacks.cost.day_prices import DayPrices
+from otel_callbacks.cost.plain_price import PlainPrice, plain_price
 from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.cost.price_entry import PriceQuery
 from otel_callbacks.cost.price_list import NotLoaded, PriceList, is_private_host, is_same_model, prices
 from otel_callbacks.cost.rates import ZERO, Price, UnpricedReason
 from otel_callbacks.cost.terms import terms_of
 from otel_callbacks.limits import PRICES_REMEMBERED
-from otel_callbacks.operations import Usage
+from otel_callbacks.operations import Billing, Inference
 from otel_callbacks.operations.providers import provider_name
-from otel_callbacks.operations.sparse import sparse_and_frozen
+
+__all__ = ["ENDED_EARLY", "Call", "Cost", "Pricer", "Prices", "Source", "Unpriced", "as_price_book"]
 
 Prices = PriceBook | Mapping[str, Any] | str | os.PathLike[str]
 """A price book, a mapping in its format, or the path of a .toml or .json file."""
 
+_NO_BILLING = Billing()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400_000_000_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
@@ -42,9 +45,6 @@ _MIDNIGHT = time_of_day(0)
 
 _BILL_REASONING_APART = frozenset(("perplexity", "api.perplexity.ai"))
 """Providers and hosts whose reasoning has a rate of its own, unlike the output (https://docs.perplexity.ai/getting-started/pricing)."""
-
-ENDED_EARLY: Final = "ended_early"
-"""What is missing, or the reason, if a stream ended before the provider had counted everything."""
 
 _UNCOUNTED_TOKENS = "billed_tokens"
 """In `Call.unknown`: the tokens in the usage are not those that are billed."""
@@ -59,92 +59,18 @@ _BILLED_BY_OTHERS = frozenset(("upstream_cost",))
 """In `Call.unknown`: what is billed by somebody else than who reports the cost."""
 
 
-@sparse_and_frozen
-class Call:
-    """Everything about a model call that its price depends on.
-
-    Attributes:
-        provider: as in `gen_ai.provider.name`.
-        request_model: the requested model; may be an alias or the name of a deployment.
-        response_model: the model that answered, as the provider names it; counts before `request_model`.
-        host: the server's address, without the port; None for the provider's own.
-        usage: None if the provider reported none.
-        service_tier: from the response, or else from the request; "batch" for a batch job.
-        conditions: what else decides the rates, see `operations.Billing`; so `units` and `unknown`.
-        started_at: a datetime with a time zone, or nanoseconds since 1970; None for now.
-        cached: whether the framework's own cache answered, so that nothing was sent.
-        reported_usd: the cost that the provider or a gateway reports.
-    """
-
-    provider: str | None = None
-    request_model: str | None = None
-    response_model: str | None = None
-    host: str | None = None
-    usage: Usage | None = None
-    service_tier: str | None = None
-    conditions: Mapping[str, str] | None = None
-    units: Mapping[str, int] | None = None
-    unknown: tuple[str, ...] = ()
-    started_at: datetime | int | None = None
-    cached: bool = False
-    reported_usd: Decimal | None = None
-
-
-Source = Literal["reported", "price_book", "genai_prices", "cache"]
-
-
-class Cost(NamedTuple):
-    """The cost of a call in USD, unrounded.
-
-    The parts do not overlap, and their sum is the total. They are None if the provider reported only a total; `input`
-    and `cache_read` also if nobody said how much of the input was cached.
-
-    Attributes:
-        total: the whole cost.
-        source: where the cost comes from; "cache" is the framework's own cache, which costs nothing.
-        input: the cost of input that was neither read from nor written to the provider's cache.
-        output: the cost of all output, including reasoning.
-        cache_read: the cost of input read from the provider's cache.
-        cache_write: the cost of input written to it.
-        fees: the cost of what is not billed by the token: the request, searches.
-        model: the price entry that matched, perhaps for a related model; None if the provider reported the cost.
-        version: the version of the price data.
-        saved: what a cached answer would have cost; None if it has no price.
-        missing: what was used and is not in the total, such as "web_searches": the total is a lower bound.
-    """
-
-    total: Decimal
-    source: Source
-    input: Decimal | None = None
-    output: Decimal | None = None
-    cache_read: Decimal | None = None
-    cache_write: Decimal | None = None
-    fees: Decimal | None = None
-    model: str | None = None
-    version: str | None = None
-    saved: Decimal | None = None
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unpriced:
-    """The result for a call without a cost, with the reason."""
-
-    reason: UnpricedReason
-
-
 class _FoundPrices(NamedTuple):
     source: Source
     day: DayPrices
     starts: tuple[time_of_day, ...]
     bills_reasoning_apart: bool
+    plain: PlainPrice | None
 
 
 def _found_prices(source: Source, day: DayPrices, query: PriceQuery) -> _FoundPrices:
     starts = tuple(start for start, _ in day.prices)
-    return _FoundPrices(
-        source, day, starts, not _BILL_REASONING_APART.isdisjoint((query.provider, query.host))
-    )
+    apart = not _BILL_REASONING_APART.isdisjoint((query.provider, query.host))
+    return _FoundPrices(source, day, starts, apart, None if apart else plain_price(source, day))
 
 
 def as_price_book(prices: Prices) -> PriceBook:
@@ -200,6 +126,26 @@ class Pricer:
         if isinstance(saved, Unpriced):
             return _cost_of_cached_answer(None, None, None)
         return _cost_of_cached_answer(saved.total, saved.model, saved.version)
+
+    def price_plain(self, call: Inference, started: int) -> Cost | None:
+        """Returns what `price` would for a model call that is billed for text alone, as most are; else None.
+
+        It must have no reported cost; `started` is in nanoseconds since 1970.
+        """
+        billing = call.billing or _NO_BILLING
+        if call.usage is None or call.cached or billing.units or billing.unknown:
+            return None
+        tier = billing.service_tier or call.response_service_tier or call.request_service_tier
+        conditions = tuple(billing.conditions.items()) if billing.conditions else ()
+        try:
+            found = self._lookup(
+                *(call.provider, call.name, call.response_model, call.server_address, tier, conditions),
+                started // _DAY_NS,
+            )
+        except NotLoaded:
+            return None
+        plain = found.plain if isinstance(found, _FoundPrices) else None
+        return plain.cost(call.usage) if plain is not None else None
 
     def _price(self, call: Call) -> Cost | Unpriced:
         reported = call.reported_usd

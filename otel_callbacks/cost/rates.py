@@ -26,6 +26,8 @@ UnpricedReason = Literal[
 """Why a call has no cost; the values of `otel_callbacks.cost.unpriced_reason`."""
 
 ZERO = Decimal(0)
+PER_TOKEN = Decimal("0.000001")
+"""Rates are per million tokens."""
 
 # Our own context, because the application may have set another precision for the thread. If a result ever needed
 # rounding, that would raise an error instead of giving a wrong price.

@@ -1,23 +1,25 @@
 """Translates LangChain's model calls and their answers into `Inference` operations."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
-from operator import contains
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, filterfalse, islice, repeat
+from operator import attrgetter, contains
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, Generation, LLMResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk, LLMResult
 
 from otel_callbacks.langchain import messages
 from otel_callbacks.limits import ANSWERS_READ, ITEMS_READ, MESSAGE_BLOCKS_READ, first
 from otel_callbacks.operations import Inference, Operation, PromptTemplate, limit_parts, providers
 from otel_callbacks.operations.payload import (
     attribute,
+    attributes,
     integer,
     is_a,
     items,
     join_lines,
     mapping,
+    mappings,
     number,
     text,
     word,
@@ -41,20 +43,11 @@ URL_KEYS = (
     "api_base",
 )
 MODEL_KEYS = ("model", "model_name", "model_id", "azure_deployment", "deployment_name", "engine")
-_OWN_SETTINGS = (
+_OWN_SETTINGS = {
     *("stop", "stop_sequences", "effort", "reasoning_effort", "thinking_level", "output_config"),
-    *("guardrail_config", "guardrails", "model_kwargs"),
-    *(
-        "format",
-        "response_mime_type",
-        "response_schema",
-        "seed",
-        "random_seed",
-        "top_k",
-        "top_p",
-        "num_predict",
-    ),
-)
+    *("guardrail_config", "guardrails", "model_kwargs", "format", "response_mime_type", "response_schema"),
+    *("seed", "random_seed", "top_k", "top_p", "num_predict"),
+}
 """The settings that some models send without saying so in `invocation_params`."""
 _PROVIDERS_IDS = ("resp_", "msg_", "chatcmpl-", "cmpl-", "gen-")
 _ASK_FOR_USAGE = dict.fromkeys(
@@ -88,32 +81,38 @@ def start_inference(
             what the caller passed to this call.
         completion: the model completes text instead of a conversation.
     """
-    options = mapping(keywords.get("options"))
-    parameters = mapping(keywords.get("invocation_params"))
+    options, parameters, described = mappings(
+        keywords.get("options"), keywords.get("invocation_params"), serialized
+    )
     provider = providers.provider_name(word(metadata.get("ls_provider")))
-    address, port = _endpoint(provider, serialized)
     operation = Inference(
         name=word(metadata.get("ls_model_name")) or _first_word(parameters, MODEL_KEYS),
         text_completion=completion,
         provider=provider,
-        integration=_integration(serialized, parameters),
-        server_address=address,
-        server_port=port,
-        max_tokens=integer(metadata.get("ls_max_tokens")),
-        temperature=number(metadata.get("ls_temperature")),
-        stop_sequences=words(options.get("stop")) or words(metadata.get("ls_stop")),
-        output_type="json" if "ls_structured_output_format" in options else None,
+        integration=_integration(described, parameters),
     )
+    asked = [parameters, options]
+    if "model_kwargs" in parameters:
+        asked.insert(0, mapping(parameters["model_kwargs"]))
+    if (arguments := described.get("kwargs")) is not None and is_a(arguments, Mapping):  # type: ignore[type-abstract]
+        known = mapping(arguments)
+        address = providers.endpoint(provider, _first_word(known, URL_KEYS))
+        operation.server_address, operation.server_port = address
+        asked.insert(0, known)  # else it hides its arguments, and may use any address
+    if "ls_max_tokens" in metadata:
+        operation.max_tokens = integer(metadata["ls_max_tokens"])
+    if "ls_temperature" in metadata:
+        operation.temperature = number(metadata["ls_temperature"])
+    if (stop := options.get("stop")) is not None or "ls_stop" in metadata:
+        operation.stop_sequences = words(stop) or words(metadata.get("ls_stop"))
+    if "ls_structured_output_format" in options:
+        operation.output_type = "json"
     fields = mapping(attribute(model, "__dict__"))
-    own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
+    own = {}
+    if not _OWN_SETTINGS.isdisjoint(fields):
+        own = {key: fields[key] for key in filter(fields.__contains__, _OWN_SETTINGS)}
     providers.set_parameters(operation, _PARAMETERS, own, parameters)
-    operation.billing = providers.requested_billing(
-        provider,
-        mapping(mapping(serialized).get("kwargs")),
-        mapping(parameters.get("model_kwargs")),
-        parameters,
-        options,
-    )
+    operation.billing = providers.requested_billing(provider, *asked)
     if provider in providers.DEARER_SOUND and messages.has_sound(sent):
         operation.billing = providers.with_uncounted_sound(operation.billing)
     if completion and (integer(keywords.get("batch_size")) or 1) > 1:
@@ -143,35 +142,25 @@ def find_summaries(run: Run | None, sent: Sequence[Any]) -> None:
 def _may_be_marked(chat: Sequence[Any]) -> bool:
     """Tells quickly whether a message may have a mark, which hardly any conversation has."""
     try:
-        values: list[Any] = [tuple(map(getattr, chat, repeat(name), repeat(None))) for name in _MARKS]
-    except Exception:  # the application's own kind of message may fail
-        return True
-    details, marks, contents = values
+        details, marks, contents = zip(*map(_marks, chat), strict=True)
+    except Exception:  # there is no message, or one of the application's own kind
+        return bool(chat)
     if {*map(type, details), *map(type, marks)} != {dict} or {*map(type, contents)} != {str}:
         return True
-    edited, summaries = (
-        map(contains, details, repeat("context_editing")),
-        map(contains, marks, repeat("lc_source")),
+    return any(map(contains, details, repeat("context_editing"))) or any(
+        map(contains, marks, repeat("lc_source"))
     )
-    return any(edited) or any(summaries)
 
 
 _MARKS = ("response_metadata", "additional_kwargs", "content")
 """Where a message says that it lost a part or stands for others: by LangChain's edits, its summaries, a provider's."""
+_marks = attrgetter(*_MARKS)
 
 
-def _integration(serialized: Any, parameters: Mapping[str, Any]) -> str | None:
+def _integration(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
     """Returns the name of the model's class, else the name that the integration gives itself."""
-    path = items(mapping(serialized).get("id"))
+    path = items(described.get("id"))
     return (word(path[-1]) if path else None) or word(parameters.get("_type"))
-
-
-def _endpoint(provider: str | None, serialized: Any) -> tuple[str | None, int | None]:
-    """Returns host and port; (None, None) for a model that hides its arguments and so may use any address."""
-    arguments = mapping(serialized).get("kwargs")
-    if not is_a(arguments, Mapping):  # type: ignore[type-abstract]
-        return None, None
-    return providers.endpoint(provider, _first_word(mapping(arguments), URL_KEYS))
 
 
 @guarded  # an unreadable prompt must not cost the call its span
@@ -229,7 +218,8 @@ def complete_run(run: Run, response: Any, *, cut: bool = False) -> None:
     if isinstance(run.operation, Inference):
         with_content, streamed = run.recorder.wants_content(run), run.first_chunk is not None
         finish_inference(run.operation, response, with_content=with_content, streamed=streamed, cut=cut)
-        share_usage(run, run.operation, response)
+        if run.operation.request is not None:
+            share_usage(run, run.operation, response)
         if run.prompt is not None and run.prompt.trace_documents is not None:
             run.prompt.answer = answer_text(choices_of(response)) or ""
 
@@ -250,19 +240,15 @@ def finish_inference(
     if not is_a(response, LLMResult):
         return  # a call that failed may have no response
     choices = choices_of(response, cut=cut)
-    messages_of_choices = [*map(_message, choices)]
-    answers = [message for message in messages_of_choices if message is not None]
-    details = [*map(_response_details, choices, messages_of_choices)]
+    details, usages, blocks = _reports_in(choices)
     output = mapping(attribute(response, "llm_output"))
-    repeated = len(details) == 1 and output.keys() <= details[0].keys()  # LangChain copies it to the message
+    is_new = output and not (len(details) == 1 and output.keys() <= details[0].keys())  # LangChain copies it
     providers.read_answer(
         operation,
         details,
-        () if repeated else (output,),
-        normal=next(
-            (usage for each in answers if (usage := mapping(attribute(each, "usage_metadata")))), None
-        ),
-        blocks=[block for message in answers for block in _tool_blocks(message)],
+        (output,) if is_new else (),
+        normal=usages[0] if usages else None,
+        blocks=blocks,
         streamed=streamed,
         cut=cut,
         how_to_get_usage=None if operation.text_completion else _ASK_FOR_USAGE.get(operation.provider or ""),
@@ -270,7 +256,9 @@ def finish_inference(
     if operation.api_type is None and choices and operation.provider == "openai":
         # a stream of its Chat Completions drops the ids that would tell; one of the Responses API does not
         operation.api_type = "chat_completions" if operation.integration == "ChatOpenAI" else None
-    operation.cached = any(map(_is_cache_hit, answers))
+    for usage in usages:
+        if "total_cost" in usage and number(usage["total_cost"]) == 0:
+            operation.cached = True  # LangChain marks the answers of its own cache so
     if operation.usage is None and operation.estimated_input_tokens is not None:
         usage_estimate.estimate_usage(operation, answer_text(choices) or "", cut=cut)
     if with_content and (choices or not cut):
@@ -283,7 +271,7 @@ def share_usage(run: Run, operation: Inference, response: Any) -> None:
 
     LangChain leaves a request's usage at its first prompt, and tells the others that theirs is empty.
     """
-    if operation.request is None or operation.usage is None:
+    if operation.usage is None:
         return
     operation.duplicate = None
     if mapping(mapping(attribute(response, "llm_output")).get("token_usage")):
@@ -301,16 +289,19 @@ def choices_of(response: Any, *, cut: bool = False) -> list[Generation]:
     if not is_a(response, LLMResult):
         return []
     prompts = first(items(attribute(response, "generations")), ANSWERS_READ, "prompts of a model call")
+    found: Iterable[Any] = chain.from_iterable(map(items, prompts))
     if cut:
-        prompts = [[choice for choice in items(each) if not _is_made_of_error(choice)] for each in prompts]
-    choices = [
-        choice for each in prompts for choice in first(items(each), ANSWERS_READ, "answers to a prompt")
-    ]
+        found = filterfalse(_is_made_of_error, found)
+    choices = [*islice(found, ANSWERS_READ + 1)]
+    if _GENERATIONS.issuperset(map(type, choices)) and len(choices) <= ANSWERS_READ:
+        return choices
     return [
-        choice
-        for choice in first(choices, ANSWERS_READ, "answers of a model call")
-        if is_a(choice, Generation)
+        each for each in first(choices, ANSWERS_READ, "answers of a model call") if is_a(each, Generation)
     ]
+
+
+_GENERATIONS = {Generation, ChatGeneration, GenerationChunk, ChatGenerationChunk}
+"""LangChain's own; an integration may derive others."""
 
 
 def _is_made_of_error(choice: Any) -> bool:
@@ -323,34 +314,39 @@ def _is_made_of_error(choice: Any) -> bool:
     )
 
 
-def _tool_blocks(message: AIMessage) -> Iterator[Any]:
-    """Yields the blocks of an answer among which the calls of the provider's own tools are."""
-    if type(content := attribute(message, "content")) is not str:
-        yield from items(content)[:MESSAGE_BLOCKS_READ]
-    if beside := mapping(attribute(message, "additional_kwargs")):
-        yield from items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
+_OF_CHOICE = ("message", "generation_info")
+_OF_MESSAGE = ("response_metadata", "usage_metadata", "id", "content", "additional_kwargs")
 
 
-def _message(choice: Generation) -> AIMessage | None:
-    message = attribute(choice, "message")
-    return message if is_a(message, AIMessage) else None
+def _reports_in(
+    choices: Iterable[Generation],
+) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]], list[Any]]:
+    """Returns what answers report beside their text.
 
-
-def _response_details(choice: Generation, message: AIMessage | None) -> Mapping[str, Any]:
-    """Returns the provider's details about an answer, in one mapping."""
-    details = dict(mapping(attribute(choice, "generation_info")))
-    if message is not None:
-        details.update(mapping(attribute(message, "response_metadata")))
-        own_id = word(attribute(message, "id"))
-        if "id" not in details and own_id is not None and own_id.startswith(_PROVIDERS_IDS):
-            details["id"] = own_id  # the provider's; LangChain makes up all other message ids
-    return details
-
-
-def _is_cache_hit(message: AIMessage) -> bool:
-    """Tells whether LangChain's own cache answered; LangChain marks that with a total cost of zero."""
-    usage = mapping(attribute(message, "usage_metadata"))
-    return number(usage.get("total_cost")) == 0
+    Returns:
+        The provider's details about each answer, in one mapping; the usages, in LangChain's normal form; and the
+        blocks among which the calls of the provider's own tools are.
+    """
+    details: list[dict[str, Any]] = []
+    usages: list[Mapping[str, Any]] = []
+    blocks: list[Any] = []
+    for choice in choices:
+        message, info = attributes(choice, _OF_CHOICE)
+        known = {**mapping(info)}
+        details.append(known)
+        if not is_a(message, AIMessage):
+            continue
+        said, usage, identity, content, beside = attributes(message, _OF_MESSAGE)
+        known.update(mapping(said))
+        if "id" not in known and (own_id := word(identity)) is not None and own_id.startswith(_PROVIDERS_IDS):
+            known["id"] = own_id  # the provider's; LangChain makes up all other message ids
+        if usage := mapping(usage):
+            usages.append(usage)
+        if type(content) is not str:
+            blocks += items(content)[:MESSAGE_BLOCKS_READ]
+        if beside := mapping(beside):
+            blocks += items(beside.get("tool_outputs"))[:MESSAGE_BLOCKS_READ]
+    return details, usages, blocks
 
 
 def first_attribute(component: Any, names: Sequence[str]) -> str | None:

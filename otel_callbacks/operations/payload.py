@@ -7,6 +7,7 @@ that its own type derives from, so that overridden methods do not run.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, TypeGuard, TypeVar
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 def is_a(value: Any, kind: type[_T]) -> TypeGuard[_T]:
     """Tells whether a value is of a type. `isinstance` would also ask the value, which may run its code."""
-    return issubclass(type(value), kind)
+    return type(value) is kind or issubclass(type(value), kind)
 
 
 def is_list(value: Any) -> bool:
@@ -126,6 +127,14 @@ def mapping(value: Any) -> Mapping[str, Any]:
         return {}
 
 
+def mappings(*values: Any) -> Sequence[Mapping[str, Any]]:
+    """Returns several mappings, each as `mapping` does."""
+    return values if {*map(type, values)} == _ONLY_DICTS else [*map(mapping, values)]
+
+
+_ONLY_DICTS = {dict}
+
+
 def mapping_or_fields(value: Any) -> Mapping[str, Any]:
     """Returns a mapping, or the fields of a pydantic or plain object; an empty mapping for anything else.
 
@@ -133,7 +142,9 @@ def mapping_or_fields(value: Any) -> Mapping[str, Any]:
     their client's types declare.
     """
     kind = type(value)
-    if value is None or kind is dict or issubclass(kind, Mapping):
+    if kind is dict:
+        return value  # type: ignore[no-any-return]
+    if value is None or issubclass(kind, Mapping):
         return mapping(value)
     fields = attribute(value, "__dict__")
     if type(fields) is not dict:
@@ -160,14 +171,23 @@ def attribute(value: Any, name: str) -> Any:
         return None
 
 
+def attributes(value: Any, names: Sequence[str]) -> Sequence[Any]:
+    """Returns several attributes of the application's object, each as `attribute` does."""
+    try:
+        return [*map(getattr, repeat(value), names, repeat(None))]
+    except Exception:  # one of them failed; the others may be right
+        return [attribute(value, name) for name in names]
+
+
 def undo_repetition(value: Any) -> str | None:
     """Returns a text without the repetition that merging chunks may cause (`stopstop`); None for anything else."""
     found = word(value, REPEATED_CHARACTERS)
-    return None if found is None else _undo_repetition(found)
+    return None if found is None else without_repetition(found)
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
-def _undo_repetition(found: str) -> str:
+def without_repetition(found: str) -> str:
+    """Returns a word without the repetition that merging chunks may cause."""
     # a text of k copies of a shorter one occurs in its own double before the end of the first copy
     at = (found + found).find(found, 1)
     return found[:at] if 0 < at < len(found) else found

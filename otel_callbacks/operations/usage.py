@@ -43,7 +43,8 @@ class Usage:
 
 
 _USAGE: Any = Usage
-TOKEN_COUNTS = tuple(each.name for each in fields(_USAGE) if each.name.endswith("_tokens"))
+USAGE_FIELDS = tuple(each.name for each in fields(_USAGE))
+TOKEN_COUNTS = tuple(name for name in USAGE_FIELDS if name.endswith("_tokens"))
 """The fields of `Usage` that count tokens."""
 
 

@@ -58,6 +58,11 @@ def extra_attributes(names: Sequence[str], attributes: Mapping[str, Any], starte
 
     A fault in a profile costs its attributes only.
     """
+    if len(names) == 1:
+        alone = _guarded[names[0]](attributes, started) or {}
+        if attributes.keys().isdisjoint(alone):
+            return alone
+        return {name: alone[name] for name in alone if name not in attributes}
     made = [(_guarded[name](attributes, started) or {}).items() for name in names]
     extra: dict[str, Any] = {}
     for name, value in filter(None, chain.from_iterable(zip_longest(*made))):

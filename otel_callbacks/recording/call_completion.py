@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from otel_callbacks import limits, operations
+from otel_callbacks.cost.totals import Totals
 from otel_callbacks.operations import providers
 from otel_callbacks.runs.run import Run
 
@@ -28,7 +29,9 @@ def _complete_inference(run: Run, operation: operations.Inference, failed: bool)
             operation.usage = replace(operation.usage, is_final=False)  # the answer went on after the count
         operation.finish_reasons = operation.finish_reasons or ("error",)  # no reason came
     _tell_outer_model(run, operation.usage)
-    if operation.duplicate or _repeats_inner_usage(run, operation.usage):
+    if operation.duplicate or (
+        run.totals is not None and _repeats_inner_usage(run.totals, run, operation.usage)
+    ):
         operation.duplicate = True  # the call that counts is on another span
         operation.usage = None
 
@@ -43,13 +46,13 @@ def _is_done_by_other_calls(
     return True if totals.cost is not None or totals.sums.unpriced_calls else None
 
 
-def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
+def _repeats_inner_usage(totals: Totals, run: Run, usage: operations.Usage | None) -> bool:
     """Tells whether a model that called other models reports their usage: of one of them, or the sum.
 
     Other usage is its own, beside theirs; an estimate of what they have counted is not.
     """
-    sums = run.totals.sums if run.totals is not None else None
-    if sums is None or not (sums.inference_calls or sums.cached_calls):
+    sums = totals.sums
+    if not (sums.inference_calls or sums.cached_calls):
         return False
     if usage is None or usage.estimated:
         return True
@@ -62,7 +65,7 @@ def _repeats_inner_usage(run: Run, usage: operations.Usage | None) -> bool:
 
 def _tell_outer_model(run: Run, usage: operations.Usage | None) -> None:
     """Notes the usage of a model call at the model call around it, if there is one."""
-    outer = run.parent
+    outer = run.parent if usage is not None else None
     while outer is not None and not isinstance(outer.operation, operations.Inference):
         outer = outer.parent
     if outer is None or usage is None:

@@ -1,5 +1,6 @@
 """What fits on a span. The SDK drops a span's oldest attributes at its limit, and these say what the span is."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,12 +18,12 @@ def add_profiles(
 
     What filled in a prompt (`has_variables`) is left out first.
     """
-    held = getattr(span, "attributes", None) or {} if has_variables or names != profiles.DEFAULT else {}
     if names == profiles.DEFAULT:  # it reads only what is known at the end, and adds two
         extra = profiles.extra_attributes(names, attributes, started)
-        if not has_variables or len(held) + len(attributes) + len(extra) <= _most(span):
+        if not has_variables or len(_held(span)) + len(attributes) + len(extra) <= _most(span):
             attributes.update(extra)
             return
+    held = _held(span)
     extra = profiles.extra_attributes(names, {**held, **attributes}, started)
     room = _most(span) - len({*held, *attributes})  # the union of views takes long
     if has_variables and room < len(extra):
@@ -41,6 +42,11 @@ def _leave_variables_out(attributes: Attributes, surplus: int) -> int:
         del attributes[name]
     attributes[semconv.CONTENT_CUT] = [*(cut or ()), semconv.PROMPT_VARIABLE_PREFIX]
     return len(left_out) - (cut is None)
+
+
+def _held(span: Span) -> Mapping[str, Any]:
+    """Returns the attributes that a span has already."""
+    return getattr(span, "attributes", None) or {}
 
 
 def _most(span: Span) -> int:

@@ -73,3 +73,24 @@ def test_the_fields_that_a_type_does_not_declare() -> None:
         "cached_tokens": 2,
     }
     assert payload.mapping_or_fields(Plain()) == {"prompt_tokens": 1}
+
+
+def test_several_attributes_are_read_as_each_is() -> None:
+    class Model:
+        known = "a"
+
+        @property
+        def broken(self) -> str:
+            raise RuntimeError
+
+    names = ("known", "broken", "unknown")
+    for value in (Model(), Failing(), Lying(), None, 7):
+        found = list(payload.attributes(value, names))
+        assert [*map(type, found)] == [type(payload.attribute(value, name)) for name in names]
+    assert list(payload.attributes(Model(), names)) == ["a", None, None]
+
+
+def test_several_mappings_are_read_as_each_is() -> None:
+    values = [{"a": 1}, OrderedDict(b=2), FailingDict(c=3), None, Failing(), "text"]
+    assert list(payload.mappings(*values)) == [payload.mapping(value) for value in values]
+    assert payload.mappings({"a": 1}, {}) == ({"a": 1}, {})

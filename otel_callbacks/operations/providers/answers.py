@@ -3,26 +3,28 @@
 A framework's translator says where the payloads are. Here they are read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from otel_callbacks.operations.operation import Inference
-from otel_callbacks.operations.payload import mapping_or_fields, undo_repetition
+from otel_callbacks.operations.payload import mapping_or_fields, without_repetition
 from otel_callbacks.operations.providers.api_types import openai_api_type
-from otel_callbacks.operations.providers.billing import read_billing
-from otel_callbacks.operations.providers.compaction import read_compaction
+from otel_callbacks.operations.providers.billing import REPORTED, WITH_RULES, read_billing
+from otel_callbacks.operations.providers.compaction import COMPACTION, MARKS, read_compaction
 from otel_callbacks.operations.providers.endpoints import who_answers
 from otel_callbacks.operations.providers.finish_reasons import read_finish_reasons
 from otel_callbacks.operations.providers.missing_usage import log_missing_usage
 from otel_callbacks.operations.providers.payload_places import (
+    REPORTING,
     Layers,
     finish_reasons_in,
     first_word,
     layers,
     usage_reports_in,
 )
-from otel_callbacks.operations.providers.reported_cost import ReportedCost, reported_cost
+from otel_callbacks.operations.providers.reported_cost import COST_KEYS, ReportedCost, reported_cost
 from otel_callbacks.operations.providers.usage_reports import first_usage, read_usage
 from otel_callbacks.operations.usage import Usage
 
@@ -48,6 +50,12 @@ _DEEP_RESEARCH = "sonar-deep-research"
 """Perplexity's, which bills what it read, thought and searched; other clients than Perplexity's drop all three."""
 _OPENROUTER = "openrouter.ai"
 """Says what a call costs at the end of a stream, which LangChain's client for OpenAI does not pass on."""
+
+_RARE = frozenset((*REPORTED, *COST_KEYS, *MARKS))
+"""The keys that most answers do not have: what is billed beside the tokens, costs, compactions."""
+_TELLING = _RARE | REPORTING
+_COUNTS_LESS = {"anthropic", "cohere"}
+"""The providers of whose bill something may be missing in the counts."""
 
 
 def read_answer(
@@ -79,14 +87,15 @@ def read_answer(
     """
     provider = operation.provider
     answering = who_answers(provider, operation.server_address)
-    found = [layers(answer, provider) for answer in answers]
+    found = [*map(layers, answers, repeat(provider))]
     if reasons is None:
         reasons = [reason for each in found for reason in finish_reasons_in(each) or (None,)]
     operation.finish_reasons = read_finish_reasons(reasons, cut=cut)
-    found += [layers(payload, provider) for payload in more]
-    every = found[0] if len(found) == 1 else [fields for each in found for fields in each]
+    found += map(layers, more, repeat(provider))
+    every = found[0] if len(found) == 1 else [*chain.from_iterable(found)]
     _add_identity(operation, every)
-    reports = [report for each in found for report in usage_reports_in(each)]
+    said = _TELLING.intersection(chain.from_iterable(every))
+    reports = [*chain.from_iterable(map(usage_reports_in, found))] if said & REPORTING else []
     usage, known = first_usage(reports, provider, operation.server_address, normal=normal), operation.usage
     if usage is None:  # what the last chunk that counted anew had, or `record_usage` set in the body
         usage = known
@@ -98,22 +107,21 @@ def read_answer(
     elif streamed and not any(reasons) and (cut or counted_again or answering in _COUNT_SO_FAR):
         usage = replace(usage, is_final=False)
     operation.usage = usage
-    read_compaction(operation, every, reports, blocks)
-    sources = [*every, *_reported(reports, normal)]
-    cost = reported_cost(sources)
+    beside = [*reports, *_more_details(normal)]
+    rare = _RARE.intersection(chain(said, *beside))
+    if rare & MARKS or blocks or COMPACTION in (operation.finish_reasons or ()):
+        read_compaction(operation, every, reports, blocks)
+    cost = reported_cost((*every, *beside)) if rare & COST_KEYS else None
     if cost is not None:
         operation.reported_usd = cost.usd
-    operation.billing = read_billing(
-        answering,
-        operation.response_model or operation.name,
-        operation.billing,
-        sources,
-        blocks,
-        [
-            *_not_counted(operation, cost, normal),
-            *(_dropped(operation, normal) if streamed and not reports else ()),
-        ],
-    )
+    unknown: list[str] = []
+    if cost is not None or provider in _COUNTS_LESS:
+        unknown += _not_counted(operation, cost, normal)
+    if streamed and not reports:
+        unknown += _dropped(operation, normal)
+    if rare or blocks or unknown or operation.billing is not None or answering in WITH_RULES:
+        model, sources = operation.response_model or operation.name, [*every, *beside]
+        operation.billing = read_billing(answering, model, operation.billing, sources, blocks, unknown)
 
 
 def add_chunk_usage(operation: Inference, reported: Any) -> None:
@@ -134,21 +142,22 @@ def _was_added_up(usage: Usage, last: Usage) -> bool:
 
 
 def _add_identity(operation: Inference, found: Layers) -> None:
-    operation.response_model = operation.response_model or undo_repetition(first_word(found, _MODEL_KEYS))
-    operation.response_id = operation.response_id or first_word(found, _ID_KEYS)
+    if not operation.response_model and (model := first_word(found, _MODEL_KEYS)):
+        operation.response_model = without_repetition(model)
+    if not operation.response_id and (identity := first_word(found, _ID_KEYS)):
+        operation.response_id = identity
     if operation.provider == "openai":
         operation.api_type = operation.api_type or next(filter(None, map(openai_api_type, found)), None)
-        tier, fingerprint = first_word(found, ("service_tier",)), first_word(found, ("system_fingerprint",))
-        operation.response_service_tier = undo_repetition(tier) or operation.response_service_tier
-        operation.system_fingerprint = undo_repetition(fingerprint) or operation.system_fingerprint
+        if tier := first_word(found, ("service_tier",)):
+            operation.response_service_tier = without_repetition(tier)
+        if fingerprint := first_word(found, ("system_fingerprint",)):
+            operation.system_fingerprint = without_repetition(fingerprint)
 
 
-def _reported(reports: Layers, normal: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the fields of usage reports, among which there is more than counts."""
-    yield from reports
+def _more_details(normal: Any) -> Layers:
+    """Returns the details of the output in a usage in LangChain's normal form: Perplexity's citations are there."""
     details = None if normal is None else mapping_or_fields(normal).get("output_token_details")
-    if details is not None:  # Perplexity's citations
-        yield mapping_or_fields(details)
+    return [] if details is None else [mapping_or_fields(details)]
 
 
 def _not_counted(operation: Inference, cost: ReportedCost | None, normal: Any) -> Iterator[str]:

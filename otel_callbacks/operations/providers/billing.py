@@ -159,7 +159,7 @@ _REQUESTED: dict[str, Callable[[_Bill, Any], None]] = {
 }
 """What may be asked for; what the response says counts instead."""
 _REQUESTING = frozenset((*_REQUESTED, "extra_body"))
-_REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
+REPORTED: dict[str, Callable[[_Bill, Any], None]] = {
     **_REQUESTED,
     "traffic_type": _traffic_type,  # Google
     "trafficType": _traffic_type,
@@ -219,18 +219,14 @@ def read_billing(
         blocks: the blocks of the answer, among which the calls of the provider's own tools are.
         unknown: what else is billed and not counted.
     """
-    says_nothing = _REPORTED.keys().isdisjoint(chain.from_iterable(sources))
-    unknown = dict.fromkeys(unknown)
-    if says_nothing and requested is None and not blocks and not unknown and provider not in _PROVIDERS:
-        return None
     bill = _Bill(provider, (model or "").removeprefix("models/"), requested)
-    for source in () if says_nothing else sources:
-        for key in _REPORTED.keys() & source.keys():
-            _REPORTED[key](bill, source[key])
-    bill.unknown.update(unknown)
+    for source in sources:
+        for key in REPORTED.keys() & source.keys():
+            REPORTED[key](bill, source[key])
+    bill.unknown.update(dict.fromkeys(unknown))
     if blocks:
         _read_blocks(bill, blocks)
-    if (rule := _PROVIDERS.get(provider or "")) is not None:
+    if (rule := WITH_RULES.get(provider or "")) is not None:
         rule(bill)
     return bill.done()
 
@@ -291,7 +287,7 @@ def _perplexity(bill: _Bill) -> None:
         bill.units.pop("web_searches", None)
 
 
-_PROVIDERS: dict[str, Callable[[_Bill], None]] = {
+WITH_RULES: dict[str, Callable[[_Bill], None]] = {
     "openai": _openai,
     "azure.ai.openai": _openai,
     "perplexity": _perplexity,

@@ -1,7 +1,6 @@
 """Compaction: what an answer or a history says of a conversation that was made shorter."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from otel_callbacks.limits import ITEMS_READ
@@ -11,8 +10,10 @@ from otel_callbacks.operations.providers.payload_places import Layers
 from otel_callbacks.operations.providers.usage_counts import token_count
 
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_COMPACTION = "compaction"
-_MARKS = frozenset(("iterations", "context_management"))
+COMPACTION = "compaction"
+"""The type of a block that is a summary, and the finish reason of a call that made one."""
+MARKS = frozenset(("iterations", "context_management"))
+"""The keys that tell of a compaction."""
 
 
 def has_compaction(content: Any) -> bool:
@@ -24,7 +25,7 @@ def has_compaction(content: Any) -> bool:
 
 def _is_compaction(block: Mapping[str, Any]) -> bool:
     """Tells whether a block has a summary: Anthropic's has no content if it failed, OpenAI's is encrypted."""
-    return word(block.get("type")) == _COMPACTION and block.get("content", "") is not None
+    return word(block.get("type")) == COMPACTION and block.get("content", "") is not None
 
 
 def read_compaction(operation: Inference, found: Layers, reports: Layers, blocks: Sequence[Any]) -> None:
@@ -39,9 +40,6 @@ def read_compaction(operation: Inference, found: Layers, reports: Layers, blocks
         reports: the usage reports in them.
         blocks: the blocks of the answer.
     """
-    said_nothing = _MARKS.isdisjoint(chain.from_iterable((*found, *reports)))
-    if said_nothing and not blocks and _COMPACTION not in (operation.finish_reasons or ()):
-        return  # so do nearly all
     runs = list(_entries(reports, "iterations"))
     types = [word(run.get("type")) for run in runs]
     said = [mapping_or_fields(block) for block in blocks[:ITEMS_READ]]
@@ -51,9 +49,9 @@ def read_compaction(operation: Inference, found: Layers, reports: Layers, blocks
         if "context_management" in fields
         for edit in _entries([mapping_or_fields(fields["context_management"])], "applied_edits")
     ]
-    compacted = any(map(_is_compaction, said)) or _COMPACTION in (operation.finish_reasons or ())
-    if _COMPACTION in types and (compacted or not _failed(said)):
-        following = types.index(_COMPACTION) + 1
+    compacted = any(map(_is_compaction, said)) or COMPACTION in (operation.finish_reasons or ())
+    if COMPACTION in types and (compacted or not _failed(said)):
+        following = types.index(COMPACTION) + 1
         operation.compaction_tokens_before = _sent(runs[following - 1])
         operation.compaction_tokens_after = _sent(runs[following]) if following < len(runs) else None
         compacted = True
@@ -71,7 +69,7 @@ def _entries(holders: Layers, key: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _failed(blocks: Sequence[Mapping[str, Any]]) -> bool:
-    return any(word(block.get("type")) == _COMPACTION for block in blocks)
+    return any(word(block.get("type")) == COMPACTION for block in blocks)
 
 
 def _read_edits(operation: Inference, edits: Sequence[Mapping[str, Any]]) -> None:

@@ -1,10 +1,8 @@
 """Finish reasons: why an answer stopped, in the providers' words and in those of the conventions' message schema."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
-from otel_callbacks.limits import WORD_CHARACTERS
-from otel_callbacks.operations.payload import undo_repetition
+from otel_callbacks.operations.payload import without_repetition
 
 UNKNOWN = "unknown"
 """The reason of a message for which the provider reports none. The schema requires one, and its list is open."""
@@ -33,17 +31,16 @@ _FINISH_REASONS = {
 """The providers' stop reasons that the conventions' message schema names differently."""
 
 
-def read_finish_reasons(reasons: Iterable[Any], *, cut: bool = False) -> tuple[str, ...] | None:
-    """Returns the stop reasons, one per choice, or None if no choice has one.
+def read_finish_reasons(reasons: Sequence[str | None], *, cut: bool = False) -> tuple[str, ...] | None:
+    """Returns the stop reasons in the words of `finish_reasons_in`, one per choice, or None if no choice has one.
 
     Merging chunks repeats a reason (`stopstop`); the repetition is removed. The conventions want
     `error` for a choice without a reason. That holds for every choice of an answer that was `cut`, and beside a choice
     that has a reason. Where no choice has one, the provider reports none.
     """
-    found = [undo_repetition(reason) for reason in reasons]
-    if not found or not (cut or any(found)):
+    if not reasons or not (cut or any(reasons)):
         return None
-    return tuple((reason or "error")[:WORD_CHARACTERS] for reason in found)
+    return tuple([without_repetition(reason or "error") for reason in reasons])
 
 
 def message_finish_reason(reason: str | None) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from otel_callbacks.limits import ANSWERS_READ, first
 from otel_callbacks.operations.payload import attribute, items, mapping_or_fields, word
-from otel_callbacks.operations.providers.usage_counts import has_counts
+from otel_callbacks.operations.providers.usage_counts import COUNT_KEYS
 
 Layers = list[Mapping[str, Any]]
 
@@ -31,19 +32,24 @@ _USAGE_KEYS = dict.fromkeys(
 )
 """The keys of usage reports. Cohere's `billed_units` come before the `tokens`, which are not what it bills."""
 _CHOICES = dict.fromkeys(("choices", "candidates")).keys()
+REPORTING = frozenset((*_USAGE_KEYS, *_CHOICES, *COUNT_KEYS))
+"""The keys without one of which a mapping has no usage report."""
 
 
 def layers(payload: Any, provider: str | None) -> Layers:
     """Returns the fields of a payload, and of the envelopes in it."""
     top = mapping_or_fields(payload)
-    found = [top] if top else []
-    _add_envelopes(found, top, provider, _DEPTH)
+    if not top:
+        return []
+    found = [top]
+    if provider == _BEDROCK or not _ENVELOPES.keys().isdisjoint(top):
+        _add_envelopes(found, top, provider, _DEPTH)
     return found
 
 
 def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None, depth: int) -> None:
-    for key in _ENVELOPES if not _ENVELOPES.keys().isdisjoint(outer) else ():
-        if (inner := outer.get(key)) is not None and (fields := mapping_or_fields(inner)):
+    for key in filter(outer.__contains__, _ENVELOPES):
+        if fields := mapping_or_fields(outer.get(key)):
             found.append(fields)
             if depth > 1:
                 _add_envelopes(found, fields, provider, depth - 1)
@@ -53,36 +59,41 @@ def _add_envelopes(found: Layers, outer: Mapping[str, Any], provider: str | None
 
 def usage_reports_in(found: Layers) -> Layers:
     """Returns the fields of the usage reports in the layers of a payload, the most telling first."""
-    reports = list(_reports(found))
-    # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
-    return reports or [fields for fields in found if has_counts(fields)][:1]
-
-
-def _reports(found: Layers) -> Iterator[Mapping[str, Any]]:
+    reports: Layers = []
     for fields in found:
-        for key in _USAGE_KEYS if not _USAGE_KEYS.keys().isdisjoint(fields) else ():
-            if (report := fields.get(key)) is not None:
-                yield from _inside(report)
-        for choice in () if _CHOICES.isdisjoint(fields) else _choices(fields):  # Moonshot's stream
-            if (report := choice.get("usage")) is not None:
-                yield mapping_or_fields(report)
+        for key in filter(fields.__contains__, _USAGE_KEYS):
+            reports += _inside(fields.get(key))
+        if not _CHOICES.isdisjoint(fields):  # Moonshot's stream
+            said = [choice["usage"] for choice in _choices(fields) if "usage" in choice]
+            reports += [mapping_or_fields(report) for report in said if report is not None]
+    if reports:
+        return reports
+    # Ollama puts its counts beside the other details, and LlamaIndex copies counts to the top
+    for fields in found:
+        if not COUNT_KEYS.isdisjoint(fields):
+            return [fields]
+    return []
 
 
-def _inside(report: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields the fields of a report, or of those that Cohere's newer API puts into its `usage`."""
+def _inside(report: Any) -> Layers:
+    """Returns the fields of a report, or of those that Cohere's newer API puts into its `usage`."""
     known = mapping_or_fields(report)
-    inner = [known[key] for key in ("billed_units", "tokens") if known.get(key) is not None]
+    inner = [known[key] for key in filter(known.__contains__, _COHERES) if known[key] is not None]
     if inner:
-        yield from map(mapping_or_fields, inner)
-    elif known:
-        yield known
+        return [*map(mapping_or_fields, inner)]
+    return [known] if known else []
+
+
+_COHERES = ("billed_units", "tokens")
 
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for key in _CHOICES:
-        if key in fields:
-            for choice in first(items(fields[key]), ANSWERS_READ, "answers of a model call"):
-                yield mapping_or_fields(choice)
+    """Returns the fields of the choices beside these fields."""
+    found = [
+        first(items(fields[key]), ANSWERS_READ, "answers of a model call")
+        for key in filter(fields.__contains__, _CHOICES)
+    ]
+    return map(mapping_or_fields, chain.from_iterable(found))
 
 
 FINISH_KEYS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "finishReason")
@@ -93,14 +104,20 @@ def finish_reasons_in(found: Layers) -> list[str | None]:
     """Returns why each answer in a payload stopped; None for one that goes on or has no reason."""
     for fields in found:
         if not _CHOICES.isdisjoint(fields) and (choices := list(_choices(fields))):
-            return [_reason(choice) for choice in choices]
-    reason = next((reason for fields in found if (reason := _reason(fields) or _status(fields))), None)
-    return [] if reason is None else [reason]
+            return [*map(_reason, choices)]
+    for fields in found:
+        reason = _reason(fields) or (_status(fields) if "object" in fields else None)
+        if reason is not None:
+            return [reason]
+    return []
 
 
 def _reason(fields: Mapping[str, Any]) -> str | None:
-    said = map(fields.get, filter(fields.__contains__, FINISH_KEYS))
-    return next(filter(None, map(enum_word, said)), None)
+    for key in filter(fields.__contains__, FINISH_KEYS):
+        said = fields.get(key)
+        if (reason := word(said) or enum_word(said)) is not None:  # most are words
+            return reason
+    return None
 
 
 _STATUSES = {"completed": "stop", "failed": "error", "cancelled": "error"}

@@ -12,6 +12,10 @@ _EXACT = Context(prec=DECIMAL_DIGITS)
 """Our own, because the application may have set another precision for the thread."""
 
 
+COST_KEYS = frozenset(("cost", "cost_in_usd_ticks"))
+"""The keys under which costs are reported."""
+
+
 class ReportedCost(NamedTuple):
     """A reported cost. `complete` is False if somebody else bills the rest and does not report it."""
 

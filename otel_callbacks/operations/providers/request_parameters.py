@@ -15,10 +15,12 @@ from otel_callbacks.operations.payload import (
     words,
 )
 
-_HOLDERS = (
-    *("model_kwargs", "extra_body", "additional_model_request_fields", "inferenceConfig"),
-    *("generation_config", "thinking_config", "output_config", "text"),
-)
+_HOLDERS = dict.fromkeys(
+    (
+        *("model_kwargs", "extra_body", "additional_model_request_fields", "inferenceConfig"),
+        *("generation_config", "thinking_config", "output_config", "text"),
+    )
+).keys()
 """The parameters that hold others: LangChain's, OpenAI's, Bedrock's, Gemini's, Anthropic's."""
 
 Parameters = Mapping[str, tuple[str, Callable[[Any], Any]]]
@@ -31,14 +33,17 @@ def set_parameters(operation: Inference, spellings: Parameters, *sources: Mappin
     In the conventions only OpenAI has a service tier, and `auto` does not count as one; only Bedrock has guardrails.
     """
     for parameters in filter(None, sources):
-        for held in (*_held(parameters), parameters):
+        for held in (parameters,) if _HOLDERS.isdisjoint(parameters) else (*_held(parameters), parameters):
             for key in filter(held.__contains__, spellings):
                 field, read = spellings[key]
-                if (value := read(held[key])) is not None:
+                given = held[key]
+                if given is not None and (value := read(given)) is not None:
                     setattr(operation, field, value)
-    if operation.provider != "openai" or operation.request_service_tier == "auto":
+    if operation.request_service_tier and (
+        operation.provider != "openai" or operation.request_service_tier == "auto"
+    ):
         operation.request_service_tier = None
-    if operation.provider != "aws.bedrock":
+    if operation.guardrail_id and operation.provider != "aws.bedrock":
         operation.guardrail_id = None
 
 

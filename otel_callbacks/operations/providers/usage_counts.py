@@ -60,6 +60,7 @@ _COUNTS = {
     # Perplexity
     "reasoning_tokens": "reasoning",
 }
+COUNT_KEYS = _COUNTS.keys()
 _INPUT_DETAILS = {
     "input_token_details",
     "input_tokens_details",
@@ -109,11 +110,6 @@ BY_MODALITY = {
 }
 """The names of the counts by modality, as in `Usage`."""
 _TIERS = ("priority_", "flex_")
-
-
-def has_counts(fields: Mapping[str, Any]) -> bool:
-    """Tells whether counts stand among these fields."""
-    return not fields.keys().isdisjoint(_COUNTS)
 
 
 def read_counts(report: Mapping[str, Any]) -> Counts:

@@ -106,17 +106,19 @@ _PLAIN = (
     ("input_tokens", "output_tokens", "total_tokens"),
     ("prompt_tokens", "completion_tokens", "total_tokens"),
 )
-_PLAIN_KEYS = {frozenset(names): names for names in _PLAIN}
+_PLAIN_KEYS = {frozenset(keys): names for names in _PLAIN for keys in (names, names[:2])}
 
 
 def _plain_usage(report: Mapping[str, Any]) -> Usage | None:
-    """Returns the usage in a report of three counts that add up, the quick way for most calls; None for any other."""
-    names = _PLAIN_KEYS.get(frozenset(report)) if len(report) == 3 else None
+    """Returns the usage in a report of two counts, or three that add up, the quick way for most calls; else None."""
+    names = _PLAIN_KEYS.get(frozenset(report)) if len(report) <= 3 else None
     if names is None:
         return None
     sent, received, total = map(report.get, names)
-    if type(sent) is int is type(received) and sent >= 0 <= received and 0 < sent + received == total:
-        return Usage(input_tokens=sent, output_tokens=received) if total < TOKENS_OF_A_CALL else None
+    if type(sent) is int is type(received) and sent >= 0 <= received:
+        adds_up = total is None or total == sent + received
+        if adds_up and 0 < sent + received < TOKENS_OF_A_CALL:
+            return Usage(input_tokens=sent, output_tokens=received)
     return None
 
 
