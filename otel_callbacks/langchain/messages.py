@@ -1,6 +1,6 @@
 """Translates LangChain's messages into the conventions' form."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,14 @@ _ROLES = {
     "SystemMessageChunk": "system",
     "ToolMessageChunk": "tool",
 }
+_CALLS = frozenset(("tool_calls", "invalid_tool_calls"))
+_BESIDE_CONTENT = frozenset(
+    (
+        *("function_call", "tool_outputs", "executed_tools", "audio"),
+        *("reasoning_content", "reasoning", "refusal"),
+    )
+)
+"""Where a message may have parts beside its content and `_CALLS`; few have any of these."""
 _SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
 _SOUNDING = ("audio", "video")
 _SOUND_URLS = ("data:audio/", "data:video/")
@@ -122,7 +130,7 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
         known = _fields(message)
-        return Message("assistant", tuple(_parts(known)), word(known.get("name")), reason)
+        return Message("assistant", _parts(known), word(known.get("name")), reason)
     return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
@@ -198,7 +206,7 @@ def _message(message: Any) -> Message | None:
     role, name, content = _role(known), word(known.get("name")), known.get("content")
     if role == "tool":
         return Message(role, (providers.tool_response(content, word(known.get("tool_call_id"))),), name)
-    return Message(role, tuple(_parts(known)), name)
+    return Message(role, _parts(known), name)
 
 
 def _output_message(message: Any) -> Message | None:
@@ -217,7 +225,10 @@ FORM = MessageForm("content", _key, _message_or_empty)
 """How an agent's messages are read."""
 
 
-def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
-    """Yields the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
-    beside = mapping(known.get("additional_kwargs"))
-    return providers.content_parts({**beside, **known} if beside else known)
+def _parts(known: Mapping[str, Any]) -> Sequence[Part]:
+    """Returns the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
+    content, beside = known.get("content"), mapping(known.get("additional_kwargs"))
+    if beside or type(content) is not str or not _BESIDE_CONTENT.isdisjoint(known):
+        return tuple(providers.content_parts({**beside, **known} if beside else known))
+    calls = () if _CALLS.isdisjoint(known) else providers.tool_calls(known)
+    return (Text(content), *calls) if content else tuple(calls)

@@ -7,7 +7,6 @@ import json
 import marshal
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 from otel_callbacks import limits
@@ -46,6 +45,7 @@ _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_VALUE = 50.0  # a call's arguments or a tool's definition, roughly
 _SCALARS = {bool, float, type(None)}
 _to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder each time
+_NOTHING = WeighedPrompt()
 
 
 class PromptWeights:
@@ -72,11 +72,10 @@ class PromptWeights:
         """
         chat = chat[: limits.PROMPT_PARTS + 1]
         contents = form.contents(chat)
-        kept, before = max(
-            ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
-            key=itemgetter(0),
-            default=(0, WeighedPrompt()),
-        )
+        kept, before = 0, _NOTHING
+        for each in self._prompts:
+            if (shared := each.shared_with(chat, contents, form.key)) > kept:
+                kept, before = shared, each
         left = [limits.PROMPT_VALUES_READ]
         prompt = before.beginning(kept)
         if (
@@ -88,7 +87,8 @@ class PromptWeights:
         prompt.define(self.definitions(tools))
         self._add_new(prompt, chat, form, left)
         prompt.note_sent(chat, contents)
-        others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]
+        replaced = before if before.keeps_most(kept) else None
+        others = [each for each in self._prompts if each is not replaced]
         self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
         return prompt
 
@@ -96,7 +96,7 @@ class PromptWeights:
         self, prompt: WeighedPrompt, chat: Sequence[Any], form: MessageForm, left: list[int]
     ) -> None:
         most, new = limits.PROMPT_PARTS - len(prompt.definitions), 0
-        for message in islice(chat, len(prompt.weighed), None):
+        for message in chat[len(prompt.weighed) :]:
             key = form.key(message)
             known = self._weighed.get(key)
             if prompt.parts > most or (known is None and new >= limits.NEW_PROMPT_PARTS):
@@ -108,7 +108,7 @@ class PromptWeights:
 
     def _weigh(self, key: Hashable, message: Message, left: list[int]) -> WeighedMessage:
         """Weighs a message. The model's calls must be weighed before their results, the order they have in a prompt."""
-        parts = tuple(self._weigh_part(part, message, key, left) for part in message.parts)
+        parts = tuple([self._weigh_part(part, message, key, left) for part in message.parts])
         if len(self._weighed) >= limits.MESSAGE_WEIGHTS:
             self._weighed.clear()
             self._tools.clear()
@@ -117,6 +117,8 @@ class PromptWeights:
 
     def definitions(self, tools: Any) -> Sequence[PromptPart]:
         """Returns the weighed definitions of tools. Within an agent, the same names mean the same definitions."""
+        if tools is None:
+            return ()
         read_tools = [tool for tool in map(mapping, items(tools)[: limits.TOOLS_WEIGHED]) if tool]
         names = tuple(map(_name, read_tools))
         known = self._definitions.get(names)
@@ -139,6 +141,8 @@ class PromptWeights:
 
     def _weigh_part(self, part: Part, message: Message, key: Hashable, left: list[int]) -> PromptPart:
         match part:
+            case Text(content) | Reasoning(content):
+                weighed = _weighed(content, left)
             case ToolCall(name, call_id, arguments):
                 if call_id is not None:
                     self._tools[call_id] = name
@@ -146,8 +150,6 @@ class PromptWeights:
             case ToolCallResponse(response, call_id):
                 tool = message.name or self._tools.get(call_id or "")
                 return PromptPart("result", _weighed(response, left), tool, call_id or key)
-            case Text(content) | Reasoning(content):
-                weighed = _weighed(content, left)
             case Media():
                 weighed = _MEDIA_TOKENS
             case ServerToolCall() | ServerToolCallResponse() | OtherPart():

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from otel_callbacks import limits
 from otel_callbacks.rag.weighed_prompt import WeighedPrompt
@@ -57,6 +57,7 @@ class ToolUse:
 
 _COLUMNS = tuple(each.name for each in fields(ToolUse))
 _numbers = attrgetter(*_COLUMNS)
+_IDENTITY = itemgetter(1)  # of a result
 
 
 @dataclass(slots=True)
@@ -110,13 +111,13 @@ class ToolTokens:
     def _take_new(self, prompt: WeighedPrompt) -> Mapping[str | None, Sequence[int]]:
         """Returns the weights of the results that no call has sent before, by tool, and notes that this one has."""
         unsent, new = prompt.take_unsent(), defaultdict(list)
-        for result in unsent:
-            if result.identity not in self._sent_results:
-                new[result.tool].append(result.weight)
+        for tool, identity, weight in unsent:
+            if identity not in self._sent_results:
+                new[tool].append(weight)
         if len(self._sent_results) + len(unsent) > limits.TOOL_RESULTS:
             self._sent_results.clear()
             limits.log_reached("TOOL_RESULTS", "results that an agent sends again count as sent once")
-        self._sent_results.update(result.identity for result in unsent)
+        self._sent_results.update(map(_IDENTITY, unsent))
         return new
 
     def add_agent(self, below: "ToolTokens") -> None:
