@@ -41,6 +41,7 @@ _ROLES = {
     "SystemMessageChunk": "system",
     "ToolMessageChunk": "tool",
 }
+_KEY_FIELDS = ("content", "tool_calls", "tool_call_id")
 _CALLS = frozenset(("tool_calls", "invalid_tool_calls"))
 _BESIDE_CONTENT = frozenset(
     (
@@ -105,11 +106,11 @@ def _is_sound(block: Any) -> bool:
 def _key(message: BaseMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
     known = mapping(attribute(message, "__dict__"))
-    content, calls = known.get("content"), known.get("tool_calls")
+    content, calls, call_id = map(known.get, _KEY_FIELDS)
     if type(content) is not str:
         content = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
     called = tuple(map(_call_key, items(calls)[:MESSAGE_TOOL_CALLS_READ])) if calls else None
-    return hash((type(message), content, called, text(known.get("tool_call_id"))))
+    return hash((type(message), content, called, None if call_id is None else text(call_id)))
 
 
 def _call_key(call: Any) -> Hashable:

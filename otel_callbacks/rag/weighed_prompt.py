@@ -246,7 +246,7 @@ class WeighedPrompt:
         return self._defined + self._weight
 
     def _copy(self) -> "WeighedPrompt":
-        copied = WeighedPrompt()
+        copied = WeighedPrompt.__new__(WeighedPrompt)
         copied.__dict__.update(
             self.__dict__,
             weighed=self.weighed.copy(),
