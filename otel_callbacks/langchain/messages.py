@@ -206,7 +206,10 @@ def _message(message: Any) -> Message | None:
         return None
     role, name, content = _role(known), word(known.get("name")), known.get("content")
     if role == "tool":
-        return Message(role, (providers.tool_response(content, word(known.get("tool_call_id"))),), name)
+        call_id = word(known.get("tool_call_id"))
+        if type(content) is str:  # nearly always
+            return Message(role, (ToolCallResponse(content, call_id),), name)
+        return Message(role, (providers.tool_response(content, call_id),), name)
     return Message(role, _parts(known), name)
 
 

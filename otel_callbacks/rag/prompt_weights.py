@@ -77,18 +77,19 @@ class PromptWeights:
             if (shared := each.shared_with(chat, contents, form.key)) > kept:
                 kept, before = shared, each
         left = [limits.PROMPT_VALUES_READ]
-        prompt = before.beginning(kept)
+        keeps_most = before.keeps_most(kept)
+        prompt = before.beginning(kept, keeps_most=keeps_most)
         if (
             kept
             and not before.begins_with(chat[0], contents[0])
             and (key := form.key(chat[0])) != before.weighed[0].key
         ):
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
-        prompt.define(self.definitions(tools))
+        if (definitions := self.definitions(tools)) is not prompt.definitions:
+            prompt.define(definitions)
         self._add_new(prompt, chat, form, left)
         prompt.note_sent(chat, contents)
-        replaced = before if before.keeps_most(kept) else None
-        others = [each for each in self._prompts if each is not replaced]
+        others = [each for each in self._prompts if each is not before or not keeps_most]
         self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
         return prompt
 

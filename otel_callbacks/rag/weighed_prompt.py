@@ -145,16 +145,16 @@ class WeighedPrompt:
         """Tells quickly whether the first message is this one, unchanged."""
         return self._messages[0] is message and self._contents[0] is content
 
-    def beginning(self, messages: int) -> "WeighedPrompt":
-        """Returns a new prompt with the first messages of this one."""
-        if self.keeps_most(messages):
-            prompt = self._copy()
-            while len(prompt.weighed) > messages:
-                prompt._remove_last()
+    def beginning(self, messages: int, *, keeps_most: bool) -> "WeighedPrompt":
+        """Returns a new prompt with the first messages of this one; it is quicker to make if that is most of them."""
+        if not keeps_most:
+            prompt = WeighedPrompt()
+            for weighed in self.weighed[:messages]:
+                prompt.add(weighed)
             return prompt
-        prompt = WeighedPrompt()
-        for weighed in self.weighed[:messages]:
-            prompt.add(weighed)
+        prompt = self._copy()
+        while len(prompt.weighed) > messages:
+            prompt._remove_last()
         return prompt
 
     def keeps_most(self, messages: int) -> bool:
@@ -163,8 +163,7 @@ class WeighedPrompt:
 
     def define(self, definitions: Sequence[PromptPart]) -> None:
         """Sets the definitions of tools."""
-        if self.definitions is not definitions:
-            self.definitions, self._defined = definitions, sum(units_of(definitions))
+        self.definitions, self._defined = definitions, sum(units_of(definitions))
 
     def add(self, weighed: WeighedMessage) -> None:
         """Adds a message to a prompt that is being made."""
@@ -204,7 +203,10 @@ class WeighedPrompt:
 
     def note_sent(self, chat: Sequence[Any], contents: Sequence[Any]) -> None:
         """Keeps the messages of a chat, as far as they were added; the next chat is compared with them."""
-        self._messages, self._contents = chat[: len(self.weighed)], contents[: len(self.weighed)]
+        added = len(self.weighed)
+        self._messages, self._contents = (
+            (chat, contents) if added == len(chat) else (chat[:added], contents[:added])
+        )
 
     def shares(self, tokens: int) -> Sequence[tuple[str | None, str, int]]:
         """Returns tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
