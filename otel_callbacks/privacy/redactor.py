@@ -47,6 +47,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """LangGraph's task names contain one. It is left out of the cached name, which would otherwise never repeat."""
 
 _UUID_LENGTH = 36
+_TEXTS = frozenset((str,))
 
 
 @lru_cache(maxsize=CACHED_NAMES)
@@ -71,7 +72,10 @@ def redact_attributes(
             if name not in GENERATED and clean(searched) != searched:
                 attributes[name] = clean(value)
         elif isinstance(value, (list, tuple)):
-            attributes[name] = tuple([clean(item) if type(item) is str else item for item in value])
+            texts = _TEXTS.issuperset(map(type, value))
+            attributes[name] = tuple(
+                map(clean, value) if texts else [clean(item) if type(item) is str else item for item in value]
+            )
 
 
 class Redactor:
