@@ -89,15 +89,18 @@ class ToolTokens:
         """
         self.input_tokens += input_tokens
         by_tool_and_kind: dict[tuple[str, str], int] = {}
-        shares = prompt.shares(input_tokens)
-        if not shares:
+        if not (prompt.tools or prompt.definitions) or not prompt.weight:
             return by_tool_and_kind
         cached = min(1.0, cache_read_tokens / input_tokens) if input_tokens else 0.0
         new = self._take_new(prompt)
-        for name, kind, tokens in shares:
-            tool = self._row_of(name or UNKNOWN)
-            use = self.uses[tool]
-            by_tool_and_kind[tool, kind] = by_tool_and_kind.get((tool, kind), 0) + tokens
+        for name, kind, tokens in prompt.shares(input_tokens):
+            tool = name or UNKNOWN
+            use = self.uses.get(tool)
+            if use is None:
+                tool = self._row_of(tool)
+                use = self.uses[tool]
+            group = tool, kind
+            by_tool_and_kind[group] = by_tool_and_kind.get(group, 0) + tokens
             if kind == "definition":
                 use.definition += tokens
             elif kind == "call":

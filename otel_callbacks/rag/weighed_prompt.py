@@ -5,7 +5,7 @@ that was made again, as a memory or a checkpointer does, is recognised by its ke
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from operator import and_, attrgetter, is_, mul
@@ -50,18 +50,19 @@ class WeighedMessage:
     Attributes:
         key: the key of the message.
         parts: its parts.
-        units: what each of them weighs.
+        weights: the same with what each of them weighs.
         weight: what they weigh together.
         has_tools: whether one of them belongs to a tool.
     """
 
-    __slots__ = ("has_tools", "key", "parts", "units", "weight")
+    __slots__ = ("has_tools", "key", "parts", "weight", "weights")
 
     def __init__(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
         self.key = key
         self.parts = parts
-        self.units = units_of(parts)
-        self.weight = sum(self.units)
+        units = units_of(parts)
+        self.weights = tuple(zip(parts, units, strict=True))
+        self.weight = sum(units)
         self.has_tools = not _OF_NO_TOOL.issuperset(map(_KIND, parts))
 
 
@@ -177,18 +178,20 @@ class WeighedPrompt:
 
     def _add_tools(self, weighed: WeighedMessage) -> None:
         start = self._weight - self._first
-        for part, weight in zip(weighed.parts, weighed.units, strict=True):
-            if part.kind != "other":
+        for part, weight in weighed.weights:
+            kind = part.kind
+            if kind != "other":
                 tool = self.tools.get(part.tool)
                 if tool is None:
                     tool = self.tools[part.tool] = ToolWeights()
-                if part.kind == "call":
+                if kind == "call":
                     tool.calls += weight
                 else:
                     tool.starts.append(start)
                     tool.sums.append(tool.sums[-1] + weight)
-                    number = self._namesakes[part.key] = self._namesakes.get(part.key, 0) + 1
-                    self.unsent.append((part.tool, (part.key, number), weight))
+                    key = part.key
+                    number = self._namesakes[key] = self._namesakes.get(key, 0) + 1
+                    self.unsent.append((part.tool, (key, number), weight))
             start += weight
 
     def with_first(self, weighed: WeighedMessage) -> "WeighedPrompt":
@@ -208,8 +211,8 @@ class WeighedPrompt:
             (chat, contents) if added == len(chat) else (chat[:added], contents[:added])
         )
 
-    def shares(self, tokens: int) -> Sequence[tuple[str | None, str, int]]:
-        """Returns tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
+    def shares(self, tokens: int) -> Iterator[tuple[str | None, str, int]]:
+        """Yields tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
 
         The sums so far are rounded, not the shares: no share is off by a whole token, and all add up.
         """
@@ -219,13 +222,11 @@ class WeighedPrompt:
         groups += [(name, "call", tool.calls) for name, tool in self.tools.items() if tool.calls]
         groups += [(name, "result", tool.sums[-1]) for name, tool in self.tools.items() if tool.starts]
         whole, reached, before = self.weight, 0, 0
-        shares = []
         for name, kind, weight in groups if whole else ():
             reached += weight
             end = round(tokens * reached / whole)
-            shares.append((name, kind, end - before))
+            yield name, kind, end - before
             before = end
-        return shares
 
     def cached_part(self, tool: str | None, share: float) -> float:
         """Returns what part of a tool's results was cached if the first `share` of the prompt was; from 0 to 1."""
@@ -268,7 +269,7 @@ class WeighedPrompt:
             self._first = 0
 
     def _remove_tools(self, weighed: WeighedMessage) -> None:
-        for part, weight in zip(reversed(weighed.parts), reversed(weighed.units), strict=True):
+        for part, weight in reversed(weighed.weights):
             if part.kind == "other":
                 continue
             tool = self.tools[part.tool]
