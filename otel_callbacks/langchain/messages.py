@@ -105,7 +105,9 @@ def _is_sound(block: Any) -> bool:
 
 def _key(message: BaseMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
-    known = mapping(attribute(message, "__dict__"))
+    known = attribute(message, "__dict__")
+    if type(known) is not dict:
+        known = mapping(known)
     content, calls, call_id = map(known.get, _KEY_FIELDS)
     if type(content) is not str:
         content = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))

@@ -1,11 +1,12 @@
 """Translates calls of LangChain's retrievers, vector stores, embedding models and rerankers into operations."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
+from pydantic import BaseModel
 
 from otel_callbacks.langchain.inference import MODEL_KEYS, URL_KEYS, first_attribute
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, DOCUMENTS_READ, first
@@ -41,6 +42,8 @@ ScoreOf = Callable[
 """Returns the score of a document with this id and metadata, and what it measures."""
 
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")
+_RETRIEVER_FIELDS = ("vectorstore", "search_kwargs", "k")
+_PYDANTIC_LOOKUP = getattr(BaseModel, "__getattr__", None)
 _FIELDS = ("id", "page_content", "metadata")
 _read_fields = attrgetter(*_FIELDS)
 _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "langchain_tests"}
@@ -55,13 +58,34 @@ def start_retrieval(metadata: Mapping[str, Any], retriever: Any) -> Retrieval:
     The provider is the class of the vector store, which LangChain reports. The data source is the name of the store's
     collection or index.
     """
-    store = attribute(retriever, "vectorstore")
-    arguments = mapping_or_fields(attribute(retriever, "search_kwargs"))
+    read = _reader_of(retriever)
+    store = read("vectorstore")
+    arguments = mapping_or_fields(read("search_kwargs"))
     return Retrieval(
         name=first_attribute(store, _COLLECTION_KEYS),
         provider=word(metadata.get("ls_vector_store_provider")),
-        top_k=integer(arguments.get("k")) or integer(attribute(retriever, "k")),
+        top_k=integer(arguments.get("k")) or integer(read("k")),
         embedding_model=word(metadata.get("ls_embedding_model")) or _embedding_model(store),
+    )
+
+
+def _reader_of(retriever: Any) -> Callable[[str], Any]:
+    """Returns a function that returns attributes of a retriever; None for those that it does not have.
+
+    Pydantic takes long to say that a field is missing, so the fields of its models are looked up without it.
+    """
+    kind: type = type(retriever)
+    return mapping_or_fields(retriever).get if _has_fields_only(kind) else partial(attribute, retriever)
+
+
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
+def _has_fields_only(kind: type) -> bool:
+    """Tells whether what we read of a retriever of this class is a field of a pydantic model, or missing."""
+    return (
+        issubclass(kind, BaseModel)
+        and getattr(kind, "__getattr__", None) is _PYDANTIC_LOOKUP
+        and kind.__getattribute__ is object.__getattribute__
+        and not any(name in vars(each) for each in kind.__mro__ for name in _RETRIEVER_FIELDS)
     )
 
 
@@ -169,7 +193,8 @@ def _document(document: LangChainDocument, score_of: ScoreOf) -> tuple[Document,
         identity, content, metadata = _read_fields(document)
     except Exception:  # a field is missing, or the application's own kind of document fails
         identity, content, metadata = (attribute(document, field) for field in _FIELDS)
-    identity, metadata = name(identity), mapping(metadata)
+    identity = word(identity) if type(identity) is str else name(identity)
+    metadata = mapping(metadata)
     if type(content) is not str:
         content = str.__str__(content) if is_a(content, str) else None
     score, kind = score_of(document, identity, metadata)

@@ -51,17 +51,18 @@ def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) ->
     if len(answers) > 1:
         called = operation.call_id
         own = [each for each in answers if word(attribute(each, "tool_call_id")) == called] or answers
-    results = [attribute(message, "content") for message in own]
+    results, failure = [], None
+    for message in own:
+        results.append(attribute(message, "content"))
+        if failure is None and word(attribute(message, "status")) == "error":
+            failure = Failure("tool_error", text(results[-1]))
     if not own and not _is_command(output):
         results = [output]
     sizes = [size for size in map(_size, results) if size is not None]
     operation.result_size = sum(sizes) if sizes else None
     if with_content and results:
         operation.result = results[0] if len(results) == 1 else results
-    for message in own:
-        if word(attribute(message, "status")) == "error":
-            return Failure("tool_error", text(attribute(message, "content")))
-    return None
+    return failure
 
 
 def _is_command(output: Any) -> bool:

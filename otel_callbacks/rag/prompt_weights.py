@@ -85,7 +85,8 @@ class PromptWeights:
             and (key := form.key(chat[0])) != before.weighed[0].key
         ):
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
-        if (definitions := self.definitions(tools)) is not prompt.definitions:
+        definitions = () if tools is None else self.definitions(tools)
+        if definitions is not prompt.definitions:
             prompt.define(definitions)
         self._add_new(prompt, chat, form, left)
         prompt.note_sent(chat, contents)
@@ -118,8 +119,6 @@ class PromptWeights:
 
     def definitions(self, tools: Any) -> Sequence[PromptPart]:
         """Returns the weighed definitions of tools. Within an agent, the same names mean the same definitions."""
-        if tools is None:
-            return ()
         read_tools = [tool for tool in map(mapping, items(tools)[: limits.TOOLS_WEIGHED]) if tool]
         names = tuple(map(_name, read_tools))
         known = self._definitions.get(names)
