@@ -234,7 +234,7 @@ FORM = MessageForm("content", _key, _message_or_empty)
 def _parts(known: Mapping[str, Any]) -> Sequence[Part]:
     """Returns the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
     content, beside = known.get("content"), mapping(known.get("additional_kwargs"))
-    if beside or type(content) is not str or not _BESIDE_CONTENT.isdisjoint(known):
+    if beside or type(content) is not str or not known.keys().isdisjoint(_BESIDE_CONTENT):
         return tuple(providers.content_parts({**beside, **known} if beside else known))
-    calls = () if _CALLS.isdisjoint(known) else providers.tool_calls(known)
+    calls = () if known.keys().isdisjoint(_CALLS) else providers.tool_calls(known)
     return (Text(content), *calls) if content else tuple(calls)

@@ -223,14 +223,15 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
     """Estimates the tokens of a value; `left` holds how many items may still be read."""
     if value is None or depth == 0:
         return 0.0
-    if is_a(value, str):
-        return estimate(text(value) or "")
-    if is_list(value):
-        listed = items(value)
-        head = _taken(listed, left)
-        return sum(_weight(item, left, depth - 1) for item in head) * len(listed) / max(1, len(head))
+    if type(value) is not dict:  # most are
+        if is_a(value, str):
+            return estimate(text(value) or "")
+        if is_list(value):
+            listed = items(value)
+            head = _taken(listed, left)
+            return sum(_weight(item, left, depth - 1) for item in head) * len(listed) / max(1, len(head))
     known = mapping(value)
-    if (text(known.get("type")) or "").startswith(_MEDIA):
+    if "type" in known and (text(known["type"]) or "").startswith(_MEDIA):
         return _MEDIA_TOKENS
     plain = _plain(value, left, depth)
     share = len(plain) / len(known) if known else 1.0
@@ -243,7 +244,7 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         return _beginning(value, left)
     if value is None or type(value) is bool:
         return value
-    if is_list(value):
+    if type(value) is not dict and is_list(value):
         return [_plain(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):
         keys = _taken(tuple(islice(known, max(1, left[0]))), left)
@@ -255,6 +256,8 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 
 def _beginning(text: str, left: list[int]) -> str:
+    if len(text) < _CHARACTERS_PER_ITEM:
+        return text
     text = text[: _CHARACTERS_PER_ITEM * max(1, left[0])]
     left[0] -= len(text) // _CHARACTERS_PER_ITEM
     return text
