@@ -42,7 +42,7 @@ _ROLES = {
     "ToolMessageChunk": "tool",
 }
 _KEY_FIELDS = ("content", "tool_calls", "tool_call_id")
-_CALLS = frozenset(("tool_calls", "invalid_tool_calls"))
+_CALLS = ("tool_calls", "invalid_tool_calls")
 _BESIDE_CONTENT = frozenset(
     (
         *("function_call", "tool_outputs", "executed_tools", "audio"),
@@ -236,5 +236,6 @@ def _parts(known: Mapping[str, Any]) -> Sequence[Part]:
     content, beside = known.get("content"), mapping(known.get("additional_kwargs"))
     if beside or type(content) is not str or not known.keys().isdisjoint(_BESIDE_CONTENT):
         return tuple(providers.content_parts({**beside, **known} if beside else known))
-    calls = () if known.keys().isdisjoint(_CALLS) else providers.tool_calls(known)
+    has_calls = not known.keys().isdisjoint(_CALLS) and any(map(items, map(known.get, _CALLS)))
+    calls = providers.tool_calls(known) if has_calls else ()
     return (Text(content), *calls) if content else tuple(calls)

@@ -36,9 +36,7 @@ from otel_callbacks.operations.payload import (
 from otel_callbacks.runtime.faults import guarded
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
-ScoreOf = Callable[
-    [LangChainDocument, str | None, Mapping[str, Any]], tuple[float | None, ScoreKind | None]
-]
+ScoreOf = Callable[[LangChainDocument, str | None, Mapping[str, Any]], tuple[float | None, ScoreKind | None]]
 """Returns the score of a document with this id and metadata, and what it measures."""
 
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")

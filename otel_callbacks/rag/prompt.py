@@ -199,9 +199,9 @@ def end_attributes(run: Run) -> Attributes:
     prompt: Prompt | None = run.prompt
     if prompt is not None:
         usage = getattr(run.operation, "usage", None)
-        if prompt.sent is not None and usage is not None:
-            if usage.cache_reported or usage.cache_read_input_tokens:
-                attributes.update(_cache_attributes(run, prompt, *prompt.sent) or {})
+        tells_of_cache = usage is not None and (usage.cache_reported or usage.cache_read_input_tokens)
+        if prompt.sent is not None and tells_of_cache:
+            attributes.update(_cache_attributes(run, prompt, *prompt.sent) or {})
         if prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
             said, prompt.first_time = prompt.trace_documents.add_model_call(
                 prompt.in_prompt_documents, prompt.answer

@@ -160,23 +160,22 @@ class TraceDocuments:
         """
         named = list(zip(self._names(found.documents), found.documents, strict=True))
         cited_ones = list(compress(named, cited(found.documents, answer)))
-        first_time = {
-            **self._note(semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT, named, self.in_prompt),
-            **self._note(semconv.METRIC_RAG_DOCUMENTS_CITED, cited_ones, self.cited),
-        }
-        names, cited_names = list(dict(named)), list(dict(cited_ones))
+        first_time = self._note(semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT, named, self.in_prompt)
+        names = list(dict(named))
         attributes: Attributes = {semconv.RAG_DOCUMENTS_IN_PROMPT: len(names)}
         if names:
             attributes[semconv.RAG_PROMPT_DOCUMENTS] = names
             attributes[semconv.RAG_CONTEXT_TOKEN_SHARE] = found.token_share
-        if cited_names:
+        if cited_ones:
+            first_time |= self._note(semconv.METRIC_RAG_DOCUMENTS_CITED, cited_ones, self.cited)
+            cited_names = list(dict(cited_ones))
             attributes[semconv.RAG_DOCUMENTS_CITED] = len(cited_names)
             attributes[semconv.RAG_CITED_DOCUMENTS] = cited_names
         return attributes, first_time
 
     def _note(
         self, metric: str, named: Sequence[tuple[str, Document]], known: dict[str, None]
-    ) -> DocumentCounts:
+    ) -> dict[tuple[str, str | None], int]:
         """Adds names to those that are known; returns how many are new, by metric and data source."""
         new = dict(named)
         for name in known.keys() & new.keys():
@@ -220,7 +219,7 @@ class TraceDocuments:
         return attributes
 
 
-def _counts(metric: str, by_source: Mapping[str | None, int]) -> DocumentCounts:
+def _counts(metric: str, by_source: Mapping[str | None, int]) -> dict[tuple[str, str | None], int]:
     return {(metric, source): number for source, number in by_source.items()}
 
 

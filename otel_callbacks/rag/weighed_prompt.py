@@ -168,17 +168,10 @@ class WeighedPrompt:
 
     def add(self, weighed: WeighedMessage) -> None:
         """Adds a message to a prompt that is being made."""
-        if weighed.has_tools:
-            self._add_tools(weighed)
-        elif not self.weighed:
-            self._first = weighed.weight
-        self._weight += weighed.weight
-        self.weighed.append(weighed)
-        self.parts += len(weighed.parts)
-
-    def _add_tools(self, weighed: WeighedMessage) -> None:
         start = self._weight - self._first
-        for part, weight in weighed.weights:
+        if not weighed.has_tools and not self.weighed:
+            self._first = weighed.weight
+        for part, weight in weighed.weights if weighed.has_tools else ():
             kind = part.kind
             if kind != "other":
                 tool = self.tools.get(part.tool)
@@ -193,6 +186,9 @@ class WeighedPrompt:
                     number = self._namesakes[key] = self._namesakes.get(key, 0) + 1
                     self.unsent.append((part.tool, (key, number), weight))
             start += weight
+        self._weight += weighed.weight
+        self.weighed.append(weighed)
+        self.parts += len(weighed.parts)
 
     def with_first(self, weighed: WeighedMessage) -> "WeighedPrompt":
         """Returns the prompt with another first message; nothing of it if either of the two has to do with tools."""
@@ -217,10 +213,15 @@ class WeighedPrompt:
         The sums so far are rounded, not the shares: no share is off by a whole token, and all add up.
         """
         groups: list[tuple[str | None, str, int]] = []
+        results: list[tuple[str | None, str, int]] = []
         if self.definitions:
             groups += zip(map(_TOOL, self.definitions), repeat("definition"), units_of(self.definitions))
-        groups += [(name, "call", tool.calls) for name, tool in self.tools.items() if tool.calls]
-        groups += [(name, "result", tool.sums[-1]) for name, tool in self.tools.items() if tool.starts]
+        for name, tool in self.tools.items():
+            if tool.calls:
+                groups.append((name, "call", tool.calls))
+            if tool.starts:
+                results.append((name, "result", tool.sums[-1]))
+        groups += results
         whole, reached, before = self.weight, 0, 0
         for name, kind, weight in groups if whole else ():
             reached += weight

@@ -18,14 +18,30 @@ from otel_callbacks.langchain import messages, retrieval, tools
 from otel_callbacks.operations import providers
 from otel_callbacks.operations.payload import attribute, is_a, mapping, name, word
 
-ODD = (hostile.Failing(), hostile.Lying(), hostile.FailingDict(a=1), hostile.FailingText("text"), b"", None, 7)
+ODD = (
+    hostile.Failing(),
+    hostile.Lying(),
+    hostile.FailingDict(a=1),
+    hostile.FailingText("text"),
+    b"",
+    None,
+    7,
+)
 CALLS = (
     {"name": "search", "args": {"query": "cats"}, "id": "c1", "type": "tool_call"},
     {"function": {"name": "search", "arguments": "{}"}, "id": "c2"},
     {"name": None, "args": None},
     *ODD,
 )
-BESIDE = ("audio", "executed_tools", "function_call", "reasoning", "reasoning_content", "refusal", "tool_outputs")
+BESIDE = (
+    "audio",
+    "executed_tools",
+    "function_call",
+    "reasoning",
+    "reasoning_content",
+    "refusal",
+    "tool_outputs",
+)
 
 anything = st.one_of(st.sampled_from(ODD), st.text(max_size=5), st.just({"data": "AAAA", "name": "search"}))
 calls = st.one_of(st.lists(st.sampled_from(CALLS), max_size=3), anything)
