@@ -81,6 +81,7 @@ def _has_fields_only(kind: type) -> bool:
     """Tells whether what we read of a retriever of this class is a field of a pydantic model, or missing."""
     return (
         issubclass(kind, BaseModel)
+        and not issubclass(kind, Mapping)
         and getattr(kind, "__getattr__", None) is _PYDANTIC_LOOKUP
         and kind.__getattribute__ is object.__getattribute__
         and not any(name in vars(each) for each in kind.__mro__ for name in _RETRIEVER_FIELDS)

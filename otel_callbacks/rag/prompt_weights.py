@@ -223,7 +223,7 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
     """Estimates the tokens of a value; `left` holds how many items may still be read."""
     if value is None or depth == 0:
         return 0.0
-    if type(value) is not dict:  # most are
+    if type(value) is not dict:  # as the arguments of a call are
         if is_a(value, str):
             return estimate(text(value) or "")
         if is_list(value):

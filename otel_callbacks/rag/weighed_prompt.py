@@ -273,7 +273,7 @@ class WeighedPrompt:
         for part, weight in reversed(weighed.weights):
             if part.kind == "other":
                 continue
-            tool = self.tools[part.tool]
+            tool = self.tools.setdefault(part.tool, ToolWeights())  # gone, if its calls weigh nothing
             if part.kind == "call":
                 tool.calls -= weight
             else:
