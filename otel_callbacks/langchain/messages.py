@@ -1,6 +1,6 @@
 """Translates LangChain's messages into the conventions' form."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,15 @@ _ROLES = {
     "SystemMessageChunk": "system",
     "ToolMessageChunk": "tool",
 }
+_KEY_FIELDS = ("content", "tool_calls", "tool_call_id")
+_CALLS = ("tool_calls", "invalid_tool_calls")
+_BESIDE_CONTENT = frozenset(
+    (
+        *("function_call", "tool_outputs", "executed_tools", "audio"),
+        *("reasoning_content", "reasoning", "refusal"),
+    )
+)
+"""Where a message may have parts beside its content and `_CALLS`; few have any of these."""
 _SHORT_ROLES = {"user", "assistant", "system", "developer", "tool", "function"}
 _SOUNDING = ("audio", "video")
 _SOUND_URLS = ("data:audio/", "data:video/")
@@ -96,12 +105,14 @@ def _is_sound(block: Any) -> bool:
 
 def _key(message: BaseMessage) -> int:
     """Returns a key that is the same when a message is sent again: a hash of its type, text and tool call ids."""
-    known = mapping(attribute(message, "__dict__"))
-    content, calls = known.get("content"), known.get("tool_calls")
+    known = attribute(message, "__dict__")
+    if type(known) is not dict:
+        known = mapping(known)
+    content, calls, call_id = map(known.get, _KEY_FIELDS)
     if type(content) is not str:
         content = text(content) or tuple(map(_block_key, items(content)[:MESSAGE_BLOCKS_READ]))
     called = tuple(map(_call_key, items(calls)[:MESSAGE_TOOL_CALLS_READ])) if calls else None
-    return hash((type(message), content, called, text(known.get("tool_call_id"))))
+    return hash((type(message), content, called, None if call_id is None else text(call_id)))
 
 
 def _call_key(call: Any) -> Hashable:
@@ -122,7 +133,7 @@ def answer(choice: Generation, finish_reason: str | None) -> Message:
     message = attribute(choice, "message")
     if is_a(message, BaseMessage):
         known = _fields(message)
-        return Message("assistant", tuple(_parts(known)), word(known.get("name")), reason)
+        return Message("assistant", _parts(known), word(known.get("name")), reason)
     return Message("assistant", (Text(text(attribute(choice, "text")) or ""),), finish_reason=reason)
 
 
@@ -197,8 +208,11 @@ def _message(message: Any) -> Message | None:
         return None
     role, name, content = _role(known), word(known.get("name")), known.get("content")
     if role == "tool":
-        return Message(role, (providers.tool_response(content, word(known.get("tool_call_id"))),), name)
-    return Message(role, tuple(_parts(known)), name)
+        call_id = word(known.get("tool_call_id"))
+        if type(content) is str:  # nearly always
+            return Message(role, (ToolCallResponse(content, call_id),), name)
+        return Message(role, (providers.tool_response(content, call_id),), name)
+    return Message(role, _parts(known), name)
 
 
 def _output_message(message: Any) -> Message | None:
@@ -217,7 +231,11 @@ FORM = MessageForm("content", _key, _message_or_empty)
 """How an agent's messages are read."""
 
 
-def _parts(known: Mapping[str, Any]) -> Iterator[Part]:
-    """Yields the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
-    beside = mapping(known.get("additional_kwargs"))
-    return providers.content_parts({**beside, **known} if beside else known)
+def _parts(known: Mapping[str, Any]) -> Sequence[Part]:
+    """Returns the parts of a message. What integrations keep beside the content is in `additional_kwargs`."""
+    content, beside = known.get("content"), mapping(known.get("additional_kwargs"))
+    if beside or type(content) is not str or not known.keys().isdisjoint(_BESIDE_CONTENT):
+        return tuple(providers.content_parts({**beside, **known} if beside else known))
+    has_calls = not known.keys().isdisjoint(_CALLS) and any(map(items, map(known.get, _CALLS)))
+    calls = providers.tool_calls(known) if has_calls else ()
+    return (Text(content), *calls) if content else tuple(calls)

@@ -1,10 +1,12 @@
 """Translates calls of LangChain's retrievers, vector stores, embedding models and rerankers into operations."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
+from pydantic import BaseModel
 
 from otel_callbacks.langchain.inference import MODEL_KEYS, URL_KEYS, first_attribute
 from otel_callbacks.limits import COMPONENT_CLASSES_CACHED, DOCUMENTS_READ, first
@@ -34,8 +36,14 @@ from otel_callbacks.operations.payload import (
 from otel_callbacks.runtime.faults import guarded
 
 Scored = tuple[LangChainDocument, float, ScoreKind | None]
+ScoreOf = Callable[[LangChainDocument, str | None, Mapping[str, Any]], tuple[float | None, ScoreKind | None]]
+"""Returns the score of a document with this id and metadata, and what it measures."""
 
 _COLLECTION_KEYS = ("_collection_name", "collection_name", "index_name")
+_RETRIEVER_FIELDS = ("vectorstore", "search_kwargs", "k")
+_PYDANTIC_LOOKUP = getattr(BaseModel, "__getattr__", None)
+_FIELDS = ("id", "page_content", "metadata")
+_read_fields = attrgetter(*_FIELDS)
 _NO_PROVIDERS = {"langchain_core", "langchain_community", "langchain_classic", "langchain_tests"}
 
 
@@ -48,13 +56,35 @@ def start_retrieval(metadata: Mapping[str, Any], retriever: Any) -> Retrieval:
     The provider is the class of the vector store, which LangChain reports. The data source is the name of the store's
     collection or index.
     """
-    store = attribute(retriever, "vectorstore")
-    arguments = mapping_or_fields(attribute(retriever, "search_kwargs"))
+    read = _reader_of(retriever)
+    store = read("vectorstore")
+    arguments = mapping_or_fields(read("search_kwargs"))
     return Retrieval(
         name=first_attribute(store, _COLLECTION_KEYS),
         provider=word(metadata.get("ls_vector_store_provider")),
-        top_k=integer(arguments.get("k")) or integer(attribute(retriever, "k")),
+        top_k=integer(arguments.get("k")) or integer(read("k")),
         embedding_model=word(metadata.get("ls_embedding_model")) or _embedding_model(store),
+    )
+
+
+def _reader_of(retriever: Any) -> Callable[[str], Any]:
+    """Returns a function that returns attributes of a retriever; None for those that it does not have.
+
+    Pydantic takes long to say that a field is missing, so the fields of its models are looked up without it.
+    """
+    kind: type = type(retriever)
+    return mapping_or_fields(retriever).get if _has_fields_only(kind) else partial(attribute, retriever)
+
+
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
+def _has_fields_only(kind: type) -> bool:
+    """Tells whether what we read of a retriever of this class is a field of a pydantic model, or missing."""
+    return (
+        issubclass(kind, BaseModel)
+        and not issubclass(kind, Mapping)
+        and getattr(kind, "__getattr__", None) is _PYDANTIC_LOOKUP
+        and kind.__getattribute__ is object.__getattribute__
+        and not any(name in vars(each) for each in kind.__mro__ for name in _RETRIEVER_FIELDS)
     )
 
 
@@ -88,14 +118,16 @@ def finish_retrieval(operation: Retrieval, found: Any, above: Operation | None) 
         return
     returned = first(items(found), DOCUMENTS_READ, "documents of a retrieval")
     operation.unread_documents = len(items(found)) - len(returned)
-    documents = [document for document in map(_without_score, returned) if document is not None]
     known = _KnownScores(operation.store_scores)
-    scores = list(map(known.score, documents))
-    kinds = {kind for score, kind in scores if score is not None}
+    documents, kinds = [], set()
+    for each in map(_without_score, returned):
+        if each is not None:
+            document, kind = _document(each, known.score)
+            documents.append(document)
+            if document.score is not None:
+                kinds.add(kind)
+    operation.documents = documents
     operation.score_kind = kinds.pop() if len(kinds) == 1 else None
-    operation.documents = [
-        _document(document, score) for document, (score, _) in zip(documents, scores, strict=True)
-    ]
     if isinstance(above, Retrieval):
         above.store_scores = (*above.store_scores, *operation.store_scores)
 
@@ -108,6 +140,8 @@ def finish_search(operation: Retrieval, result: Any, kind: ScoreKind | None) -> 
 
 def _without_score(found: Any) -> LangChainDocument | None:
     """Returns the document of a search result, which may be a tuple with a score and a vector."""
+    if type(found) is LangChainDocument:  # nearly always
+        return found
     if is_a(found, tuple):
         found = next(iter(items(found)), None)
     return found if is_a(found, LangChainDocument) else None
@@ -118,16 +152,17 @@ class _KnownScores:
 
     def __init__(self, scored: Sequence[Scored]) -> None:
         self._by_object = {id(document): (score, kind) for document, score, kind in scored}
-        self._by_id = {_id_of(document): (score, kind) for document, score, kind in scored}
+        self._by_id = {name(attribute(document, "id")): (score, kind) for document, score, kind in scored}
         self._by_id.pop(None, None)
 
-    def score(self, document: LangChainDocument) -> tuple[float | None, ScoreKind | None]:
+    def score(
+        self, document: LangChainDocument, identity: str | None, metadata: Mapping[str, Any]
+    ) -> tuple[float | None, ScoreKind | None]:
         """Returns a document's score and the kind of score, else what its metadata has."""
         if self._by_object:
-            known = self._by_object.get(id(document)) or self._by_id.get(_id_of(document))
+            known = self._by_object.get(id(document)) or self._by_id.get(identity)
             if known is not None:
                 return known
-        metadata = _metadata(document)
         if "relevance_score" in metadata and (relevance := number(metadata["relevance_score"])) is not None:
             return relevance, "relevance"
         score = number(metadata["score"]) if "score" in metadata else None
@@ -151,22 +186,18 @@ def _scored(result: Sequence[Any], kind: ScoreKind | None) -> Iterator[Scored]:
             yield document, known, kind
 
 
-def _document(document: LangChainDocument, score: float | None) -> Document:
-    content = attribute(document, "page_content")
-    return Document(
-        id=_id_of(document),
-        score=score,
-        content=str.__str__(content) if is_a(content, str) else None,
-        metadata=_metadata(document),
-    )
-
-
-def _id_of(document: LangChainDocument) -> str | None:
-    return name(attribute(document, "id"))
-
-
-def _metadata(document: LangChainDocument) -> Mapping[str, Any]:
-    return mapping(attribute(document, "metadata"))
+def _document(document: LangChainDocument, score_of: ScoreOf) -> tuple[Document, ScoreKind | None]:
+    """Returns a document, and the kind of its score."""
+    try:
+        identity, content, metadata = _read_fields(document)
+    except Exception:  # a field is missing, or the application's own kind of document fails
+        identity, content, metadata = (attribute(document, field) for field in _FIELDS)
+    identity = word(identity) if type(identity) is str else name(identity)
+    metadata = mapping(metadata)
+    if type(content) is not str:
+        content = str.__str__(content) if is_a(content, str) else None
+    score, kind = score_of(document, identity, metadata)
+    return Document(identity, score, content, metadata), kind
 
 
 # --- what a store's scores are -----------------------------------------------------------------------------------
@@ -291,7 +322,7 @@ def start_rerank(compressor: Any, candidates: Any, above: Operation | None) -> R
     )
     if is_list(candidates):
         read, operation.unread_candidates = _read(candidates)
-        operation.candidates = [_document(document, known.score(document)[0]) for document in read]
+        operation.candidates = [_document(document, known.score)[0] for document in read]
     return operation
 
 
@@ -318,7 +349,7 @@ def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None
     if not is_list(kept):
         return
     read, operation.unread_documents = _read(kept)
-    documents = [_document(document, _relevance(document)) for document in read]
+    documents = [_document(document, _relevance)[0] for document in read]
     operation.documents = documents
     if isinstance(above, Retrieval):
         own = without_retriever_scores(documents, operation.candidates or ())
@@ -327,8 +358,10 @@ def finish_rerank(operation: Rerank, kept: Any, above: Operation | None) -> None
         add_scores(above, scored, "relevance")
 
 
-def _relevance(document: LangChainDocument) -> float | None:
-    return number(_metadata(document).get("relevance_score"))
+def _relevance(
+    document: LangChainDocument, identity: str | None, metadata: Mapping[str, Any]
+) -> tuple[float | None, ScoreKind | None]:
+    return number(metadata.get("relevance_score")), "relevance"
 
 
 def _read(found: Any) -> tuple[list[LangChainDocument], int]:

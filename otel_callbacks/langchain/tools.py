@@ -47,17 +47,22 @@ def finish_tool(operation: ToolExecution, output: Any, *, with_content: bool) ->
     answers = [output] if is_a(output, ToolMessage) else list(_tool_messages(output))
     if operation.call_id is None and answers:  # langchain-core 1.0 does not pass it at the start
         operation.call_id = word(attribute(answers[0], "tool_call_id"))
-    own = [each for each in answers if word(attribute(each, "tool_call_id")) == operation.call_id] or answers
-    results = [attribute(message, "content") for message in own]
+    own = answers
+    if len(answers) > 1:
+        called = operation.call_id
+        own = [each for each in answers if word(attribute(each, "tool_call_id")) == called] or answers
+    results, failure = [], None
+    for message in own:
+        results.append(attribute(message, "content"))
+        if failure is None and word(attribute(message, "status")) == "error":
+            failure = Failure("tool_error", text(results[-1]))
     if not own and not _is_command(output):
         results = [output]
-    sizes = [size for result in results if (size := _size(result)) is not None]
+    sizes = [size for size in map(_size, results) if size is not None]
     operation.result_size = sum(sizes) if sizes else None
     if with_content and results:
         operation.result = results[0] if len(results) == 1 else results
-    failed = (message for message in own if word(attribute(message, "status")) == "error")
-    error = next(failed, None)
-    return None if error is None else Failure("tool_error", text(attribute(error, "content")))
+    return failure
 
 
 def _is_command(output: Any) -> bool:
@@ -102,6 +107,8 @@ def _langgraph_type(value: Any) -> str | None:
 
 def _size(result: Any) -> int | None:
     """Returns the number of characters in a text or in a list of content blocks; None for anything else."""
+    if type(result) is str:  # nearly all are
+        return len(result)
     if is_a(result, str):
         return len(text(result) or "")
     if not is_a(result, list) or len(blocks := items(result)) > TOOL_RESULT_BLOCKS_COUNTED:

@@ -47,6 +47,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """LangGraph's task names contain one. It is left out of the cached name, which would otherwise never repeat."""
 
 _UUID_LENGTH = 36
+_LISTS, _TEXTS = (list, tuple), frozenset((str,))
 
 
 @lru_cache(maxsize=CACHED_NAMES)
@@ -70,8 +71,11 @@ def redact_attributes(
             searched = value if len(value) < _UUID_LENGTH else _UUID.sub("", value)
             if name not in GENERATED and clean(searched) != searched:
                 attributes[name] = clean(value)
-        elif isinstance(value, (list, tuple)):
-            attributes[name] = tuple([clean(item) if type(item) is str else item for item in value])
+        elif isinstance(value, _LISTS):
+            texts = _TEXTS.issuperset(map(type, value))
+            attributes[name] = tuple(
+                map(clean, value) if texts else [clean(item) if type(item) is str else item for item in value]
+            )
 
 
 class Redactor:

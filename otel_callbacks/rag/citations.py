@@ -26,7 +26,6 @@ _MARK = re.compile(
     | \b(?:sources?|references?|citations?):([^()\[\]【】\n]{1,400})""",
     re.IGNORECASE | re.VERBOSE,
 )
-_HINTS = "[【:"  # without one of these, an answer has no mark
 _BETWEEN = re.compile(r"[,;†]")
 _LABEL = re.compile(
     r"(?:source|document|doc|chunk|ref|reference|citation|id)s?(?::\s*|\s+)|\^|#", re.IGNORECASE
@@ -43,7 +42,7 @@ def cited(documents: Sequence[Document], answer: str) -> list[bool]:
         answer: the text of the answer.
     """
     answer = head_and_tail(answer, limits.ANSWER_CHARACTERS_SEARCHED)
-    if not any(hint in answer for hint in _HINTS):
+    if "[" not in answer and "【" not in answer and ":" not in answer:  # it has no mark
         return [False] * len(documents)
     names = _names(documents)
     numbered = not any(name.isdigit() for name in names)

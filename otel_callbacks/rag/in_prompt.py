@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from codecs import unicode_escape_decode
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, compress
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import ceil
 
@@ -67,8 +67,8 @@ def in_prompt(documents: Sequence[Document], prompt: str) -> list[float]:
     texts = [(document.content or "").strip() for document in documents]
     shares = [0.0] * len(documents)
     rest = _take_whole(texts, shares, _ends(prompt, limits.PROMPT_BYTES_SEARCHED))
-    if any(text and not share for text, share in zip(texts, shares, strict=True)):
-        _take_by_words(texts, shares, rest)
+    if 0.0 in compress(shares, texts):  # a text was not found
+        _take_by_words(texts, shares, rest.text())
     return shares
 
 
@@ -76,9 +76,11 @@ def token_share(documents: Sequence[Document], shares: Sequence[float], prompt: 
     """Estimates what part of the prompt's tokens the documents make, from 0 to 1; `in_prompt` returned the `shares`."""
     # together, because one estimate of a long text is quicker than many of short ones
     found = "\n".join(
-        (document.content or "") if share == 1.0 else _beginning(document.content or "", share)
-        for document, share in zip(documents, shares, strict=True)
-        if share
+        [
+            (document.content or "") if share == 1.0 else _beginning(document.content or "", share)
+            for document, share in zip(documents, shares, strict=True)
+            if share
+        ]
     )
     whole = estimate(prompt) if found else 0.0
     return min(1.0, estimate(found) / whole) if whole else 0.0
@@ -88,7 +90,7 @@ def _beginning(text: str, share: float) -> str:
     return text[: ceil(share * len(text))]
 
 
-def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
+def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> "_Rest":
     """Finds the texts that stand in the prompt unchanged, the longest first; returns the prompt without them."""
     writings = _WRITINGS if "\\" in prompt else _WRITINGS[:1]
     rest = _Rest(prompt, limits.PROMPT_BYTES_SEARCHED_FOR_ALL)
@@ -100,7 +102,7 @@ def _take_whole(texts: Sequence[str], shares: list[float], prompt: str) -> str:
             if rest.take(text, write):
                 shares[at] = 1.0
                 break
-    return rest.text()
+    return rest
 
 
 class _Rest:
@@ -115,6 +117,7 @@ class _Rest:
         self._is_taken = bytearray(len(prompt))
         self._taken: list[tuple[int, int]] = []
         self._last = 0  # where the last taken text ends
+        self._end = 0  # from where on nothing is taken
         self._absent: set[str] = set()  # beginnings of texts
 
     def take(self, text: str, write: Callable[[str], str]) -> bool:
@@ -128,12 +131,15 @@ class _Rest:
             self._absent.add(head)
             return False
         whole = write(text)
-        found = self._find(whole, found)
-        if found < 0:
-            return False
-        self._last = found + len(whole)
-        self._taken.append((found, self._last))
-        self._is_taken[found : self._last] = b"\1" * len(whole)
+        if found < self._end or not self._prompt.startswith(whole, found):
+            found = self._find(whole, found)
+            if found < 0:
+                return False
+        self._last = end = found + len(whole)
+        if end > self._end:
+            self._end = end
+        self._taken.append((found, end))
+        self._is_taken[found:end] = b"\1" * len(whole)
         return True
 
     def text(self) -> str:
@@ -144,6 +150,8 @@ class _Rest:
     def _find(self, text: str, start: int) -> int:
         """Returns where a text is of which nothing is taken, from `start` on or else before; -1 if nowhere."""
         found = self._prompt.find(text, start)
+        if found >= self._end:  # nearly always
+            return found
         while found >= 0 and (taken := self._is_taken.find(1, found, found + len(text))) >= 0:
             free = self._is_taken.find(0, taken)
             found = self._prompt.find(text, free) if free >= 0 else -1
@@ -179,7 +187,8 @@ def _share(own: _Rows, there: _Rows) -> float:
 
 
 def _longest_first(texts: Sequence[Sequence[str]]) -> list[int]:
-    return sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+    lengths = list(map(len, texts))
+    return sorted(range(len(texts)), key=lengths.__getitem__, reverse=True)  # equally long ones stay in order
 
 
 def _ends(text: str, limit: int) -> str:

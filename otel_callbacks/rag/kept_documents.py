@@ -70,18 +70,19 @@ class KeptDocuments:
         results: what the retrievers found and the rerankers kept, the oldest first.
     """
 
+    _characters = 0
+    _newest = 0  # the number of the newest document,
+    _searched = 0  # of the newest one that a prompt was searched for,
+    _indexed = 0  # and of the newest one that is in the index
+
     def __init__(self) -> None:
         self.results: list[SearchResult] = []
         self._documents: dict[int, tuple[SearchResult, Document]] = {}
-        self._characters = 0
-        self._newest = 0  # the number of the newest document,
-        self._searched = 0  # of the newest one that a prompt was searched for,
-        self._indexed = 0  # and of the newest one that is in the index
         self._index = DocumentIndex()
 
     def add(self, result: SearchResult) -> None:
         """Adds the documents of a result, and forgets the oldest documents if there are too many."""
-        sizes = list(map(_size, result.documents))
+        sizes = [len(each.content or "") for each in result.documents]
         if sizes and max(sizes) > limits.TRACE_DOCUMENT_CHARACTERS:
             sizes = result.leave_short(sizes)
         if not sizes:
@@ -111,7 +112,7 @@ class KeptDocuments:
         while left and self._are_too_many():
             left -= 1
             _, document = self._documents.pop(oldest.numbers[left])
-            self._characters -= _size(document)
+            self._characters -= len(document.content or "")
         oldest.leave_first(left)
         if not left:
             del self.results[0]
@@ -144,10 +145,6 @@ class KeptDocuments:
         _, document = self._documents.get(number, (None, None))
         beginning = (document.content or "").strip()[:_BEGINNING] if document else ""
         return max(1, prompt.count(beginning)) if beginning else 1
-
-
-def _size(document: Document) -> int:
-    return len(document.content or "")
 
 
 def _log_forgotten() -> None:

@@ -5,11 +5,12 @@ weights of the messages it has sent, and the run of a model call holds its promp
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from otel_callbacks import operations, semconv
 from otel_callbacks.operations import (
+    AgentInvocation,
+    Inference,
     Media,
     Message,
     Part,
@@ -29,15 +30,16 @@ from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import guarded
 
 
-@dataclass(slots=True)
 class AgentPrompts:
     """What an agent has sent to its model so far: the weights of its messages, and the tokens spent on its tools."""
 
-    weights: PromptWeights = field(default_factory=PromptWeights)
-    tools: ToolTokens = field(default_factory=ToolTokens)
+    __slots__ = ("tools", "weights")
+
+    def __init__(self) -> None:
+        self.weights = PromptWeights()
+        self.tools = ToolTokens()
 
 
-@dataclass(slots=True)
 class Prompt:
     """What a model call's prompt is made of. A handler fills in `weighed` and `answer` and calls `find_documents`.
 
@@ -51,13 +53,15 @@ class Prompt:
         sent: messages, tools and how the messages are read, for a comparison with earlier prompts.
     """
 
-    weights: PromptWeights | None
-    trace_documents: TraceDocuments | None
     weighed: WeighedPrompt | None = None
     in_prompt_documents: InPromptDocuments | None = None
-    answer: str = ""
-    first_time: DocumentCounts = field(default_factory=dict)
+    answer = ""
+    first_time: DocumentCounts = {}
     sent: tuple[Sequence[Any], Any, MessageForm] | None = None
+
+    def __init__(self, weights: PromptWeights | None, trace_documents: TraceDocuments | None) -> None:
+        self.weights = weights
+        self.trace_documents = trace_documents
 
     def find_documents(self, text: str) -> None:
         """Looks for the documents of the trace in the text of the prompt."""
@@ -71,12 +75,14 @@ def start_prompt(run: Run) -> Prompt | None:
     A call inside a retrieval, a reranker or a query transformer has no documents: it does not write the answer.
     """
     agent = _agent_above(run)
-    trace_documents = run.outermost().trace_documents if not run.in_search else None
-    if agent is None and trace_documents is None and not is_in_conversation(run):
+    trace_documents = None if run.in_search else run.outermost().trace_documents
+    weights = None
+    if agent is not None:
+        if agent.agent_prompts is None:
+            agent.agent_prompts = AgentPrompts()
+        weights = agent.agent_prompts.weights
+    elif trace_documents is None and not is_in_conversation(run):
         return None
-    if agent is not None and agent.agent_prompts is None:
-        agent.agent_prompts = AgentPrompts()
-    weights = agent.agent_prompts.weights if agent is not None else None
     prompt = run.prompt = Prompt(weights, trace_documents)
     return prompt
 
@@ -169,11 +175,11 @@ def _holder_of_documents(run: Run) -> Run | None:
 
 def add_tool_tokens_to_agent(run: Run) -> Mapping[tuple[str, str], int]:
     """Adds a model call that has ended to the tool tokens of its agent; returns its tokens by tool and kind of part."""
-    operation, prompt, agent = run.operation, run.prompt, _agent_above(run)
-    if prompt is None or prompt.weighed is None or agent is None or agent.agent_prompts is None:
+    operation, prompt = run.operation, run.prompt
+    if prompt is None or prompt.weighed is None or not isinstance(operation, Inference) or operation.cached:
         return {}
-    usage = operation.usage if isinstance(operation, operations.Inference) else None
-    if usage is None or usage.input_tokens is None or operation.cached:
+    usage, agent = operation.usage, _agent_above(run)
+    if usage is None or usage.input_tokens is None or agent is None or agent.agent_prompts is None:
         return {}
     tools: ToolTokens = agent.agent_prompts.tools
     return tools.add_model_call(prompt.weighed, usage.input_tokens, usage.cache_read_input_tokens or 0)
@@ -191,13 +197,16 @@ def end_attributes(run: Run) -> Attributes:
     """Returns the attributes of documents, tools and the provider's cache for a run that ends; to be called once."""
     attributes: Attributes = {}
     prompt: Prompt | None = run.prompt
-    if prompt is not None and prompt.sent is not None:
-        attributes.update(_cache_attributes(run, prompt, *prompt.sent) or {})
-    if prompt is not None and prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
-        said, prompt.first_time = prompt.trace_documents.add_model_call(
-            prompt.in_prompt_documents, prompt.answer
-        )
-        attributes.update(said)
+    if prompt is not None:
+        usage = getattr(run.operation, "usage", None)
+        tells_of_cache = usage is not None and (usage.cache_reported or usage.cache_read_input_tokens)
+        if prompt.sent is not None and tells_of_cache:
+            attributes.update(_cache_attributes(run, prompt, *prompt.sent) or {})
+        if prompt.trace_documents is not None and prompt.in_prompt_documents is not None:
+            said, prompt.first_time = prompt.trace_documents.add_model_call(
+                prompt.in_prompt_documents, prompt.answer
+            )
+            attributes.update(said)
     if run.parent is None and run.trace_documents is not None and not run.operation.in_search:
         attributes.update(run.trace_documents.root_attributes())
     if run.agent_prompts is not None:
@@ -213,10 +222,7 @@ def end_attributes(run: Run) -> Attributes:
 def _cache_attributes(
     run: Run, prompt: Prompt, chat: Sequence[Any], tools: Any, form: MessageForm
 ) -> Attributes:
-    """Returns what could have come from the provider's cache; {} if the provider says nothing of its cache."""
-    usage = getattr(run.operation, "usage", None)
-    if usage is None or not (usage.cache_reported or usage.cache_read_input_tokens):
-        return {}
+    """Returns what could have come from the provider's cache, for a call whose usage says what did."""
     sent = SentPrompt(chat, tools, form, prompt.weights or PromptWeights(), prompt.weighed)
     found: Attributes = run.recorder.prompt_caches.attributes(run, sent, _agent_above(run))
     return found
@@ -224,6 +230,6 @@ def _cache_attributes(
 
 def _agent_above(run: Run) -> Run | None:
     above = run.parent
-    while above is not None and not isinstance(above.operation, operations.AgentInvocation):
+    while above is not None and not isinstance(above.operation, AgentInvocation):
         above = above.parent
     return above

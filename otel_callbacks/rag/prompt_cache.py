@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter, eq, itemgetter
+from operator import attrgetter, eq
 from typing import Any
 
 from otel_callbacks import limits, operations, semconv
@@ -24,7 +24,7 @@ from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.fork import safe_lock
 
 _ENOUGH = 0.75  # of what could be read; a cache works in blocks of tokens, and weights are estimates
-_KEYS, _PARTS = itemgetter(0), itemgetter(1)  # of a `WeighedMessage`
+_KEYS, _PARTS = attrgetter("key"), attrgetter("parts")  # of a `WeighedMessage`
 _WEIGHTS = partial(map, attrgetter("weight"))  # of parts; these run in C, because conversations are long
 
 

@@ -7,7 +7,6 @@ import json
 import marshal
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 from otel_callbacks import limits
@@ -46,6 +45,7 @@ _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_VALUE = 50.0  # a call's arguments or a tool's definition, roughly
 _SCALARS = {bool, float, type(None)}
 _to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder each time
+_NOTHING = WeighedPrompt()
 
 
 class PromptWeights:
@@ -72,23 +72,25 @@ class PromptWeights:
         """
         chat = chat[: limits.PROMPT_PARTS + 1]
         contents = form.contents(chat)
-        kept, before = max(
-            ((each.shared_with(chat, contents, form.key), each) for each in self._prompts),
-            key=itemgetter(0),
-            default=(0, WeighedPrompt()),
-        )
+        kept, before = 0, _NOTHING
+        for each in self._prompts:
+            if (shared := each.shared_with(chat, contents, form.key)) > kept:
+                kept, before = shared, each
         left = [limits.PROMPT_VALUES_READ]
-        prompt = before.beginning(kept)
+        keeps_most = before.keeps_most(kept)
+        prompt = before.beginning(kept, keeps_most=keeps_most)
         if (
             kept
             and not before.begins_with(chat[0], contents[0])
             and (key := form.key(chat[0])) != before.weighed[0].key
         ):
             prompt = prompt.with_first(self._weighed.get(key) or self._weigh(key, form.read(chat[0]), left))
-        prompt.define(self.definitions(tools))
+        definitions = () if tools is None else self.definitions(tools)
+        if definitions is not prompt.definitions:
+            prompt.define(definitions)
         self._add_new(prompt, chat, form, left)
         prompt.note_sent(chat, contents)
-        others = [each for each in self._prompts if each is not before or not before.keeps_most(kept)]
+        others = [each for each in self._prompts if each is not before or not keeps_most]
         self._prompts = [prompt, *others][: limits.PROMPTS_CONTINUED]
         return prompt
 
@@ -96,7 +98,7 @@ class PromptWeights:
         self, prompt: WeighedPrompt, chat: Sequence[Any], form: MessageForm, left: list[int]
     ) -> None:
         most, new = limits.PROMPT_PARTS - len(prompt.definitions), 0
-        for message in islice(chat, len(prompt.weighed), None):
+        for message in chat[len(prompt.weighed) :]:
             key = form.key(message)
             known = self._weighed.get(key)
             if prompt.parts > most or (known is None and new >= limits.NEW_PROMPT_PARTS):
@@ -108,7 +110,7 @@ class PromptWeights:
 
     def _weigh(self, key: Hashable, message: Message, left: list[int]) -> WeighedMessage:
         """Weighs a message. The model's calls must be weighed before their results, the order they have in a prompt."""
-        parts = tuple(self._weigh_part(part, message, key, left) for part in message.parts)
+        parts = tuple([self._weigh_part(part, message, key, left) for part in message.parts])
         if len(self._weighed) >= limits.MESSAGE_WEIGHTS:
             self._weighed.clear()
             self._tools.clear()
@@ -139,6 +141,8 @@ class PromptWeights:
 
     def _weigh_part(self, part: Part, message: Message, key: Hashable, left: list[int]) -> PromptPart:
         match part:
+            case Text(content) | Reasoning(content):
+                weighed = _weighed(content, left)
             case ToolCall(name, call_id, arguments):
                 if call_id is not None:
                     self._tools[call_id] = name
@@ -146,8 +150,6 @@ class PromptWeights:
             case ToolCallResponse(response, call_id):
                 tool = message.name or self._tools.get(call_id or "")
                 return PromptPart("result", _weighed(response, left), tool, call_id or key)
-            case Text(content) | Reasoning(content):
-                weighed = _weighed(content, left)
             case Media():
                 weighed = _MEDIA_TOKENS
             case ServerToolCall() | ServerToolCallResponse() | OtherPart():
@@ -221,14 +223,15 @@ def _weight(value: Any, left: list[int], depth: int) -> float:
     """Estimates the tokens of a value; `left` holds how many items may still be read."""
     if value is None or depth == 0:
         return 0.0
-    if is_a(value, str):
-        return estimate(text(value) or "")
-    if is_list(value):
-        listed = items(value)
-        head = _taken(listed, left)
-        return sum(_weight(item, left, depth - 1) for item in head) * len(listed) / max(1, len(head))
+    if type(value) is not dict:  # as the arguments of a call are
+        if is_a(value, str):
+            return estimate(text(value) or "")
+        if is_list(value):
+            listed = items(value)
+            head = _taken(listed, left)
+            return sum(_weight(item, left, depth - 1) for item in head) * len(listed) / max(1, len(head))
     known = mapping(value)
-    if (text(known.get("type")) or "").startswith(_MEDIA):
+    if "type" in known and (text(known["type"]) or "").startswith(_MEDIA):
         return _MEDIA_TOKENS
     plain = _plain(value, left, depth)
     share = len(plain) / len(known) if known else 1.0
@@ -241,7 +244,7 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
         return _beginning(value, left)
     if value is None or type(value) is bool:
         return value
-    if is_list(value):
+    if type(value) is not dict and is_list(value):
         return [_plain(item, left, depth - 1) for item in _taken(items(value), left)] if depth else []
     if depth and (known := mapping(value)):
         keys = _taken(tuple(islice(known, max(1, left[0]))), left)
@@ -253,6 +256,8 @@ def _plain(value: Any, left: list[int], depth: int) -> Any:
 
 
 def _beginning(text: str, left: list[int]) -> str:
+    if len(text) < _CHARACTERS_PER_ITEM:
+        return text
     text = text[: _CHARACTERS_PER_ITEM * max(1, left[0])]
     left[0] -= len(text) // _CHARACTERS_PER_ITEM
     return text

@@ -27,6 +27,7 @@ from otel_callbacks.limits import ESTIMATED_CHARACTERS
 # Powers of two, so that the exclusive or of two neighbours shows which two kinds meet.
 _LOWER, _UPPER, _DIGIT, _PUNCTUATION, _SPACE, _BREAK, _GROUP = 1, 2, 4, 8, 16, 32, 64
 _THREE_DIGITS, _TWO_DIGITS, _DIGITS = bytes([_DIGIT] * 3), bytes([_DIGIT] * 2), bytes([_GROUP])
+_COUNTED_ALONE, _GROUPS_OF_DIGITS = (_LOWER, _UPPER, _PUNCTUATION, _BREAK), (_GROUP, _DIGIT)
 _LETTER_MEETS_DIGIT = _LOWER ^ _DIGIT, _UPPER ^ _DIGIT
 _ALIKE = 0
 
@@ -71,11 +72,8 @@ def features(text: str) -> tuple[int, ...]:
     changes = (row ^ row >> 8).to_bytes(len(kinds))
     grouped = kinds.replace(_THREE_DIGITS, _DIGITS).replace(_TWO_DIGITS, _DIGITS)
     return (
-        kinds.count(_LOWER),
-        kinds.count(_UPPER),
-        kinds.count(_PUNCTUATION),
-        kinds.count(_BREAK),
-        grouped.count(_GROUP) + grouped.count(_DIGIT),
+        *map(kinds.count, _COUNTED_ALONE),
+        sum(map(grouped.count, _GROUPS_OF_DIGITS)),
         len(changes) - changes.count(_ALIKE),
         sum(map(changes.count, _LETTER_MEETS_DIGIT)),
         *(_NONE_DEARER if text.isascii() else (_count(data, leads) for leads in _DEARER)),

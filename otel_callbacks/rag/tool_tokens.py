@@ -6,10 +6,11 @@ wrong the weights can be.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from itertools import islice
+from json.encoder import encode_basestring as _quoted
+from operator import attrgetter, itemgetter
 
 from otel_callbacks import limits
 from otel_callbacks.rag.weighed_prompt import WeighedPrompt
@@ -57,6 +58,8 @@ class ToolUse:
 
 _COLUMNS = tuple(each.name for each in fields(ToolUse))
 _numbers = attrgetter(*_COLUMNS)
+_CELLS = json.dumps(dict.fromkeys(_COLUMNS, 0)).replace("0", "%d")
+_IDENTITY = itemgetter(1)  # of a result
 
 
 @dataclass(slots=True)
@@ -85,38 +88,44 @@ class ToolTokens:
             The call's tokens by tool and kind of part.
         """
         self.input_tokens += input_tokens
-        if not prompt.weight:
-            return {}
+        by_tool_and_kind: dict[tuple[str, str], int] = {}
+        if not (prompt.tools or prompt.definitions) or not prompt.weight:
+            return by_tool_and_kind
         cached = min(1.0, cache_read_tokens / input_tokens) if input_tokens else 0.0
         new = self._take_new(prompt)
-        by_tool_and_kind: defaultdict[tuple[str, str], int] = defaultdict(int)
         for name, kind, tokens in prompt.shares(input_tokens):
-            tool = self._row_of(name or UNKNOWN)
-            use = self.uses[tool]
-            by_tool_and_kind[tool, kind] += tokens
+            tool = name or UNKNOWN
+            use = self.uses.get(tool)
+            if use is None:
+                tool = self._row_of(tool)
+                use = self.uses[tool]
+            group = tool, kind
+            by_tool_and_kind[group] = by_tool_and_kind.get(group, 0) + tokens
             if kind == "definition":
                 use.definition += tokens
             elif kind == "call":
                 use.call += tokens
             else:
-                results = prompt.tools[name].results
-                once = round(tokens * sum(new[name]) / results) if results else 0
-                use.calls += len(new[name])
+                results, weights = prompt.tools[name].sums[-1], new.get(name, ())
+                once = round(tokens * sum(weights) / results) if results else 0
+                use.calls += len(weights)
                 use.sent_once += once
                 use.resent += tokens - once
-                use.cached += round(tokens * prompt.cached_part(name, cached)) if cached else 0
+                if cached:
+                    use.cached += round(tokens * prompt.cached_part(name, cached))
         return by_tool_and_kind
 
     def _take_new(self, prompt: WeighedPrompt) -> Mapping[str | None, Sequence[int]]:
         """Returns the weights of the results that no call has sent before, by tool, and notes that this one has."""
-        unsent, new = prompt.take_unsent(), defaultdict(list)
-        for result in unsent:
-            if result.identity not in self._sent_results:
-                new[result.tool].append(result.weight)
+        unsent = prompt.take_unsent()
+        new: dict[str | None, list[int]] = {}
+        for tool, identity, weight in unsent:
+            if identity not in self._sent_results:
+                new.setdefault(tool, []).append(weight)
         if len(self._sent_results) + len(unsent) > limits.TOOL_RESULTS:
             self._sent_results.clear()
             limits.log_reached("TOOL_RESULTS", "results that an agent sends again count as sent once")
-        self._sent_results.update(result.identity for result in unsent)
+        self._sent_results.update(map(_IDENTITY, unsent))
         return new
 
     def add_agent(self, below: "ToolTokens") -> None:
@@ -141,12 +150,16 @@ class ToolTokens:
 
     def to_json(self) -> str:
         """Returns the ten most expensive tools, and the others in one row, as JSON."""
-        rows: dict[str, ToolUse] = {}
-        for tool, use in self.table().items():
-            row = tool if len(rows) < limits.TOOL_ROWS_RECORDED else OTHERS
-            rows.setdefault(row, ToolUse()).add(use)
-        cells = {row: dict(zip(_COLUMNS, _numbers(use), strict=True)) for row, use in rows.items()}
-        return json.dumps(cells, ensure_ascii=False)
+        ranked = self.table()
+        rows = dict(islice(ranked.items(), limits.TOOL_ROWS_RECORDED))
+        if len(ranked) > len(rows):
+            others = ToolUse()
+            for tool, use in ranked.items():
+                if tool not in rows or tool == OTHERS:
+                    others.add(use)
+            rows[OTHERS] = others
+        cells = [f"{_quoted(tool)}: {_CELLS % _numbers(use)}" for tool, use in rows.items()]
+        return f"{{{', '.join(cells)}}}"
 
     def _row_of(self, tool: str) -> str:
         """Returns the name of a tool's row, and makes the row if there is room."""

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import compress
+from operator import attrgetter
 from typing import NamedTuple
 
 from otel_callbacks import limits, semconv
@@ -16,6 +17,7 @@ Attributes = dict[str, str | int | float | Sequence[str]]
 DocumentCounts = Mapping[tuple[str, str | None], int]
 """How many documents an operation adds to a metric, by the metric and the data source (None: not known)."""
 
+_ID = attrgetter("id")  # of a document
 _LONG_ENOUGH = 40  # characters that do not stand in a prompt by chance
 
 
@@ -26,7 +28,6 @@ class InPromptDocuments(NamedTuple):
     token_share: float
 
 
-@dataclass(slots=True)
 class TraceDocuments:
     """The documents of a trace. Its outermost run holds them until it ends.
 
@@ -39,17 +40,19 @@ class TraceDocuments:
         cited: the names of those that an answer cited.
     """
 
-    found: Counter[str | None] = field(default_factory=Counter)
     kept: int | None = None
-    in_prompt: dict[str, None] = field(default_factory=dict)
-    cited: dict[str, None] = field(default_factory=dict)
-    _ranks: dict[int, int] = field(default_factory=dict)  # of those without an id, by the hash of the text
-    _kept: KeptDocuments = field(default_factory=KeptDocuments)
+
+    def __init__(self) -> None:
+        self.found: dict[str | None, int] = {}
+        self.in_prompt: dict[str, None] = {}
+        self.cited: dict[str, None] = {}
+        self._ranks: dict[int, int] = {}  # of those without an id, by the hash of the text
+        self._kept = KeptDocuments()
 
     @property
     def retrieved(self) -> int:
         """How many documents the retrievers found."""
-        return self.found.total()
+        return sum(self.found.values())
 
     def add_retrieved(
         self,
@@ -68,11 +71,12 @@ class TraceDocuments:
         """
         if source is None and inside is not None:
             source = inside._only_source
-        for rank, document in enumerate(documents, self.retrieved + 1):
-            if document.id is None:
-                self._ranks.setdefault(hash(document.content), rank)
+        if None in map(_ID, documents):
+            for rank, document in enumerate(documents, self.retrieved + 1):
+                if document.id is None:
+                    self._ranks.setdefault(hash(document.content), rank)
         number = len(documents) + unread
-        self.found[source] += number
+        self._count(source, number)
         if inside is None or inside.kept is None:
             self._add(SearchResult(documents, [False] * len(documents), None, source))
         else:
@@ -97,7 +101,8 @@ class TraceDocuments:
         """Adds what was returned inside a retrieval whose own documents are unknown; returns how many."""
         for key, rank in inside._ranks.items():
             self._ranks.setdefault(key, self.retrieved + rank)
-        self.found.update(inside.found)
+        for source, number in inside.found.items():
+            self._count(source, number)
         if inside.kept is not None:
             self.kept = (self.kept or 0) + inside.kept
         for result in inside._kept.results:
@@ -111,6 +116,9 @@ class TraceDocuments:
             if (at := result.place(keys)) is not None:
                 return result.reranked[at]
         return False
+
+    def _count(self, source: str | None, number: int) -> None:
+        self.found[source] = self.found.get(source, 0) + number
 
     def _add(self, result: SearchResult) -> None:
         if result.kept is not None:
@@ -137,7 +145,7 @@ class TraceDocuments:
         may_be_there = self._kept.that_may_be_in(prompt)
         sought = [each for result, each in may_be_there if not result.superseded]
         shares = in_prompt(sought, prompt)
-        found = [each for each, share in zip(sought, shares, strict=True) if share]
+        found = list(compress(sought, shares))
         share = token_share(sought, shares, prompt)
         if len(sought) < len(may_be_there):
             superseded = [each for result, each in may_be_there if result.superseded]
@@ -151,33 +159,31 @@ class TraceDocuments:
             The attributes of its span, and the documents that no call of the trace had, or cited, before.
         """
         named = list(zip(self._names(found.documents), found.documents, strict=True))
-        are_cited = cited(found.documents, answer)
-        cited_ones = [each for each, is_cited in zip(named, are_cited, strict=True) if is_cited]
-        first_time = {
-            **_counts(semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT, self._note(named, self.in_prompt)),
-            **_counts(semconv.METRIC_RAG_DOCUMENTS_CITED, self._note(cited_ones, self.cited)),
-        }
-        names, cited_names = list(dict(named)), list(dict(cited_ones))
+        cited_ones = list(compress(named, cited(found.documents, answer)))
+        first_time = self._note(semconv.METRIC_RAG_DOCUMENTS_IN_PROMPT, named, self.in_prompt)
+        names = list(dict(named))
         attributes: Attributes = {semconv.RAG_DOCUMENTS_IN_PROMPT: len(names)}
         if names:
             attributes[semconv.RAG_PROMPT_DOCUMENTS] = names
             attributes[semconv.RAG_CONTEXT_TOKEN_SHARE] = found.token_share
-        if cited_names:
+        if cited_ones:
+            first_time |= self._note(semconv.METRIC_RAG_DOCUMENTS_CITED, cited_ones, self.cited)
+            cited_names = list(dict(cited_ones))
             attributes[semconv.RAG_DOCUMENTS_CITED] = len(cited_names)
             attributes[semconv.RAG_CITED_DOCUMENTS] = cited_names
         return attributes, first_time
 
     def _note(
-        self, named: Sequence[tuple[str, Document]], known: dict[str, None]
-    ) -> Mapping[str | None, int]:
-        """Adds names to those that are known; returns how many are new, by data source."""
-        new = {name: document for name, document in named if name not in known}
-        if not new:
-            return {}
+        self, metric: str, named: Sequence[tuple[str, Document]], known: dict[str, None]
+    ) -> dict[tuple[str, str | None], int]:
+        """Adds names to those that are known; returns how many are new, by metric and data source."""
+        new = dict(named)
+        for name in known.keys() & new.keys():
+            del new[name]
         known.update(dict.fromkeys(new))
         if len(self.found) == 1:
-            return {self._only_source: len(new)}
-        return Counter(map(self._source_of, new.values()))
+            return {(metric, self._only_source): len(new)} if new else {}
+        return _counts(metric, Counter(map(self._source_of, new.values())))
 
     @property
     def _only_source(self) -> str | None:
@@ -191,8 +197,9 @@ class TraceDocuments:
 
     def _names(self, documents: Sequence[Document]) -> list[str]:
         """Returns the documents' ids; for documents without an id, their ranks among those that were retrieved."""
-        if all(each.id is not None for each in documents):
-            return [each.id or "" for each in documents]
+        ids = list(map(_ID, documents))
+        if None not in ids:
+            return ids
         ranks = self._ranks
         return [
             f"#{ranks.get(hash(each.content), '?')}" if each.id is None else each.id for each in documents
@@ -212,7 +219,7 @@ class TraceDocuments:
         return attributes
 
 
-def _counts(metric: str, by_source: Mapping[str | None, int]) -> DocumentCounts:
+def _counts(metric: str, by_source: Mapping[str | None, int]) -> dict[tuple[str, str | None], int]:
     return {(metric, source): number for source, number in by_source.items()}
 
 

@@ -6,14 +6,21 @@ that was made again, as a memory or a checkpointer does, is recognised by its ke
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
-from operator import and_, is_
+from operator import and_, attrgetter, is_, mul
 from typing import Any, NamedTuple
 
 from otel_callbacks.operations import Message, PromptPart
 
 _WEIGHT_UNITS = 1_024  # of a token; whole numbers, so that taking a message away leaves what was there before
+_KIND, _TOOL, _WEIGHT = map(attrgetter, ("kind", "tool", "weight"))  # of parts
+_OF_NO_TOOL = frozenset(("other",))
+
+
+def units_of(parts: Sequence[PromptPart]) -> Sequence[int]:
+    """Returns what parts weigh, in whole units."""
+    return tuple(map(round, map(mul, map(_WEIGHT, parts), repeat(_WEIGHT_UNITS))))
 
 
 class MessageForm(NamedTuple):
@@ -37,27 +44,34 @@ class MessageForm(NamedTuple):
             return (None,) * len(chat)
 
 
-class WeighedMessage(NamedTuple):
-    """The parts of a message, and its key."""
+class WeighedMessage:
+    """A message by its parts.
 
-    key: Hashable
-    parts: Sequence[PromptPart]
+    Attributes:
+        key: the key of the message.
+        parts: its parts.
+        weights: the same with what each of them weighs.
+        weight: what they weigh together.
+        has_tools: whether one of them belongs to a tool.
+    """
 
-    @property
-    def has_tools(self) -> bool:
-        """Tells whether a part belongs to a tool."""
-        return any(part.kind != "other" for part in self.parts)
+    __slots__ = ("has_tools", "key", "parts", "weight", "weights")
+
+    def __init__(self, key: Hashable, parts: Sequence[PromptPart]) -> None:
+        self.key = key
+        self.parts = parts
+        units = units_of(parts)
+        self.weights = tuple(zip(parts, units, strict=True))
+        self.weight = sum(units)
+        self.has_tools = not _OF_NO_TOOL.issuperset(map(_KIND, parts))
 
 
-class Result(NamedTuple):
-    """A tool's result in a prompt. Some models give all calls the same id, so it has a number among its namesakes."""
-
-    tool: str | None
-    identity: tuple[Hashable, int]
-    weight: int
+Result = tuple[str | None, tuple[Hashable, int], int]
+"""A tool's result in a prompt: tool, identity, weight. Some models give all calls the same id, so the identity has the
+number of the result among its namesakes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class ToolWeights:
     """What one tool weighs in the messages of a prompt.
 
@@ -67,9 +81,14 @@ class ToolWeights:
         sums: the weight of the results up to each one, from 0 to that of all.
     """
 
-    calls: int = 0
-    starts: list[int] = field(default_factory=list)
-    sums: list[int] = field(default_factory=lambda: [0])
+    calls: int
+    starts: list[int]
+    sums: list[int]
+
+    def __init__(self, calls: int = 0, starts: Sequence[int] = (), sums: Sequence[int] = (0,)) -> None:
+        self.calls = calls
+        self.starts = [*starts]
+        self.sums = [*sums]
 
     @property
     def results(self) -> int:
@@ -78,10 +97,9 @@ class ToolWeights:
 
     def copy(self) -> "ToolWeights":
         """Returns a copy that can be changed."""
-        return ToolWeights(self.calls, self.starts.copy(), self.sums.copy())
+        return ToolWeights(self.calls, self.starts, self.sums)
 
 
-@dataclass(slots=True)
 class WeighedPrompt:
     """What a model was sent. It does not change once it was sent; the next prompt is a copy that goes on.
 
@@ -94,16 +112,18 @@ class WeighedPrompt:
     """
 
     definitions: Sequence[PromptPart] = ()
-    weighed: list[WeighedMessage] = field(default_factory=list)
-    tools: dict[str | None, ToolWeights] = field(default_factory=dict)
-    unsent: list[Result] = field(default_factory=list)
-    parts: int = 0
+    parts = 0
     _messages: Sequence[Any] = ()
     _contents: Sequence[Any] = ()
-    _defined: int = 0  # the weight of the definitions
-    _weight: int = 0  # of all messages
-    _first: int = 0  # the weight of the first one, if that may change: it has nothing of tools
-    _namesakes: dict[Hashable, int] = field(default_factory=dict)
+    _defined = 0  # the weight of the definitions
+    _weight = 0  # of all messages
+    _first = 0  # the weight of the first one, if that may change: it has nothing of tools
+
+    def __init__(self) -> None:
+        self.weighed: list[WeighedMessage] = []
+        self.tools: dict[str | None, ToolWeights] = {}
+        self.unsent: list[Result] = []
+        self._namesakes: dict[Hashable, int] = {}
 
     def shared_with(
         self, chat: Sequence[Any], contents: Sequence[Any], key: Callable[[Any], Hashable]
@@ -126,16 +146,16 @@ class WeighedPrompt:
         """Tells quickly whether the first message is this one, unchanged."""
         return self._messages[0] is message and self._contents[0] is content
 
-    def beginning(self, messages: int) -> "WeighedPrompt":
-        """Returns a new prompt with the first messages of this one."""
-        if self.keeps_most(messages):
-            prompt = self._copy()
-            while len(prompt.weighed) > messages:
-                prompt._remove_last()
+    def beginning(self, messages: int, *, keeps_most: bool) -> "WeighedPrompt":
+        """Returns a new prompt with the first messages of this one; it is quicker to make if that is most of them."""
+        if not keeps_most:
+            prompt = WeighedPrompt()
+            for weighed in self.weighed[:messages]:
+                prompt.add(weighed)
             return prompt
-        prompt = WeighedPrompt()
-        for weighed in self.weighed[:messages]:
-            prompt.add(weighed)
+        prompt = self._copy()
+        while len(prompt.weighed) > messages:
+            prompt._remove_last()
         return prompt
 
     def keeps_most(self, messages: int) -> bool:
@@ -144,23 +164,29 @@ class WeighedPrompt:
 
     def define(self, definitions: Sequence[PromptPart]) -> None:
         """Sets the definitions of tools."""
-        self.definitions, self._defined = definitions, sum(map(_units, definitions))
+        self.definitions, self._defined = definitions, sum(units_of(definitions))
 
     def add(self, weighed: WeighedMessage) -> None:
         """Adds a message to a prompt that is being made."""
-        for part in weighed.parts:
-            weight = _units(part)
-            if part.kind == "result":
-                tool = self._tool(part.tool)
-                tool.starts.append(self._weight - self._first)
-                tool.sums.append(tool.results + weight)
-                number = self._namesakes[part.key] = self._namesakes.get(part.key, 0) + 1
-                self.unsent.append(Result(part.tool, (part.key, number), weight))
-            elif part.kind == "call":
-                self._tool(part.tool).calls += weight
-            self._weight += weight
-        if not self.weighed and not weighed.has_tools:
-            self._first = self._weight
+        start = self._weight - self._first
+        if not weighed.has_tools and not self.weighed:
+            self._first = weighed.weight
+        for part, weight in weighed.weights if weighed.has_tools else ():
+            kind = part.kind
+            if kind != "other":
+                tool = self.tools.get(part.tool)
+                if tool is None:
+                    tool = self.tools[part.tool] = ToolWeights()
+                if kind == "call":
+                    tool.calls += weight
+                else:
+                    tool.starts.append(start)
+                    tool.sums.append(tool.sums[-1] + weight)
+                    key = part.key
+                    number = self._namesakes[key] = self._namesakes.get(key, 0) + 1
+                    self.unsent.append((part.tool, (key, number), weight))
+            start += weight
+        self._weight += weighed.weight
         self.weighed.append(weighed)
         self.parts += len(weighed.parts)
 
@@ -168,26 +194,34 @@ class WeighedPrompt:
         """Returns the prompt with another first message; nothing of it if either of the two has to do with tools."""
         if weighed.has_tools or self.weighed[0].has_tools:
             return WeighedPrompt()
-        first = sum(map(_units, weighed.parts))
         self.parts += len(weighed.parts) - len(self.weighed[0].parts)
-        self._weight += first - self._first
-        self._first = first
+        self._weight += weighed.weight - self._first
+        self._first = weighed.weight
         self.weighed[0] = weighed
         return self
 
     def note_sent(self, chat: Sequence[Any], contents: Sequence[Any]) -> None:
         """Keeps the messages of a chat, as far as they were added; the next chat is compared with them."""
-        self._messages, self._contents = chat[: len(self.weighed)], contents[: len(self.weighed)]
+        added = len(self.weighed)
+        self._messages, self._contents = (
+            (chat, contents) if added == len(chat) else (chat[:added], contents[:added])
+        )
 
     def shares(self, tokens: int) -> Iterator[tuple[str | None, str, int]]:
         """Yields tool, kind of part and tokens for what belongs to tools; `tokens` is what the prompt has in all.
 
         The sums so far are rounded, not the shares: no share is off by a whole token, and all add up.
         """
-        groups: list[tuple[str | None, str, int]]
-        groups = [(part.tool, part.kind, _units(part)) for part in self.definitions]
-        groups += [(name, "call", tool.calls) for name, tool in self.tools.items() if tool.calls]
-        groups += [(name, "result", tool.results) for name, tool in self.tools.items() if tool.starts]
+        groups: list[tuple[str | None, str, int]] = []
+        results: list[tuple[str | None, str, int]] = []
+        if self.definitions:
+            groups += zip(map(_TOOL, self.definitions), repeat("definition"), units_of(self.definitions))
+        for name, tool in self.tools.items():
+            if tool.calls:
+                groups.append((name, "call", tool.calls))
+            if tool.starts:
+                results.append((name, "result", tool.sums[-1]))
+        groups += results
         whole, reached, before = self.weight, 0, 0
         for name, kind, weight in groups if whole else ():
             reached += weight
@@ -215,44 +249,37 @@ class WeighedPrompt:
         """The weight of the whole prompt."""
         return self._defined + self._weight
 
-    def _tool(self, name: str | None) -> ToolWeights:
-        if name not in self.tools:
-            self.tools[name] = ToolWeights()
-        return self.tools[name]
-
     def _copy(self) -> "WeighedPrompt":
-        return WeighedPrompt(
+        copied = WeighedPrompt.__new__(WeighedPrompt)
+        copied.__dict__.update(
+            self.__dict__,
             weighed=self.weighed.copy(),
             tools={name: tool.copy() for name, tool in self.tools.items()},
             unsent=self.unsent.copy(),
-            parts=self.parts,
-            _weight=self._weight,
-            _first=self._first,
             _namesakes=self._namesakes.copy(),
         )
+        return copied
 
     def _remove_last(self) -> None:
         weighed = self.weighed.pop()
-        for part in reversed(weighed.parts):
-            self._weight -= _units(part)
-            if part.kind != "other":
-                self._remove_from_tool(part)
+        if weighed.has_tools:
+            self._remove_tools(weighed)
+        self._weight -= weighed.weight
         self.parts -= len(weighed.parts)
         if not self.weighed:
             self._first = 0
 
-    def _remove_from_tool(self, part: PromptPart) -> None:
-        tool = self._tool(part.tool)
-        if part.kind == "call":
-            tool.calls -= _units(part)
-        else:
-            tool.starts.pop()
-            tool.sums.pop()
-            self._namesakes[part.key] -= 1
-            del self.unsent[-1:]  # if any are unsent, this one is
-        if not tool.calls and not tool.starts:
-            del self.tools[part.tool]  # as if it had never been there
-
-
-def _units(part: PromptPart) -> int:
-    return round(part.weight * _WEIGHT_UNITS)
+    def _remove_tools(self, weighed: WeighedMessage) -> None:
+        for part, weight in reversed(weighed.weights):
+            if part.kind == "other":
+                continue
+            tool = self.tools.setdefault(part.tool, ToolWeights())  # gone, if its calls weigh nothing
+            if part.kind == "call":
+                tool.calls -= weight
+            else:
+                tool.starts.pop()
+                tool.sums.pop()
+                self._namesakes[part.key] -= 1
+                del self.unsent[-1:]  # if any are unsent, this one is
+            if not tool.calls and not tool.starts:
+                del self.tools[part.tool]  # as if it had never been there

@@ -6,10 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prompt_cases import PAGES, SCRIPTS, Case, cases
 from vocabulary import real_tokens
 
 from otel_callbacks.operations import Document
+from otel_callbacks.rag import in_prompt as in_prompt_file
 from otel_callbacks.rag.in_prompt import in_prompt, token_share
 
 Counts = Counter[tuple[bool, bool]]  # is there, was found
@@ -148,3 +151,41 @@ def test_three_hundred_documents_are_found_in_the_conversation_of_an_agent() -> 
     ]
     prompt = "\n".join(f"Here is what I found.\n{each.content}" for each in documents)
     assert in_prompt(documents, prompt) == [1.0] * 300
+
+
+def found_one_by_one(texts: Sequence[str], prompt: str) -> list[bool]:
+    """Tells the same of texts that stand in the prompt unchanged, by its definition and not quickly."""
+    taken, last, there = [False] * len(prompt), 0, [False] * len(texts)
+
+    def free(text: str, start: int) -> int:
+        places = [
+            at
+            for at in range(len(prompt))
+            if prompt.startswith(text, at) and not any(taken[at : at + len(text)])
+        ]
+        return next((at for at in places if at >= start), next(iter(places), -1))
+
+    absent: set[str] = set()
+    for at in sorted(range(len(texts)), key=lambda at: -len(texts[at])):
+        text, head = texts[at], texts[at][:40]
+        if len(text) < 40 or head in absent:
+            continue
+        begins = free(head, last)
+        if begins < 0:
+            absent.add(head)
+        elif (place := free(text, begins)) >= 0:
+            last = place + len(text)
+            taken[place:last] = [True] * len(text)
+            there[at] = True
+    return there
+
+
+pieces = st.sampled_from(["a" * 20, "b" * 20, "ab" * 10, "a"])
+chunks = st.lists(pieces, min_size=1, max_size=5).map("".join)
+
+
+@given(st.lists(chunks, min_size=1, max_size=6), st.lists(chunks, max_size=8).map("".join))
+def test_unchanged_texts_are_found_as_if_one_by_one(texts: list[str], prompt: str) -> None:
+    shares = [0.0] * len(texts)
+    in_prompt_file._take_whole(texts, shares, prompt)
+    assert list(map(bool, shares)) == found_one_by_one(texts, prompt)

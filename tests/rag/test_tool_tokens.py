@@ -1,5 +1,6 @@
 """How many of an agent's input tokens were tool results: sums are exact, and resent results count apart."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -14,6 +15,7 @@ from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock,
 from prompt_cases import PAGES
 from vocabulary import real_tokens
 
+from otel_callbacks import limits
 from otel_callbacks.langchain import messages as langchain
 from otel_callbacks.llama_index import messages as llama_index
 from otel_callbacks.operations import PromptPart
@@ -89,6 +91,16 @@ def test_the_ten_most_expensive_tools_and_the_others() -> None:
     assert list(told) == [f"t{at:02}" for at in range(11, 1, -1)] + [OTHERS]
     assert told[OTHERS]["sent_once"] == 10 + 11
     assert told["t11"] == {"calls": 1, "sent_once": 21, "resent": 0, "cached": 0, "definition": 0, "call": 0}
+
+
+@given(st.lists(st.text(max_size=3) | st.just(OTHERS), max_size=14, unique=True))
+def test_the_table_is_json(tools: list[str]) -> None:
+    spent = ToolTokens(uses={tool: ToolUse(at, 2 * at, at, 0, 1, at) for at, tool in enumerate(tools)})
+    rows: dict[str, ToolUse] = {}
+    for tool, use in spent.table().items():
+        rows.setdefault(tool if len(rows) < limits.TOOL_ROWS_RECORDED else OTHERS, ToolUse()).add(use)
+    expected = {tool: dataclasses.asdict(use) for tool, use in rows.items()}
+    assert spent.to_json() == json.dumps(expected, ensure_ascii=False)
 
 
 def test_names_and_results_are_bounded() -> None:

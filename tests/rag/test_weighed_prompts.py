@@ -14,9 +14,10 @@ from llama_index.core.base.llms.types import ChatMessage
 from otel_callbacks import limits
 from otel_callbacks.langchain import messages as langchain
 from otel_callbacks.llama_index import messages as llama_index
+from otel_callbacks.operations import PromptPart
 from otel_callbacks.rag.prompt_weights import PromptWeights
 from otel_callbacks.rag.tool_tokens import ToolTokens, ToolUse
-from otel_callbacks.rag.weighed_prompt import WeighedPrompt
+from otel_callbacks.rag.weighed_prompt import WeighedMessage, WeighedPrompt
 
 
 def weighed(prompt: WeighedPrompt) -> dict[str, Any]:
@@ -144,6 +145,29 @@ def test_llama_index_messages_that_a_memory_makes_again_are_recognised() -> None
     again = weights.weigh([*made(), ChatMessage(role="user", content="one more")], None, llama_index.FORM)
     assert again.weighed[:5] == first.weighed
     assert all(new is old for new, old in zip(again.weighed, first.weighed, strict=False))
+
+
+tool_parts = st.one_of(
+    st.builds(PromptPart, st.just("call"), st.sampled_from([0, 0.3, 2]), st.sampled_from(["a", "b"])),
+    st.builds(
+        PromptPart, st.just("result"), st.sampled_from([0, 1.5]), st.sampled_from(["a", None]), st.just(1)
+    ),
+    st.builds(PromptPart, st.just("other"), st.sampled_from([0, 0.1, 4])),
+)
+
+
+@given(st.lists(st.lists(tool_parts, max_size=3), max_size=6), st.data())
+def test_a_beginning_weighs_as_if_the_rest_had_never_been_there(
+    chat: list[list[PromptPart]], data: st.DataObject
+) -> None:
+    messages = [WeighedMessage(at, parts) for at, parts in enumerate(chat)]
+    whole, start, kept = WeighedPrompt(), WeighedPrompt(), data.draw(st.integers(0, len(messages)))
+    for each in messages:
+        whole.add(each)
+    for each in messages[:kept]:
+        start.add(each)
+    for keeps_most in (False, True):
+        assert weighed(whole.beginning(kept, keeps_most=keeps_most)) == weighed(start)
 
 
 def test_calls_that_end_in_another_order_share_out_the_prompt_that_they_sent() -> None:
