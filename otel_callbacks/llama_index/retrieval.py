@@ -33,7 +33,7 @@ def start_retrieval(retriever: Any, arguments: BoundArguments, with_content: boo
     return operation
 
 
-def finish_retrieval(operation: Retrieval, found: Any) -> None:
+def finish_retrieval(operation: Retrieval, found: Any, *, with_content: bool) -> None:
     """Adds the documents to a retrieval."""
     operation.documents, operation.unread_documents = _documents(found)
 
@@ -42,7 +42,8 @@ def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -
     """Returns the operation of an embedding call that starts."""
     provider = inference.provider_of(type(model), "embeddings")
     address, port = inference.endpoint_of(model, provider)
-    texts = next(iter(arguments.args or arguments.kwargs.values()), None)
+    given, keywords = inference.split(arguments)
+    texts = next(iter(given or keywords.values()), None)
     fields = mapping(attribute(model, "__dict__"))
     return Embedding(
         name=inference.model_of(model),
@@ -67,7 +68,7 @@ def _is_in_cache(cache: Any, texts: Any) -> bool:
     return len(wanted) <= ITEMS_READ and all(is_a(each, str) and each in stored for each in wanted)
 
 
-def finish_embedding(operation: Embedding, vectors: Any) -> None:
+def finish_embedding(operation: Embedding, vectors: Any, *, with_content: bool) -> None:
     """Adds the length of the vectors to an embedding call, which returns one vector or a list."""
     first_vector = next(iter(items(vectors)), None)
     vector = items(first_vector) if is_list(first_vector) else items(vectors)
@@ -98,7 +99,7 @@ def start_rerank_of(reranker: Any, nodes: Any, query: Any) -> Rerank:
     return operation
 
 
-def finish_rerank(operation: Rerank, kept: Any) -> None:
+def finish_rerank(operation: Rerank, kept: Any, *, with_content: bool) -> None:
     """Adds the kept documents to a rerank."""
     operation.documents, operation.unread_documents = _documents(kept)
 

@@ -122,21 +122,21 @@ class WaitingRun:
 
 
 class WaitingRuns:
-    """The workflow runs that wait, for the runs that will go on from a saved context."""
+    """The workflow runs that wait, for the runs that will go on from a saved context; the open ones in `open`."""
 
     def __init__(self) -> None:
-        self._open: dict[Any, WaitingRun] = {}
+        self.open: dict[Any, WaitingRun] = {}
         self._ended: OrderedDict[Any, WaitingRun] = OrderedDict()
 
     def add(self, step: WaitingStep, run: Run) -> None:
         """Notes that a step of `run` waits."""
-        waiting = self._open.get(run.key) or self._open.setdefault(run.key, WaitingRun(run))
+        waiting = self.open.get(run.key) or self.open.setdefault(run.key, WaitingRun(run))
         waiting.steps.add(step)
         waiting.questions += step.is_one_of_many
 
     def step_starts(self, run: Run) -> None:
         """Notes that the step of `run` whose start LlamaIndex is reporting no longer waits, or has its answer."""
-        waiting = self._open.get(run.key)
+        waiting = self.open.get(run.key)
         frame = _frame_around_step() if waiting is not None else None
         if waiting is None or frame is None:
             return
@@ -151,7 +151,7 @@ class WaitingRuns:
 
     def run_ends(self, run: Run, *, cancelled: bool) -> bool:
         """Notes the end of a workflow run. Returns True if it was cancelled while it waited, and may go on later."""
-        waiting = self._open.pop(run.key, None)
+        waiting = self.open.pop(run.key, None)
         if waiting is None or not waiting.steps or not cancelled:
             return False
         self._ended[run.key] = waiting
@@ -170,7 +170,7 @@ class WaitingRuns:
         """
         found = [
             (key, waiting)
-            for key, waiting in (*self._open.items(), *self._ended.items())
+            for key, waiting in (*self.open.items(), *self._ended.items())
             if waiting.open_runs is open_runs and not steps.isdisjoint(waiting.steps)
         ]
         several = any(step.is_one_of_many for step in steps) and len(found) > 1
