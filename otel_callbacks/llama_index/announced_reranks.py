@@ -57,8 +57,7 @@ class AnnouncedReranks:
         for each in reversed(self.open):
             if is_called_from(each.inside.frame):
                 if isinstance(each.run.operation, Rerank):
-                    kept = attribute(event, "nodes")
-                    retrieval.finish_rerank(each.run.operation, kept, with_content=False)
+                    retrieval.finish_rerank(each.run.operation, attribute(event, "nodes"))
                 self.open.remove(each)
                 each.run.recorder.finish(each.run)
                 return

@@ -7,7 +7,7 @@ first, so that they are counted and logged.
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.exception import ExceptionEvent
@@ -35,33 +35,36 @@ from otel_callbacks.runtime.faults import guarded
 _CAPTURED_KEY = "otel_callbacks"
 
 
+def _is_about(reported: ReportedRun | None, event_id: str | None) -> TypeGuard[ReportedRun]:
+    """Tells whether an event is about a run: its method may have none of its own, and stand for the one above."""
+    return reported is not None and (reported.id == event_id or event_id in reported.repeats)
+
+
 def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     if reported is None:
         return
-    if reported.chunk_source is None:
+    if reported.chunk_source != span_id:
+        if reported.chunk_source is not None or not _is_about(reported, span_id):
+            return  # a model and its base class both report the chunk
         reported.chunk_source = span_id
-    elif reported.chunk_source != span_id:
-        return  # a model and its base class both report the chunk
     reported.run.add_chunk(time.time_ns())
     if reported.received is not None:
-        reported.received.add(attribute(event, "response"))
+        reported.received.add(event.__dict__.get("response"))
 
 
 def _end_of_answer(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
-    if (
-        reported is not None and reported.run.inside is not None
-    ):  # a stream; other calls end with their report
-        reports.end(reported, None)
+    if _is_about(reported, span_id) and reported.run.inside is not None:
+        reports.end(reported, None)  # of a stream; any other call ends with its report
 
 
 def _end_of_broken_stream(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
-    if reported is not None and reported.run.inside is not None:
+    if _is_about(reported, span_id) and reported.run.inside is not None:
         error = attribute(event, "exception")
         reports.end(reported, error if is_a(error, BaseException) else None)
 
 
 def _cancelled(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
-    if reported is not None:
+    if _is_about(reported, span_id):
         reports.cancelled(reported)
 
 
@@ -74,7 +77,7 @@ def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) 
 
 
 _Act = Callable[[Any, ReportedRun | None, str | None], None]
-"""What an event does. Takes the event, the report that it is about (None if that has no run of its own), and its id."""
+"""What an event does. Takes the event, the run that is found by the id of its report, and that id."""
 
 _ACTS: tuple[tuple[type, _Act], ...] = (
     (LLMChatInProgressEvent, _chunk),
@@ -137,10 +140,7 @@ class _EventHandler(BaseEventHandler):
         span_id = event.__dict__.get("span_id")  # all that we know have fields
         if type(span_id) is not str:
             span_id = text(span_id)
-        reported = reports.open.get(span_id)
-        if reported is not None and reported.id != span_id and span_id not in reported.repeats:
-            reported = None  # its method has no run of its own
-        act(event, reported, span_id)
+        act(event, reports.open.get(span_id), span_id)
 
 
 _lock = fork.safe_lock()

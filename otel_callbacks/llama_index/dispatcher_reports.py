@@ -23,6 +23,7 @@ from otel_callbacks import semconv
 from otel_callbacks.llama_index import streams, workflows
 from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks, announcing, start_rerank
 from otel_callbacks.llama_index.operations_of_runs import add_description, finish_operation, start_answer
+from otel_callbacks.llama_index.passed_over import is_passed_over
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.results import result_kind
 from otel_callbacks.llama_index.search_reports import helps_search
@@ -100,8 +101,7 @@ class DispatcherReports:
         if workflow is not None and not workflow.run.uncounted:
             self._take_turn(workflow, bound_args)
         if operation is not None:
-            parent = self._parent_run(above, recorder, parent_id)
-            reported = self._start(id_, operation, instance, bound_args, recorder, parent)
+            reported = self._start(id_, operation, instance, bound_args, recorder, above, parent_id)
             if reported is not None:
                 reported.workflow = workflow
                 if isinstance(operation, Inference):
@@ -120,7 +120,7 @@ class DispatcherReports:
     ) -> Operation | None:
         """Returns the operation of a report; None if it gets no run of its own."""
         run = above.run if above is not None else None
-        if run is not None and run.uncounted is not False and _passes_over(run, method):
+        if run is not None and run.uncounted is not False and is_passed_over(run, method):
             return None
         operation = None
         if method.start is not None and component is not None:
@@ -141,9 +141,14 @@ class DispatcherReports:
         instance: Any,
         arguments: BoundArguments,
         recorder: Recorder,
-        parent: Run | None,
+        above: ReportedRun | None,
+        parent_id: str | None,
     ) -> ReportedRun | None:
         """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
+        if above is None:
+            parent = self._parent_outside(recorder, parent_id)
+        else:
+            parent = above.run if above.agent is None else above.agent
         waiting = steps_that_wait(instance, arguments) if isinstance(instance, LlamaWorkflow) else ()
         interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
         if interrupted is not None:
@@ -167,10 +172,8 @@ class DispatcherReports:
             found = ended.recorder if ended is not None else None
         return found
 
-    def _parent_run(self, above: ReportedRun | None, recorder: Recorder, parent_id: str | None) -> Run | None:
-        """Returns the parent of a new run."""
-        if above is not None:
-            return above.run if above.agent is None else above.agent
+    def _parent_outside(self, recorder: Recorder, parent_id: str | None) -> Run | None:
+        """Returns the parent of a run that starts outside every open report."""
         around = enclosing_run(get_current(), recorder.runs)
         if around is None and parent_id is not None:  # work that outlives what started it
             ended = ended_run()
@@ -308,7 +311,7 @@ class DispatcherReports:
             return
         with_content = recorder.may_record_content(around.run if around is not None else None)
         operation = start_rerank(reranker, event, with_content)
-        parent = self._parent_run(around, recorder, parent_id)
+        parent = (around.agent or around.run) if around else self._parent_outside(recorder, parent_id)
         run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
         if run is not None:
             self._reranks.add(run, inside, around)
@@ -374,20 +377,8 @@ class DispatcherReports:
 
 def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:
     """Returns the report of the workflow if a report without a component is one of its steps."""
-    if above is None or above.id != parent_id or not workflows.is_workflow(above.instance):
-        return None
-    return above
-
-
-def _passes_over(run: Run, method: Method) -> bool:
-    """Tells whether what starts in the body of a run needs none of its own: no span records it, and nothing counts it.
-
-    A workflow does need one: it may wait, and go on in another trace.
-    """
-    if method.start is workflows.start_workflow or enclosing_run(get_current(), run.open_runs) is not run:
-        return False
-    is_quiet: bool = run.recorder.is_quiet(run)
-    return is_quiet
+    is_step = above is not None and above.id == parent_id and workflows.is_workflow(above.instance)
+    return above if is_step else None
 
 
 reports = DispatcherReports()

@@ -1,9 +1,10 @@
 """Translates LlamaIndex's model calls and their answers into `Inference` operations."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from inspect import BoundArguments
+from operator import attrgetter
 from types import FrameType
 from typing import Any
 
@@ -39,6 +40,15 @@ _ASK_FOR_USAGE = dict.fromkeys(
 )
 
 
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
+def _beside_text(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
+    """Returns what reads payload, extras and extras of the message of a class of answers; None if it is no answer."""
+    if kind is CompletionResponse:  # it has no message
+        return attrgetter("raw", "additional_kwargs", "additional_kwargs")
+    is_answer = issubclass(kind, ChatResponse) or issubclass(kind, CompletionResponse)
+    return attrgetter("raw", "additional_kwargs", "message.additional_kwargs") if is_answer else None
+
+
 class ReceivedAnswer:
     """The part of an answer that has arrived: the whole, or the chunks so far.
 
@@ -47,7 +57,7 @@ class ReceivedAnswer:
     Attributes:
         last: the answer, or the last chunk.
         pieces: the text of the chunks, if content is recorded.
-        finish_reasons: those that came last; None if the answer has come as a whole, and has them in its payload.
+        finish_reasons: those that came last; None if the answer came as a whole, and everything is in its payload.
         counts: the last chunk that had any.
         chunks_with_counts: how many had.
     """
@@ -64,18 +74,24 @@ class ReceivedAnswer:
 
     def add(self, response: Any, *, is_whole: bool = False) -> None:
         """Adds a chunk or a whole answer."""
-        if not is_a(response, ChatResponse) and not is_a(response, CompletionResponse):
+        beside_text = _beside_text(type(response))  # type: ignore[arg-type]  # a class has a hash
+        if beside_text is None:
             return
         before, self.last = self.last, response
         is_new = response is not before  # a stream's last chunk is reported again at its end
         if is_new and self._with_content and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
-        payloads = _payloads(response)
-        if is_whole and before is None and len(payloads) == 1:
-            self.finish_reasons = None  # its payload is read at the end
+        try:
+            raw, extra, of_message = beside_text(response)
+            has_extras = extra or of_message if type(extra) is type(of_message) is dict else True
+        except Exception:  # it lacks one of them, or its class is the application's
+            raw, has_extras = attribute(response, "raw"), True
+        if not has_extras and raw is None:
+            return  # most chunks have nothing but text
+        if not has_extras and is_whole and before is None:
+            self.finish_reasons = None
             return
-        if len(payloads) == 1 and payloads[0] is None:
-            return
+        payloads = [raw, *(_extras(response) if has_extras else ())]
         found = [providers.layers(payload, self._provider) for payload in payloads]
         reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)
         if reasons is not None:
@@ -103,27 +119,32 @@ def _first_word(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     return next(filter(None, map(word, map(fields.get, filter(fields.__contains__, keys)))), None)
 
 
-def model_of(instance: Any) -> str | None:
-    """Returns the name of the model that a component is configured to call."""
-    name = _first_word(mapping(attribute(instance, "__dict__")), _MODEL_KEYS)
+def fields_of(instance: Any) -> Mapping[str, Any]:
+    """Returns the fields of a component."""
+    return mapping(attribute(instance, "__dict__"))
+
+
+def model_of(instance: Any, fields: Mapping[str, Any]) -> str | None:
+    """Returns the name of the model that a component with these fields is configured to call."""
+    name = _first_word(fields, _MODEL_KEYS)
     if name is None:  # a property that may look the model up in a table, and raise for an unknown one
         name = word(attribute(attribute(instance, "metadata"), "model_name"))
     return None if name == _UNKNOWN else name
 
 
-def endpoint_of(instance: Any, provider: str | None) -> tuple[str | None, int | None]:
-    """Returns host and port of the server that a model calls."""
-    return providers.endpoint(provider, _first_word(mapping(attribute(instance, "__dict__")), _URL_KEYS))
+def endpoint_of(fields: Mapping[str, Any], provider: str | None) -> tuple[str | None, int | None]:
+    """Returns host and port of the server that a model with these fields calls."""
+    return providers.endpoint(provider, _first_word(fields, _URL_KEYS))
 
 
 def start_inference(
     instance: Any, arguments: BoundArguments, with_content: bool, *, completion: bool, stream: bool
 ) -> Inference:
     """Returns the operation of a model call that starts. A chat model chats even when it completes a text."""
-    provider = provider_of(type(instance), "llms")
-    address, port = endpoint_of(instance, provider)
+    provider, fields = provider_of(type(instance), "llms"), fields_of(instance)
+    address, port = endpoint_of(fields, provider)
     operation = Inference(
-        name=model_of(instance),
+        name=model_of(instance, fields),
         text_completion=completion and not _is_chat_model(instance),
         provider=provider,
         integration=type(instance).__name__,
@@ -131,7 +152,6 @@ def start_inference(
         server_port=port,
         stream=True if stream else None,
     )
-    fields = mapping(attribute(instance, "__dict__"))
     given, keywords = split(arguments)
     additional = mapping(fields.get("additional_kwargs"))
     private = {"generation_config": attribute(instance, "_generation_config")}  # LlamaIndex's GoogleGenAI
@@ -226,7 +246,7 @@ def finish_inference(
     """Adds the answer to the operation of a model call. `cut` means that the call failed before the answer ended."""
     response = received.last
     answers = [attribute(response, "raw")]
-    more = _extras(response)
+    more = _extras(response) if received.finish_reasons is not None else []
     if received.counts is not None and received.counts is not response:
         more += _payloads(received.counts)
     providers.read_answer(
@@ -272,5 +292,6 @@ def _extras(response: Any) -> list[Any]:
 def _tool_blocks(response: Any) -> Sequence[Any]:
     """Returns the blocks of an answer of OpenAI's Responses or of Anthropic, with the calls of its own tools."""
     raw = mapping_or_fields(attribute(response, "raw"))
-    own = items(raw.get("output")) or items(raw.get("content"))
+    found = map(items, map(raw.get, filter(raw.__contains__, ("output", "content"))))
+    own = next(filter(None, found), ())
     return own or items(mapping_or_fields(raw.get("response")).get("output"))

@@ -41,10 +41,11 @@ def add_description(above: ReportedRun | None, repeat: Operation) -> None:
 def finish_operation(reported: ReportedRun, result: Any, error: BaseException | None) -> Failure | None:
     """Adds the result to the operation. An unreadable result must not keep the span from ending."""
     run, operation, received = reported.run, reported.run.operation, reported.received
-    with_content = run.recorder.wants_content(run)
-    if received is not None and isinstance(operation, Inference):  # it is not if the run was ended before
+    if received is None:
+        return traced_methods.finish(run, result) if error is None else None
+    if isinstance(operation, Inference):  # it is not if the run was ended before
+        with_content = run.recorder.wants_content(run)
         inference.finish_inference(operation, received, with_content=with_content, cut=error is not None)
         if run.prompt is not None:
             run.prompt.answer = inference.answer_text(received)
-        return None
-    return traced_methods.finish(operation, result, with_content=with_content) if error is None else None
+    return None

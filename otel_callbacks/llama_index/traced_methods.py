@@ -37,6 +37,7 @@ from otel_callbacks.operations import (
     ToolExecution,
     Workflow,
 )
+from otel_callbacks.runs.run import Run
 
 StartFunction = Callable[[Any, BoundArguments, bool], Operation | None]
 """Makes an operation from a component, the arguments of the call, and whether content is recorded."""
@@ -107,25 +108,21 @@ def method_of(kind: type, qualified_name: str) -> Method:
     return Method(name, start, role_of(kind, name))
 
 
-def _finish_output(
-    operation: Workflow | AgentInvocation, result: Any, *, with_content: bool
-) -> Failure | None:
-    if with_content:
-        operation.output_messages = workflows.answer_messages(result)
-    return None
-
-
-_FINISH: Mapping[type, Callable[..., Failure | None]] = {
+_FINISH: Mapping[type, Callable[[Any, Any], None]] = {
     Retrieval: retrieval.finish_retrieval,
     Rerank: retrieval.finish_rerank,
     Embedding: retrieval.finish_embedding,
-    ToolExecution: tools.finish_tool,
-    Workflow: _finish_output,
-    AgentInvocation: _finish_output,
 }
 
 
-def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure | None:
-    """Adds the result to any operation but a model call. Returns a failure if the result says that it is one."""
-    finish_kind = _FINISH.get(type(operation))
-    return finish_kind(operation, result, with_content=with_content) if finish_kind is not None else None
+def finish(run: Run, result: Any) -> Failure | None:
+    """Adds the result to the operation of a run that is no model call. Returns a failure if the result is one."""
+    operation = run.operation
+    kind = type(operation)
+    if (add_result := _FINISH.get(kind)) is not None:
+        add_result(operation, result)
+    elif kind is ToolExecution:
+        return tools.finish_tool(operation, result, with_content=run.recorder.wants_content(run))
+    elif kind in (Workflow, AgentInvocation) and run.recorder.wants_content(run):
+        operation.output_messages = workflows.answer_messages(result)
+    return None

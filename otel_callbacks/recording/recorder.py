@@ -211,23 +211,21 @@ class Recorder:
             metadata: see `start`.
         """
         parent = self.runs.get(parent_key)
-        if parent is None or not self.is_quiet(parent):
+        if parent is None or parent.recorder is not self or not self.is_uncounted(parent):
             return False
+        if not is_dropped(span_in(context_api.get_current())):
+            return False  # the application may have begun a trace of its own in the body
         body = (parent.hidden_labels or {}).get(parent_key, parent.body_labels)
         self.hide(key, parent, None, body, metadata)
+        self.prompt_caches.unseen += 1  # it may be a model call
         return True
 
-    def is_quiet(self, run: Run) -> bool:
-        """Tells whether what starts below `run` needs no run: the sampler dropped that one, and nothing counts it."""
-        if run.uncounted is False or run.recorder is not self:
-            return False
+    def is_uncounted(self, run: Run) -> bool:
+        """Tells whether the sampler dropped the span of a run, and nothing counts what happens in its body."""
         if run.uncounted is None:
             is_quiet = is_dropped(run.span) and self._open_runs.drops_children
             run.uncounted = is_quiet and not self.counts_elsewhere(run)
-        if not run.uncounted or not is_dropped(span_in(context_api.get_current())):
-            return False  # the application may have begun a trace of its own in the body
-        self.prompt_caches.unseen += 1  # it may be a model call that starts
-        return True
+        return run.uncounted
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""
