@@ -24,10 +24,11 @@ from otel_callbacks.llama_index import streams, workflows
 from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks, announcing, start_rerank
 from otel_callbacks.llama_index.operations_of_runs import add_description, finish_operation, start_answer
 from otel_callbacks.llama_index.passed_over import is_passed_over
+from otel_callbacks.llama_index.report import Report
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.results import result_kind
 from otel_callbacks.llama_index.search_reports import helps_search
-from otel_callbacks.llama_index.traced_methods import ID_SUFFIX, Method, method_name, method_of
+from otel_callbacks.llama_index.traced_methods import ID_SUFFIX, method_name, method_of
 from otel_callbacks.llama_index.waiting_steps import (
     WaitingStep,
     step_that_waits,
@@ -85,83 +86,76 @@ class DispatcherReports:
         recorder = above.run.recorder if above is not None else self._recorder_outside(instance, parent_id)
         if recorder is None:
             return
-        method, component = method_of(instance.__class__, id_[:-ID_SUFFIX]), instance
+        method = method_of(instance.__class__, id_[:-ID_SUFFIX])
         workflow = _workflow_of(above, parent_id) if instance is None else None
         if workflow is not None:
             waiting_runs.step_starts(workflow.run)
-            component = workflow.instance
         in_search = parent_id in self._searches
         if (role := method.role) is not None:
             in_search = helps_search(role, instance, above, parent_id, is_in_search=in_search)
         if in_search:
             self._searches.add(id_)
-        operation = None
-        if (method.start is not None and component is not None) or recorder.detail == "everything":
-            operation = self._operation(id_, method, component, bound_args, above, recorder)
-        if workflow is not None and not workflow.run.uncounted:
-            self._take_turn(workflow, bound_args)
-        if operation is not None:
-            reported = self._start(id_, operation, instance, bound_args, recorder, above, parent_id)
-            if reported is not None:
-                reported.workflow = workflow
-                if isinstance(operation, Inference):
-                    start_answer(reported, operation, bound_args, parent_id, in_search=in_search)
-        elif above is not None:
+        has_run = False
+        if method.start is not None or recorder.detail == "everything":
+            report = tuple.__new__(Report, (id_, method, instance, bound_args, parent_id, above, workflow))
+            has_run = self._begin(report, recorder)
+        if above is not None and not has_run:
             self.open[id_] = above
 
-    def _operation(
-        self,
-        id_: str,
-        method: Method,
-        component: Any,
-        arguments: BoundArguments,
-        above: ReportedRun | None,
-        recorder: Recorder,
-    ) -> Operation | None:
+    def _begin(self, report: Report, recorder: Recorder) -> bool:
+        """Starts the run of a report whose method may get one; tells whether the report is not to belong to another."""
+        above = report.above
+        parent = above.run if above is not None else self._run_around(recorder, report.parent_id)
+        if parent is not None and parent.uncounted is not False and is_passed_over(parent, recorder, report):
+            return False
+        operation = self._operation(report, recorder)
+        if report.workflow is not None:
+            self._take_turn(report.workflow, report.arguments)
+        if operation is None:
+            return False
+        if above is not None and above.agent is not None:
+            parent = above.agent
+        reported = self._start(report, operation, recorder, parent)
+        if reported is not None:
+            self._had_runs = True
+            if isinstance(operation, Inference):
+                start_answer(reported, operation, report, in_search=report.id in self._searches)
+        return True
+
+    def _operation(self, report: Report, recorder: Recorder) -> Operation | None:
         """Returns the operation of a report; None if it gets no run of its own."""
-        run = above.run if above is not None else None
-        if run is not None and run.uncounted is not False and is_passed_over(run, method):
-            return None
-        operation = None
-        if method.start is not None and component is not None:
-            operation = method.start(component, arguments, recorder.may_record_content(run))
+        above, start, operation = report.above, report.method.start, None
+        component = report.instance if report.workflow is None else report.workflow.instance
+        if start is not None and component is not None:
+            with_content = recorder.may_record_content(above.run if above is not None else None)
+            operation = start(component, report.arguments, with_content)
         if operation is not None and self._repeats(operation, component, above, recorder):
             add_description(above, operation)
             operation = None
         if operation is None and recorder.detail == "everything":
-            operation = Step(name=id_[:-ID_SUFFIX].rpartition("<locals>.")[2])
+            operation = Step(name=report.id[:-ID_SUFFIX].rpartition("<locals>.")[2])
         if recorder.detail == "operations" and isinstance(operation, Step):
             return None
         return operation
 
     def _start(
-        self,
-        id_: str,
-        operation: Operation,
-        instance: Any,
-        arguments: BoundArguments,
-        recorder: Recorder,
-        above: ReportedRun | None,
-        parent_id: str | None,
+        self, report: Report, operation: Operation, recorder: Recorder, parent: Run | None
     ) -> ReportedRun | None:
         """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
-        if above is None:
-            parent = self._parent_outside(recorder, parent_id)
-        else:
-            parent = above.run if above.agent is None else above.agent
-        waiting = steps_that_wait(instance, arguments) if isinstance(instance, LlamaWorkflow) else ()
+        is_workflow = isinstance(report.instance, LlamaWorkflow)
+        waiting = steps_that_wait(report.instance, report.arguments) if is_workflow else ()
         interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
         if interrupted is not None:
             operation.conversation_id = operation.conversation_id or interrupted.conversation_id
-        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
+        run = recorder.start(report.id, operation, parent, tags=active_instrument_tags.get())
         if run is None:
             return None
         if interrupted is not None:
             run.span.add_link(interrupted.span_context)
         for step in waiting:
             waiting_runs.add(step, run)
-        self._had_runs = True
-        reported = self.open[id_] = ReportedRun(id_, instance, run)
+        reported = self.open[report.id] = ReportedRun(report.id, report.instance, run)
+        reported.workflow = report.workflow
         return reported
 
     def _recorder_outside(self, instance: Any, parent_id: str | None) -> Recorder | None:
@@ -172,8 +166,8 @@ class DispatcherReports:
             found = ended.recorder if ended is not None else None
         return found
 
-    def _parent_outside(self, recorder: Recorder, parent_id: str | None) -> Run | None:
-        """Returns the parent of a run that starts outside every open report."""
+    def _run_around(self, recorder: Recorder, parent_id: str | None) -> Run | None:
+        """Returns the run around a report that is outside every open report."""
         around = enclosing_run(get_current(), recorder.runs)
         if around is None and parent_id is not None:  # work that outlives what started it
             ended = ended_run()
@@ -311,7 +305,7 @@ class DispatcherReports:
             return
         with_content = recorder.may_record_content(around.run if around is not None else None)
         operation = start_rerank(reranker, event, with_content)
-        parent = (around.agent or around.run) if around else self._parent_outside(recorder, parent_id)
+        parent = (around.agent or around.run) if around else self._run_around(recorder, parent_id)
         run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
         if run is not None:
             self._reranks.add(run, inside, around)

@@ -1,18 +1,16 @@
 """Reads what reports bring into the operations of their runs: prompts, answers and results."""
 
 import functools
-from inspect import BoundArguments
 from typing import Any
 
 from otel_callbacks.llama_index import inference, traced_methods
+from otel_callbacks.llama_index.report import Report
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations import Failure, Inference, Operation, ToolExecution
 from otel_callbacks.runtime.faults import guarded
 
 
-def start_answer(
-    reported: ReportedRun, operation: Inference, arguments: BoundArguments, parent_id: Any, *, in_search: bool
-) -> None:
+def start_answer(reported: ReportedRun, operation: Inference, report: Report, *, in_search: bool) -> None:
     """Makes room for the answer of a model call that has started, and reads its prompt.
 
     Of the prompt is read what its agent, its trace and an estimate of its tokens need.
@@ -20,14 +18,17 @@ def start_answer(
     run, recorder = reported.run, reported.run.recorder
     reported.received = inference.ReceivedAnswer(operation.provider, with_content=recorder.wants_content(run))
     run.complete = functools.partial(finish_operation, reported, None, GeneratorExit())
-    if isinstance(parent_id, str) and traced_methods.method_name(parent_id) in inference.PREDICT:
+    if (
+        isinstance(report.parent_id, str)
+        and traced_methods.method_name(report.parent_id) in inference.PREDICT
+    ):
         operation.prompt_template = inference.prompt_template()
     if in_search:
         run.in_search = True
     if recorder.estimates_usage:
-        inference.estimate_prompt(operation, arguments)
+        inference.estimate_prompt(operation, report.arguments)
     if (prompt := recorder.start_prompt(run)) is not None:
-        inference.read_prompt(prompt, arguments)
+        inference.read_prompt(prompt, report.arguments)
 
 
 def add_description(above: ReportedRun | None, repeat: Operation) -> None:
