@@ -30,9 +30,9 @@ from otel_callbacks.llama_index.results import result_kind
 from otel_callbacks.llama_index.search_reports import helps_search
 from otel_callbacks.llama_index.traced_methods import ID_SUFFIX, method_name, method_of
 from otel_callbacks.llama_index.waiting_steps import (
+    Resumed,
     WaitingStep,
     step_that_waits,
-    steps_that_wait,
     waiting_runs,
 )
 from otel_callbacks.operations import Inference, Operation, Rerank, Step, ToolExecution
@@ -103,23 +103,31 @@ class DispatcherReports:
             self.open[id_] = above
 
     def _begin(self, report: Report, recorder: Recorder) -> bool:
-        """Starts the run of a report whose method may get one; tells whether the report is not to belong to another."""
-        above = report.above
-        parent = above.run if above is not None else self._run_around(recorder, report.parent_id)
+        """Starts the run of a report whose method may get one; tells whether the run above does not stand for it."""
+        id_, _, instance, _, parent_id, above, workflow = report
+        parent = above.run if above is not None else self._run_around(recorder, parent_id)
         if parent is not None and parent.uncounted is not False and is_passed_over(parent, recorder, report):
             return False
         operation = self._operation(report, recorder)
-        if report.workflow is not None:
-            self._take_turn(report.workflow, report.arguments)
+        if workflow is not None:
+            self._take_turn(workflow, report.arguments)
         if operation is None:
             return False
+        resumed = None
+        if isinstance(instance, LlamaWorkflow):
+            resumed = Resumed(instance, report.arguments, operation, recorder.runs)
         if above is not None and above.agent is not None:
             parent = above.agent
-        reported = self._start(report, operation, recorder, parent)
-        if reported is not None:
-            self._had_runs = True
-            if isinstance(operation, Inference):
-                start_answer(reported, operation, report, in_search=report.id in self._searches)
+        run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
+        if run is None:
+            return True
+        if resumed is not None:
+            resumed.start(run)
+        self._had_runs = True
+        reported = self.open[id_] = ReportedRun(id_, instance, run)
+        reported.workflow = workflow
+        if isinstance(operation, Inference):
+            start_answer(reported, operation, report, in_search=id_ in self._searches)
         return True
 
     def _operation(self, report: Report, recorder: Recorder) -> Operation | None:
@@ -137,26 +145,6 @@ class DispatcherReports:
         if recorder.detail == "operations" and isinstance(operation, Step):
             return None
         return operation
-
-    def _start(
-        self, report: Report, operation: Operation, recorder: Recorder, parent: Run | None
-    ) -> ReportedRun | None:
-        """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
-        is_workflow = isinstance(report.instance, LlamaWorkflow)
-        waiting = steps_that_wait(report.instance, report.arguments) if is_workflow else ()
-        interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
-        if interrupted is not None:
-            operation.conversation_id = operation.conversation_id or interrupted.conversation_id
-        run = recorder.start(report.id, operation, parent, tags=active_instrument_tags.get())
-        if run is None:
-            return None
-        if interrupted is not None:
-            run.span.add_link(interrupted.span_context)
-        for step in waiting:
-            waiting_runs.add(step, run)
-        reported = self.open[report.id] = ReportedRun(report.id, report.instance, run)
-        reported.workflow = report.workflow
-        return reported
 
     def _recorder_outside(self, instance: Any, parent_id: str | None) -> Recorder | None:
         """Returns the recorder of the handler that is active for a component outside every open run."""

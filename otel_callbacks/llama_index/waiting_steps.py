@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from llama_index.core.workflow import HumanResponseEvent
 
 from otel_callbacks import limits
+from otel_callbacks.operations import Operation
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping
 from otel_callbacks.runs.run import Run
 
@@ -182,3 +183,29 @@ class WaitingRuns:
 
 
 waiting_runs = WaitingRuns()
+
+
+class Resumed:
+    """A workflow run that starts, and may go on from a saved context: then it links to the run that waited.
+
+    Args:
+        workflow: the workflow.
+        arguments: those of the call, with the saved context.
+        operation: the operation of the run, which gets the conversation of the one that waited.
+        open_runs: see `Run`.
+    """
+
+    def __init__(
+        self, workflow: Any, arguments: BoundArguments, operation: Operation, open_runs: Any
+    ) -> None:
+        self._steps = steps_that_wait(workflow, arguments)
+        self._waited = waiting_runs.take(self._steps, open_runs) if self._steps else None
+        if self._waited is not None:
+            operation.conversation_id = operation.conversation_id or self._waited.conversation_id
+
+    def start(self, run: Run) -> None:
+        """Links the run that has started, and notes the steps in which it still waits."""
+        if self._waited is not None:
+            run.span.add_link(self._waited.span_context)
+        for step in self._steps:
+            waiting_runs.add(step, run)
