@@ -94,7 +94,7 @@ _ACTS: tuple[tuple[type, _Act], ...] = (
 @functools.lru_cache(maxsize=CACHED_TYPES)
 def _act_of(kind: type) -> _Act | None:
     """Returns what events of a class do; None if they are ignored, as most are."""
-    return next((act for base, act in _ACTS if issubclass(kind, base)), None)
+    return next((guarded(act) for base, act in _ACTS if issubclass(kind, base)), None)
 
 
 class _SpanHandler(BaseSpanHandler[BaseSpan]):
@@ -132,7 +132,6 @@ class _SpanHandler(BaseSpanHandler[BaseSpan]):
 class _EventHandler(BaseEventHandler):
     """Receives every event."""
 
-    @guarded
     def handle(self, event: Any, **kwargs: Any) -> None:
         act = _act_of(type(event))  # type: ignore[arg-type]  # a class has a hash
         if act is None:

@@ -78,19 +78,19 @@ class ReceivedAnswer:
         if beside_text is None:
             return
         before, self.last = self.last, response
-        is_new = response is not before  # a stream's last chunk is reported again at its end
-        if is_new and self._with_content and (delta := text(attribute(response, "delta"))):
+        if self._with_content and response is not before and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
         try:
             raw, extra, of_message = beside_text(response)
             has_extras = extra or of_message if type(extra) is type(of_message) is dict else True
         except Exception:  # it lacks one of them, or its class is the application's
             raw, has_extras = attribute(response, "raw"), True
-        if not has_extras and raw is None:
-            return  # most chunks have nothing but text
-        if not has_extras and is_whole and before is None:
-            self.finish_reasons = None
-            return
+        if not has_extras:
+            if raw is None:
+                return  # most chunks have nothing but text
+            if is_whole and before is None:
+                self.finish_reasons = None
+                return
         payloads = [raw, *(_extras(response) if has_extras else ())]
         found = [providers.layers(payload, self._provider) for payload in payloads]
         reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)
@@ -98,7 +98,9 @@ class ReceivedAnswer:
             self.finish_reasons = reasons
         if any(map(providers.usage_reports_in, found)):
             self.counts = response
-            self.chunks_with_counts += is_new
+            self.chunks_with_counts += (
+                response is not before
+            )  # a stream's last chunk is reported again at its end
 
 
 def provider_of(kind: type, family: str) -> str | None:
@@ -221,7 +223,7 @@ def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
         if prompt.weights is not None:
             prompt.weighed = prompt.weights.weigh(*prompt.sent)
     if prompt.trace_documents is not None:
-        texts = (messages.text_in(message) or "" for message in chat[-ITEMS_READ:])
+        texts = [messages.text_in(message) or "" for message in chat[-ITEMS_READ:]]
         prompt.find_documents(text(sent) or join_lines(texts))
 
 
