@@ -202,7 +202,10 @@ class DispatcherReports:
             return
         if instance is None:
             self._step_ends(reported, id_, result)
-        means = result_kind(type(result))  # type: ignore[arg-type]  # a class has a hash
+        try:
+            means = result_kind(type(result))  # type: ignore[arg-type]
+        except Exception:  # a class of the application's that has no hash
+            means = None
         if means is not None and means.is_agent_output:
             workflows.note_answer(reported.agent or reported.run, result)
         if reported.id != id_:

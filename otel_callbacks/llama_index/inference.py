@@ -74,10 +74,13 @@ class ReceivedAnswer:
 
     def add(self, response: Any, *, is_whole: bool = False) -> None:
         """Adds a chunk or a whole answer."""
-        beside_text = _beside_text(type(response))  # type: ignore[arg-type]  # a class has a hash
+        try:
+            beside_text = _beside_text(type(response))  # type: ignore[arg-type]
+        except Exception:  # a class of the application's that has no hash
+            return
         if beside_text is None:
             return
-        before, self.last = self.last, response
+        before, self.last = self.last, response  # a stream's last chunk is reported again at its end
         if self._with_content and response is not before and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
         try:
@@ -98,9 +101,7 @@ class ReceivedAnswer:
             self.finish_reasons = reasons
         if any(map(providers.usage_reports_in, found)):
             self.counts = response
-            self.chunks_with_counts += (
-                response is not before
-            )  # a stream's last chunk is reported again at its end
+            self.chunks_with_counts += response is not before
 
 
 def provider_of(kind: type, family: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,16 +19,21 @@ from llama_fakes import (  # noqa: F401 - fixtures
     untouched_settings,
 )
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent, LLMCompletionInProgressEvent
+from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.core.postprocessor import SimilarityPostprocessor
+from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore
 
 from otel_callbacks.llama_index import OTelCallbackHandler, dispatcher_hooks, inference
 from otel_callbacks.llama_index.dispatcher_reports import reports
 from otel_callbacks.operations import Inference, providers
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping, mapping_or_fields, text, word
+from otel_callbacks.testing import Captured
 
 pytestmark = IGNORED
+dispatcher = get_dispatcher(__name__)
 
 
 class Hostile:
@@ -233,3 +239,38 @@ def test_a_report_outside_every_run_is_forgotten_when_it_ends(handler: OTelCallb
     nodes = [NodeWithScore(node=document, score=0.5) for document in DOCUMENTS]
     assert SimilarityPostprocessor(similarity_cutoff=0.9).postprocess_nodes(nodes) == []
     assert reports._searches == set()
+
+
+class NoHash(type):
+    """The class of classes that cannot be looked up."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(metaclass=NoHash):
+    """A result of a class without a hash."""
+
+
+def test_a_result_of_a_class_without_a_hash(captured: Captured, handler: OTelCallbackHandler) -> None:  # noqa: F811
+    class Model(ScriptedModel):
+        @llm_chat_callback()
+        def chat(self, messages: Any, **kwargs: Any) -> Any:
+            dispatcher.event(LLMChatInProgressEvent.model_construct(messages=[], response=Odd()))
+            return Odd()
+
+    with suppress(Exception):  # of LlamaIndex's event for the end
+        Model().chat([ChatMessage(role="user", content="hi")])
+    Engine(body=Odd).query("q")
+    assert {span.name for span in captured.spans} == {"chat scripted-1", "invoke_workflow Engine"}
+
+
+class Engine(CustomQueryEngine):
+    """Answers by what a function of the application's returns."""
+
+    body: Callable[[], Any]
+
+    @dispatcher.span
+    def query(self, query: Any) -> Any:
+        return self.body()
+
+    def custom_query(self, query_str: str) -> Any: ...
