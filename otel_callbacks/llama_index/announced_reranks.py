@@ -43,33 +43,30 @@ class _Announced(NamedTuple):
 
 
 class AnnouncedReranks:
-    """The reranks in progress that were announced by an event."""
+    """The reranks in progress that were announced by an event: `open`."""
 
     def __init__(self) -> None:
-        self._open: list[_Announced] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._open)
+        self.open: list[_Announced] = []
 
     def add(self, run: Run, inside: InFrame, around: Any) -> None:
         """Notes a rerank that has started, and the report around it."""
-        self._open.append(_Announced(run, inside, around))
+        self.open.append(_Announced(run, inside, around))
 
     def end_announced(self, event: Any) -> None:
         """Finishes the rerank whose method has sent an end event."""
-        for each in reversed(self._open):
+        for each in reversed(self.open):
             if is_called_from(each.inside.frame):
                 if isinstance(each.run.operation, Rerank):
                     retrieval.finish_rerank(each.run.operation, attribute(event, "nodes"))
-                self._open.remove(each)
+                self.open.remove(each)
                 each.run.recorder.finish(each.run)
                 return
 
     def end_with(self, around: Any, error: BaseException | None) -> None:
         """Ends the reranks within a report that ends, with its error."""
-        for each in list(self._open):
+        for each in list(self.open):
             if each.around is around:
-                self._open.remove(each)
+                self.open.remove(each)
                 if error is None:
                     each.run.recorder.finish(each.run)
                 else:
@@ -80,7 +77,7 @@ class AnnouncedReranks:
 
         Within a report that goes on, none has failed. Outside, the outcome is `unknown`.
         """
-        for each in list(self._open):
+        for each in list(self.open):
             if not each.inside():
-                self._open.remove(each)
+                self.open.remove(each)
                 each.run.recorder.finish(each.run, unknown if each.around is None else None)

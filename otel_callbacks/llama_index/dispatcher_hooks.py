@@ -5,8 +5,9 @@ first, so that they are counted and logged.
 """
 
 import functools
-from inspect import BoundArguments
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.exception import ExceptionEvent
@@ -24,53 +25,76 @@ from opentelemetry.context import get_current
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
 from otel_callbacks.carriers.carrying import attach, captured, is_here
+from otel_callbacks.limits import CACHED_TYPES
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
-from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
 
 _CAPTURED_KEY = "otel_callbacks"
 
 
-@functools.singledispatch
-def _handle(event: Any, reported: ReportedRun) -> None:
-    """Ignores an event of any other class than those below."""
+def _is_about(reported: ReportedRun | None, event_id: str | None) -> TypeGuard[ReportedRun]:
+    """Tells whether an event is about a run: its method may have none of its own, and stand for the one above."""
+    return reported is not None and (reported.id == event_id or event_id in reported.repeats)
 
 
-@_handle.register(LLMChatInProgressEvent)
-@_handle.register(LLMCompletionInProgressEvent)
-@guarded
-def _chunk(event: Any, reported: ReportedRun) -> None:
-    reported.chunk_source = reported.chunk_source or event.span_id
-    if reported.chunk_source != event.span_id:
-        return  # a model and its base class both report the chunk
-    recorder: Recorder = reported.run.recorder
-    recorder.chunk(reported.run)
+def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    if reported is None:
+        return
+    if reported.chunk_source != span_id:
+        if reported.chunk_source is not None or not _is_about(reported, span_id):
+            return  # a model and its base class both report the chunk
+        reported.chunk_source = span_id
+    reported.run.add_chunk(time.time_ns())
     if reported.received is not None:
-        reported.received.add(attribute(event, "response"), with_content=recorder.wants_content(reported.run))
+        reported.received.add(event.__dict__.get("response"))
 
 
-@_handle.register(LLMChatEndEvent)
-@_handle.register(LLMCompletionEndEvent)
-@guarded
-def _end_of_answer(event: Any, reported: ReportedRun) -> None:
-    if reported.run.inside is not None:  # a stream; any other call ends with its report
-        reports.end_stream(reported, None)
+def _end_of_answer(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    if _is_about(reported, span_id) and reported.run.inside is not None:
+        reports.end(reported, None)  # of a stream; any other call ends with its report
 
 
-@_handle.register(ExceptionEvent)
-@guarded
-def _end_of_broken_stream(event: ExceptionEvent, reported: ReportedRun) -> None:
-    if reported.run.inside is not None:
+def _end_of_broken_stream(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    if _is_about(reported, span_id) and reported.run.inside is not None:
         error = attribute(event, "exception")
-        reports.end_stream(reported, error if is_a(error, BaseException) else None)
+        reports.end(reported, error if is_a(error, BaseException) else None)
 
 
-@_handle.register(SpanCancelledEvent)
-def _cancelled(event: Any, reported: ReportedRun) -> None:
-    reports.cancelled(reported)
+def _cancelled(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    if _is_about(reported, span_id):
+        reports.cancelled(reported)
+
+
+def _rerank_starts(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    reports.rerank_starts(event, span_id)
+
+
+def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
+    reports.rerank_ends(event)
+
+
+_Act = Callable[[Any, ReportedRun | None, str | None], None]
+"""What an event does. Takes the event, the run that is found by the id of its report, and that id."""
+
+_ACTS: tuple[tuple[type, _Act], ...] = (
+    (LLMChatInProgressEvent, _chunk),
+    (LLMCompletionInProgressEvent, _chunk),
+    (LLMChatEndEvent, _end_of_answer),
+    (LLMCompletionEndEvent, _end_of_answer),
+    (ExceptionEvent, _end_of_broken_stream),
+    (SpanCancelledEvent, _cancelled),
+    (ReRankStartEvent, _rerank_starts),
+    (ReRankEndEvent, _rerank_ends),
+)
+
+
+@functools.lru_cache(maxsize=CACHED_TYPES)
+def _act_of(kind: type) -> _Act | None:
+    """Returns what events of a class do; None if they are ignored, as most are."""
+    return next((guarded(act) for base, act in _ACTS if issubclass(kind, base)), None)
 
 
 class _SpanHandler(BaseSpanHandler[BaseSpan]):
@@ -87,33 +111,10 @@ class _SpanHandler(BaseSpanHandler[BaseSpan]):
         if (found := context.get(_CAPTURED_KEY)) is not None and not is_here(found):
             attach(found, get_current())  # for the rest of the task
 
-    def span_enter(
-        self,
-        id_: str,
-        bound_args: BoundArguments,
-        instance: Any = None,
-        parent_id: str | None = None,
-        tags: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        reports.enter(id_, bound_args, instance, parent_id)
-
-    def span_exit(
-        self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **kwargs: Any
-    ) -> None:
-        if reports.open:
-            reports.exit(id_, instance, result)
-
-    def span_drop(
-        self,
-        id_: str,
-        bound_args: BoundArguments,
-        instance: Any = None,
-        err: BaseException | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if reports.open:
-            reports.drop(id_, instance, err)
+    # without a method around each, because the dispatcher calls them at every method of LlamaIndex's
+    span_enter = staticmethod(reports.enter)
+    span_exit = staticmethod(reports.exit)
+    span_drop = staticmethod(reports.drop)
 
     def close(self) -> None:
         reports.close()
@@ -132,15 +133,13 @@ class _EventHandler(BaseEventHandler):
     """Receives every event."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        span_id = text(attribute(event, "span_id"))
-        if isinstance(event, ReRankStartEvent):
-            reports.rerank_starts(event, span_id)
-        elif isinstance(event, ReRankEndEvent):
-            reports.rerank_ends(event)
-        reported = reports.open.get(span_id)
-        # events after the end are ignored, and events of methods without a run of their own
-        if reported is not None and (reported.id == span_id or span_id in reported.repeats):
-            _handle(event, reported)
+        act = _act_of(type(event))  # type: ignore[arg-type]  # a class has a hash
+        if act is None:
+            return
+        span_id = event.__dict__.get("span_id")  # all that we know have fields
+        if type(span_id) is not str:
+            span_id = text(span_id)
+        act(event, reports.open.get(span_id), span_id)
 
 
 _lock = fork.safe_lock()

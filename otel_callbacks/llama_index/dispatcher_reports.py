@@ -10,7 +10,9 @@ from collections.abc import Callable
 from inspect import BoundArguments
 from typing import Any
 
+from llama_index.core.chat_engine.types import StreamingAgentChatResponse
 from llama_index.core.workflow import InputRequiredEvent
+from llama_index.core.workflow import Workflow as LlamaWorkflow
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 from opentelemetry.context import get_current
@@ -18,17 +20,22 @@ from workflows.errors import WorkflowCancelledByUser, WorkflowTimeoutError
 from workflows.runtime.types.results import WaitingForEvent
 
 from otel_callbacks import semconv
-from otel_callbacks.llama_index import inference, streams, traced_methods, workflows
+from otel_callbacks.llama_index import streams, workflows
 from otel_callbacks.llama_index.announced_reranks import AnnouncedReranks, announcing, start_rerank
+from otel_callbacks.llama_index.operations_of_runs import add_description, finish_operation, start_answer
+from otel_callbacks.llama_index.passed_over import is_passed_over
+from otel_callbacks.llama_index.report import Report
 from otel_callbacks.llama_index.reported_run import ReportedRun
-from otel_callbacks.llama_index.search_reports import SearchReports
+from otel_callbacks.llama_index.results import result_kind
+from otel_callbacks.llama_index.search_reports import helps_search
+from otel_callbacks.llama_index.traced_methods import ID_SUFFIX, method_name, method_of
 from otel_callbacks.llama_index.waiting_steps import (
+    Resumed,
     WaitingStep,
     step_that_waits,
-    steps_that_wait,
     waiting_runs,
 )
-from otel_callbacks.operations import Failure, Inference, Operation, Rerank, Step, ToolExecution
+from otel_callbacks.operations import Inference, Operation, Rerank, Step, ToolExecution
 from otel_callbacks.operations.payload import is_a
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.handed_down import readers
@@ -45,8 +52,6 @@ _CANCELLING = (
 )  # they end the steps, too
 readers.tags = active_instrument_tags.get
 
-_ID_SUFFIX = 37  # of "Class.method-" + uuid4
-
 
 class DispatcherReports:
     """Starts and ends runs as the dispatcher reports method calls.
@@ -60,115 +65,114 @@ class DispatcherReports:
         self.open: dict[str | None, ReportedRun] = {}
         self.recorder_for: RecorderFor = lambda instance: None
         self._streaming: set[str] = set()  # the ids of model calls whose stream is open
-        self._searches = SearchReports()
+        self._searches: set[str | None] = set()  # the ids of reports whose model calls help a search
         self._had_runs = False
         self._reranks = AnnouncedReranks()
 
     @guarded
-    def enter(self, id_: str, arguments: BoundArguments, instance: Any, parent_id: str | None) -> None:
-        """Starts the run of a report, if its method gets one."""
-        if self._reranks:
-            self._reranks.end_silent(semconv.UNFINISHED)
-        above = self.open.get(parent_id)
-        recorder = self._recorder(above, instance, parent_id)
-        if recorder is None:
-            return
-        method = _method(id_)
-        of_workflow = _workflow_of(above, parent_id) if instance is None else None
-        if of_workflow is not None:
-            waiting_runs.step_starts(of_workflow.run)
-        workflow = of_workflow.instance if of_workflow is not None else None
-        in_search = self._searches.enter(id_, method, instance, above, parent_id)
-        operation = None
-        if (start := _start_function(method, instance, workflow)) is not None:
-            with_content = recorder.may_record_content(above.run if above is not None else None)
-            operation = start(arguments, with_content)
-        if operation is not None and self._repeats(operation, instance, above, recorder):
-            _add_description(above, operation)
-            operation = None
-        if operation is None and recorder.detail == "everything":
-            operation = Step(name=id_[:-_ID_SUFFIX].rpartition("<locals>.")[2])
-        if operation is None or (recorder.detail == "operations" and isinstance(operation, Step)):
-            if above is not None:
-                self._take_turn(above, workflow, arguments)
-                self.open[id_] = above
-            return
-        parent = self._parent_run(above, workflow, arguments, recorder, parent_id)
-        reported = self._start(id_, operation, instance, arguments, recorder, parent)
-        if reported is None:
-            return
-        reported.workflow = of_workflow
-        if isinstance(operation, Inference):
-            if isinstance(parent_id, str) and _method(parent_id) in inference.PREDICT:
-                operation.prompt_template = inference.prompt_template()
-            reported.run.in_search = reported.run.in_search or in_search
-            reported.run.complete = functools.partial(_finish_operation, reported, None, GeneratorExit())
-            _read_prompt(recorder, reported.run, operation, arguments)
-
-    def _start(
+    def enter(
         self,
         id_: str,
-        operation: Operation,
-        instance: Any,
-        arguments: BoundArguments,
-        recorder: Recorder,
-        parent: Run | None,
-    ) -> ReportedRun | None:
-        """Starts a run. One of a workflow that goes on from a saved context links to the run that waited."""
-        waiting = steps_that_wait(instance, arguments) if workflows.is_workflow(instance) else set()
-        interrupted = waiting_runs.take(waiting, recorder.runs) if waiting else None
-        if interrupted is not None:
-            operation.conversation_id = operation.conversation_id or interrupted.conversation_id
+        bound_args: BoundArguments,
+        instance: Any = None,
+        parent_id: str | None = None,
+        tags: Any = None,
+        **_: Any,
+    ) -> None:
+        """Starts the run of a report, if its method gets one. The arguments are those that the dispatcher gives."""
+        if self._reranks.open:
+            self._reranks.end_silent(semconv.UNFINISHED)
+        above = self.open.get(parent_id)
+        recorder = above.run.recorder if above is not None else self._recorder_outside(instance, parent_id)
+        if recorder is None:
+            return
+        method = method_of(instance.__class__, id_[:-ID_SUFFIX])
+        workflow = _workflow_of(above, parent_id) if instance is None else None
+        if workflow is not None:
+            waiting_runs.step_starts(workflow.run)
+        in_search = parent_id in self._searches
+        if (role := method.role) is not None:
+            in_search = helps_search(role, instance, above, parent_id, is_in_search=in_search)
+        if in_search:
+            self._searches.add(id_)
+        has_run = False
+        if method.start is not None or recorder.detail == "everything":
+            report = tuple.__new__(Report, (id_, method, instance, bound_args, parent_id, above, workflow))
+            has_run = self._begin(report, recorder)
+        if above is not None and not has_run:
+            self.open[id_] = above
+
+    def _begin(self, report: Report, recorder: Recorder) -> bool:
+        """Starts the run of a report whose method may get one; tells whether the run above does not stand for it."""
+        id_, _, instance, _, parent_id, above, workflow = report
+        parent = above.run if above is not None else self._run_around(recorder, parent_id)
+        if parent is not None and parent.uncounted is not False and is_passed_over(parent, recorder, report):
+            return False
+        operation = self._operation(report, recorder)
+        if workflow is not None:
+            self._take_turn(workflow, report.arguments)
+        if operation is None:
+            return False
+        resumed = None
+        if isinstance(instance, LlamaWorkflow):
+            resumed = Resumed(instance, report.arguments, operation, recorder.runs)
+        if above is not None and above.agent is not None:
+            parent = above.agent
         run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
         if run is None:
-            return None
-        if interrupted is not None:
-            run.span.add_link(interrupted.span_context)
-        for step in waiting:
-            waiting_runs.add(step, run)
+            return True
+        if resumed is not None:
+            resumed.start(run)
         self._had_runs = True
         reported = self.open[id_] = ReportedRun(id_, instance, run)
-        return reported
+        reported.workflow = workflow
+        if isinstance(operation, Inference):
+            start_answer(reported, operation, report, in_search=id_ in self._searches)
+        return True
 
-    def _recorder(self, above: ReportedRun | None, instance: Any, parent_id: str | None) -> Recorder | None:
-        """Returns the recorder of the run above, else of the handler that is active for the component."""
-        if above is not None:
-            recorder: Recorder = above.run.recorder
-            return recorder
+    def _operation(self, report: Report, recorder: Recorder) -> Operation | None:
+        """Returns the operation of a report; None if it gets no run of its own."""
+        above, start, operation = report.above, report.method.start, None
+        component = report.instance if report.workflow is None else report.workflow.instance
+        if start is not None and component is not None:
+            with_content = recorder.may_record_content(above.run if above is not None else None)
+            operation = start(component, report.arguments, with_content)
+        if operation is not None and self._repeats(operation, component, above, recorder):
+            add_description(above, operation)
+            operation = None
+        if operation is None and recorder.detail == "everything":
+            operation = Step(name=report.id[:-ID_SUFFIX].rpartition("<locals>.")[2])
+        if recorder.detail == "operations" and isinstance(operation, Step):
+            return None
+        return operation
+
+    def _recorder_outside(self, instance: Any, parent_id: str | None) -> Recorder | None:
+        """Returns the recorder of the handler that is active for a component outside every open run."""
         found = self.recorder_for(instance)
         if found is None and parent_id is not None and self._had_runs:
             ended = ended_run()
             found = ended.recorder if ended is not None else None
         return found
 
-    def _parent_run(
-        self,
-        above: ReportedRun | None,
-        workflow: Any,
-        arguments: BoundArguments | None,
-        recorder: Recorder,
-        parent_id: str | None,
-    ) -> Run | None:
-        """Returns the parent of a new run."""
-        if above is not None:
-            return self._take_turn(above, workflow, arguments) or above.run
+    def _run_around(self, recorder: Recorder, parent_id: str | None) -> Run | None:
+        """Returns the run around a report that is outside every open report."""
         around = enclosing_run(get_current(), recorder.runs)
         if around is None and parent_id is not None:  # work that outlives what started it
             ended = ended_run()
             return ended if ended is not None and ended.open_runs is recorder.runs else None
         return around
 
-    def _take_turn(self, above: ReportedRun, workflow: Any, arguments: BoundArguments | None) -> Run | None:
-        """Returns the run of the agent that a step of an AgentWorkflow works for. A hand-off starts a new run."""
-        agent = workflows.agent_of(workflow, arguments) if arguments is not None else None
-        if agent is not None:
-            operation = workflows.start_agent(agent, above.run.recorder.may_record_content(above.run))
-            if above.agent is None or above.agent.operation.name != operation.name:
-                recorder = above.run.recorder
-                if above.agent is not None:
-                    recorder.finish(above.agent)
-                above.agent = recorder.start((above.id, object()), operation, above.run, attach=False)
-        return above.agent
+    def _take_turn(self, workflow: ReportedRun, arguments: BoundArguments) -> None:
+        """Starts the run of the agent that a step of an AgentWorkflow works for, if a hand-off makes it another one."""
+        agent = workflows.agent_of(workflow.instance, arguments)
+        if agent is None:
+            return
+        recorder = workflow.run.recorder
+        operation = workflows.start_agent(agent, recorder.may_record_content(workflow.run))
+        if workflow.agent is None or workflow.agent.operation.name != operation.name:
+            if workflow.agent is not None:
+                recorder.finish(workflow.agent)
+            workflow.agent = recorder.start((workflow.id, object()), operation, workflow.run, attach=False)
 
     def _repeats(
         self, operation: Operation, instance: Any, above: ReportedRun | None, recorder: Recorder
@@ -188,36 +192,47 @@ class DispatcherReports:
         return above.instance is instance and instance is not None
 
     @guarded
-    def exit(self, id_: str, instance: Any, result: Any) -> None:
+    def exit(
+        self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **_: Any
+    ) -> None:
         """Finishes the run of a report. If the result is a stream, the run goes on until the stream is over."""
-        self._searches.leave(id_)
+        self._searches.discard(id_)
         reported = self.open.get(id_)
         if reported is None:
             return
-        if instance is None and result is None:
-            self._end_waiting(reported, id_)
-        elif instance is None and is_a(result, InputRequiredEvent):
+        if instance is None:
+            self._step_ends(reported, id_, result)
+        try:
+            means = result_kind(type(result))  # type: ignore[arg-type]
+        except Exception:  # a class of the application's that has no hash
+            means = None
+        if means is not None and means.is_agent_output:
+            workflows.note_answer(reported.agent or reported.run, result)
+        if reported.id != id_:
+            if reported.received is not None and streams.is_stream(result):
+                reported.repeats = (*reported.repeats, id_)
+            else:
+                del self.open[id_]
+            if isinstance(instance, StreamingAgentChatResponse):
+                streams.history_written(instance, method_name(id_), None)
+            return
+        if means is not None and means.follow is not None:
+            with_content = reported.run.recorder.wants_content(reported.run)
+            if means.follow(result, functools.partial(self.end, reported), with_content):
+                self._keep_open(reported, result)
+                return
+        if reported.received is not None:
+            reported.received.add(result, is_whole=True)
+        self._end(reported, None, result)
+
+    def _step_ends(self, reported: ReportedRun, id_: str, result: Any) -> None:
+        """Notes that a step asks somebody, or ends because it waits. One without a run belongs to its workflow's."""
+        if is_a(result, InputRequiredEvent):
             asked_by = reported.workflow if reported.id == id_ else reported
             if asked_by is not None:
                 waiting_runs.add(WaitingStep.after_a_question(asked_by.instance), asked_by.run)
-        workflows.note_answer(reported.agent or reported.run, result)
-        if reported.id != id_:
-            if reported.received is not None and streams.is_stream(result):
-                reported.repeats.append(id_)
-            else:
-                del self.open[id_]
-            streams.history_written(instance, _method(id_), None)
+        if result is not None:
             return
-        with_content = reported.run.recorder.wants_content(reported.run)
-        if streams.follow(result, functools.partial(self._end, reported), with_content=with_content):
-            self._keep_open(reported, result)
-            return
-        if reported.received is not None:
-            reported.received.add(result, with_content=with_content)
-        self._end(reported, None, result)
-
-    def _end_waiting(self, reported: ReportedRun, id_: str) -> None:
-        """Notes that a step has ended because it waits, if it does. A step without a run belongs to its workflow's."""
         step = step_that_waits()
         if step is None:
             return
@@ -246,19 +261,27 @@ class DispatcherReports:
         return active is not None and active.run.is_within(run)
 
     @guarded
-    def drop(self, id_: str, instance: Any, error: BaseException | None) -> None:
+    def drop(
+        self,
+        id_: str,
+        bound_args: BoundArguments,
+        instance: Any = None,
+        err: BaseException | None = None,
+        **_: Any,
+    ) -> None:
         """Fails the run of a report."""
-        self._searches.leave(id_)
+        self._searches.discard(id_)
         reported = self.open.get(id_)
         if reported is None:
             return
         if reported.id == id_:
-            self._end(reported, error)
+            self._end(reported, err)
             return
         del self.open[id_]
-        if isinstance(error, WaitingForEvent):
+        if isinstance(err, WaitingForEvent):
             reported.outcome = semconv.INTERRUPTED  # an agent's tool waits; its step catches the exception
-        streams.history_written(instance, _method(id_), error)
+        if isinstance(instance, StreamingAgentChatResponse):
+            streams.history_written(instance, method_name(id_), err)
 
     @guarded
     def rerank_starts(self, event: Any, parent_id: str | None) -> None:
@@ -268,12 +291,12 @@ class DispatcherReports:
         if found is None or (around is not None and isinstance(around.run.operation, Rerank)):
             return
         reranker, inside = found
-        recorder = self._recorder(around, reranker, parent_id)
+        recorder = around.run.recorder if around is not None else self._recorder_outside(reranker, parent_id)
         if recorder is None:
             return
         with_content = recorder.may_record_content(around.run if around is not None else None)
         operation = start_rerank(reranker, event, with_content)
-        parent = self._parent_run(around, None, None, recorder, parent_id)
+        parent = (around.agent or around.run) if around else self._run_around(recorder, parent_id)
         run = recorder.start(object(), operation, parent, inside=inside, tags=active_instrument_tags.get())
         if run is not None:
             self._reranks.add(run, inside, around)
@@ -288,102 +311,59 @@ class DispatcherReports:
         reported.outcome = semconv.CANCELLED
 
     @guarded
-    def end_stream(self, reported: ReportedRun, error: BaseException | None) -> None:
-        """Ends the run of a model's stream."""
-        self._end(reported, error)
+    def end(self, reported: ReportedRun, error: BaseException | None, result: Any = None) -> None:
+        """Ends a run whose report has ended before, such as that of a stream."""
+        self._end(reported, error, result)
 
-    @guarded
     def _end(self, reported: ReportedRun, error: BaseException | None, result: Any = None) -> None:
         if self.open.pop(reported.id, None) is None:
             return
         for repeat in reported.repeats:
             self.open.pop(repeat, None)
-        run, recorder = reported.run, reported.run.recorder
-        was_cancelled = reported.outcome == semconv.CANCELLED
-        if (was_cancelled or isinstance(error, _CANCELLING)) and workflows.is_workflow(reported.instance):
-            self._cancel_within(reported)
-        cancelled = was_cancelled or isinstance(error, WorkflowCancelledByUser)
-        if waiting_runs.run_ends(run, cancelled=cancelled):
+        run, recorder, cancelled = reported.run, reported.run.recorder, False
+        if error is not None or reported.outcome is not None:
+            cancelled = self._cancel_within(reported, error)
+        if waiting_runs.open and waiting_runs.run_ends(run, cancelled=cancelled):
             error, reported.outcome = None, semconv.INTERRUPTED
-        if self._reranks:
+        if self._reranks.open:
             self._reranks.end_with(reported, error)
         self._streaming.discard(reported.id)
-        failure = _finish_operation(reported, result, error)
-        for each in (reported.agent, run):
-            if each is None:
-                continue
-            if isinstance(error, WaitingForEvent):
-                recorder.finish(each, semconv.INTERRUPTED)
-            elif isinstance(error, WorkflowCancelledByUser):
-                recorder.finish(each, semconv.CANCELLED)
-            elif (cause := failure if error is None else error) is not None:
-                recorder.fail(each, cause)
-            else:
+        failure = finish_operation(reported, result, error)
+        cause = failure if error is None else error
+        for each in (run,) if reported.agent is None else (reported.agent, run):
+            if cause is None:
                 recorder.finish(each, reported.outcome)
+            elif isinstance(cause, WaitingForEvent):
+                recorder.finish(each, semconv.INTERRUPTED)
+            elif isinstance(cause, WorkflowCancelledByUser):
+                recorder.finish(each, semconv.CANCELLED)
+            else:
+                recorder.fail(each, cause)
 
-    def _cancel_within(self, reported: ReportedRun) -> None:
-        """Ends the open steps of a cancelled workflow. LlamaIndex reports their end only when the event loop ends."""
-        for other in reversed(list(self.open.values())):
-            if other.run.open and other.run.is_within(reported.run):
-                self._end(other, asyncio.CancelledError())
+    def _cancel_within(self, reported: ReportedRun, error: BaseException | None) -> bool:
+        """Ends the open steps of a cancelled workflow, and tells whether it or another run was cancelled from outside.
+
+        LlamaIndex reports the end of the steps only when the event loop ends.
+        """
+        was_cancelled = reported.outcome == semconv.CANCELLED
+        if (was_cancelled or isinstance(error, _CANCELLING)) and workflows.is_workflow(reported.instance):
+            for other in reversed(list(self.open.values())):
+                if other.run.open and other.run.is_within(reported.run):
+                    self.end(other, asyncio.CancelledError())
+        return was_cancelled or isinstance(error, WorkflowCancelledByUser)
 
     def close(self) -> None:
         """Ends all runs, because the dispatcher was shut down."""
         for reported in list(self.open.values()):
-            self._end(reported, GeneratorExit())
+            self.end(reported, GeneratorExit())
         self.open.clear()
         self._searches.clear()
 
 
-def _method(id_: str) -> str:
-    """Returns the method that a report is about, from its id."""
-    return id_[:-_ID_SUFFIX].rpartition(".")[2]
-
-
 def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:
     """Returns the report of the workflow if a report without a component is one of its steps."""
-    if above is None or above.id != parent_id or not workflows.is_workflow(above.instance):
-        return None
-    return above
-
-
-def _start_function(
-    method: str, instance: Any, workflow: Any
-) -> Callable[[BoundArguments, bool], Operation | None] | None:
-    """Returns the function that makes the operation of a report from its arguments; None if it gets no operation."""
-    if workflow is not None:
-        return functools.partial(workflows.start_step, workflow, method)
-    start = traced_methods.start_function(instance.__class__, method)
-    return functools.partial(start, instance) if start is not None else None
-
-
-def _add_description(above: ReportedRun | None, repeat: Operation) -> None:
-    """Adds a tool's description from its repeated report. The agent's step, which comes first, has none."""
-    known = above.run.operation if above is not None else None
-    if isinstance(known, ToolExecution) and isinstance(repeat, ToolExecution):
-        known.description = known.description or repeat.description
-
-
-@guarded
-def _finish_operation(reported: ReportedRun, result: Any, error: BaseException | None) -> Failure | None:
-    """Adds the result to the operation. An unreadable result must not keep the span from ending."""
-    operation, with_content = reported.run.operation, reported.run.recorder.wants_content(reported.run)
-    if reported.received is not None and isinstance(operation, Inference):
-        inference.finish_inference(
-            operation, reported.received, with_content=with_content, cut=error is not None
-        )
-        if reported.run.prompt is not None:
-            reported.run.prompt.answer = inference.answer_text(reported.received)
-        return None
-    return traced_methods.finish(operation, result, with_content=with_content) if error is None else None
+    is_step = above is not None and above.id == parent_id and workflows.is_workflow(above.instance)
+    return above if is_step else None
 
 
 reports = DispatcherReports()
-
-
-def _read_prompt(recorder: Recorder, run: Run, operation: Inference, arguments: BoundArguments) -> None:
-    """Reads from the prompt of a model call what its agent, its trace and an estimate of its tokens need."""
-    if recorder.estimates_usage:
-        inference.estimate_prompt(operation, arguments)
-    if (prompt := recorder.start_prompt(run)) is not None:
-        inference.read_prompt(prompt, arguments)

@@ -1,9 +1,10 @@
 """Translates LlamaIndex's model calls and their answers into `Inference` operations."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from inspect import BoundArguments
+from operator import attrgetter
 from types import FrameType
 from typing import Any
 
@@ -39,37 +40,68 @@ _ASK_FOR_USAGE = dict.fromkeys(
 )
 
 
+@lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
+def _beside_text(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
+    """Returns what reads payload, extras and extras of the message of a class of answers; None if it is no answer."""
+    if kind is CompletionResponse:  # it has no message
+        return attrgetter("raw", "additional_kwargs", "additional_kwargs")
+    is_answer = issubclass(kind, ChatResponse) or issubclass(kind, CompletionResponse)
+    return attrgetter("raw", "additional_kwargs", "message.additional_kwargs") if is_answer else None
+
+
 class ReceivedAnswer:
     """The part of an answer that has arrived: the whole, or the chunks so far.
 
     A stream's finish reason and usage may be in any chunk, so every chunk is read.
+
+    Attributes:
+        last: the answer, or the last chunk.
+        pieces: the text of the chunks, if content is recorded.
+        finish_reasons: those that came last; None if the answer came as a whole, and everything is in its payload.
+        counts: the last chunk that had any.
+        chunks_with_counts: how many had.
     """
 
-    __slots__ = ("_provider", "chunks_with_counts", "counts", "finish_reasons", "last", "pieces")
+    last: Any = None
+    finish_reasons: Sequence[str | None] | None = (None,)
+    counts: Any = None
+    chunks_with_counts = 0
 
-    def __init__(self, provider: str | None) -> None:
+    def __init__(self, provider: str | None, *, with_content: bool) -> None:
         self._provider = provider
-        self.last: Any = None
+        self._with_content = with_content
         self.pieces: list[str] = []
-        self.finish_reasons: list[str | None] = []
-        self.counts: Any = None  # the last chunk that had any
-        self.chunks_with_counts = 0
 
-    def add(self, response: Any, *, with_content: bool) -> None:
+    def add(self, response: Any, *, is_whole: bool = False) -> None:
         """Adds a chunk or a whole answer."""
-        if not is_a(response, ChatResponse) and not is_a(response, CompletionResponse):
+        try:
+            beside_text = _beside_text(type(response))  # type: ignore[arg-type]
+        except Exception:  # a class of the application's that has no hash
             return
-        is_new = response is not self.last  # a stream's last chunk is reported again at its end
-        if is_new and with_content and (delta := text(attribute(response, "delta"))):
+        if beside_text is None:
+            return
+        before, self.last = self.last, response  # a stream's last chunk is reported again at its end
+        if self._with_content and response is not before and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
-        self.last = response
-        found = [providers.layers(payload, self._provider) for payload in _payloads(response)]
+        try:
+            raw, extra, of_message = beside_text(response)
+            has_extras = extra or of_message if type(extra) is type(of_message) is dict else True
+        except Exception:  # it lacks one of them, or its class is the application's
+            raw, has_extras = attribute(response, "raw"), True
+        if not has_extras:
+            if raw is None:
+                return  # most chunks have nothing but text
+            if is_whole and before is None:
+                self.finish_reasons = None
+                return
+        payloads = [raw, *(_extras(response) if has_extras else ())]
+        found = [providers.layers(payload, self._provider) for payload in payloads]
         reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)
         if reasons is not None:
             self.finish_reasons = reasons
         if any(map(providers.usage_reports_in, found)):
             self.counts = response
-            self.chunks_with_counts += is_new
+            self.chunks_with_counts += response is not before
 
 
 def provider_of(kind: type, family: str) -> str | None:
@@ -85,31 +117,37 @@ def _provider(kind: type, prefix: str) -> str | None:
     return None
 
 
-def model_of(instance: Any) -> str | None:
-    """Returns the name of the model that a component is configured to call."""
-    fields = mapping(attribute(instance, "__dict__"))
-    name = next((found for key in _MODEL_KEYS if (found := word(fields.get(key)))), None)
+def _first_word(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    """Returns the first word under one of the keys; None without one."""
+    return next(filter(None, map(word, map(fields.get, filter(fields.__contains__, keys)))), None)
+
+
+def fields_of(instance: Any) -> Mapping[str, Any]:
+    """Returns the fields of a component."""
+    return mapping(attribute(instance, "__dict__"))
+
+
+def model_of(instance: Any, fields: Mapping[str, Any]) -> str | None:
+    """Returns the name of the model that a component with these fields is configured to call."""
+    name = _first_word(fields, _MODEL_KEYS)
     if name is None:  # a property that may look the model up in a table, and raise for an unknown one
         name = word(attribute(attribute(instance, "metadata"), "model_name"))
     return None if name == _UNKNOWN else name
 
 
-def endpoint_of(instance: Any, provider: str | None) -> tuple[str | None, int | None]:
-    """Returns host and port of the server that a model calls."""
-    fields = mapping(attribute(instance, "__dict__"))
-    return providers.endpoint(
-        provider, next((url for key in _URL_KEYS if (url := word(fields.get(key)))), None)
-    )
+def endpoint_of(fields: Mapping[str, Any], provider: str | None) -> tuple[str | None, int | None]:
+    """Returns host and port of the server that a model with these fields calls."""
+    return providers.endpoint(provider, _first_word(fields, _URL_KEYS))
 
 
 def start_inference(
     instance: Any, arguments: BoundArguments, with_content: bool, *, completion: bool, stream: bool
 ) -> Inference:
     """Returns the operation of a model call that starts. A chat model chats even when it completes a text."""
-    provider = provider_of(type(instance), "llms")
-    address, port = endpoint_of(instance, provider)
+    provider, fields = provider_of(type(instance), "llms"), fields_of(instance)
+    address, port = endpoint_of(fields, provider)
     operation = Inference(
-        name=model_of(instance),
+        name=model_of(instance, fields),
         text_completion=completion and not _is_chat_model(instance),
         provider=provider,
         integration=type(instance).__name__,
@@ -117,14 +155,13 @@ def start_inference(
         server_port=port,
         stream=True if stream else None,
     )
-    fields = mapping(attribute(instance, "__dict__"))
-    keywords = arguments.kwargs
+    given, keywords = split(arguments)
     additional = mapping(fields.get("additional_kwargs"))
     private = {"generation_config": attribute(instance, "_generation_config")}  # LlamaIndex's GoogleGenAI
     providers.set_parameters(operation, providers.PARAMETERS, private, fields, additional, keywords)
     operation.billing = providers.requested_billing(provider, fields, additional, keywords)
     if with_content:
-        sent = _sent(arguments)
+        sent = _sent(given, keywords)
         operation.input_messages = (
             messages.text_message("user", sent) if completion else messages.conversation(sent)
         )
@@ -151,16 +188,27 @@ def prompt_template() -> PromptTemplate | None:
     return None
 
 
-def _sent(arguments: BoundArguments) -> Any:
+def split(arguments: BoundArguments) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Returns the positional and the keyword arguments of a call, most of which have one argument.
+
+    A single list or text need not be looked up in the signature: it is nothing that `*args` or `**kwargs` gathered.
+    """
+    if len(arguments.arguments) == 1:
+        (only,) = arguments.arguments.values()
+        if type(only) is list or type(only) is str:
+            return (only,), {}
+    return arguments.args, arguments.kwargs
+
+
+def _sent(given: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Returns the messages or the text that a model is called with."""
-    keywords = arguments.kwargs
-    return arguments.args[0] if arguments.args else keywords.get("prompt", keywords.get("messages"))
+    return given[0] if given else keywords.get("prompt", keywords.get("messages"))
 
 
 @guarded
 def estimate_prompt(operation: Inference, arguments: BoundArguments) -> None:
     """Notes about how many tokens the messages or the text have."""
-    sent = _sent(arguments)
+    sent = _sent(*split(arguments))
     texts = [text(sent)] if is_a(sent, str) else map(messages.text_in, items(sent)[-ITEMS_READ:])
     usage_estimate.estimate_prompt(operation, filter(None, texts))
 
@@ -168,14 +216,15 @@ def estimate_prompt(operation: Inference, arguments: BoundArguments) -> None:
 @guarded  # an unreadable prompt must not cost the call its span
 def read_prompt(prompt: Prompt, arguments: BoundArguments) -> None:
     """Reads the messages or the text into what `prompt` asks for: its weights or its text."""
-    sent = _sent(arguments)
+    given, keywords = split(arguments)
+    sent = _sent(given, keywords)
     chat = items(sent)
     if chat and is_a(chat[0], ChatMessage):
-        prompt.sent = chat, arguments.kwargs.get("tools"), messages.FORM
+        prompt.sent = chat, keywords.get("tools"), messages.FORM
         if prompt.weights is not None:
             prompt.weighed = prompt.weights.weigh(*prompt.sent)
     if prompt.trace_documents is not None:
-        texts = (messages.text_in(message) or "" for message in chat[-ITEMS_READ:])
+        texts = [messages.text_in(message) or "" for message in chat[-ITEMS_READ:]]
         prompt.find_documents(text(sent) or join_lines(texts))
 
 
@@ -200,14 +249,14 @@ def finish_inference(
     """Adds the answer to the operation of a model call. `cut` means that the call failed before the answer ended."""
     response = received.last
     answers = [attribute(response, "raw")]
-    more = [*_extras(response)]
+    more = _extras(response) if received.finish_reasons is not None else []
     if received.counts is not None and received.counts is not response:
         more += _payloads(received.counts)
     providers.read_answer(
         operation,
         answers,
         more,
-        reasons=received.finish_reasons or (None,),
+        reasons=received.finish_reasons,
         blocks=_tool_blocks(response),
         streamed=operation.stream is True,
         counted_again=received.chunks_with_counts > 1,
@@ -237,14 +286,15 @@ def finish_reason_of(answer: Any) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _extras(response: Any) -> Iterator[Any]:
-    for holder in (response, _message(response)):
-        if extra := mapping(attribute(holder, "additional_kwargs")):
-            yield extra
+def _extras(response: Any) -> list[Any]:
+    """Returns what integrations put beside the provider's payload, in an answer and in its message."""
+    beside = (attribute(response, "additional_kwargs"), attribute(_message(response), "additional_kwargs"))
+    return [extra for extra in map(mapping, beside) if extra]
 
 
 def _tool_blocks(response: Any) -> Sequence[Any]:
     """Returns the blocks of an answer of OpenAI's Responses or of Anthropic, with the calls of its own tools."""
     raw = mapping_or_fields(attribute(response, "raw"))
-    own = items(raw.get("output")) or items(raw.get("content"))
+    found = map(items, map(raw.get, filter(raw.__contains__, ("output", "content"))))
+    own = next(filter(None, found), ())
     return own or items(mapping_or_fields(raw.get("response")).get("output"))

@@ -119,7 +119,7 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
 def text_in(holder: Any) -> str | None:
     """Returns the text in the blocks of a message or a tool's output."""
     blocks = first(items(attribute(holder, "blocks")), MESSAGE_BLOCKS_READ, "blocks of a message")
-    texts = (text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock))
+    texts = [text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock)]
     return "\n".join(filter(None, texts)) or None
 
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from otel_callbacks.llama_index import inference
-from otel_callbacks.operations import Inference
+from otel_callbacks.llama_index.inference import ReceivedAnswer
 from otel_callbacks.runs.run import Run
 
 
@@ -23,28 +22,14 @@ class ReportedRun:
         repeats: for a stream, the ids of repeated reports whose events are still to come.
     """
 
-    __slots__ = (
-        "agent",
-        "chunk_source",
-        "id",
-        "instance",
-        "outcome",
-        "received",
-        "repeats",
-        "run",
-        "workflow",
-    )
+    agent: Run | None = None
+    chunk_source: str | None = None
+    outcome: str | None = None
+    received: ReceivedAnswer | None = None
+    repeats: tuple[str, ...] = ()
+    workflow: "ReportedRun | None" = None
 
     def __init__(self, id_: str, instance: Any, run: Run) -> None:
         self.id = id_
         self.instance = instance
         self.run = run
-        self.workflow: ReportedRun | None = None
-        self.agent: Run | None = None
-        operation = run.operation
-        self.received = (
-            inference.ReceivedAnswer(operation.provider) if isinstance(operation, Inference) else None
-        )
-        self.outcome: str | None = None
-        self.chunk_source: str | None = None
-        self.repeats: list[str] = []

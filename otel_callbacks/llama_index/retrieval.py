@@ -20,12 +20,12 @@ _TOP_K_FIELDS = ("_similarity_top_k", "similarity_top_k", "_top_k", "top_k")
 
 def start_retrieval(retriever: Any, arguments: BoundArguments, with_content: bool) -> Retrieval:
     """Returns the operation of a retriever that starts."""
-    fields = mapping(attribute(retriever, "__dict__"))
+    fields = inference.fields_of(retriever)
     store, model = fields.get("_vector_store"), fields.get("_embed_model")
     operation = Retrieval(
         provider=type(store).__name__ if store is not None else None,
-        top_k=next((k for key in _TOP_K_FIELDS if (k := integer(fields.get(key)))), None),
-        embedding_model=inference.model_of(model) if model is not None else None,
+        top_k=next(filter(None, map(integer, map(fields.get, _TOP_K_FIELDS))), None),
+        embedding_model=inference.model_of(model, inference.fields_of(model)) if model is not None else None,
         score_kind="similarity" if isinstance(retriever, VectorIndexRetriever) else None,
     )
     if with_content and arguments.args:
@@ -40,12 +40,12 @@ def finish_retrieval(operation: Retrieval, found: Any) -> None:
 
 def start_embedding(model: Any, arguments: BoundArguments, with_content: bool) -> Embedding:
     """Returns the operation of an embedding call that starts."""
-    provider = inference.provider_of(type(model), "embeddings")
-    address, port = inference.endpoint_of(model, provider)
-    texts = next(iter(arguments.args or arguments.kwargs.values()), None)
-    fields = mapping(attribute(model, "__dict__"))
+    provider, fields = inference.provider_of(type(model), "embeddings"), inference.fields_of(model)
+    address, port = inference.endpoint_of(fields, provider)
+    given, keywords = inference.split(arguments)
+    texts = next(iter(given or keywords.values()), None)
     return Embedding(
-        name=inference.model_of(model),
+        name=inference.model_of(model, fields),
         provider=provider,
         integration=type(model).__name__,
         server_address=address,
@@ -87,10 +87,10 @@ def start_rerank(postprocessor: Any, arguments: BoundArguments, with_content: bo
 
 def start_rerank_of(reranker: Any, nodes: Any, query: Any) -> Rerank:
     """Returns the operation of a reranker that starts. `query` is None if it must not be recorded."""
-    fields = mapping(attribute(reranker, "__dict__"))
-    model = inference.model_of(reranker)
+    fields = inference.fields_of(reranker)
+    model = inference.model_of(reranker, fields)
     if model is None and "llm" in fields:
-        model = inference.model_of(fields["llm"])
+        model = inference.model_of(fields["llm"], inference.fields_of(fields["llm"]))
     operation = Rerank(name=model, top_n=integer(fields.get("top_n")), may_pass_on_scores=True)
     operation.candidates, operation.unread_candidates = _documents(nodes)
     if query is not None:

@@ -1,6 +1,5 @@
 """Tells of the reports of LlamaIndex's dispatcher whether their model calls help a search or write the answer."""
 
-from functools import lru_cache
 from typing import Any, Literal
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -13,12 +12,11 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.workflow import Workflow
 
-from otel_callbacks.limits import COMPONENT_METHODS_CACHED
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, mapping
 
-_Role = Literal["engine"] | bool
-_ROLES: tuple[tuple[Any, tuple[str, ...], _Role], ...] = (
+Role = Literal["engine", "condenses"] | bool
+_ROLES: tuple[tuple[Any, tuple[str, ...], Role], ...] = (
     (BaseQueryEngine, ("query", "aquery"), "engine"),
     (BaseChatEngine, ("chat", "achat", "stream_chat", "astream_chat"), "engine"),
     (BaseQueryTransform, ("_run",), True),
@@ -35,43 +33,24 @@ to it, so the engine's own model calls help the search; those of any other engin
 _CONDENSING = ("complete", "acomplete")  # a chat engine without a synthesizer answers by chat methods
 
 
-class SearchReports:
-    """The ids of the open reports whose model calls help a search."""
-
-    def __init__(self) -> None:
-        self._ids: set[str | None] = set()
-
-    def enter(
-        self, id_: str, method: str, instance: Any, above: ReportedRun | None, parent_id: str | None
-    ) -> bool:
-        """Tells whether a report helps a search: by its method, else by the report above. Keeps its id if so."""
-        role = _role(instance.__class__, method)
-        if role == "engine":
-            role = _has_synthesizer(instance)
-        elif role is None:
-            role = parent_id in self._ids or (
-                method in _CONDENSING
-                and above is not None
-                and above.id == parent_id
-                and hasattr(above.instance.__class__, "_condense_question")
-            )
-        if role:
-            self._ids.add(id_)
-        return role
-
-    def leave(self, id_: str) -> None:
-        """Forgets a report that has ended."""
-        self._ids.discard(id_)
-
-    def clear(self) -> None:
-        """Forgets all reports."""
-        self._ids.clear()
-
-
-@lru_cache(maxsize=COMPONENT_METHODS_CACHED)
-def _role(kind: type, method: str) -> _Role | None:
+def role_of(kind: type, method: str) -> Role | None:
+    """Returns whether model calls directly below a method help a search; None if the report above decides."""
+    if method in _CONDENSING:
+        return "condenses"
     roles = (role for base, methods, role in _ROLES if method in methods and issubclass(kind, base))
     return next(roles, None)
+
+
+def helps_search(
+    role: Role, instance: Any, above: ReportedRun | None, parent_id: str | None, *, is_in_search: bool
+) -> bool:
+    """Tells whether a report with a role helps a search; `is_in_search` says whether the report above does."""
+    if role == "engine":
+        return _has_synthesizer(instance)
+    if role == "condenses":
+        engine = above.instance if above is not None and above.id == parent_id else None
+        return is_in_search or hasattr(engine.__class__, "_condense_question")
+    return role
 
 
 def _has_synthesizer(engine: Any) -> bool:

@@ -62,24 +62,6 @@ _history_writes: dict[int, list[End]] = {}
 One engine may answer for another."""
 
 
-def follow(result: Any, end: End, *, with_content: bool) -> bool:
-    """Calls `end` when the stream `result` is over. Returns False if `result` is not an open stream.
-
-    Call it in the context of the run's body.
-    """
-    match result:
-        case StreamingResponse() | AsyncStreamingResponse():
-            return _follow_tokens(result, end, with_content)
-        case StreamingAgentChatResponse():
-            return _follow_writing(result, end)
-        case StopEvent():
-            return _follow_stop_event(result, end, with_content)
-        case _ if is_stream(result):
-            _when_collected(result, end)
-            return True
-    return False
-
-
 def is_stream(result: Any) -> bool:
     """Tells whether a model returned its answer as a stream of chunks."""
     return isinstance(result, types.GeneratorType | types.AsyncGeneratorType)
@@ -102,6 +84,11 @@ def inside_generator(stream: Any) -> Callable[[], bool]:
     return inside
 
 
+def _follow_collection(stream: Any, end: End, with_content: bool) -> bool:
+    _when_collected(stream, end)
+    return True
+
+
 def _when_collected(stream: Any, end: Callable[..., Any]) -> None:
     weakref.finalize(stream, end, GeneratorExit(), None).atexit = False
 
@@ -110,8 +97,8 @@ def _follow_stop_event(event: StopEvent, end: End, with_content: bool) -> bool:
     """Follows the stream that is the result of a workflow, or a field of an application's own stop event."""
     for fields in (event.__pydantic_private__ or {}, event.__dict__, event._data):
         for name, value in fields.items():
-            if isinstance(value, _RESPONSES):
-                return follow(value, end, with_content=with_content)
+            if isinstance(value, _RESPONSES) and (follow := follower_of(type(value))) is not None:
+                return follow(value, end, with_content)
             if is_stream(value):
                 fields[name] = _followed(value, end, with_content)
                 return True
@@ -199,7 +186,7 @@ def _run_in(context: contextvars.Context, awaitable: Awaitable[Any]) -> Generato
             resume, value = steps.throw, error
 
 
-def _follow_writing(response: StreamingAgentChatResponse, end: End) -> bool:
+def _follow_writing(response: StreamingAgentChatResponse, end: End, with_content: bool) -> bool:
     key = id(response)
     _history_writes.setdefault(key, []).append(end)
     _when_collected(response, functools.partial(_end_writing, key))
@@ -213,7 +200,26 @@ def _end_writing(key: int, error: BaseException | None, answer: str | None) -> N
         end(error, answer)
 
 
-def history_written(instance: Any, method: str, error: BaseException | None) -> None:
+def history_written(response: StreamingAgentChatResponse, method: str, error: BaseException | None) -> None:
     """Ends the runs of a chat engine if `method` is the one that wrote its answer to the history, or failed to."""
-    if method in _HISTORY_WRITERS and isinstance(instance, StreamingAgentChatResponse):
-        _end_writing(id(instance), error, instance.response)
+    if method in _HISTORY_WRITERS:
+        _end_writing(id(response), error, response.response)
+
+
+Follow = Callable[[Any, End, bool], bool]
+"""Calls `End` when the stream in a result is over; takes the result, `End`, and whether content is recorded. Returns
+False if there is no open stream. It is called in the context of the run's body."""
+
+_FOLLOWERS: tuple[tuple[type, Follow], ...] = (
+    (StreamingResponse, _follow_tokens),
+    (AsyncStreamingResponse, _follow_tokens),
+    (StreamingAgentChatResponse, _follow_writing),
+    (StopEvent, _follow_stop_event),
+    (types.GeneratorType, _follow_collection),
+    (types.AsyncGeneratorType, _follow_collection),
+)
+
+
+def follower_of(kind: type) -> Follow | None:
+    """Returns the function that follows the stream in results of a class; None if they have none."""
+    return next((follow for base, follow in _FOLLOWERS if issubclass(kind, base)), None)

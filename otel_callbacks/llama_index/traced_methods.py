@@ -3,10 +3,11 @@
 Methods that are not in the table have no span of their own.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from inspect import BoundArguments
-from typing import Any
+from types import NoneType
+from typing import Any, NamedTuple
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -25,6 +26,7 @@ from llama_index.core.workflow import Workflow as LlamaWorkflow
 
 from otel_callbacks.limits import COMPONENT_METHODS_CACHED
 from otel_callbacks.llama_index import inference, retrieval, tools, workflows
+from otel_callbacks.llama_index.search_reports import Role, role_of
 from otel_callbacks.operations import (
     AgentInvocation,
     Embedding,
@@ -35,6 +37,7 @@ from otel_callbacks.operations import (
     ToolExecution,
     Workflow,
 )
+from otel_callbacks.runs.run import Run
 
 StartFunction = Callable[[Any, BoundArguments, bool], Operation | None]
 """Makes an operation from a component, the arguments of the call, and whether content is recorded."""
@@ -65,27 +68,61 @@ _TABLE: tuple[tuple[Any, tuple[str, ...], StartFunction], ...] = (
 )
 
 
+ID_SUFFIX = 37
+"""How many characters the id of a report has after the method: "Class.method-" and a UUID."""
+
+
+def method_name(id_: str) -> str:
+    """Returns the method that a report is about, from its id."""
+    return id_[:-ID_SUFFIX].rpartition(".")[2]
+
+
+class Method(NamedTuple):
+    """What is known of a method of a class.
+
+    Attributes:
+        name: its name.
+        start: makes the operation of a call; None if the method gets no span.
+        role: whether model calls directly below help a search, see `search_reports.py`; None if it does not say.
+    """
+
+    name: str
+    start: StartFunction | None
+    role: Role | None
+
+
 @lru_cache(maxsize=COMPONENT_METHODS_CACHED)
-def start_function(kind: type, method: str) -> StartFunction | None:
-    """Returns the function that makes the operation of a method call; None if the method gets no span."""
-    if issubclass(kind, StructuredLLM):  # it calls another model, which gets the span
-        return None
-    return next(
-        (start for base, methods, start in _TABLE if method in methods and issubclass(kind, base)), None
+def method_of(kind: type, qualified_name: str) -> Method:
+    """Returns what is known of a method, such as `MockLLM.chat`, of a component of a class.
+
+    The steps of workflows are functions without a component.
+    """
+    name = qualified_name.rpartition(".")[2]
+    if kind is NoneType:
+        return Method(name, partial(workflows.start_step, name), role_of(kind, name))
+    # a structured model calls another model, which gets the span
+    table = _TABLE if not issubclass(kind, StructuredLLM) else ()
+    start = next(
+        (start for base, methods, start in table if name in methods and issubclass(kind, base)), None
     )
+    return Method(name, start, role_of(kind, name))
 
 
-def finish(operation: Operation, result: Any, *, with_content: bool) -> Failure | None:
-    """Adds the result to any operation but a model call. Returns a failure if the result says that it is one."""
-    match operation:
-        case Retrieval():
-            retrieval.finish_retrieval(operation, result)
-        case Rerank():
-            retrieval.finish_rerank(operation, result)
-        case Embedding():
-            retrieval.finish_embedding(operation, result)
-        case ToolExecution():
-            return tools.finish_tool(operation, result, with_content=with_content)
-        case Workflow() | AgentInvocation() if with_content:
-            operation.output_messages = workflows.answer_messages(result)
+_FINISH: Mapping[type, Callable[[Any, Any], None]] = {
+    Retrieval: retrieval.finish_retrieval,
+    Rerank: retrieval.finish_rerank,
+    Embedding: retrieval.finish_embedding,
+}
+
+
+def finish(run: Run, result: Any) -> Failure | None:
+    """Adds the result to the operation of a run that is no model call. Returns a failure if the result is one."""
+    operation = run.operation
+    kind = type(operation)
+    if (add_result := _FINISH.get(kind)) is not None:
+        add_result(operation, result)
+    elif kind is ToolExecution:
+        return tools.finish_tool(operation, result, with_content=run.recorder.wants_content(run))
+    elif kind in (Workflow, AgentInvocation) and run.recorder.wants_content(run):
+        operation.output_messages = workflows.answer_messages(result)
     return None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from llama_index.core.workflow import HumanResponseEvent
 
 from otel_callbacks import limits
+from otel_callbacks.operations import Operation
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping
 from otel_callbacks.runs.run import Run
 
@@ -122,21 +123,21 @@ class WaitingRun:
 
 
 class WaitingRuns:
-    """The workflow runs that wait, for the runs that will go on from a saved context."""
+    """The workflow runs that wait, for the runs that will go on from a saved context; the open ones in `open`."""
 
     def __init__(self) -> None:
-        self._open: dict[Any, WaitingRun] = {}
+        self.open: dict[Any, WaitingRun] = {}
         self._ended: OrderedDict[Any, WaitingRun] = OrderedDict()
 
     def add(self, step: WaitingStep, run: Run) -> None:
         """Notes that a step of `run` waits."""
-        waiting = self._open.get(run.key) or self._open.setdefault(run.key, WaitingRun(run))
+        waiting = self.open.get(run.key) or self.open.setdefault(run.key, WaitingRun(run))
         waiting.steps.add(step)
         waiting.questions += step.is_one_of_many
 
     def step_starts(self, run: Run) -> None:
         """Notes that the step of `run` whose start LlamaIndex is reporting no longer waits, or has its answer."""
-        waiting = self._open.get(run.key)
+        waiting = self.open.get(run.key)
         frame = _frame_around_step() if waiting is not None else None
         if waiting is None or frame is None:
             return
@@ -151,7 +152,7 @@ class WaitingRuns:
 
     def run_ends(self, run: Run, *, cancelled: bool) -> bool:
         """Notes the end of a workflow run. Returns True if it was cancelled while it waited, and may go on later."""
-        waiting = self._open.pop(run.key, None)
+        waiting = self.open.pop(run.key, None)
         if waiting is None or not waiting.steps or not cancelled:
             return False
         self._ended[run.key] = waiting
@@ -170,7 +171,7 @@ class WaitingRuns:
         """
         found = [
             (key, waiting)
-            for key, waiting in (*self._open.items(), *self._ended.items())
+            for key, waiting in (*self.open.items(), *self._ended.items())
             if waiting.open_runs is open_runs and not steps.isdisjoint(waiting.steps)
         ]
         several = any(step.is_one_of_many for step in steps) and len(found) > 1
@@ -182,3 +183,29 @@ class WaitingRuns:
 
 
 waiting_runs = WaitingRuns()
+
+
+class Resumed:
+    """A workflow run that starts, and may go on from a saved context: then it links to the run that waited.
+
+    Args:
+        workflow: the workflow.
+        arguments: those of the call, with the saved context.
+        operation: the operation of the run, which gets the conversation of the one that waited.
+        open_runs: see `Run`.
+    """
+
+    def __init__(
+        self, workflow: Any, arguments: BoundArguments, operation: Operation, open_runs: Any
+    ) -> None:
+        self._steps = steps_that_wait(workflow, arguments)
+        self._waited = waiting_runs.take(self._steps, open_runs) if self._steps else None
+        if self._waited is not None:
+            operation.conversation_id = operation.conversation_id or self._waited.conversation_id
+
+    def start(self, run: Run) -> None:
+        """Links the run that has started, and notes the steps in which it still waits."""
+        if self._waited is not None:
+            run.span.add_link(self._waited.span_context)
+        for step in self._steps:
+            waiting_runs.add(step, run)

@@ -147,7 +147,7 @@ def conversation_id(memory: Any) -> str | None:
 
 
 def start_step(
-    workflow: Any, name: str, arguments: BoundArguments, with_content: bool
+    name: str, workflow: Any, arguments: BoundArguments, with_content: bool
 ) -> Step | ToolExecution | None:
     """Returns the operation of a workflow step that starts; None for the plumbing of LlamaIndex's own agents.
 
@@ -177,10 +177,8 @@ def agent_of(workflow: Any, arguments: BoundArguments) -> Any:
     return mapping(workflow.agents).get(word(attribute(event_of(arguments), "current_agent_name")) or "")
 
 
-def note_answer(run: Run | None, result: Any) -> None:
+def note_answer(run: Run | None, result: AgentOutput) -> None:
     """Keeps what a step of an agent answered as the output of the agent: of each agent of an AgentWorkflow its last."""
-    if not is_a(result, AgentOutput):
-        return
     while run is not None and not isinstance(run.operation, AgentInvocation):
         run = run.parent
     if run is not None and run.recorder.wants_content(run):

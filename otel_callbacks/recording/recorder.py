@@ -244,12 +244,7 @@ class Recorder:
             parent_key: the id of the run above it.
             metadata: see `start`.
         """
-        if parent.uncounted is False or parent.recorder is not self:
-            return False
-        if parent.uncounted is None:
-            is_quiet = is_dropped(parent.span) and self._open_runs.drops_children
-            parent.uncounted = is_quiet and not self.counts_elsewhere(parent)
-        if not parent.uncounted:
+        if parent.recorder is not self or not (parent.uncounted or self.is_uncounted(parent)):
             return False
         context = current_context()
         if (here := own_stand_in(parent, context)) is None:
@@ -262,6 +257,13 @@ class Recorder:
         self._hide(key, parent, body, metadata, context, here, _anywhere)
         self.prompt_caches.unseen += 1  # it may be a model call
         return True
+
+    def is_uncounted(self, run: Run) -> bool:
+        """Tells whether the sampler dropped the span of a run, and nothing counts what happens in its body."""
+        if run.uncounted is None:
+            is_quiet = is_dropped(run.span) and self._open_runs.drops_children
+            run.uncounted = is_quiet and not self.counts_elsewhere(run)
+        return run.uncounted
 
     def _add_open_run(self, run: Run) -> None:
         """Adds the run to the open runs and to its parent; watches its task if its end may never be reported."""

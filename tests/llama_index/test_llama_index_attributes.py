@@ -193,8 +193,8 @@ REPORTS: dict[str, tuple[dict[str, Any], tuple[int, int], str | None]] = {
 @pytest.mark.parametrize("provider", REPORTS)
 def test_usage_as_providers_report_it(provider: str) -> None:
     raw, (sent, received_tokens), reason = REPORTS[provider]
-    received = ReceivedAnswer(None)
-    received.add(ChatResponse(message=ChatMessage(content="x"), raw=raw), with_content=False)
+    received = ReceivedAnswer(None, with_content=False)
+    received.add(ChatResponse(message=ChatMessage(content="x"), raw=raw))
     call = Inference()
     finish_inference(call, received, with_content=False, cut=False)
     assert call.usage == Usage(input_tokens=sent, output_tokens=received_tokens)

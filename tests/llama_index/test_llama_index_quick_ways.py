@@ -1,0 +1,276 @@
+"""Tests that what is decided by class, or by a look at a payload, is what reading the whole payload would say."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hostile_llama_index import EVENT_CLASSES
+from hypothesis import given
+from hypothesis import strategies as st
+from llama_fakes import (  # noqa: F401 - fixtures
+    DOCUMENTS,
+    IGNORED,
+    ScriptedModel,
+    handler,
+    index,
+    no_faults,
+    untouched_settings,
+)
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent, LLMCompletionInProgressEvent
+from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.postprocessor import SimilarityPostprocessor
+from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.schema import NodeWithScore
+
+from otel_callbacks.llama_index import OTelCallbackHandler, dispatcher_hooks, inference
+from otel_callbacks.llama_index.dispatcher_reports import reports
+from otel_callbacks.operations import Inference, providers
+from otel_callbacks.operations.payload import attribute, is_a, items, mapping, mapping_or_fields, text, word
+from otel_callbacks.testing import Captured
+
+pytestmark = IGNORED
+dispatcher = get_dispatcher(__name__)
+
+
+class Hostile:
+    """A value that must not be asked anything, and has no fields."""
+
+    __slots__ = ()
+
+    def _fail(self, *_: Any) -> Any:
+        raise AssertionError("asked")
+
+    __bool__ = __len__ = __eq__ = __iter__ = __str__ = _fail  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Fields(dict[str, Any]):
+    """A dict of the application's own class."""
+
+    def __bool__(self) -> bool:
+        raise AssertionError("asked")
+
+
+class OwnChat(ChatResponse):
+    """An answer of an integration's own class, one of whose fields cannot be read."""
+
+    @property
+    def additional_kwargs(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+
+class OwnCompletion(CompletionResponse):
+    """A completion that has a message, too."""
+
+    message: Any = None
+
+
+hostile = st.builds(Hostile)
+usage = st.sampled_from(
+    [{"prompt_tokens": 3, "completion_tokens": 4}, {"input_tokens": 1, "output_tokens": 0}, {}]
+)
+reason = st.sampled_from(["stop", "length", "", None, 7]) | hostile
+raw = (
+    st.none()
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "choices": st.lists(
+                st.fixed_dictionaries({}, optional={"finish_reason": reason, "usage": usage})
+            ),
+            "usage": usage | st.none() | hostile,
+            "stop_reason": reason,
+            "output": st.just([{"type": "message"}]) | hostile,
+            "content": st.lists(st.just({"type": "text"})) | st.just(()),
+            "response": st.fixed_dictionaries({"output": st.just([{"type": "web_search_call"}])}) | st.none(),
+        },
+    )
+    | hostile
+    | st.just([1])
+)
+extras = st.just({}) | usage | st.none() | hostile | st.builds(Fields, usage) | st.builds(Fields)
+message = (
+    st.builds(lambda beside: ChatMessage.model_construct(additional_kwargs=beside), extras)
+    | st.builds(lambda: ChatMessage.model_construct())
+    | st.none()
+    | hostile
+)
+
+
+@st.composite
+def answers(draw: Callable[..., Any]) -> Any:
+    kind = draw(st.sampled_from([ChatResponse, CompletionResponse, OwnChat, OwnCompletion, Hostile]))
+    if kind is Hostile:
+        return Hostile()
+    answer = kind.model_construct()
+    answer.__dict__.clear()
+    answer.__dict__.update(
+        draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "raw": raw,
+                    "additional_kwargs": extras,
+                    "message": message,
+                    "delta": st.sampled_from(["a", "", None]),
+                },
+            )
+        )
+    )
+    return answer
+
+
+class ReadInFull:
+    """Reads each chunk in full."""
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.pieces: list[str] = []
+        self.finish_reasons: Any = None
+        self.counts: Any = None
+        self.chunks_with_counts = 0
+
+    def add(self, response: Any) -> None:
+        if not is_a(response, ChatResponse) and not is_a(response, CompletionResponse):
+            return
+        is_new = response is not self.last
+        if is_new and (delta := text(attribute(response, "delta"))):
+            self.pieces.append(delta)
+        self.last = response
+        said = attribute(response, "message")
+        beside = [attribute(response, "additional_kwargs")]
+        beside += [attribute(said, "additional_kwargs")] if is_a(said, ChatMessage) else []
+        payloads = [attribute(response, "raw"), *(each for each in beside if mapping(each))]
+        found = [providers.layers(payload, None) for payload in payloads]
+        reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)
+        if reasons is not None:
+            self.finish_reasons = reasons
+        if any(map(providers.usage_reports_in, found)):
+            self.counts = response
+            self.chunks_with_counts += is_new
+
+
+@given(st.lists(answers() | st.shared(answers()), max_size=4))
+def test_a_chunk_of_text_alone_need_not_be_read(chunks: list[Any]) -> None:
+    received, in_full = inference.ReceivedAnswer(None, with_content=True), ReadInFull()
+    for chunk in chunks:
+        received.add(chunk)
+        in_full.add(chunk)
+    assert received.last is in_full.last and received.counts is in_full.counts
+    assert received.finish_reasons == (in_full.finish_reasons or (None,))
+    assert (received.pieces, received.chunks_with_counts) == (in_full.pieces, in_full.chunks_with_counts)
+
+
+@given(answers())
+def test_an_answer_that_came_whole_need_not_be_read_twice(answer: Any) -> None:
+    operations = [Inference(provider="openai") for _ in range(2)]
+    for operation, is_whole in zip(operations, (True, False), strict=True):
+        received = inference.ReceivedAnswer("openai", with_content=True)
+        received.add(answer, is_whole=is_whole)
+        inference.finish_inference(operation, received, with_content=False, cut=False)
+    assert operations[0].__dict__ == operations[1].__dict__
+
+
+def chat(messages: Any, **kwargs: Any) -> None: ...
+def complete(prompt: Any, formatted: bool = False, **kwargs: Any) -> None: ...
+def by_name(*, prompt: Any = None, messages: Any = None, tools: Any = None) -> None: ...
+def gathering(*args: Any, **kwargs: Any) -> None: ...
+def late(system: Any = None, messages: Any = None, temperature: Any = None) -> None: ...
+
+
+value = st.sampled_from(["text", ["m"], ("m",), {"a": 1}, None, 0.5, [], ""])
+
+
+@given(
+    st.sampled_from([chat, complete, by_name, gathering, late]),
+    st.lists(value, max_size=2),
+    st.dictionaries(st.sampled_from(["prompt", "messages", "tools", "temperature"]), value, max_size=2),
+)
+def test_arguments_are_found_as_the_signature_says(function: Any, positional: Any, named: Any) -> None:
+    try:
+        bound = inspect.signature(function).bind(*positional, **named)
+    except TypeError:
+        return
+    args, kwargs = bound.args, bound.kwargs
+    given_to, keywords = inference.split(bound)
+    sent = args[0] if args else kwargs.get("prompt", kwargs.get("messages"))
+    only = list(bound.arguments)
+    if only not in (["tools"], ["temperature"]):  # nothing is sent then, and no model takes only these
+        assert inference._sent(given_to, keywords) == sent
+        for name in ("tools", "temperature"):
+            assert keywords.get(name) == kwargs.get(name)
+    first = next(iter(args or kwargs.values()), None)
+    assert next(iter(given_to or keywords.values()), None) == first
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*inference._MODEL_KEYS, "other"]), st.sampled_from(["m", "", None, 7]) | hostile
+    )
+)
+def test_the_first_word_counts(fields: Mapping[str, Any]) -> None:
+    found = next((found for key in inference._MODEL_KEYS if (found := word(fields.get(key)))), None)
+    assert inference._first_word(fields, inference._MODEL_KEYS) == found
+
+
+@given(raw)
+def test_blocks_of_tools_are_where_they_were(payload: Any) -> None:
+    fields = mapping_or_fields(payload)
+    own = items(fields.get("output")) or items(fields.get("content"))
+    expected = own or items(mapping_or_fields(fields.get("response")).get("output"))
+    found = inference._tool_blocks(ChatResponse.model_construct(raw=payload))
+    assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize("kind", EVENT_CLASSES, ids=lambda kind: kind.__name__)
+def test_every_class_of_events_is_known(kind: type) -> None:
+    found = [act for base, act in dispatcher_hooks._ACTS if issubclass(kind, base)]
+    act = inspect.unwrap(dispatcher_hooks._act_of(kind) or (lambda: None))
+    assert [act] == found or (found == [] and dispatcher_hooks._act_of(kind) is None)
+    is_chunk = issubclass(kind, LLMChatInProgressEvent | LLMCompletionInProgressEvent)
+    assert is_chunk is (act is dispatcher_hooks._chunk)
+
+
+def test_a_report_outside_every_run_is_forgotten_when_it_ends(handler: OTelCallbackHandler) -> None:  # noqa: F811
+    nodes = [NodeWithScore(node=document, score=0.5) for document in DOCUMENTS]
+    assert SimilarityPostprocessor(similarity_cutoff=0.9).postprocess_nodes(nodes) == []
+    assert reports._searches == set()
+
+
+class NoHash(type):
+    """The class of classes that cannot be looked up."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(metaclass=NoHash):
+    """A result of a class without a hash."""
+
+
+def test_a_result_of_a_class_without_a_hash(captured: Captured, handler: OTelCallbackHandler) -> None:  # noqa: F811
+    class Model(ScriptedModel):
+        @llm_chat_callback()
+        def chat(self, messages: Any, **kwargs: Any) -> Any:
+            dispatcher.event(LLMChatInProgressEvent.model_construct(messages=[], response=Odd()))
+            return Odd()
+
+    with suppress(Exception):  # of LlamaIndex's event for the end
+        Model().chat([ChatMessage(role="user", content="hi")])
+    Engine(body=Odd).query("q")
+    assert {span.name for span in captured.spans} == {"chat scripted-1", "invoke_workflow Engine"}
+
+
+class Engine(CustomQueryEngine):
+    """Answers by what a function of the application's returns."""
+
+    body: Callable[[], Any]
+
+    @dispatcher.span
+    def query(self, query: Any) -> Any:
+        return self.body()
+
+    def custom_query(self, query_str: str) -> Any: ...
