@@ -36,11 +36,7 @@ from otel_callbacks.langchain.parent_run import body_key, component_of, find_par
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
 from otel_callbacks.langchain.streamed_answer import keep_chunk, reports_of
 from otel_callbacks.limits import CHUNK_GAPS
-from otel_callbacks.operations import (
-    Operation,
-    Retrieval,
-    ToolExecution,
-)
+from otel_callbacks.operations import Operation, Retrieval, ToolExecution
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.operations.providers import tool_definitions
 from otel_callbacks.runs.run import Run
@@ -78,6 +74,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
+        name: Any = None,
+        run_type: Any = None,
         **kwargs: Any,
     ) -> None:
         """Starts or hides a chain run."""
@@ -88,15 +86,15 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
-        known = mapping(metadata)
-        name, run_type = word(kwargs.get("name")), word(kwargs.get("run_type"))
-        config_id = body_key()
-        parent, body = find_parent(runs, above, named, config_id)
+        known, name, run_type = mapping(metadata), word(name), word(run_type)
+        around = body_key()
+        parent, body = find_parent(runs, above, named, around)
         if run_type == "prompt" and parent is not None:
             keep_template(parent, above, name, known, inputs)
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
+        find_inside = partial(bodies.inside_chain, runs, key)
         if parent is not None and not (is_node or shows_all) and workflows.is_unnamed(name, run_type):
-            recorder.hide(key, parent, body, known, lambda: bodies.inside_chain(runs, key))
+            recorder.hide(key, parent, body, known, find_inside)
             return
         frame = calling_frame()
         graph = None if is_node else langgraph.graph_of(frame)
@@ -105,23 +103,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(key, parent, body, known, lambda: bodies.inside_chain(runs, key))
+                recorder.hide(key, parent, body, known, find_inside)
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
-        is_told_above = is_node and parent is not None and not may_lend(parent)  # a graph tells its nodes
-        run = self._start(
-            key,
-            operation,
-            parent,
-            known,
-            None if is_told_above else frame,
-            inside=bodies.inside_chain(runs, key, frame),
-            begun=bodies.body_begun(config_id),
-            resumes=graph is not None and langgraph.is_resumed(inputs),
-            body=body,
-        )
+        options = {"inside": find_inside(frame), "begun": bodies.body_begun(around), "body": body}
+        resumes = graph is not None and langgraph.is_resumed(inputs)
+        if is_node and parent is not None and not may_lend(parent):
+            frame = None  # a graph tells its nodes the conversation
+        run = self._start(key, operation, parent, known, frame, resumes=resumes, **options)
         if recorder.wants_content(run):
             workflows.read_inputs(operation, graph, inputs)
 
@@ -163,16 +154,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         inside = bodies.inside_of(key, frame)
         begun = bodies.never if inside is None else None
         self._start_model(
-            key,
-            above,
-            named,
-            serialized,
-            sent,
-            metadata,
-            kwargs,
-            frame,
-            inside=inside,
-            begun=begun,
+            key, above, named, serialized, sent, metadata, kwargs, frame, inside=inside, begun=begun
         )
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))

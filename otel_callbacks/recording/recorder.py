@@ -27,31 +27,22 @@ from otel_callbacks.recording import exit_sweep, span_plans
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
+from otel_callbacks.recording.hidden_runs import FindInside, hide, hide_dropped
 from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, warn_of_no_provider
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
 from otel_callbacks.recording.unreported_ends import end_dependents, end_with_task, sweep
 from otel_callbacks.runs.context_variable import current_context
-from otel_callbacks.runs.current_span import CurrentSpan
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import is_dropped
-from otel_callbacks.runs.surroundings import (
-    find_surroundings,
-    make_hidden_run_current,
-    own_stand_in,
-    suppressed,
-)
+from otel_callbacks.runs.surroundings import find_surroundings, suppressed
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 Detail = Literal["operations", "standard", "everything"]
 DETAILS: tuple[Detail, ...] = get_args(Detail)
 InferenceSpans = Literal["own", "defer"]
 INFERENCE_SPANS: tuple[InferenceSpans, ...] = get_args(InferenceSpans)
-
-
-def _anywhere() -> None:
-    """Tells of a run that was passed over that its body may be anywhere."""
 
 
 class Recorder:
@@ -201,39 +192,10 @@ class Recorder:
         run: Run,
         body: BodyLabels | None,
         metadata: Mapping[str, Any] | None,
-        find_inside: Callable[[], Callable[[], bool] | None],
+        find_inside: FindInside,
     ) -> None:
-        """Starts a run that gets no span and is found as `run`, the nearest one above it that has one; see `start`.
-
-        `find_inside` returns what tells whether the calling code is in the body, and is asked only where that matters.
-        """
-        context = current_context()
-        self._hide(key, run, body, metadata, context, own_stand_in(run, context), find_inside)
-
-    def _hide(
-        self,
-        key: Any,
-        run: Run,
-        body: BodyLabels | None,
-        metadata: Mapping[str, Any] | None,
-        context: Context,
-        here: CurrentSpan | None,
-        find_inside: Callable[[], Callable[[], bool] | None],
-    ) -> None:
-        """Hides a run, see `hide`; `here` stands for `run` if nothing inside it is current."""
-        if key == run.key:
-            return  # the same id again, after the end, and as its own parent
-        if here is not None:  # nearly always
-            labels = here.body_labels()
-            own = self.attribution.labels_of_hidden_run(key, body or labels, body, context, metadata)
-            if own is labels:
-                run.add_hidden_run(key, None if labels is run.body_labels else labels)
-                return
-        around = find_surroundings(run, run.open_runs)
-        labels = around.labels_at(run, around.run if around.are_within(run) else run, body)
-        labels = self.attribution.labels_of_hidden_run(key, labels, body, context, metadata)
-        if run.add_hidden_run(key, None if labels is run.body_labels else labels):
-            make_hidden_run_current(run, key, find_inside(), around, labels)
+        """Starts a run that gets no span and is found as `run`, see `hidden_runs.hide`."""
+        hide(self.attribution, key, run, body, metadata, find_inside)
 
     def passes_over(self, key: Any, parent: Run, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
         """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
@@ -246,17 +208,9 @@ class Recorder:
         """
         if parent.recorder is not self or not (parent.uncounted or self.is_uncounted(parent)):
             return False
-        context = current_context()
-        if (here := own_stand_in(parent, context)) is None:
-            around = find_surroundings(parent, parent.open_runs)
-            if around.are_within(parent) and not is_dropped(around.span):
-                return False  # the application has begun a trace of its own in the body
-        body = parent.body_labels
-        if parent.hidden_labels is not None:
-            body = parent.hidden_labels.get(parent_key, body)
-        self._hide(key, parent, body, metadata, context, here, _anywhere)
-        self.prompt_caches.unseen += 1  # it may be a model call
-        return True
+        is_hidden = hide_dropped(self.attribution, key, parent, parent_key, metadata)
+        self.prompt_caches.unseen += is_hidden  # it may be a model call
+        return is_hidden
 
     def is_uncounted(self, run: Run) -> bool:
         """Tells whether the sampler dropped the span of a run, and nothing counts what happens in its body."""
