@@ -15,7 +15,7 @@ from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.execution_context import InFrame
 
 
-def inside_of(key: int, frame: FrameType | None) -> Callable[[], bool] | None:
+def inside_of(key: Any, frame: FrameType | None) -> Callable[[], bool] | None:
     """Returns what tells whether the caller is in the body of the model call, tool or retrieval `key`.
 
     Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
@@ -49,7 +49,7 @@ class InStreamingChain:
 
     __slots__ = ("_in_frame", "_key", "_runs", "_started_under")
 
-    def __init__(self, runs: dict[Any, Run], key: int, frame: FrameType) -> None:
+    def __init__(self, runs: dict[Any, Run], key: Any, frame: FrameType) -> None:
         self._runs = runs
         self._key = key
         self._started_under = body_key()
@@ -72,7 +72,7 @@ class InStreamingChain:
         return config_key == self._key or (run is not None and configured.is_within(run))
 
 
-def inside_chain(runs: dict[Any, Run], key: int, frame: FrameType | None = None) -> InStreamingChain | None:
+def inside_chain(runs: dict[Any, Run], key: Any, frame: FrameType | None = None) -> InStreamingChain | None:
     """Returns what tells whether the caller is inside the chain `key`, which started in `frame` or calls this.
 
     None means: as long as the chain is open.
@@ -83,7 +83,7 @@ def inside_chain(runs: dict[Any, Run], key: int, frame: FrameType | None = None)
     )
 
 
-def body_begun(started_under: int | None) -> Callable[[], bool]:
+def body_begun(started_under: Any) -> Callable[[], bool]:
     """Returns a function that tells whether the body of the chain that starts now has begun.
 
     LangChain sets a child config around every body, so the config is another one than that of `started_under`, at the

@@ -10,6 +10,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from otel_callbacks.langchain.parent_run import key_of
 from otel_callbacks.runtime.execution_context import current_execution_context
@@ -40,7 +41,7 @@ class InEventStream:
 
     __slots__ = ("_is_async", "_is_marked", "_key", "_started_in")
 
-    def __init__(self, key: int, frame: FrameType) -> None:
+    def __init__(self, key: Any, frame: FrameType) -> None:
         self._key = key
         self._started_in = current_execution_context()
         self._is_async = bool(frame.f_code.co_flags & inspect.CO_COROUTINE)

@@ -32,7 +32,7 @@ from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
 from otel_callbacks.langchain.functions import calling_frame
 from otel_callbacks.langchain.inline import should_run_inline
-from otel_callbacks.langchain.parent_run import body_key, component_of, find_parent
+from otel_callbacks.langchain.parent_run import body_key, component_of, find_parent, key_of
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
 from otel_callbacks.langchain.streamed_answer import keep_chunk, reports_of
 from otel_callbacks.limits import CHUNK_GAPS
@@ -80,7 +80,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts or hides a chain run."""
         recorder, runs = self._recorder, self._recorder.runs
-        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
         if key in runs:
             return
         named = runs.get(above)
@@ -119,7 +119,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a chain run."""
-        run = self._run_to_end(run_id.int)
+        run = self._run_to_end(run_id)
         if run is None:
             return
         if self._recorder.wants_content(run):
@@ -129,7 +129,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a chain run, unless LangGraph raised the error as control flow."""
-        self._fail(run_id.int, error)
+        self._fail(run_id, error)
 
     # --- models --------------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a chat model call."""
         recorder = self._recorder
-        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
         named = recorder.runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
@@ -172,7 +172,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a text model call."""
         recorder = self._recorder
-        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
         named = recorder.runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
@@ -181,8 +181,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
 
     def _start_model(
         self,
-        key: int,
-        above: int | None,
+        key: Any,
+        above: Any,
         named: Run | None,
         serialized: Mapping[str, Any] | None,
         sent: Sequence[Any],
@@ -219,7 +219,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        run = self._recorder.runs.get(run_id.int)
+        key = getattr(run_id, "int", run_id)
+        run = self._recorder.runs.get(key)
         if run is None or run.recorder is not self._recorder:
             return  # perhaps another handler of ours sees the same stream
         times = run.chunk_times
@@ -234,7 +235,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             and len(times) <= CHUNK_GAPS
         ):
             times.append(time_ns())
-        elif run.key == run_id.int and not inference.is_end_mark(token, chunk):
+        elif run.key == key and not inference.is_end_mark(token, chunk):
             run.add_chunk(time_ns())
             inference.add_chunk(run.operation, chunk)
             keep_chunk(run, chunk, inference.complete_run)
@@ -242,8 +243,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Notes the first content of a model that streams protocol events. Tokens report the later chunks."""
-        run = self._recorder.runs.get(run_id.int)
-        if run is None or run.key != run_id.int:
+        run = self._recorder.runs.get(key := key_of(run_id))
+        if run is None or run.key != key:
             return
         if isinstance(run.inside, InEventStream):
             run.inside.note_event()
@@ -253,7 +254,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a model call."""
-        run = self._run_to_end(run_id.int)
+        run = self._run_to_end(run_id)
         if run is not None:
             inference.complete_run(run, response)
             self._recorder.finish(run)
@@ -261,10 +262,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a model call, and records the answer as far as it came."""
-        run = self._run_to_end(run_id.int)
+        run = self._run_to_end(run_id)
         if run is not None:
             inference.complete_run(run, kwargs.get("response"), cut=True)
-            self._fail(run_id.int, error)
+            self._fail(run_id, error)
 
     # --- tools and retrievers ------------------------------------------------------------------------------------
 
@@ -282,7 +283,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a tool."""
         recorder, runs = self._recorder, self._recorder.runs
-        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
         named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
@@ -297,7 +298,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a tool, or fails it if it returned a message with an error status."""
-        run = self._run_to_end(run_id.int)
+        run = self._run_to_end(run_id)
         if run is None or not isinstance(run.operation, ToolExecution):
             return
         failure = tools.finish_tool(run.operation, output, with_content=self._recorder.wants_content(run))
@@ -309,7 +310,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a tool."""
-        self._fail(run_id.int, error)
+        self._fail(run_id, error)
 
     @guarded
     def on_retriever_start(
@@ -324,7 +325,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     ) -> None:
         """Starts a retrieval."""
         recorder, runs = self._recorder, self._recorder.runs
-        key, above = run_id.int, parent_run_id.int if parent_run_id else None
+        key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
         named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
@@ -339,7 +340,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Finishes a retrieval."""
-        run = self._run_to_end(run_id.int)
+        run = self._run_to_end(run_id)
         if run is not None and isinstance(run.operation, Retrieval):
             above = run.parent.operation if run.parent is not None else None
             retrieval.finish_retrieval(run.operation, documents, above)
@@ -348,14 +349,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Fails a retrieval."""
-        self._fail(run_id.int, error)
+        self._fail(run_id, error)
 
     # --- events within a run -------------------------------------------------------------------------------------
 
     @guarded
     def on_retry(self, retry_state: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Adds an event for a retry of a model call."""
-        run = self._recorder.runs.get(run_id.int)
+        run = self._recorder.runs.get(key_of(run_id))
         if run is not None:
             attempt = integer(mapping_or_fields(retry_state).get("attempt_number"))
             run.span.add_event(semconv.EVENT_RETRY, {} if attempt is None else {"attempt": attempt})
@@ -363,13 +364,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Adds the application's custom event to its run, under its own name unless that is a sentence."""
-        run = self._recorder.runs.get(run_id.int)
+        run = self._recorder.runs.get(key_of(run_id))
         if run is not None:
             run.span.add_event(event_name(name) or semconv.EVENT_CUSTOM)
 
     def _start(
         self,
-        key: int,
+        key: Any,
         operation: Operation,
         parent: Run | None,
         metadata: Mapping[str, Any],
@@ -383,17 +384,18 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             lend_to_parent(run, self._recorder)
         return run
 
-    def _run_to_end(self, key: int) -> Run | None:
+    def _run_to_end(self, run_id: UUID) -> Run | None:
         """Returns the run with this id. Returns None if it is unknown, or hidden; a hidden run ends here."""
+        key: Any = getattr(run_id, "int", run_id)
         run = self._recorder.runs.get(key)
         if run is None or run.key == key:
             return run
         run.end_hidden_run(key)
         return None
 
-    def _fail(self, key: int, error: BaseException) -> None:
-        found = self._recorder.runs.get(key)
-        run = self._run_to_end(key)
+    def _fail(self, run_id: UUID, error: BaseException) -> None:
+        found = self._recorder.runs.get(key_of(run_id))
+        run = self._run_to_end(run_id)
         if run is not None:
             langgraph.fail(self._recorder, run, error)
         elif found is not None and langgraph.waits(error):

@@ -20,20 +20,23 @@ from otel_callbacks.runs.run import NO_BODY, BodyLabels, Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run, find_surroundings
 
 
-def body_key() -> int | None:
+def body_key() -> Any:
     """Returns the key of the run whose body is running, from LangChain's child config."""
     config = var_child_runnable_config.get()
     run_id = getattr(config.get("callbacks"), "parent_run_id", None) if config else None
-    return run_id.int if run_id else None
+    return getattr(run_id, "int", run_id)
 
 
-def key_of(run_id: UUID | None) -> int | None:
-    """Returns the key of the run with this id. A UUID takes longer to look up, because its hash is Python code."""
-    return run_id.int if run_id else None
+def key_of(run_id: UUID | None) -> Any:
+    """Returns the key of the run with this id: its number, because the hash of a UUID is Python code.
+
+    The callbacks that come most often do this themselves.
+    """
+    return getattr(run_id, "int", run_id)
 
 
 def find_parent(
-    runs: dict[Any, Run], above: int | None, named: Run | None, config_key: int | None
+    runs: dict[Any, Run], above: Any, named: Run | None, config_key: Any | None
 ) -> tuple[Run | None, BodyLabels | None]:
     """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 

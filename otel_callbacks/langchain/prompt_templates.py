@@ -16,7 +16,7 @@ _CLASS_NAMES = ("PromptTemplate", "Prompt", "MessagesPlaceholder")
 
 
 def keep_template(
-    chain: Run, chain_id: int | None, name: str | None, metadata: Mapping[str, Any], inputs: Any
+    chain: Run, chain_id: Any, name: str | None, metadata: Mapping[str, Any], inputs: Any
 ) -> None:
     """Keeps a template that starts, with what fills it in, on the run that stands for its chain.
 
@@ -36,7 +36,7 @@ def keep_template(
         )  # other threads do the same
 
 
-def use_template(run: Run | None, chain_id: int | None) -> None:
+def use_template(run: Run | None, chain_id: Any) -> None:
     """Gives the template that was kept for a chain to the model call that starts in it."""
     chain = run.parent if run is not None else None
     if run is None or chain is None or not chain.prompt_templates:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 import fakes
 import llama_fakes
@@ -145,12 +144,12 @@ def test_a_run_that_has_ended_does_not_end_another_with_its_id(captured: Capture
 
 
 def test_an_ended_run_may_be_named_as_its_own_parent(captured: Captured) -> None:
-    handler, key = OTelCallbackHandler(**captured.providers), uuid4()
+    handler = OTelCallbackHandler(**captured.providers)
 
     def work() -> None:
-        handler.on_chain_start(None, {}, run_id=key, name="first")
-        contextvars.copy_context().run(handler.on_chain_end, {}, run_id=key)
-        handler.on_chain_start(None, {}, run_id=key, parent_run_id=key, run_type="prompt")
+        handler.on_chain_start(None, {}, run_id="id", name="first")
+        contextvars.copy_context().run(handler.on_chain_end, {}, run_id="id")
+        handler.on_chain_start(None, {}, run_id="id", parent_run_id="id", run_type="prompt")
 
     contextvars.copy_context().run(work)
     assert handler._recorder.runs == {}

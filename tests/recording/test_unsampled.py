@@ -322,8 +322,8 @@ def test_a_run_of_another_handler_is_not_passed_over() -> None:
     )
     run = quiet.start("above", Workflow(name="w"))
     assert run is not None
-    assert not other.passes_over("below", "above", None)
-    assert quiet.passes_over("below", "above", None)
+    assert not other.passes_over("below", run, "above", None)
+    assert quiet.passes_over("below", run, "above", None)
     quiet.finish(run)
 
 
