@@ -323,7 +323,9 @@ class LabelResolver:
         _, labels, in_metadata, in_tags = here
         if body.key is None:
             labels = self._labels_of_root(context, labels)
-        if metadata is not None and (in_metadata := _labels_in_tags(metadata)):
+        if not metadata:
+            in_metadata = in_metadata if metadata is None else NO_LABELS
+        elif in_metadata := _labels_in_tags(metadata):
             labels = _add_named(labels, in_metadata, (named or here).metadata)
         if tags is not None and (in_tags := _labels_in_tags(tags)):
             labels = _add_named(labels, in_tags, here.tags)

@@ -43,8 +43,13 @@ _between: set[CodeType] = set()
 """Those that are between, again: callbacks come through several of them."""
 
 
-def function_of(frame: FrameType) -> Function:
+_NONE = Function(False, False, False, False, False, False, False)
+
+
+def function_of(frame: FrameType | None) -> Function:
     """Returns the function that runs in a frame."""
+    if frame is None:
+        return _NONE
     known = _known.get(frame.f_code)
     return _look_at(frame) if known is None else known
 

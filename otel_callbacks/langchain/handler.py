@@ -30,7 +30,7 @@ from otel_callbacks.langchain import (
 from otel_callbacks.langchain.conversation import conversation_id, lend_to_parent, may_lend
 from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
-from otel_callbacks.langchain.functions import calling_frame
+from otel_callbacks.langchain.functions import calling_frame, function_of
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.langchain.parent_run import body_key, component_of, find_parent, key_of
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
@@ -92,12 +92,14 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if run_type == "prompt" and parent is not None:
             keep_template(parent, above, name, known, inputs)
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
+        is_unnamed = not is_node and workflows.is_unnamed(name, run_type)
         find_inside = partial(bodies.inside_chain, runs, key)
-        if parent is not None and not (is_node or shows_all) and workflows.is_unnamed(name, run_type):
+        if is_unnamed and parent is not None and not shows_all:
             recorder.hide(key, parent, body, known, find_inside)
             return
         frame = calling_frame()
-        graph = None if is_node else langgraph.graph_of(frame)
+        function = function_of(frame)
+        graph = component_of(frame) if function.is_graphs and not is_node else None
         if graph is None and not shows_all:
             plumbing = workflows.is_plumbing(name, run_type, is_node)
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
@@ -108,12 +110,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
-        options = {"inside": find_inside(frame), "begun": bodies.body_begun(around), "body": body}
+        inside = find_inside(frame) if function.is_generator else None
+        options = {"inside": inside, "begun": bodies.body_begun(around), "body": body}
         resumes = graph is not None and langgraph.is_resumed(inputs)
-        if is_node and parent is not None and not may_lend(parent):
-            frame = None  # a graph tells its nodes the conversation
+        if (is_node or is_unnamed) and parent is not None and not may_lend(parent):
+            frame = None  # what it is part of tells its conversation
         run = self._start(key, operation, parent, known, frame, resumes=resumes, **options)
-        if recorder.wants_content(run):
+        if run is not None and run.content_policy.captures and recorder.wants_content(run):
             workflows.read_inputs(operation, graph, inputs)
 
     @guarded
@@ -122,7 +125,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         run = self._run_to_end(run_id)
         if run is None:
             return
-        if self._recorder.wants_content(run):
+        if run.content_policy.captures and self._recorder.wants_content(run):
             workflows.finish_chain(run.operation, kwargs.get("inputs"), outputs)
         langgraph.finish(self._recorder, run)
 

@@ -99,7 +99,7 @@ def is_resumed(inputs: Any) -> bool:
 
 def finish(recorder: "Recorder", run: Run) -> None:
     """Ends a chain or graph that LangGraph or LangChain reports as finished."""
-    if _is_at_breakpoint(run.inside):
+    if run.inside is not None and _is_at_breakpoint(run.inside):
         recorder.interrupt(run)
     else:
         recorder.finish(run)

@@ -36,7 +36,7 @@ def key_of(run_id: UUID | None) -> Any:
 
 
 def find_parent(
-    runs: dict[Any, Run], above: Any, named: Run | None, config_key: Any | None
+    runs: dict[Any, Run], above: Any, named: Run | None, config_key: Any
 ) -> tuple[Run | None, BodyLabels | None]:
     """Finds the parent of a new run: the child config's run if it is below the one that LangChain names, else that.
 
@@ -54,13 +54,14 @@ def find_parent(
         names nobody, and so hands nothing down; None, if what it names is not traced.
     """
     found, id_ = named, above or config_key
-    configured = None if config_key is None or config_key == above else runs.get(config_key)
-    if configured is not None and (named is None or configured.is_within(named)):
-        found, id_ = configured, config_key
-    elif named is None and config_key is not None and configured is None:
-        found = find_surroundings(None, runs).run
-        if found is not None and not found.has_id(id_):
-            return found, None
+    if config_key is not None and (named is None or config_key != above):
+        configured = runs.get(config_key)
+        if configured is not None and (named is None or configured.is_within(named)):
+            found, id_ = configured, config_key
+        elif named is None and configured is None:
+            found = find_surroundings(None, runs).run
+            if found is not None and not found.has_id(id_):
+                return found, None
     if found is None and id_ is not None:
         ended = ended_run()
         found = ended if ended is not None and ended.has_id(id_) else None

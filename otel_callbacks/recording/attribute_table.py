@@ -43,7 +43,8 @@ class AttributeTable:
             (field, attribute, field in _UNIQUE and attribute not in GENERATED) for field, attribute in unique
         ]
         self._read_others = reader(others) if others else None
-        self.varies = bool(unique or others)
+        self._varying = frozenset(field for field, _ in (*unique, *others))
+        self.varies = bool(self._varying)
 
     def read(self, operation: Any) -> Attributes:
         """Returns the attributes of an operation."""
@@ -60,6 +61,8 @@ class AttributeTable:
 
     def add_varying(self, attributes: Attributes, operation: Any) -> None:
         """Adds what differs in every call: ids and numbers."""
+        if self._varying.isdisjoint(operation.__dict__):  # an operation stores only the fields that were given
+            return
         if self._read_others is not None:
             attributes.update(self._read_others(operation))
         for field, attribute, may_have_secrets in self._one_by_one:

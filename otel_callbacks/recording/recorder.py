@@ -152,7 +152,9 @@ class Recorder:
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
-        of_provider = self._of_provider()
+        of_provider = self._known
+        if of_provider is None or self._runs is None:  # the global provider may change
+            of_provider = self._of_provider()
         runs = of_provider.open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
