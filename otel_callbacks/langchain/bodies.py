@@ -9,13 +9,13 @@ from types import FrameType
 from typing import Any
 
 from otel_callbacks.langchain import event_streams
-from otel_callbacks.langchain.functions import calling_frame, function_of
+from otel_callbacks.langchain.functions import Function, calling_frame, function_of
 from otel_callbacks.langchain.parent_run import body_key
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.execution_context import InFrame
 
 
-def inside_of(key: Any, frame: FrameType | None) -> Callable[[], bool] | None:
+def inside_of(key: Any, frame: FrameType | None, function: Function) -> Callable[[], bool] | None:
     """Returns what tells whether the caller is in the body of the model call, tool or retrieval `key`.
 
     Only of some methods of LangChain is it known that the body runs in the frame that starts the run. Any other code
@@ -24,9 +24,9 @@ def inside_of(key: Any, frame: FrameType | None) -> Callable[[], bool] | None:
     Args:
         key: the run's.
         frame: the frame in which it starts.
+        function: the function of that frame.
     """
-    function = None if frame is None else function_of(frame)
-    if frame is None or function is None:
+    if frame is None:
         return None
     if function.runs_body:
         return InFrame(frame)
@@ -77,7 +77,7 @@ def inside_chain(runs: dict[Any, Run], key: Any, frame: FrameType | None = None)
 
     None means: as long as the chain is open.
     """
-    frame = calling_frame() if frame is None else frame
+    frame = calling_frame()[0] if frame is None else frame
     return (
         InStreamingChain(runs, key, frame) if frame is not None and function_of(frame).is_generator else None
     )

@@ -29,6 +29,8 @@ def conversation_id(metadata: Mapping[str, Any], frame: FrameType | None) -> str
     """
     if not _NAMES.isdisjoint(metadata) and (found := _id_in(metadata)) is not None:
         return found
+    if frame is None:
+        return None
     configurable = _configurable(frame)
     return None if _NAMES.isdisjoint(configurable) else _id_in(configurable)
 

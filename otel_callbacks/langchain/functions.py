@@ -54,12 +54,16 @@ def function_of(frame: FrameType | None) -> Function:
     return _look_at(frame) if known is None else known
 
 
-def calling_frame() -> FrameType | None:
-    """Returns the frame that fired the callback: the first one outside the callback machinery."""
+def calling_frame() -> tuple[FrameType | None, Function]:
+    """Returns the frame that fired the callback, the first one outside the callback machinery, and its function."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and (frame.f_code in _between or function_of(frame).is_between):
+    while frame is not None:
+        if frame.f_code not in _between:
+            function = function_of(frame)
+            if not function.is_between:
+                return frame, function
         frame = frame.f_back
-    return frame
+    return None, _NONE
 
 
 def _look_at(frame: FrameType) -> Function:

@@ -30,7 +30,7 @@ from otel_callbacks.langchain import (
 from otel_callbacks.langchain.conversation import conversation_id, lend_to_parent, may_lend
 from otel_callbacks.langchain.custom_events import event_name
 from otel_callbacks.langchain.event_streams import InEventStream, when_collected
-from otel_callbacks.langchain.functions import calling_frame, function_of
+from otel_callbacks.langchain.functions import calling_frame
 from otel_callbacks.langchain.inline import should_run_inline
 from otel_callbacks.langchain.parent_run import body_key, component_of, find_parent, key_of
 from otel_callbacks.langchain.prompt_templates import keep_template, use_template
@@ -97,8 +97,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         if is_unnamed and parent is not None and not shows_all:
             recorder.hide(key, parent, body, known, find_inside)
             return
-        frame = calling_frame()
-        function = function_of(frame)
+        frame, function = calling_frame()
         graph = component_of(frame) if function.is_graphs and not is_node else None
         if graph is None and not shows_all:
             plumbing = workflows.is_plumbing(name, run_type, is_node)
@@ -153,8 +152,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = recorder.runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
-        sent, frame = next(iter(items(batches)), ()), calling_frame()
-        inside = bodies.inside_of(key, frame)
+        sent, (frame, function) = next(iter(items(batches)), ()), calling_frame()
+        inside = bodies.inside_of(key, frame, function)
         begun = bodies.never if inside is None else None
         self._start_model(
             key, above, named, serialized, sent, metadata, kwargs, frame, inside=inside, begun=begun
@@ -179,7 +178,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = recorder.runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
-        frame = calling_frame()
+        frame, _ = calling_frame()
         self._start_model(key, above, named, serialized, prompts, metadata, kwargs, frame, completion=True)
 
     def _start_model(
@@ -290,10 +289,10 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
-        frame = calling_frame()
+        frame, function = calling_frame()
         parent, body = find_parent(runs, above, named, body_key())
         operation = tools.start_tool(serialized, kwargs.get("name"), kwargs.get("tool_call_id"))
-        known, inside = mapping(metadata), bodies.inside_of(key, frame)
+        known, inside = mapping(metadata), bodies.inside_of(key, frame, function)
         run = self._start(key, operation, parent, known, frame, inside=inside, body=body)
         if recorder.wants_content(run):
             operation.arguments = inputs if inputs is not None else input_str
@@ -332,8 +331,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
-        frame = calling_frame()
-        known, inside = mapping(metadata), bodies.inside_of(key, frame)
+        frame, function = calling_frame()
+        known, inside = mapping(metadata), bodies.inside_of(key, frame, function)
         operation = retrieval.start_retrieval(known, component_of(frame))
         parent, body = find_parent(runs, above, named, body_key())
         run = self._start(key, operation, parent, known, frame, inside=inside, body=body)

@@ -91,17 +91,18 @@ class EndOfRun:
         operation, policy, span = run.operation, run.content_policy, run.span
         failed = failure is not None or outcome is not None
         cost = self._complete(run, operation, outcome, failed=failed) if operation.NAMED_LATE else None
-        totals, late, tool_tokens, documents = self._add_totals(run, cost, failed=failed)
+        late, tool_tokens, documents = self._add_totals(run, cost, failed=failed)
         rag_attributes: RagAttributes | None = None
         if run.prompt is not None or run.trace_documents is not None or run.agent_prompts is not None:
             rag_attributes = prompt.end_attributes(run)  # before the metrics, which count the documents in it
             documents = run.prompt.first_time if run.prompt is not None else documents
         if operation.IN_METRICS:
-            self._add_to_metrics(run, ended, failure, outcome, totals, cost, tool_tokens, documents)
+            self._add_to_metrics(run, ended, failure, outcome, cost, tool_tokens, documents)
         if cost is not None and isinstance(cost, Cost):
             self._add_to_budgets(span, policy, run.labels, run.started, cost.total)
         if span.is_recording():
-            attributes = span_attributes.end_attributes(operation, policy.label)
+            clean = policy.redactor.label  # as `policy.label`, with one call less for every id
+            attributes = span_attributes.end_attributes(operation, clean)
             if failed or run.first_chunk is not None:
                 self._add_how_it_ended(attributes, run, ended, failure, outcome)
             if recorded is not None:  # its event repeats these attributes, and none of our own that follow
@@ -109,10 +110,10 @@ class EndOfRun:
             if cost is not None:
                 attributes.update(call_cost.attributes(cost))
                 attributes.update(call_cost.billing_attributes(operation))
-            if totals is not None:
-                _put_totals(attributes, run, totals, late=late, agent_usage=self._agent_usage)
+            if run.totals is not None:
+                _put_totals(attributes, run, run.totals, late=late, agent_usage=self._agent_usage)
             if rag_attributes:
-                redact_attributes(rag_attributes, policy.label)
+                redact_attributes(rag_attributes, clean)
                 attributes.update(rag_attributes)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))
@@ -157,7 +158,6 @@ class EndOfRun:
         ended: int,
         failure: operations.Failure | None,
         outcome: str | None,
-        totals: Totals | None,
         cost: CallCost | None,
         tool_tokens: _ToolTokens,
         documents: DocumentCounts,
@@ -172,7 +172,7 @@ class EndOfRun:
                 operation,
                 (ended - run.started) / 1e9,
                 None if failure is None else failure.type,
-                totals,
+                run.totals,
                 run.span.get_span_context(),
                 cost,
                 run.recorded_labels,
@@ -280,12 +280,12 @@ class EndOfRun:
 
     def _add_totals(
         self, run: Run, cost: CallCost | None, *, failed: bool
-    ) -> tuple[Totals | None, bool, _ToolTokens, DocumentCounts]:
+    ) -> tuple[bool, _ToolTokens, DocumentCounts]:
         """Completes the totals of a run and adds them to the nearest run above whose totals are still open.
 
         Returns:
-            The totals, None if there is nothing to count; whether they came too late for every run above; the tokens
-            of a model call by tool and kind of part; and the documents of a retrieval that are new in the trace.
+            Whether they came too late for every run above; the tokens of a model call by tool and kind of part; and the
+            documents of a retrieval that are new in the trace.
         """
         documents: DocumentCounts = {}
         tool_tokens, operation = _NO_TOKENS, run.operation
@@ -301,14 +301,14 @@ class EndOfRun:
                 totals = run.totals = add_totals(totals, totals_of(operation, cost))
             run.totals_final = True
             if totals is None:
-                return None, False, tool_tokens, documents
+                return False, tool_tokens, documents
             above = run.parent
             if above is not None and above.totals_final:
                 above = _with_open_totals(above)
             if above is not None:
                 counted = totals.without_own() if operation.IS_AGENT else totals
                 above.totals = add_totals(above.totals, counted)
-        return totals, above is None and run.parent is not None, tool_tokens, documents
+        return above is None and run.parent is not None, tool_tokens, documents
 
     def _add_to_budgets(
         self, span: Span, policy: ContentPolicy, labels: Mapping[str, str], started: int, usd: Decimal

@@ -36,7 +36,7 @@ from otel_callbacks.runs.context_variable import current_context
 from otel_callbacks.runs.open_runs import OpenRuns, open_runs_of
 from otel_callbacks.runs.run import BodyLabels, Run
 from otel_callbacks.runs.sampling import is_dropped
-from otel_callbacks.runs.surroundings import find_surroundings, suppressed
+from otel_callbacks.runs.surroundings import SUPPRESSING, find_surroundings, suppressed
 from otel_callbacks.runtime.execution_context import current_execution_context
 
 Detail = Literal["operations", "standard", "everything"]
@@ -158,7 +158,7 @@ class Recorder:
         runs = of_provider.open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
-        if key in runs or suppressed(context):
+        if key in runs or (not SUPPRESSING.isdisjoint(context) and suppressed(context)):
             return None
         for vanished in around.vanished:
             sweep(vanished, semconv.CANCELLED)
@@ -176,7 +176,7 @@ class Recorder:
         if above is not None or SCOPE_KEY in context:
             run.content_scope = find_content_scope(context, above)
             run.content_policy = scoped_policy(run.content_scope, self.content_policy)
-        here = around.labels_at(base, parent, body)
+        here = body if body is not None and parent is base else around.labels_at(base, parent, body)
         run.body_labels = self.attribution.labels_of_run(key, here, body, context, metadata, tags)
         run.started = time.time_ns()
         start_span(of_provider, run, parent_span, context, resumes=resumes)

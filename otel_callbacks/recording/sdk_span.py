@@ -135,9 +135,9 @@ class _FastTracer:
     ) -> trace.Span:
         """Starts a span as `Tracer.start_span` does; the dictionary becomes the span's."""
         tracer: Any = self._tracer
-        identity, is_on = None, not self._has_switch or tracer._tracer_config.is_enabled is True
-        is_valid = above[5]
-        if is_on and not links and tracer.resource is self._resource:
+        identity, is_valid = None, above[5]
+        is_off = self._has_switch and tracer._tracer_config.is_enabled is not True
+        if not (is_off or links) and tracer.resource is self._resource:
             identity = self._child_identity(above) if is_valid else self._root_identity()
         if identity is None:
             context = context_with(parent, around)

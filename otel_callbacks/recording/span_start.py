@@ -46,7 +46,7 @@ def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context
     operation, policy, (_, open_runs, start) = run.operation, run.content_policy, of_provider
     run.recorded_labels = policy.labels(run.labels) if policy.redact else run.labels
     above = parent.get_span_context()
-    if open_runs.drops_children and not above[3] & 1 and is_dropped(parent):
+    if not above[3] & 1 and open_runs.drops_children and is_dropped(parent):  # not sampled
         clean_names(operation)
         run.span, run.uncounted = dropped_child(parent), None
         return

@@ -14,6 +14,8 @@ from otel_callbacks.runtime.execution_context import current_execution_context
 
 _SUPPRESSED = context_api._SUPPRESS_INSTRUMENTATION_KEY  # set by opentelemetry-instrumentation
 _SUPPRESSED_ONCE = "suppress_instrumentation"  # set by what was written before that key
+SUPPRESSING = frozenset((_SUPPRESSED, _SUPPRESSED_ONCE))
+"""The entries of a context that may want no telemetry of what happens in it."""
 
 
 class Surroundings(NamedTuple):
@@ -168,6 +170,4 @@ def make_hidden_run_current(
 
 def suppressed(context: Context) -> bool:
     """Tells whether the application wants no telemetry of what happens in this context."""
-    if _SUPPRESSED not in context and _SUPPRESSED_ONCE not in context:  # nearly always
-        return False
     return bool(context.get(_SUPPRESSED) or context.get(_SUPPRESSED_ONCE))
