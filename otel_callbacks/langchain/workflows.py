@@ -58,15 +58,15 @@ def start_chain(
     """
     if is_node:
         return langgraph.start_node(metadata)
+    if graph is None and (parent is not None or run_type is not None):
+        above = parent.operation.name if parent is not None else None
+        rewrites = name == "LLMChain" and above == "ConversationalRetrievalChain"
+        return Step(name=name, in_search=True) if rewrites or name in _SEARCHES else Step(name=name)
     own_name = langgraph.entrypoint_name(graph) if is_plumbing(name) else name
     if graph is not None and langgraph.is_agent(graph):
         graph_name = word(getattr(graph, "name", None))
         return AgentInvocation(name=own_name if is_plumbing(graph_name) else graph_name)
-    if graph is not None or (parent is None and run_type is None):
-        return Workflow(name=own_name)
-    above = parent.operation.name if parent is not None else None
-    rewrites = name == "LLMChain" and above == "ConversationalRetrievalChain"
-    return Step(name=name, in_search=rewrites or name in _SEARCHES)
+    return Workflow(name=own_name)
 
 
 def read_inputs(operation: Operation, graph: Any, inputs: Any) -> None:

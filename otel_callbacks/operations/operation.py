@@ -50,7 +50,7 @@ class Operation:
 
     def inherit(self, above: "Operation") -> None:
         """Takes over the conversation and the agent of the operation that encloses this one, unless it has its own."""
-        if not self.conversation_id:
+        if above.conversation_id is not None and not self.conversation_id:
             self.conversation_id = above.conversation_id
         if self.agent_name is None and not self.IS_AGENT:
             self.agent_name = above.name if above.IS_AGENT else above.agent_name

@@ -163,7 +163,11 @@ class EndOfRun:
         documents: DocumentCounts,
     ) -> None:
         operation, retrieved = run.operation, None
-        if operation.__class__ is operations.Retrieval and operation.documents is not None:
+        if (
+            operation.IS_SEARCH
+            and isinstance(operation, operations.Retrieval)
+            and operation.documents is not None
+        ):
             best = operations.top_score(operation.documents, operation.score_kind)
             retrieved = len(operation.documents) + operation.unread_documents, best
         waiting = self._metrics.waiting

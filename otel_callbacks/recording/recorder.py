@@ -299,7 +299,9 @@ class Recorder:
 
     def finish(self, run: Run, outcome: str | None = None) -> None:
         """Ends a run that did not fail. `outcome` says how it ended, unless it ended normally."""
-        self._end(run, None, outcome or (semconv.INTERRUPTED if run.interrupted else None))
+        if run.interrupted and not outcome:
+            outcome = semconv.INTERRUPTED
+        self._end(run, None, outcome)
 
     def interrupt(self, run: Run) -> None:
         """Ends a run that waits for somebody (a human in the loop), which is not a failure.
