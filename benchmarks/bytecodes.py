@@ -18,14 +18,27 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counting import CountSpans, count
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from workloads import ATTRIBUTES, EMPTY, Workload, agent_workload, chain_workload, llama_index_workload
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from workloads import (
+    ATTRIBUTES,
+    EMPTY,
+    Workload,
+    agent_workload,
+    chain_workload,
+    llama_index_stream_workload,
+    llama_index_workload,
+    stream_workload,
+    trace_workload,
+)
 
 from otel_callbacks import attribution
 from otel_callbacks.handler import OTelCallbackHandler
@@ -39,6 +52,13 @@ WORKLOADS: dict[str, tuple[Callable[[], Workload], str]] = {
     "LlamaIndex query": (llama_index_workload, "standard"),
 }
 
+
+ONE_MORE: dict[str, tuple[Callable[[int], Workload], int, int, Any]] = {
+    "LangChain, a streamed token": (stream_workload, 100, 300, None),
+    "LlamaIndex, a streamed token": (llama_index_stream_workload, 100, 300, None),
+    "LangChain, a model call below a dropped run": (trace_workload, 10, 60, ParentBased(ALWAYS_OFF)),
+}
+"""Workloads that grow, two sizes of them, and the sampler."""
 
 THREAD_POOLS = ("/threading.py", "/queue.py", "/concurrent/futures/thread.py", "/concurrent/futures/_base.py")
 
@@ -120,12 +140,28 @@ def floor() -> int:
     return codes.total()
 
 
+def _added_by_one_more(make: Callable[[int], Workload], few: int, many: int, sampler: Any) -> int:
+    """Returns the bytecodes that each further token or call adds, where nothing counts it but its span."""
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(CountSpans())
+    handler = OTelCallbackHandler(tracer_provider=provider, meter_provider=NoOpMeterProvider())
+    added = []
+    for size in (few, many):
+        workload = make(size)
+        for _ in range(3):
+            workload([handler])
+        added.append(count(partial(workload, [handler])).total() - count(partial(workload, [EMPTY])).total())
+    return round((added[1] - added[0]) / (many - few))
+
+
 def measure() -> dict[str, dict[str, int]]:
-    """Returns the spans and the added bytecodes of a call, by workload."""
+    """Returns the spans and the added bytecodes of a call, by workload; without spans, those of a token or a run."""
     figures = {}
     for name, (make, detail) in WORKLOADS.items():
         measured = Measured(make, detail)
         figures[name] = {"spans": measured.spans, "bytecodes": sum(measured.added().values())}
+    for name, (grows, few, many, sampler) in ONE_MORE.items():
+        figures[name] = {"spans": 0, "bytecodes": _added_by_one_more(grows, few, many, sampler)}
     return figures
 
 
@@ -160,10 +196,11 @@ def main() -> None:
         return
     floor_span, figures = floor(), measure()
     print(f"a span of the SDK's with 12 attributes: {floor_span:,} bytecodes (Python {python()})")
-    print(f"{'workload':33} spans  bytecodes  per span  in floors")
+    print(f"{'workload':43} spans  bytecodes  per span  in floors")
     for name, figure in figures.items():
         spans, codes = figure["spans"], figure["bytecodes"]
-        print(f"{name:33} {spans:5} {codes:10,} {codes / spans:9,.0f} {codes / spans / floor_span:10.2f}")
+        by_span = f"{codes / spans:9,.0f} {codes / spans / floor_span:10.2f}" if spans else ""
+        print(f"{name:43} {spans:5} {codes:10,} {by_span}")
     if arguments.write:
         known = recorded() if RECORDED.exists() else {"changes": []}
         known[python()] = figures

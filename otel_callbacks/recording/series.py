@@ -73,9 +73,7 @@ class HistogramSeries:
                 self._streams = _streams(histogram, self._attributes) if _adds_right() else ()
                 self._storages = storages
             return self._streams
-        except (
-            Exception
-        ):  # an SDK that we do not know, or another provider: anything may be under these names
+        except Exception:  # an SDK or a provider that we do not know: anything may be under these names
             return ()
 
 
