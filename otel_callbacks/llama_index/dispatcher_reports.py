@@ -28,7 +28,7 @@ from otel_callbacks.llama_index.report import Report
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.llama_index.results import result_kind
 from otel_callbacks.llama_index.search_reports import helps_search
-from otel_callbacks.llama_index.traced_methods import ID_SUFFIX, method_name, method_of
+from otel_callbacks.llama_index.traced_methods import QUALIFIED_NAME, method_name, method_of
 from otel_callbacks.llama_index.waiting_steps import (
     Resumed,
     WaitingStep,
@@ -41,7 +41,7 @@ from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.handed_down import readers
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run
-from otel_callbacks.runtime.faults import guarded
+from otel_callbacks.runtime.faults import DeliberateError, faults, guarded
 
 RecorderFor = Callable[[Any], Recorder | None]
 
@@ -69,7 +69,6 @@ class DispatcherReports:
         self._had_runs = False
         self._reranks = AnnouncedReranks()
 
-    @guarded
     def enter(
         self,
         id_: str,
@@ -80,42 +79,49 @@ class DispatcherReports:
         **_: Any,
     ) -> None:
         """Starts the run of a report, if its method gets one. The arguments are those that the dispatcher gives."""
-        if self._reranks.open:
-            self._reranks.end_silent(semconv.UNFINISHED)
-        above = self.open.get(parent_id)
-        recorder = above.run.recorder if above is not None else self._recorder_outside(instance, parent_id)
-        if recorder is None:
-            return
-        method = method_of(instance.__class__, id_[:-ID_SUFFIX])
-        workflow = _workflow_of(above, parent_id) if instance is None else None
-        if workflow is not None:
-            waiting_runs.step_starts(workflow.run)
-        in_search = parent_id in self._searches
-        if (role := method.role) is not None:
-            in_search = helps_search(role, instance, above, parent_id, is_in_search=in_search)
-        if in_search:
-            self._searches.add(id_)
-        has_run = False
-        if method.start is not None or recorder.detail == "everything":
-            report = tuple.__new__(Report, (id_, method, instance, bound_args, parent_id, above, workflow))
-            has_run = self._begin(report, recorder)
-        if above is not None and not has_run:
-            self.open[id_] = above
+        try:
+            if self._reranks.open:
+                self._reranks.end_silent(semconv.UNFINISHED)
+            above = self.open.get(parent_id)
+            if above is not None:
+                recorder = above.run.recorder
+            elif (outside := self._recorder_outside(instance, parent_id)) is not None:
+                recorder = outside
+            else:
+                return
+            method, workflow = method_of(instance.__class__, id_[QUALIFIED_NAME]), None
+            if instance is None and (workflow := _workflow_of(above, parent_id)) is not None:
+                waiting_runs.step_starts(workflow.run)
+            in_search = parent_id in self._searches
+            if (role := method.role) is not None:
+                in_search = helps_search(role, instance, above, parent_id, is_in_search=in_search)
+            if in_search:
+                self._searches.add(id_)
+            if method.start is not None or recorder.detail == "everything":
+                report = tuple.__new__(
+                    Report, (id_, method, instance, bound_args, parent_id, above, workflow)
+                )
+                if self._begin(report, recorder, in_search=in_search):
+                    return
+            if above is not None:
+                self.open[id_] = above
+        except Exception as error:
+            _caught("DispatcherReports.enter", error)
 
-    def _begin(self, report: Report, recorder: Recorder) -> bool:
+    def _begin(self, report: Report, recorder: Recorder, *, in_search: bool) -> bool:
         """Starts the run of a report whose method may get one; tells whether the run above does not stand for it."""
-        id_, _, instance, _, parent_id, above, workflow = report
+        id_, _, instance, arguments, parent_id, above, workflow = report
         parent = above.run if above is not None else self._run_around(recorder, parent_id)
         if parent is not None and parent.uncounted is not False and is_passed_over(parent, recorder, report):
             return False
         operation = self._operation(report, recorder)
         if workflow is not None:
-            self._take_turn(workflow, report.arguments)
+            self._take_turn(workflow, arguments)
         if operation is None:
             return False
         resumed = None
         if isinstance(instance, LlamaWorkflow):
-            resumed = Resumed(instance, report.arguments, operation, recorder.runs)
+            resumed = Resumed(instance, arguments, operation, recorder.runs)
         if above is not None and above.agent is not None:
             parent = above.agent
         run = recorder.start(id_, operation, parent, tags=active_instrument_tags.get())
@@ -124,35 +130,34 @@ class DispatcherReports:
         if resumed is not None:
             resumed.start(run)
         self._had_runs = True
-        reported = self.open[id_] = ReportedRun(id_, instance, run)
-        reported.workflow = workflow
+        reported = self.open[id_] = ReportedRun(id_, instance, run, workflow)
         if isinstance(operation, Inference):
-            start_answer(reported, operation, report, in_search=id_ in self._searches)
+            start_answer(reported, operation, report, in_search=in_search)
         return True
 
     def _operation(self, report: Report, recorder: Recorder) -> Operation | None:
         """Returns the operation of a report; None if it gets no run of its own."""
-        above, start, operation = report.above, report.method.start, None
-        component = report.instance if report.workflow is None else report.workflow.instance
-        if start is not None and component is not None:
+        (_, method, component, arguments, _, above, workflow), operation = report, None
+        if workflow is not None:
+            component = workflow.instance
+        if component is not None and (start := method.start) is not None:
             with_content = recorder.may_record_content(above.run if above is not None else None)
-            operation = start(component, report.arguments, with_content)
+            operation = start(component, arguments, with_content)
         if operation is not None and self._repeats(operation, component, above, recorder):
             add_description(above, operation)
             operation = None
-        if operation is None and recorder.detail == "everything":
-            operation = Step(name=report.id[:-ID_SUFFIX].rpartition("<locals>.")[2])
-        if recorder.detail == "operations" and isinstance(operation, Step):
-            return None
-        return operation
+        detail = recorder.detail
+        if operation is None and detail == "everything":
+            operation = Step(name=report.id[QUALIFIED_NAME].rpartition("<locals>.")[2])
+        return None if detail == "operations" and isinstance(operation, Step) else operation
 
     def _recorder_outside(self, instance: Any, parent_id: str | None) -> Recorder | None:
         """Returns the recorder of the handler that is active for a component outside every open run."""
         found = self.recorder_for(instance)
-        if found is None and parent_id is not None and self._had_runs:
-            ended = ended_run()
-            found = ended.recorder if ended is not None else None
-        return found
+        if found is not None or parent_id is None or not self._had_runs:
+            return found
+        ended = ended_run()
+        return None if ended is None else ended.recorder
 
     def _run_around(self, recorder: Recorder, parent_id: str | None) -> Run | None:
         """Returns the run around a report that is outside every open report."""
@@ -191,39 +196,41 @@ class DispatcherReports:
             return above.run.operation.name == operation.name
         return above.instance is instance and instance is not None
 
-    @guarded
     def exit(
         self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **_: Any
     ) -> None:
         """Finishes the run of a report. If the result is a stream, the run goes on until the stream is over."""
-        self._searches.discard(id_)
-        reported = self.open.get(id_)
-        if reported is None:
-            return
-        if instance is None:
-            self._step_ends(reported, id_, result)
         try:
-            means = result_kind(type(result))  # type: ignore[arg-type]
-        except Exception:  # a class of the application's that has no hash
-            means = None
-        if means is not None and means.is_agent_output:
-            workflows.note_answer(reported.agent or reported.run, result)
-        if reported.id != id_:
-            if reported.received is not None and streams.is_stream(result):
-                reported.repeats = (*reported.repeats, id_)
-            else:
-                del self.open[id_]
-            if isinstance(instance, StreamingAgentChatResponse):
-                streams.history_written(instance, method_name(id_), None)
-            return
-        if means is not None and means.follow is not None:
-            with_content = reported.run.recorder.wants_content(reported.run)
-            if means.follow(result, functools.partial(self.end, reported), with_content):
-                self._keep_open(reported, result)
+            self._searches.discard(id_)
+            reported = self.open.get(id_)
+            if reported is None:
                 return
-        if reported.received is not None:
-            reported.received.add(result, is_whole=True)
-        self._end(reported, None, result)
+            if instance is None:
+                self._step_ends(reported, id_, result)
+            try:
+                means = result_kind(type(result))  # type: ignore[arg-type]
+            except Exception:  # a class of the application's that has no hash
+                means = None
+            if means is not None and means.is_agent_output:
+                workflows.note_answer(reported.agent or reported.run, result)
+            if reported.id != id_:
+                if reported.received is not None and streams.is_stream(result):
+                    reported.repeats = (*reported.repeats, id_)
+                else:
+                    del self.open[id_]
+                if isinstance(instance, StreamingAgentChatResponse):
+                    streams.history_written(instance, method_name(id_), None)
+                return
+            if means is not None and means.follow is not None:
+                with_content = reported.run.recorder.wants_content(reported.run)
+                if means.follow(result, functools.partial(self.end, reported), with_content):
+                    self._keep_open(reported, result)
+                    return
+            if reported.received is not None:
+                reported.received.add(result, is_whole=True)
+            self._end(reported, None, result)
+        except Exception as error:
+            _caught("DispatcherReports.exit", error)
 
     def _step_ends(self, reported: ReportedRun, id_: str, result: Any) -> None:
         """Notes that a step asks somebody, or ends because it waits. One without a run belongs to its workflow's."""
@@ -327,7 +334,8 @@ class DispatcherReports:
             error, reported.outcome = None, semconv.INTERRUPTED
         if self._reranks.open:
             self._reranks.end_with(reported, error)
-        self._streaming.discard(reported.id)
+        if self._streaming:
+            self._streaming.discard(reported.id)
         failure = finish_operation(reported, result, error)
         cause = failure if error is None else error
         for each in (run,) if reported.agent is None else (reported.agent, run):
@@ -364,6 +372,15 @@ def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRu
     """Returns the report of the workflow if a report without a component is one of its steps."""
     is_step = above is not None and above.id == parent_id and workflows.is_workflow(above.instance)
     return above if is_step else None
+
+
+def _caught(where: str, error: Exception) -> None:
+    """Does what `guarded` does. Every method of LlamaIndex's passes through its callers; a wrapper costs each time."""
+    if not isinstance(error, DeliberateError):
+        faults.report(where, error)
+        if not faults.strict:
+            return
+    raise error
 
 
 reports = DispatcherReports()

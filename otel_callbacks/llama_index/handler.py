@@ -5,11 +5,12 @@ handler ignores callback events. Its presence in a callback manager is what coun
 traced run, `ActiveHandlers` looks up whether a handler is active, and which.
 """
 
+import functools
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from llama_index import core
 from llama_index.core import Settings
@@ -85,6 +86,16 @@ def _refuse_current() -> None:
         run.recorder.refuse_over_budget(run)
 
 
+_is_ours = cast(
+    "Callable[[Any], TypeGuard[OTelCallbackHandler]]",
+    functools.partial(type.__instancecheck__, OTelCallbackHandler),
+)
+"""Tells whether a handler is one of ours. `isinstance` would ask the base class, an ABC, and that in Python code."""
+
+_MODEL_FIELDS = ("llm", "_llm", "agents")
+"""The fields of components that hold a model, or what has one."""
+
+
 class ActiveHandlers:
     """Looks up the handler that is active for an operation outside any traced run.
 
@@ -112,26 +123,29 @@ class ActiveHandlers:
 
         Without a handler this runs at every operation of the process, so the way to None is short.
         """
-        global_handler = None if core.global_handler is None else self._global_handler()
-        manager = Settings._callback_manager
-        from_settings = None if manager is None or not manager.handlers else self._in_settings(manager)
-        handler = from_settings or global_handler or self._of_component(instance) or self.instrumented
+        handler = None if core.global_handler is None else self._global_handler()
+        manager, in_settings = Settings._callback_manager, None
+        if manager is not None and (handlers := manager.handlers):
+            in_settings = next(filter(_is_ours, handlers), None)
+            if in_settings is not None and self._counts_in_settings(in_settings, handlers, manager):
+                handler = in_settings
+        if handler is None:
+            handler = self._of_component(instance) or self.instrumented
         if handler is not None:
             return handler._recorder
-        if manager is not None and manager.handlers and not self._said_taken_over:
-            self._say_taken_over(manager.handlers)
+        if in_settings is not None and not self._said_taken_over:
+            self._say_taken_over()
         return None
 
-    def _say_taken_over(self, handlers: list[Any]) -> None:
+    def _say_taken_over(self) -> None:
         """Says once that the handler in `Settings` does not count: an application that gave the list twice meant it."""
-        if _first_handler(handlers) is not None:
-            self._said_taken_over = True
-            _logger.warning(
-                "LlamaIndex is not traced any more: the callback manager in Settings has the same list of handlers as"
-                " the one before, which CallbackManager([]) takes over, too. To trace, give each CallbackManager a list"
-                " of its own, such as CallbackManager([handler]); if it is meant to be off, Settings.callback_manager ="
-                " None says so."
-            )
+        self._said_taken_over = True
+        _logger.warning(
+            "LlamaIndex is not traced any more: the callback manager in Settings has the same list of handlers as"
+            " the one before, which CallbackManager([]) takes over, too. To trace, give each CallbackManager a list"
+            " of its own, such as CallbackManager([handler]); if it is meant to be off, Settings.callback_manager ="
+            " None says so."
+        )
 
     def _global_handler(self) -> OTelCallbackHandler | None:
         handler = core.global_handler
@@ -140,54 +154,51 @@ class ActiveHandlers:
         self._global.add(handler)
         return handler
 
-    def _in_settings(self, manager: CallbackManager) -> OTelCallbackHandler | None:
-        handlers = manager.handlers
-        handler = _first_handler(handlers)
-        if handler is None:
-            return None
+    def _counts_in_settings(
+        self, handler: OTelCallbackHandler, handlers: list[Any], manager: CallbackManager
+    ) -> bool:
+        """Tells whether the handler in the list of the manager in `Settings` was given to it, and not passed on."""
         known = self._settings_lists.get(id(handlers))
         if known is None or known[0] is not handlers:
             if handler in self._global:
-                return None
+                return False
             known = self._settings_lists[id(handlers)] = (handlers, weakref.ref(manager))
             if len(self._settings_lists) > SETTINGS_HANDLER_LISTS_REMEMBERED:
                 self._settings_lists.popitem(last=False)
-        return handler if known[1]() is manager else None
+        return known[1]() is manager
 
     def _of_component(self, instance: Any) -> OTelCallbackHandler | None:
         """Returns the handler given to `trace_reranker`, else that of a component's callback manager, else its model's.
 
         Agents only have a model's.
         """
-        if (given := traced_rerankers.get(type(instance))) is not None:
+        # `data`, because its own length and lookup are Python code, and nearly always it is empty
+        if traced_rerankers.data and (given := traced_rerankers.get(type(instance))) is not None:  # type: ignore[attr-defined]
             handler: OTelCallbackHandler = given
             return handler
-        fields = getattr(instance, "__dict__", None)
+        try:
+            fields = instance.__dict__
+        except AttributeError:
+            return None
         if not fields:
             return None
         manager = fields.get("callback_manager") or fields.get("_callback_manager")
-        if (
-            manager is not None
-            and manager.handlers
-            and (found := self._own_handler(manager.handlers)) is not None
-        ):
-            return found
+        if manager is not None and (handlers := manager.handlers):
+            own: OTelCallbackHandler | None = next(filter(_is_ours, handlers), None)
+            if own is not None and not self._is_passed_on(own, handlers):
+                return own
+        if fields.keys().isdisjoint(_MODEL_FIELDS):
+            return None
         if (model := fields.get("llm") or fields.get("_llm")) is not None:
             return self._of_component(model)
         if isinstance(agents := fields.get("agents"), dict):  # an AgentWorkflow
             return next((found for agent in agents.values() if (found := self._of_component(agent))), None)
         return None
 
-    def _own_handler(self, handlers: list[Any]) -> OTelCallbackHandler | None:
-        """Returns the first `OTelCallbackHandler` in a list, unless LlamaIndex only passed it on."""
-        handler = _first_handler(handlers)
+    def _is_passed_on(self, handler: OTelCallbackHandler, handlers: list[Any]) -> bool:
+        """Tells whether LlamaIndex only passed on the handler in a component's list."""
         known = self._settings_lists.get(id(handlers))
-        passed_on = handler in self._global or (known is not None and known[0] is handlers)
-        return None if passed_on else handler
-
-
-def _first_handler(handlers: Iterable[Any]) -> OTelCallbackHandler | None:
-    return next((handler for handler in handlers if isinstance(handler, OTelCallbackHandler)), None)
+        return handler in self._global or (known is not None and known[0] is handlers)
 
 
 active_handlers = ActiveHandlers()

@@ -34,6 +34,7 @@ _MODEL_KEYS = ("model", "model_name", "model_id", "deployment_name", "engine")
 _UNKNOWN = "unknown"
 PREDICT = ("predict", "apredict", "stream", "astream")
 """The methods of a model that fill in a template and call another method with it."""
+_TEMPLATE_KEYS = ("prompt_type", "prompt_name", "name", "prompt_version", "version")
 _ASK_FOR_USAGE = dict.fromkeys(
     ("openai", "azure.ai.openai"),
     'to get it, make the model with additional_kwargs={"stream_options": {"include_usage": True}}',
@@ -119,12 +120,18 @@ def _provider(kind: type, prefix: str) -> str | None:
 
 def _first_word(fields: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     """Returns the first word under one of the keys; None without one."""
+    if fields.keys().isdisjoint(keys):
+        return None
     return next(filter(None, map(word, map(fields.get, filter(fields.__contains__, keys)))), None)
 
 
 def fields_of(instance: Any) -> Mapping[str, Any]:
     """Returns the fields of a component."""
-    return mapping(attribute(instance, "__dict__"))
+    try:
+        fields = instance.__dict__
+    except Exception:  # it has none, or its code fails
+        return {}
+    return fields if type(fields) is dict else mapping(fields)
 
 
 def model_of(instance: Any, fields: Mapping[str, Any]) -> str | None:
@@ -177,11 +184,10 @@ def prompt_template() -> PromptTemplate | None:
             return None
         if frame.f_code.co_name in PREDICT and frame.f_globals.get("__name__") == LLM.__module__:
             known = mapping(attribute(frame.f_locals.get("prompt"), "metadata"))
-            kind = word(known.get("prompt_type"))
-            name = word(known.get("prompt_name")) or word(known.get("name"))
+            kind, prompt_name, name, prompt_version, version = map(word, map(known.get, _TEMPLATE_KEYS))
             return PromptTemplate(
-                name or (kind if kind != PromptType.CUSTOM.value else None),
-                word(known.get("prompt_version")) or word(known.get("version")),
+                prompt_name or name or (kind if kind != PromptType.CUSTOM.value else None),
+                prompt_version or version,
                 mapping(frame.f_locals.get("prompt_args")),
             )
         frame = frame.f_back

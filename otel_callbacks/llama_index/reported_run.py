@@ -27,9 +27,9 @@ class ReportedRun:
     outcome: str | None = None
     received: ReceivedAnswer | None = None
     repeats: tuple[str, ...] = ()
-    workflow: "ReportedRun | None" = None
 
-    def __init__(self, id_: str, instance: Any, run: Run) -> None:
+    def __init__(self, id_: str, instance: Any, run: Run, workflow: "ReportedRun | None" = None) -> None:
         self.id = id_
         self.instance = instance
         self.run = run
+        self.workflow = workflow

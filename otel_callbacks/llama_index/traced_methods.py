@@ -68,13 +68,13 @@ _TABLE: tuple[tuple[Any, tuple[str, ...], StartFunction], ...] = (
 )
 
 
-ID_SUFFIX = 37
-"""How many characters the id of a report has after the method: "Class.method-" and a UUID."""
+QUALIFIED_NAME = slice(-37)
+"""The part of a report's id that names the method: the id is "Class.method-" and a UUID."""
 
 
 def method_name(id_: str) -> str:
     """Returns the method that a report is about, from its id."""
-    return id_[:-ID_SUFFIX].rpartition(".")[2]
+    return id_[QUALIFIED_NAME].rpartition(".")[2]
 
 
 class Method(NamedTuple):

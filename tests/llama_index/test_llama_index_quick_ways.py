@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from llama_fakes import (  # noqa: F401 - fixtures
     untouched_settings,
 )
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.callbacks import TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent, LLMCompletionInProgressEvent
 from llama_index.core.llms.callbacks import llm_chat_callback
@@ -27,9 +29,11 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore
 
 from otel_callbacks.llama_index import OTelCallbackHandler, dispatcher_hooks, inference
+from otel_callbacks.llama_index import handler as handler_module
 from otel_callbacks.llama_index.dispatcher_reports import reports
 from otel_callbacks.operations import Inference, providers
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping, mapping_or_fields, text, word
+from otel_callbacks.runtime.faults import DeliberateError, faults
 from otel_callbacks.testing import Captured
 
 pytestmark = IGNORED
@@ -274,3 +278,103 @@ class Engine(CustomQueryEngine):
         return self.body()
 
     def custom_query(self, query_str: str) -> Any: ...
+
+
+class OwnHandler(OTelCallbackHandler):
+    """A handler of the application's that is one of ours."""
+
+
+class Pretending:
+    """Says that it is of another class, as a mock or a proxy does."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return self._kind()
+
+
+def _no_class() -> Any:
+    raise AttributeError
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        OTelCallbackHandler,
+        OwnHandler,
+        lambda: OTelCallbackHandler,
+        TokenCountingHandler,
+        Hostile,
+        object,
+        lambda: None,
+        lambda: Pretending(lambda: OwnHandler),
+    ],
+)
+def test_a_handler_of_ours_is_what_isinstance_says(make: Callable[[], Any]) -> None:
+    made = make()
+    assert handler_module._is_ours(made) is isinstance(made, OTelCallbackHandler)
+
+
+@pytest.mark.parametrize("kind", [lambda: 7, _no_class])
+def test_a_handler_of_no_class_is_not_ours(kind: Callable[[], Any]) -> None:
+    """`isinstance` raises here, for it asks the ABC."""
+    assert handler_module._is_ours(Pretending(kind)) is False
+
+
+class WithFields:
+    """A component whose fields are what a function returns."""
+
+    def __init__(self, fields: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_fields", fields)
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, "__dict__")["_fields"]()
+
+
+def _fails() -> Any:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        dict,
+        lambda: {"a": 1},
+        lambda: MappingProxyType({"a": 1}),
+        lambda: Fields(a=1),
+        list,
+        Hostile,
+        _fails,
+        _no_class,
+    ],
+)
+def test_the_fields_of_a_component(fields: Callable[[], Any]) -> None:
+    component = WithFields(fields)
+    assert inference.fields_of(component) == mapping(attribute(component, "__dict__"))
+
+
+@pytest.mark.parametrize("hook", ["enter", "exit"])
+def test_a_fault_in_a_hook_is_treated_as_in_any_other(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`guarded` is not around the two that every method of LlamaIndex's passes through, and they do what it does."""
+    said: list[tuple[str, Exception]] = []
+    monkeypatch.setattr(faults, "report", lambda where, error: said.append((where, error)))
+    monkeypatch.setattr(faults, "strict", False)
+    monkeypatch.setattr(reports, "open", None)
+    call = getattr(reports, hook)
+    assert call("Model.chat-" + "0" * 36, None) is None
+    [(where, error)] = said
+    assert where == f"DispatcherReports.{hook}" and type(error) is AttributeError
+    monkeypatch.setattr(faults, "strict", True)
+    with pytest.raises(AttributeError):
+        call("Model.chat-" + "0" * 36, None)
+    monkeypatch.setattr(reports, "open", Refusing())
+    with pytest.raises(DeliberateError):
+        call("Model.chat-" + "0" * 36, None)
+    assert len(said) == 2
+
+
+class Refusing:
+    def get(self, key: Any) -> Any:
+        raise DeliberateError
