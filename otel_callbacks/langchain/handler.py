@@ -81,14 +81,13 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         """Starts or hides a chain run."""
         recorder, runs = self._recorder, self._recorder.runs
         key, above = getattr(run_id, "int", run_id), getattr(parent_run_id, "int", parent_run_id)
+        named = runs.get(above)
         if key in runs:
             return
-        named = runs.get(above)
         if named and named.uncounted is not False and recorder.passes_over(key, named, above, metadata):
             return
         known, name, run_type = mapping(metadata), word(name), word(run_type)
-        around = body_key()
-        parent, body = find_parent(runs, above, named, around)
+        parent, body = find_parent(runs, above, named, around := body_key())
         if run_type == "prompt" and parent is not None:
             keep_template(parent, above, name, known, inputs)
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
@@ -154,10 +153,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             return
         sent, (frame, function) = next(iter(items(batches)), ()), calling_frame()
         inside = bodies.inside_of(key, frame, function)
-        begun = bodies.never if inside is None else None
-        self._start_model(
-            key, above, named, serialized, sent, metadata, kwargs, frame, inside=inside, begun=begun
-        )
+        whole: dict[str, Any] = {"inside": inside, "begun": bodies.never if inside is None else None}
+        self._start_model(key, above, named, serialized, sent, metadata, kwargs, frame, **whole)
         if frame is not None and isinstance(inside, InEventStream):
             when_collected(frame, partial(self.on_llm_error, GeneratorExit(), run_id=run_id))
 
@@ -221,8 +218,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     @guarded
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
-        key = getattr(run_id, "int", run_id)
-        run = self._recorder.runs.get(key)
+        run = self._recorder.runs.get(key := getattr(run_id, "int", run_id))
         if run is None or run.recorder is not self._recorder:
             return  # perhaps another handler of ours sees the same stream
         times = run.chunk_times

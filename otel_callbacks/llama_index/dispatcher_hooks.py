@@ -5,8 +5,8 @@ first, so that they are counted and logged.
 """
 
 import functools
-import time
 from collections.abc import Callable
+from time import time_ns
 from typing import Any, TypeGuard
 
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
@@ -25,7 +25,7 @@ from opentelemetry.context import get_current
 from workflows.runtime.types.step_function import SpanCancelledEvent
 
 from otel_callbacks.carriers.carrying import attach, captured, is_here
-from otel_callbacks.limits import CACHED_TYPES
+from otel_callbacks.limits import CACHED_TYPES, CHUNK_GAPS
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
@@ -47,7 +47,11 @@ def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> Non
         if reported.chunk_source is not None or not _is_about(reported, span_id):
             return  # a model and its base class both report the chunk
         reported.chunk_source = span_id
-    reported.run.add_chunk(time.time_ns())
+    run = reported.run
+    if (times := run.chunk_times) is not None and len(times) <= CHUNK_GAPS:  # nearly every chunk
+        times.append(time_ns())
+    else:
+        run.add_chunk(time_ns())
     if reported.received is not None:
         reported.received.add(event.__dict__.get("response"))
 

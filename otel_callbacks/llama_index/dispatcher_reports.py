@@ -105,7 +105,7 @@ class DispatcherReports:
                     return
             if above is not None:
                 self.open[id_] = above
-        except Exception as error:
+        except Exception as error:  # the guard, without a call around each report
             _caught("DispatcherReports.enter", error)
 
     def _begin(self, report: Report, recorder: Recorder, *, in_search: bool) -> bool:
@@ -229,7 +229,7 @@ class DispatcherReports:
             if reported.received is not None:
                 reported.received.add(result, is_whole=True)
             self._end(reported, None, result)
-        except Exception as error:
+        except Exception as error:  # the guard, without a call around each report
             _caught("DispatcherReports.exit", error)
 
     def _step_ends(self, reported: ReportedRun, id_: str, result: Any) -> None:

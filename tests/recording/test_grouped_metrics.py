@@ -92,11 +92,7 @@ SOURCES = [
 
 
 def totals(of: Sums | None) -> Totals | None:
-    if of is None:
-        return None
-    made = Totals()
-    made.sums = of
-    return made
+    return None if of is None else Totals(of)
 
 
 @st.composite
