@@ -327,7 +327,9 @@ class LabelResolver:
             in_metadata = in_metadata if metadata is None else NO_LABELS
         elif in_metadata := _labels_in_tags(metadata):
             labels = _add_named(labels, in_metadata, (named or here).metadata)
-        if tags is not None and (in_tags := _labels_in_tags(tags)):
+        if not tags:
+            in_tags = in_tags if tags is None else NO_LABELS
+        elif in_tags := _labels_in_tags(tags):
             labels = _add_named(labels, in_tags, here.tags)
         return tuple.__new__(BodyLabels, (key, labels, in_metadata, in_tags))
 

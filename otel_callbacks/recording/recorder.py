@@ -236,9 +236,10 @@ class Recorder:
 
     def may_record_content(self, base: Run | None) -> bool:
         """Tells whether content of a run that starts here, below `base`, is recorded if its span is."""
-        above = base.content_scope if base is not None else None
-        scope = find_content_scope(current_context(), above)
-        return scoped_policy(scope, self.content_policy).captures
+        above, context = base.content_scope if base is not None else None, current_context()
+        if above is None and SCOPE_KEY not in context:
+            return self.content_policy.captures
+        return scoped_policy(find_content_scope(context, above), self.content_policy).captures
 
     def wants_content(self, run: Run | None) -> bool:
         """Tells whether the content of this run is recorded; if not, the handler need not read it."""
