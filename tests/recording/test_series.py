@@ -164,7 +164,8 @@ def test_the_points_are_those_of_the_sdk(set_up: Callable[[], dict[str, Any]]) -
 
 def test_what_the_sdk_refuses_is_refused() -> None:
     batches = [values(4, 20, -1.0), values(5, 20, float("inf")), values(6, 20, float("nan"))]
-    assert points(SET_UPS["delta"](), at_once, batches) == points(SET_UPS["delta"](), one_by_one, batches)
+    ours, theirs = (points(SET_UPS["delta"](), how, batches) for how in (at_once, one_by_one))
+    assert repr(ours) == repr(theirs)  # as text: SDK 1.39 adds up what is no number, which equals nothing
 
 
 def test_values_that_are_not_known_are_left_out() -> None:
