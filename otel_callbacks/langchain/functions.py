@@ -4,10 +4,11 @@ Callbacks come by the same few functions, so each of the frameworks' and ours is
 these packages have; functions of the application are not kept.
 """
 
-import inspect
 import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
+
+from otel_callbacks.runtime.execution_context import is_generator
 
 _BETWEEN = ("langchain_core.callbacks.", "otel_callbacks.")
 _FRAMEWORKS = ("langchain_core.", "langgraph.", "langchain.", "langchain_classic.")
@@ -76,7 +77,7 @@ def _look_at(frame: FrameType) -> Function:
         has_config="config" in (*code.co_varnames, *code.co_cellvars, *code.co_freevars),
         runs_body=module.startswith("langchain_core.") and code.co_name in _RUN_BODIES,
         starts_stream=module == _MODELS and code.co_name == "ensure_started",
-        is_generator=bool(code.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR)),
+        is_generator=is_generator(frame),
     )
     if is_between:
         _between.add(code)

@@ -39,6 +39,7 @@ from otel_callbacks.limits import CHUNK_GAPS
 from otel_callbacks.operations import Operation, Retrieval, ToolExecution
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.operations.providers import tool_definitions
+from otel_callbacks.recording.hidden_runs import hide
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import faults, guarded
 
@@ -92,9 +93,8 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             keep_template(parent, above, name, known, inputs)
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
         is_unnamed = not is_node and workflows.is_unnamed(name, run_type)
-        find_inside = partial(bodies.inside_chain, runs, key)
         if is_unnamed and parent is not None and not shows_all:
-            recorder.hide(key, parent, body, known, find_inside)
+            hide(recorder.attribution, key, parent, body, known, partial(bodies.inside_chain, runs, key))
             return
         frame, function = calling_frame()
         graph = component_of(frame) if function.is_graphs and not is_node else None
@@ -103,18 +103,18 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                recorder.hide(key, parent, body, known, find_inside)
+                hide(recorder.attribution, key, parent, body, known, partial(bodies.inside_chain, runs, key))
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own
         operation = workflows.start_chain(name, run_type, known, graph, parent, is_node=is_node)
-        inside = find_inside(frame) if function.is_generator else None
+        inside = bodies.inside_chain(runs, key, frame) if function.is_generator else None
         options = {"inside": inside, "begun": bodies.body_begun(around), "body": body}
         resumes = graph is not None and langgraph.is_resumed(inputs)
         if (is_node or is_unnamed) and parent is not None and not may_lend(parent):
             frame = None  # what it is part of tells its conversation
         run = self._start(key, operation, parent, known, frame, resumes=resumes, **options)
-        if run is not None and run.content_policy.captures and recorder.wants_content(run):
+        if recorder.wants_content(run):
             workflows.read_inputs(operation, graph, inputs)
 
     @guarded
@@ -123,7 +123,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         run = self._run_to_end(run_id)
         if run is None:
             return
-        if run.content_policy.captures and self._recorder.wants_content(run):
+        if self._recorder.wants_content(run):
             workflows.finish_chain(run.operation, kwargs.get("inputs"), outputs)
         langgraph.finish(self._recorder, run)
 

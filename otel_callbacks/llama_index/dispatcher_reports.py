@@ -41,7 +41,7 @@ from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.handed_down import readers
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runs.surroundings import enclosing_run, ended_run
-from otel_callbacks.runtime.faults import DeliberateError, faults, guarded
+from otel_callbacks.runtime.faults import caught, guarded
 
 RecorderFor = Callable[[Any], Recorder | None]
 
@@ -105,8 +105,8 @@ class DispatcherReports:
                     return
             if above is not None:
                 self.open[id_] = above
-        except Exception as error:  # the guard, without a call around each report
-            _caught("DispatcherReports.enter", error)
+        except Exception as error:  # as `guarded` does, without a call around every report
+            caught("DispatcherReports.enter", error)
 
     def _begin(self, report: Report, recorder: Recorder, *, in_search: bool) -> bool:
         """Starts the run of a report whose method may get one; tells whether the run above does not stand for it."""
@@ -229,8 +229,8 @@ class DispatcherReports:
             if reported.received is not None:
                 reported.received.add(result, is_whole=True)
             self._end(reported, None, result)
-        except Exception as error:  # the guard, without a call around each report
-            _caught("DispatcherReports.exit", error)
+        except Exception as error:  # as `guarded` does, without a call around every report
+            caught("DispatcherReports.exit", error)
 
     def _step_ends(self, reported: ReportedRun, id_: str, result: Any) -> None:
         """Notes that a step asks somebody, or ends because it waits. One without a run belongs to its workflow's."""
@@ -372,15 +372,6 @@ def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRu
     """Returns the report of the workflow if a report without a component is one of its steps."""
     is_step = above is not None and above.id == parent_id and workflows.is_workflow(above.instance)
     return above if is_step else None
-
-
-def _caught(where: str, error: Exception) -> None:
-    """Does what `guarded` does. Every method of LlamaIndex's passes through its callers; a wrapper costs each time."""
-    if not isinstance(error, DeliberateError):
-        faults.report(where, error)
-        if not faults.strict:
-            return
-    raise error
 
 
 reports = DispatcherReports()

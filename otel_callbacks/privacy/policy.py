@@ -96,6 +96,8 @@ class ContentPolicy:
     history: History = "whole"
     captures: bool = field(init=False, repr=False, compare=False)
     """Whether any content is recorded; if not, none is even read."""
+    label: Callable[[str], str] = field(init=False, repr=False, compare=False)
+    """Cleans an attribution label, or another name that may come from a user."""
     redactor: Redactor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +117,7 @@ class ContentPolicy:
             object.__setattr__(self, "hash_key", _hash_key(self.hash_key))
         object.__setattr__(self, "captures", self.where != "none")
         object.__setattr__(self, "redactor", Redactor(self.redact, self.redact_keys))
+        object.__setattr__(self, "label", self.redactor.label)
 
     @property
     def spans(self) -> bool:
@@ -129,10 +132,6 @@ class ContentPolicy:
     def allows(self, kind: Kind) -> bool:
         """Tells whether this kind of content is recorded."""
         return self.where != "none" and kind in self.kinds
-
-    def label(self, text: str) -> str:
-        """Cleans an attribution label, or another name that may come from a user."""
-        return self.redactor.label(text)
 
     def labels(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """Cleans attribution labels. Their credentials have already been removed, so only `redact` matters."""

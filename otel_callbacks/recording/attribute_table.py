@@ -61,9 +61,8 @@ class AttributeTable:
 
     def add_varying(self, attributes: Attributes, operation: Any) -> None:
         """Adds what differs in every call: ids and numbers."""
-        if self._varying.isdisjoint(
-            operation.__dict__
-        ):  # an operation stores only the fields that were given
+        given = operation.__dict__  # an operation stores only the fields that were given
+        if self._varying.isdisjoint(given):
             return
         if self._read_others is not None:
             attributes.update(self._read_others(operation))

@@ -98,11 +98,10 @@ class EndOfRun:
             documents = run.prompt.first_time if run.prompt is not None else documents
         if operation.IN_METRICS:
             self._add_to_metrics(run, ended, failure, outcome, cost, tool_tokens, documents)
-        if cost is not None and isinstance(cost, Cost):
+        if isinstance(cost, Cost):
             self._add_to_budgets(span, policy, run.labels, run.started, cost.total)
         if span.is_recording():
-            clean = policy.redactor.label  # as `policy.label`, with one call less for every id
-            attributes = span_attributes.end_attributes(operation, clean)
+            attributes = span_attributes.end_attributes(operation, policy.label)
             if failed or run.first_chunk is not None:
                 self._add_how_it_ended(attributes, run, ended, failure, outcome)
             if recorded is not None:  # its event repeats these attributes, and none of our own that follow
@@ -113,7 +112,7 @@ class EndOfRun:
             if run.totals is not None:
                 _put_totals(attributes, run, run.totals, late=late, agent_usage=self._agent_usage)
             if rag_attributes:
-                redact_attributes(rag_attributes, clean)
+                redact_attributes(rag_attributes, policy.label)
                 attributes.update(rag_attributes)
             if run.parent is None:
                 attributes.update(self._budgets.attributes(run.labels, run.started))

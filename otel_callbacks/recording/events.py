@@ -34,9 +34,8 @@ class Events:
     @guarded
     def started(self, run: Run) -> None:
         """Emits that an agent or workflow has started, with what its span starts with."""
-        policy = run.content_policy
-        attributes = start_attributes(run.operation, policy.label)
-        attributes.update(policy.labels(run.labels))
+        attributes = start_attributes(run.operation, run.content_policy.label)
+        attributes.update(run.recorded_labels)
         self._emit(run.span, semconv.EVENT_RUN_STARTED, SeverityNumber.INFO, attributes, run.started)
 
     def exception(

@@ -27,7 +27,7 @@ from otel_callbacks.recording import exit_sweep, span_plans
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
-from otel_callbacks.recording.hidden_runs import FindInside, hide, hide_dropped
+from otel_callbacks.recording.hidden_runs import hide_dropped
 from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, warn_of_no_provider
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
@@ -99,8 +99,8 @@ class Recorder:
     def _of_provider(self) -> "OfProvider":
         """Returns what belongs to the tracer provider; the application may set the global one late."""
         known = self._known
-        if known is not None and known.provider is self._provider:
-            return known  # the quick way, for every event
+        if known is not None and self._runs is not None:
+            return known  # the quick way, for every event: a provider that was given does not change
         provider = trace.get_tracer_provider() if self._provider is None else self._provider
         if known is None or known.provider is not provider:
             starter = span_starter(tracer_of(provider))
@@ -152,9 +152,7 @@ class Recorder:
         Returns:
             The run; None if instrumentation is suppressed, or if the id belongs to an open run.
         """
-        of_provider = self._known
-        if of_provider is None or self._runs is None:  # the global provider may change
-            of_provider = self._of_provider()
+        of_provider = self._of_provider()
         runs = of_provider.open_runs.by_id
         around = find_surroundings(base, runs)
         context = around.context
@@ -187,17 +185,6 @@ class Recorder:
         if self._announced and isinstance(operation, self._announced) and run.span.is_recording():
             self.events.started(run)
         return run
-
-    def hide(
-        self,
-        key: Any,
-        run: Run,
-        body: BodyLabels | None,
-        metadata: Mapping[str, Any] | None,
-        find_inside: FindInside,
-    ) -> None:
-        """Starts a run that gets no span and is found as `run`, see `hidden_runs.hide`."""
-        hide(self.attribution, key, run, body, metadata, find_inside)
 
     def passes_over(self, key: Any, parent: Run, parent_key: Any, metadata: Mapping[str, Any] | None) -> bool:
         """Hides a run below one that the sampler dropped, if nothing counts it either; tells whether it did.
@@ -340,7 +327,7 @@ class Recorder:
         ended = time.time_ns()
         span = run.span
         try:
-            if outcome is not None and outcome == semconv.INTERRUPTED:
+            if outcome == semconv.INTERRUPTED:
                 self._open_runs.remember_interrupted(run)
             recorded = self._open_runs.recorded_messages if run.content_policy.captures else None
             self.end_of_run.record(run, ended, failure, outcome, recorded)

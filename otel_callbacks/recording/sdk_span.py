@@ -97,7 +97,9 @@ class _FastTracer:
         self._ids = tracer.id_generator
         self._has_random_ids = type(self._ids) is RandomIdGenerator
         self._resource = tracer.resource
-        self._has_switch = getattr(tracer, "_tracer_config", None) is not None  # since SDK 1.40
+        self._has_switch = (
+            getattr(tracer, "_tracer_config", None) is not None
+        )  # of newer SDKs, for a single tracer
         self._ignoring: tuple[SpanProcessor, ...] | None = None
         """The processors, if none of them does anything when a span starts."""
         limits, public = tracer._span_limits, _public_span(tracer)

@@ -44,7 +44,8 @@ class OfProvider(NamedTuple):
 def start_span(of_provider: OfProvider, run: Run, parent: Span, context: Context, *, resumes: bool) -> None:
     """Starts the span of a run below `parent`; its start attributes are those that samplers may want to see."""
     operation, policy, (_, open_runs, start) = run.operation, run.content_policy, of_provider
-    run.recorded_labels = policy.labels(run.labels) if policy.redact else run.labels
+    labels = run.body_labels.labels
+    run.recorded_labels = policy.labels(labels) if policy.redact else labels
     above = parent.get_span_context()
     if not above[3] & 1 and open_runs.drops_children and is_dropped(parent):  # not sampled
         clean_names(operation)

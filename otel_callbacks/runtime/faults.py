@@ -59,6 +59,15 @@ class _Faults:
 faults = _Faults()
 
 
+def caught(where: str, error: Exception) -> None:
+    """Reports an exception that was caught in `where`; raises it again if the application shall get it, or a test."""
+    if not isinstance(error, DeliberateError):
+        faults.report(where, error)
+        if not faults.strict:
+            return
+    raise error
+
+
 def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     """Decorates a function so that it reports an `Exception` and returns None instead of raising it.
 
@@ -70,12 +79,8 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
         try:
             return function(*args, **kwargs)
-        except DeliberateError:
-            raise
-        except Exception as error:
-            faults.report(where, error)
-            if faults.strict:
-                raise
+        except Exception as error:  # the guard
+            caught(where, error)
             return None
 
     return wrapper

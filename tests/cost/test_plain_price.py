@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_callbacks.cost.call_cost import OperationPricer
-from otel_callbacks.cost.calls import Call, Cost
+from otel_callbacks.cost.call_cost import OperationPricer, _call_to_price
+from otel_callbacks.cost.calls import Cost
 from otel_callbacks.cost.price_book import PriceBook
 from otel_callbacks.cost.price_list import NotLoaded, PriceList
 from otel_callbacks.cost.pricing import Pricer
@@ -48,21 +48,7 @@ def books(draw: st.DrawFn) -> PriceBook:
 
 
 def by_every_step(pricer: Pricer, operation: Inference) -> Any:
-    billing = operation.billing or Billing()
-    return pricer.price(
-        Call(
-            provider=operation.provider,
-            request_model=operation.name,
-            response_model=operation.response_model,
-            host=operation.server_address,
-            usage=operation.usage,
-            service_tier=billing.service_tier
-            or operation.response_service_tier
-            or operation.request_service_tier,
-            conditions=billing.conditions,
-            started_at=DAY_2026,
-        )
-    )
+    return pricer.price(_call_to_price(operation, DAY_2026))
 
 
 @given(books(), usages, st.sampled_from(["m-1", "other"]), st.sampled_from([None, "flex", "default"]))
