@@ -221,17 +221,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         run = self._recorder.runs.get(key := getattr(run_id, "int", run_id))
         if run is None or run.recorder is not self._recorder:
             return  # perhaps another handler of ours sees the same stream
-        times = run.chunk_times
-        # Nearly every chunk is plain, and content is mostly off: only its time is noted, with no call in between.
-        if (
-            run.skips_plain_chunks
-            and token
-            and type(chunk) is ChatGenerationChunk
-            and type(chunk.message) is AIMessageChunk
-            and not any(reports_of(chunk))
-            and times is not None
-            and len(times) <= CHUNK_GAPS
-        ):
+        times: Any = run.chunk_times  # there are some once plain chunks may be skipped
+        try:  # nearly every chunk is plain: only its time is noted, with no call in between
+            is_plain = (
+                (run.skips_plain_chunks and token and type(chunk) is ChatGenerationChunk)
+                and type(chunk.message) is AIMessageChunk
+                and not any(reports_of(chunk))
+            )
+        except Exception:  # a chunk that was put together without its fields, or the application's own values
+            is_plain = False
+        if is_plain and len(times) <= CHUNK_GAPS:
             times.append(time_ns())
         elif run.key == key and not inference.is_end_mark(token, chunk):
             run.add_chunk(time_ns())

@@ -3,20 +3,23 @@
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import hostile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessageChunk, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from otel_callbacks import operations
-from otel_callbacks.langchain import messages, retrieval, tools
+from otel_callbacks.langchain import OTelCallbackHandler, messages, retrieval, tools
 from otel_callbacks.operations import providers
 from otel_callbacks.operations.payload import attribute, is_a, mapping, name, word
+from otel_callbacks.testing import Captured
 
 ODD = (
     hostile.Failing(),
@@ -192,3 +195,17 @@ def test_the_result_of_a_tool(answers: list[tuple[str | None, str, Any]], call_i
     if own:
         expected = own[0].content if len(own) == 1 else [each.content for each in own]
         assert shape(operation.result) == shape(expected)
+
+
+def test_a_chunk_without_fields_is_no_fault(captured: Captured) -> None:
+    handler, run_id = OTelCallbackHandler(**captured.providers), uuid4()
+    handler.on_chat_model_start({}, [[]], run_id=run_id)
+    for chunk in (
+        ChatGenerationChunk(message=AIMessageChunk(content="a")),
+        ChatGenerationChunk.__new__(ChatGenerationChunk),
+        ChatGenerationChunk.model_construct(message=AIMessageChunk.__new__(AIMessageChunk)),
+        ChatGenerationChunk(message=AIMessageChunk(content="b")),
+    ):
+        handler.on_llm_new_token("a", chunk=chunk, run_id=run_id)
+    handler.on_llm_end(LLMResult(generations=[]), run_id=run_id)
+    assert captured.spans[0].attributes["gen_ai.request.stream"] is True
