@@ -39,7 +39,6 @@ from otel_callbacks.limits import CHUNK_GAPS
 from otel_callbacks.operations import Operation, Retrieval, ToolExecution
 from otel_callbacks.operations.payload import integer, items, mapping, mapping_or_fields, word
 from otel_callbacks.operations.providers import tool_definitions
-from otel_callbacks.recording.hidden_runs import hide
 from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import faults, guarded
 
@@ -94,7 +93,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
         is_node, shows_all = langgraph.is_node(known, tags), recorder.detail == "everything"
         is_unnamed = not is_node and workflows.is_unnamed(name, run_type)
         if is_unnamed and parent is not None and not shows_all:
-            hide(recorder.attribution, key, parent, body, known, partial(bodies.inside_chain, runs, key))
+            recorder.hide(key, parent, body, known, partial(bodies.inside_chain, runs, key))
             return
         frame, function = calling_frame()
         graph = component_of(frame) if function.is_graphs and not is_node else None
@@ -103,7 +102,7 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
             if not is_node and not plumbing and framework_chains.is_frameworks_own(name, known, frame):
                 plumbing, name = True, None
             if parent is not None and (plumbing or recorder.detail == "operations"):
-                hide(recorder.attribution, key, parent, body, known, partial(bodies.inside_chain, runs, key))
+                recorder.hide(key, parent, body, known, partial(bodies.inside_chain, runs, key))
                 return
             if parent is None and run_type is not None:
                 return  # a prompt or parser on its own

@@ -27,7 +27,7 @@ from otel_callbacks.recording import exit_sweep, span_plans
 from otel_callbacks.recording.cost_metrics import LabelRules
 from otel_callbacks.recording.end_of_run import EndOfRun
 from otel_callbacks.recording.events import Events
-from otel_callbacks.recording.hidden_runs import hide_dropped
+from otel_callbacks.recording.hidden_runs import hide, hide_dropped
 from otel_callbacks.recording.instrumentation_scope import is_set, tracer_of, warn_of_no_provider
 from otel_callbacks.recording.metrics import metrics_of
 from otel_callbacks.recording.span_start import OfProvider, make_current, span_starter, start_span
@@ -86,6 +86,7 @@ class Recorder:
         self.tracer, self._metrics = tracer_of(tracer_provider), metrics_of(meter_provider)
         self.counts, self.prompt_caches = self._metrics.counts, PromptCaches()
         self.attribution, self._budgets = attribution, budgets
+        self.hide = functools.partial(hide, attribution)  # starts a run that gets no span
         self.events, self._defers = Events(logger_provider), inference_spans == "defer"
         self.end_of_run = EndOfRun(
             self._metrics, self.events, pricer, budgets, label_rules, profiles, agent_usage=agent_usage
