@@ -4,10 +4,9 @@
 
 Everything that is on by default is on, and the model has a price, the call has labels, and metrics are collected every
 50 calls. The figure is the number of Python bytecodes that a call executes with our handler, in all threads, less those
-that it executes with an empty handler before there is any of ours. Python's thread pools are left out: whether a call
-needs a second thread depends on how busy the machine is. The floor is a span that the SDK alone starts, gives 12
-attributes and ends. Python 3.12 and newer do not report every bytecode to a trace function that is set within a call,
-so only 3.11 counts.
+that it executes with an empty handler before there is any of ours. The floor is a span that the SDK alone starts, gives
+12 attributes and ends. Python 3.12 and newer do not report every bytecode to a trace function that is set within a
+call, so only 3.11 counts.
 `--write WHY` records the figures in `bytecodes.json`, with which `tests/recording/test_bytecodes.py` compares them, and
 the reason for a change.
 """
@@ -59,8 +58,6 @@ ONE_MORE: dict[str, tuple[Callable[[int], Workload], int, int, Any]] = {
     "LangChain, a model call below a dropped run": (trace_workload, 10, 60, ParentBased(ALWAYS_OFF)),
 }
 """Workloads that grow, two sizes of them, and the sampler."""
-
-THREAD_POOLS = ("/threading.py", "/queue.py", "/concurrent/futures/thread.py", "/concurrent/futures/_base.py")
 
 
 def _run_labelled(workload: Workload, handler: Any) -> None:
@@ -120,7 +117,7 @@ class Measured:
         added.subtract(self._without_ours)
         for file, codes in collection.items():
             added[file] += round((codes - nothing_new[file]) / CALLS_PER_COLLECTION)
-        return Counter({file: codes for file, codes in added.items() if not file.endswith(THREAD_POOLS)})
+        return added
 
 
 def floor() -> int:

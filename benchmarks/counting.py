@@ -9,9 +9,19 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+_THREAD_POOLS = (
+    "/threading.py",
+    "/queue.py",
+    "/concurrent/futures/thread.py",
+    "/concurrent/futures/_base.py",
+)
+
 
 def count(call: Callable[[], Any]) -> Counter[str]:
-    """Returns the bytecodes that `call` executes, by file, in this thread and in those that it starts."""
+    """Returns the bytecodes that `call` executes, by file, in this thread and in those that it starts.
+
+    Python's thread pools are left out: whether a call needs a second thread depends on how busy the machine is.
+    """
     codes: Counter[str] = Counter()
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -29,7 +39,7 @@ def count(call: Callable[[], Any]) -> Counter[str]:
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
     del codes[__file__]
-    return codes
+    return Counter({file: number for file, number in codes.items() if not file.endswith(_THREAD_POOLS)})
 
 
 class CountSpans(SpanProcessor):

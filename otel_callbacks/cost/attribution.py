@@ -93,7 +93,7 @@ def labels_by_attribute(labels: Mapping[str, object]) -> dict[str, str]:
     """
     checked = {}
     for label, value in labels.items():
-        name = attribute_of(label)
+        name = LABEL_ATTRIBUTES.get(label) or attribute_of(label)
         if value is None:
             continue
         text = _text(value)
@@ -110,6 +110,8 @@ def _labels_in_tags(tags: Mapping[str, Any] | None) -> Labels:
 
     Skips values that cannot be labels, and names of content.
     """
+    if not tags:
+        return NO_LABELS
     known = tags if type(tags) is dict else payload.mapping(tags)
     try:  # LangGraph's metadata has a dozen keys, and usually no label
         if _TAG_NAMES.isdisjoint(known) and semconv.APP_PREFIX not in "\0".join(known):
@@ -144,8 +146,8 @@ def _add_named(labels: Labels, given: Labels, handed_down: Labels) -> Labels:
 
 
 def _text(value: object) -> str | None:
-    if type(value) is str and not value:
-        return ""
+    if type(value) is str:
+        return redact_name(payload.word(value) or "")
     name = payload.name(value)
     return None if name is None else redact_name(name)
 

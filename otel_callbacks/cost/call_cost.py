@@ -202,13 +202,13 @@ def attributes(cost: CallCost) -> dict[str, str | float]:
     return found
 
 
-def billing_attributes(operation: operations.Operation) -> dict[str, int | Sequence[str]]:
+def billing_attributes(
+    operation: operations.Inference | operations.Embedding | operations.Rerank,
+) -> dict[str, int | Sequence[str]]:
     """Returns the span attributes for what changed the price of a call or is billed beside its tokens.
 
     With them a cost can be computed again from its span.
     """
-    if not isinstance(operation, _PRICED_OPERATIONS):
-        return {}
     found: dict[str, int | Sequence[str]] = {}
     uncounted: tuple[str, ...] = ()
     if (billing := operation.billing) is not None:

@@ -119,6 +119,8 @@ def answer(response: Any, finish_reason: str | None, streamed: str) -> list[Mess
 def text_in(holder: Any) -> str | None:
     """Returns the text in the blocks of a message or a tool's output."""
     blocks = first(items(attribute(holder, "blocks")), MESSAGE_BLOCKS_READ, "blocks of a message")
+    if len(blocks) == 1:  # nearly always
+        return text(attribute(blocks[0], "text")) if is_a(blocks[0], TextBlock) else None
     texts = [text(attribute(block, "text")) for block in blocks if is_a(block, TextBlock)]
     return "\n".join(filter(None, texts)) or None
 

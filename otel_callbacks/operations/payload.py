@@ -60,10 +60,10 @@ def join_lines(texts: Iterable[str]) -> str:
 
 def word(value: Any, most: int = WORD_CHARACTERS) -> str | None:
     """Returns a name, an id or another short text, well formed and cut to `most` characters; None for anything else."""
-    if value is None:
-        return None
     if type(value) is str and len(value) <= most and value.isascii():  # nearly all are
         return value or None
+    if value is None:
+        return None
     found = text(value)
     return None if found is None else well_formed(found[:most])
 
@@ -112,11 +112,13 @@ def number(value: Any) -> float | None:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """Returns a mapping; an empty one for anything else."""
-    kind = type(value)
-    if kind is dict or kind is MappingProxyType:
-        return value  # type: ignore[no-any-return]
+    if type(value) is dict:  # nearly always
+        return value
     if value is None:
         return {}
+    kind = type(value)
+    if kind is MappingProxyType:
+        return value  # type: ignore[no-any-return]
     if issubclass(kind, dict):
         return dict(dict.items(value))
     if not issubclass(kind, Mapping):
@@ -141,9 +143,9 @@ def mapping_or_fields(value: Any) -> Mapping[str, Any]:
     What a pydantic model keeps beside its declared fields (`model_extra`) are fields too: providers report more than
     their client's types declare.
     """
+    if type(value) is dict:
+        return value
     kind = type(value)
-    if kind is dict:
-        return value  # type: ignore[no-any-return]
     if value is None or issubclass(kind, Mapping):
         return mapping(value)
     fields = attribute(value, "__dict__")
@@ -155,8 +157,10 @@ def mapping_or_fields(value: Any) -> Mapping[str, Any]:
 
 def items(value: Any) -> Sequence[Any]:
     """Returns the items of a list or tuple; none for anything else."""
+    if type(value) is list:  # nearly always
+        return value
     kind = type(value)
-    if kind is list or kind is tuple:
+    if kind is tuple:
         return value  # type: ignore[no-any-return]
     if issubclass(kind, list):
         return list.copy(value)

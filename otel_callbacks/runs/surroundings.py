@@ -54,7 +54,8 @@ class Surroundings(NamedTuple):
             return NO_BODY
         if parent is base and named is not None:
             return named
-        return self.labels if parent is self.run else parent.body_labels
+        hidden = self.enclosing.hidden_labels if self.enclosing is not None and parent is self.run else None
+        return parent.body_labels if hidden is None else hidden
 
     def are_within(self, run: Run) -> bool:
         """Tells whether all this is in the body of `run`."""

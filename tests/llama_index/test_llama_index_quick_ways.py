@@ -112,6 +112,7 @@ def answers(draw: Callable[..., Any]) -> Any:
         return Hostile()
     answer = kind.model_construct()
     answer.__dict__.clear()
+    of_chats = {} if kind is CompletionResponse else {"message": message}
     answer.__dict__.update(
         draw(
             st.fixed_dictionaries(
@@ -119,7 +120,7 @@ def answers(draw: Callable[..., Any]) -> Any:
                 optional={
                     "raw": raw,
                     "additional_kwargs": extras,
-                    "message": message,
+                    **of_chats,
                     "delta": st.sampled_from(["a", "", None]),
                 },
             )
