@@ -110,8 +110,8 @@ class Failed(Exception):
 
 
 def _environment() -> dict[str, str]:
-    paths = os.pathsep.join((str(REPOSITORY), str(HERE)))
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": paths, "OTEL_SDK_DISABLED": "false"}
+    fixed = {"PYTHONHASHSEED": "0", "OTEL_SDK_DISABLED": "false", "PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **fixed, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(HERE)))}
 
 
 def measure(name: str, rounds: int) -> dict[str, Any]:
