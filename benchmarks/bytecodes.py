@@ -17,7 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,23 +65,26 @@ def _run_labelled(workload: Workload, handler: Any) -> None:
         workload([handler])
 
 
-def _without_ours(make: Callable[[], Workload]) -> Counter[str]:
-    """Returns the bytecodes of a call with an empty handler, by file."""
-    workload = make()
-    for _ in range(CALLS_PER_COLLECTION):
-        _run_labelled(workload, EMPTY)
-    return count(lambda: _run_labelled(workload, EMPTY))
+@cache
+def _without_ours() -> dict[Callable[[], Workload], Counter[str]]:
+    """Returns the bytecodes of a call with an empty handler, by file, for all workloads.
 
-
-WITHOUT_OURS = {make: _without_ours(make) for make, _ in WORKLOADS.values()}
-"""Measured before any handler of ours is made: LlamaIndex's dispatcher calls them as long as they exist."""
+    They are counted before any handler of ours is made: LlamaIndex's dispatcher calls ours as long as they exist.
+    """
+    counted = {}
+    for make in {make for make, _ in WORKLOADS.values()}:
+        workload = make()
+        for _ in range(CALLS_PER_COLLECTION):
+            _run_labelled(workload, EMPTY)
+        counted[make] = count(partial(_run_labelled, workload, EMPTY))
+    return counted
 
 
 class Measured:
     """One workload under our handler, warmed up."""
 
     def __init__(self, make: Callable[[], Workload], detail: Any) -> None:
-        self._workload, self._without_ours = make(), WITHOUT_OURS[make]
+        self._workload, self._without_ours = make(), _without_ours()[make]
         self._reader = InMemoryMetricReader()
         self._spans = CountSpans()
         provider = TracerProvider()

@@ -175,7 +175,7 @@ def test_an_exporters_error_is_logged_without_credentials(caplog: pytest.LogCapt
     def send(batch: Any) -> int:
         raise OSError("cannot reach https://ann:hunter22@host")
 
-    outbox: Outbox[int] = Outbox("x", send, QueueLimits(delay=0))
-    outbox.put(1)
+    outbox: Outbox[int] = Outbox("x", send, QueueLimits())
+    outbox.put(1)  # waits, so that it is sent while `close` waits for it
     assert not outbox.close(2)
     assert "cannot reach" in caplog.text and "hunter22" not in caplog.text
