@@ -257,6 +257,7 @@ def llama_index_stream_workload(tokens: int) -> Workload:
 
 def llama_index_workload() -> Workload:
     """Returns a query over four documents that puts the handlers into `Settings`."""
+    Settings.callback_manager = None  # type: ignore[assignment]  # components keep those they are made with
     documents = [
         llama_index.core.Document(text="a passage of text " * 20, id_=str(number)) for number in range(4)
     ]
