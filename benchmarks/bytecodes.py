@@ -66,17 +66,19 @@ def _run_labelled(workload: Workload, handler: Any) -> None:
 
 
 @cache
-def _without_ours() -> dict[Callable[[], Workload], Counter[str]]:
-    """Returns the bytecodes of a call with an empty handler, by file, for all workloads.
+def _without_ours() -> dict[tuple[Any, ...], Counter[str]]:
+    """Returns the bytecodes of a call with an empty handler, by file, by what makes the workload and its size.
 
     They are counted before any handler of ours is made: LlamaIndex's dispatcher calls ours as long as they exist.
     """
+    workloads = {(make,) for make, _ in WORKLOADS.values()}
+    sizes = {(make, size) for make, *both, _ in ONE_MORE.values() for size in both}
     counted = {}
-    for make in {make for make, _ in WORKLOADS.values()}:
-        workload = make()
+    for make, *size in workloads | sizes:
+        workload = make(*size)
         for _ in range(CALLS_PER_COLLECTION):
             _run_labelled(workload, EMPTY)
-        counted[make] = count(partial(_run_labelled, workload, EMPTY))
+        counted[make, *size] = count(partial(_run_labelled, workload, EMPTY))
     return counted
 
 
@@ -84,7 +86,7 @@ class Measured:
     """One workload under our handler, warmed up."""
 
     def __init__(self, make: Callable[[], Workload], detail: Any) -> None:
-        self._workload, self._without_ours = make(), _without_ours()[make]
+        self._workload, self._without_ours = make(), _without_ours()[make,]
         self._reader = InMemoryMetricReader()
         self._spans = CountSpans()
         provider = TracerProvider()
@@ -142,6 +144,7 @@ def floor() -> int:
 
 def _added_by_one_more(make: Callable[[int], Workload], few: int, many: int, sampler: Any) -> int:
     """Returns the bytecodes that each further token or call adds, where nothing counts it but its span."""
+    without = _without_ours()
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(CountSpans())
     handler = OTelCallbackHandler(tracer_provider=provider, meter_provider=NoOpMeterProvider())
@@ -149,8 +152,9 @@ def _added_by_one_more(make: Callable[[int], Workload], few: int, many: int, sam
     for size in (few, many):
         workload = make(size)
         for _ in range(3):
-            workload([handler])
-        added.append(count(partial(workload, [handler])).total() - count(partial(workload, [EMPTY])).total())
+            _run_labelled(workload, handler)
+        with_ours = count(partial(_run_labelled, workload, handler))
+        added.append(with_ours.total() - without[make, size].total())
     return round((added[1] - added[0]) / (many - few))
 
 

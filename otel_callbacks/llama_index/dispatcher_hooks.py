@@ -6,6 +6,7 @@ first, so that they are counted and logged.
 
 import functools
 from collections.abc import Callable
+from operator import attrgetter
 from time import time_ns
 from typing import Any, TypeGuard
 
@@ -27,6 +28,7 @@ from workflows.runtime.types.step_function import SpanCancelledEvent
 from otel_callbacks.carriers.carrying import attach, captured, is_here
 from otel_callbacks.limits import CACHED_TYPES, CHUNK_GAPS
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
+from otel_callbacks.llama_index.inference import NOTHING_BESIDE_TEXT, beside_text_of
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
 from otel_callbacks.runtime import fork
@@ -47,13 +49,10 @@ def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> Non
         if reported.chunk_source is not None or not _is_about(reported, span_id):
             return  # a model and its base class both report the chunk
         reported.chunk_source = span_id
-    run = reported.run
-    if (times := run.chunk_times) is not None and len(times) <= CHUNK_GAPS:  # nearly every chunk
-        times.append(time_ns())
-    else:
-        run.add_chunk(time_ns())
-    if reported.received is not None:
-        reported.received.add(event.__dict__.get("response"))
+    reported.run.add_chunk(time_ns())
+    if (received := reported.received) is not None:
+        received.add(event.__dict__.get("response"))
+        reported.text_source = None if received.with_content else span_id
 
 
 def _end_of_answer(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
@@ -82,6 +81,9 @@ def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) 
 
 _Act = Callable[[Any, ReportedRun | None, str | None], None]
 """What an event does. Takes the event, the run that is found by the id of its report, and that id."""
+
+_CHUNK_EVENTS = frozenset((LLMChatInProgressEvent, LLMCompletionInProgressEvent))
+_chunk_fields = attrgetter("span_id", "response")
 
 _ACTS: tuple[tuple[type, _Act], ...] = (
     (LLMChatInProgressEvent, _chunk),
@@ -137,7 +139,21 @@ class _EventHandler(BaseEventHandler):
     """Receives every event."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        act = _act_of(type(event))  # type: ignore[arg-type]  # a class has a hash
+        kind = type(event)
+        if kind in _CHUNK_EVENTS:
+            try:  # nearly every chunk has nothing but text: only its time is noted, with no call of ours in between
+                span_id, response = _chunk_fields(event)
+                reported = reports.open.get(span_id)
+                if reported is not None and reported.text_source == span_id:
+                    beside_text: Any = beside_text_of(type(response))  # type: ignore[arg-type]
+                    times: Any = reported.run.chunk_times
+                    if beside_text(response) == NOTHING_BESIDE_TEXT and len(times) <= CHUNK_GAPS:
+                        times.append(time_ns())
+                        reported.received.last = response  # type: ignore[union-attr]
+                        return
+            except Exception:
+                pass  # it was put together without its fields, or is of the application's own: `_chunk` copes
+        act = _act_of(kind)  # type: ignore[arg-type]  # a class has a hash
         if act is None:
             return
         span_id = event.__dict__.get("span_id")  # all that we know have fields

@@ -36,6 +36,7 @@ from otel_callbacks.llama_index.waiting_steps import (
     waiting_runs,
 )
 from otel_callbacks.operations import Inference, Operation, Rerank, Step, ToolExecution
+from otel_callbacks.operations.failure import Failure
 from otel_callbacks.operations.payload import is_a
 from otel_callbacks.recording.recorder import Recorder
 from otel_callbacks.runs.handed_down import readers
@@ -327,7 +328,7 @@ class DispatcherReports:
             return
         for repeat in reported.repeats:
             self.open.pop(repeat, None)
-        run, recorder, cancelled = reported.run, reported.run.recorder, False
+        run, cancelled = reported.run, False
         if error is not None or reported.outcome is not None:
             cancelled = self._cancel_within(reported, error)
         if waiting_runs.open and waiting_runs.run_ends(run, cancelled=cancelled):
@@ -338,15 +339,12 @@ class DispatcherReports:
             self._streaming.discard(reported.id)
         failure = finish_operation(reported, result, error)
         cause = failure if error is None else error
-        for each in (run,) if reported.agent is None else (reported.agent, run):
-            if cause is None:
-                recorder.finish(each, reported.outcome)
-            elif isinstance(cause, WaitingForEvent):
-                recorder.finish(each, semconv.INTERRUPTED)
-            elif isinstance(cause, WorkflowCancelledByUser):
-                recorder.finish(each, semconv.CANCELLED)
-            else:
-                recorder.fail(each, cause)
+        if reported.agent is not None:
+            _finish(reported.agent, reported.outcome, cause)
+        if cause is None:
+            run.recorder.finish(run, reported.outcome)
+        else:
+            _finish(run, reported.outcome, cause)
 
     def _cancel_within(self, reported: ReportedRun, error: BaseException | None) -> bool:
         """Ends the open steps of a cancelled workflow, and tells whether it or another run was cancelled from outside.
@@ -366,6 +364,17 @@ class DispatcherReports:
             self.end(reported, GeneratorExit())
         self.open.clear()
         self._searches.clear()
+
+
+def _finish(run: Run, outcome: str | None, cause: BaseException | Failure | None) -> None:
+    if cause is None:
+        run.recorder.finish(run, outcome)
+    elif isinstance(cause, WaitingForEvent):
+        run.recorder.finish(run, semconv.INTERRUPTED)
+    elif isinstance(cause, WorkflowCancelledByUser):
+        run.recorder.finish(run, semconv.CANCELLED)
+    else:
+        run.recorder.fail(run, cause)
 
 
 def _workflow_of(above: ReportedRun | None, parent_id: str | None) -> ReportedRun | None:

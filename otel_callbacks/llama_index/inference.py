@@ -42,12 +42,16 @@ _ASK_FOR_USAGE = dict.fromkeys(
 
 
 @lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
-def _beside_text(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
+def beside_text_of(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
     """Returns what reads payload, extras and extras of the message of a class of answers; None if it is no answer."""
     if kind is CompletionResponse:  # it has no message
         return attrgetter("raw", "additional_kwargs", "additional_kwargs")
     is_answer = issubclass(kind, ChatResponse) or issubclass(kind, CompletionResponse)
     return attrgetter("raw", "additional_kwargs", "message.additional_kwargs") if is_answer else None
+
+
+NOTHING_BESIDE_TEXT: tuple[Any, Any, Any] = (None, {}, {})
+"""What `beside_text_of` reads from most chunks of a stream."""
 
 
 class ReceivedAnswer:
@@ -57,6 +61,7 @@ class ReceivedAnswer:
 
     Attributes:
         last: the answer, or the last chunk.
+        with_content: whether content is recorded.
         pieces: the text of the chunks, if content is recorded.
         finish_reasons: those that came last; None if the answer came as a whole, and everything is in its payload.
         counts: the last chunk that had any.
@@ -70,31 +75,31 @@ class ReceivedAnswer:
 
     def __init__(self, provider: str | None, *, with_content: bool) -> None:
         self._provider = provider
-        self._with_content = with_content
+        self.with_content = with_content
         self.pieces: list[str] = []
 
     def add(self, response: Any, *, is_whole: bool = False) -> None:
         """Adds a chunk or a whole answer."""
         try:
-            beside_text = _beside_text(type(response))  # type: ignore[arg-type]
+            beside_text = beside_text_of(type(response))  # type: ignore[arg-type]
         except Exception:  # a class of the application's that has no hash
             return
         if beside_text is None:
             return
         before, self.last = self.last, response  # a stream's last chunk is reported again at its end
-        if self._with_content and response is not before and (delta := text(attribute(response, "delta"))):
+        if self.with_content and response is not before and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
         try:
-            raw, extra, of_message = beside_text(response)
+            beside = beside_text(response)
+            if beside == NOTHING_BESIDE_TEXT:
+                return
+            raw, extra, of_message = beside
             has_extras = extra or of_message if type(extra) is type(of_message) is dict else True
         except Exception:  # it lacks one of them, or its class is the application's
             raw, has_extras = attribute(response, "raw"), True
-        if not has_extras:
-            if raw is None:
-                return  # most chunks have nothing but text
-            if is_whole and before is None:
-                self.finish_reasons = None
-                return
+        if not has_extras and is_whole and before is None:
+            self.finish_reasons = None
+            return
         payloads = [raw, *(_extras(response) if has_extras else ())]
         found = [providers.layers(payload, self._provider) for payload in payloads]
         reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)

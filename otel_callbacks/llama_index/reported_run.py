@@ -19,6 +19,7 @@ class ReportedRun:
         outcome: the outcome, such as "cancelled"; None for a run that just ends.
         chunk_source: for a stream, the id under which its chunks are reported. A repeated report may be the first to
             report them.
+        text_source: the same, once only the times of chunks with nothing but text matter.
         repeats: for a stream, the ids of repeated reports whose events are still to come.
     """
 
@@ -26,6 +27,7 @@ class ReportedRun:
     chunk_source: str | None = None
     outcome: str | None = None
     received: ReceivedAnswer | None = None
+    text_source: str | None = None
     repeats: tuple[str, ...] = ()
 
     def __init__(self, id_: str, instance: Any, run: Run, workflow: "ReportedRun | None" = None) -> None:

@@ -28,11 +28,14 @@ from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore
 
+from otel_callbacks.limits import CHUNK_GAPS
 from otel_callbacks.llama_index import OTelCallbackHandler, dispatcher_hooks, inference
 from otel_callbacks.llama_index import handler as handler_module
 from otel_callbacks.llama_index.dispatcher_reports import reports
+from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations import Inference, providers
 from otel_callbacks.operations.payload import attribute, is_a, items, mapping, mapping_or_fields, text, word
+from otel_callbacks.runs.run import Run
 from otel_callbacks.runtime.faults import DeliberateError, faults
 from otel_callbacks.testing import Captured
 
@@ -168,6 +171,46 @@ def test_a_chunk_of_text_alone_need_not_be_read(chunks: list[Any]) -> None:
     assert received.last is in_full.last and received.counts is in_full.counts
     assert received.finish_reasons == (in_full.finish_reasons or (None,))
     assert (received.pieces, received.chunks_with_counts) == (in_full.pieces, in_full.chunks_with_counts)
+
+
+def after_events(chunks: list[Any], *, with_content: bool) -> tuple[Any, ...]:
+    """Returns what is known of a stream after events with these chunks; None stands for an event without one."""
+    reported = ReportedRun("a", None, Run("a", Inference(), None, {}))
+    received = reported.received = inference.ReceivedAnswer(None, with_content=with_content)
+    reports.open.update(dict.fromkeys(("a", "base class"), reported))
+    for chunk in chunks:
+        fields = {} if chunk is None else {"response": chunk}
+        for report in ("a", "base class"):  # both report a chunk, and the first one counts
+            event = LLMChatInProgressEvent.model_construct(span_id=report, **fields)
+            dispatcher_hooks._event_handler.handle(event)
+    del reports.open["a"], reports.open["base class"]
+    assert (reported.text_source is None) is (with_content or not chunks)
+    known = received.pieces, received.finish_reasons, received.chunks_with_counts
+    return len(reported.run.chunk_times or ()), id(received.last), id(received.counts), *known
+
+
+plain = st.builds(
+    lambda: ChatResponse.model_construct(
+        raw=None, additional_kwargs={}, message=ChatMessage(role="assistant"), delta="a"
+    )
+)
+
+
+@given(st.lists(plain | answers() | st.shared(answers()) | st.none(), max_size=4), st.booleans())
+def test_the_event_of_a_chunk_of_text_alone_only_tells_the_time(
+    chunks: list[Any], with_content: bool
+) -> None:
+    quick = after_events(chunks, with_content=with_content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatcher_hooks, "_CHUNK_EVENTS", frozenset())
+        assert after_events(chunks, with_content=with_content) == quick
+    assert quick[0] == len(chunks)
+
+
+def test_the_times_of_the_first_chunks_are_kept_only() -> None:
+    chunk = ChatResponse(message=ChatMessage(role="assistant"), delta="a")
+    times, *_ = after_events([chunk] * (CHUNK_GAPS + 3), with_content=False)
+    assert times == CHUNK_GAPS + 1
 
 
 @given(answers())
