@@ -42,10 +42,6 @@ class _TokenStream:
     def add(self, end: End) -> None:
         self._ends.append(end)
 
-    def note(self, token: Any) -> None:
-        if self.texts is not None and (delta := text(token) or text(attribute(token, "delta"))):
-            self.texts.append(delta)
-
     def abandon(self, error: BaseException, answer: None) -> None:
         self.end(error)
 
@@ -130,6 +126,11 @@ def _followed(source: Any, end: End, with_content: bool) -> Any:
     return stream
 
 
+def _add_text(texts: list[str], token: Any) -> None:
+    if delta := text(token) or text(attribute(token, "delta")):
+        texts.append(delta)
+
+
 def _read(source: Iterator[Any], context: contextvars.Context, tokens: _TokenStream) -> Iterator[Any]:
     error: BaseException | None = None
     try:
@@ -138,7 +139,8 @@ def _read(source: Iterator[Any], context: contextvars.Context, tokens: _TokenStr
                 token = context.run(next, source)
             except StopIteration:
                 return
-            tokens.note(token)
+            if tokens.texts is not None:
+                _add_text(tokens.texts, token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised
@@ -159,7 +161,8 @@ async def _aread(
                 token = await _run_in(context, source.__anext__())
             except StopAsyncIteration:
                 return
-            tokens.note(token)
+            if tokens.texts is not None:
+                _add_text(tokens.texts, token)
             yield token
     except BaseException as raised:  # only passing through
         error = raised
