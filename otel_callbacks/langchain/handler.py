@@ -12,8 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
 
 from otel_callbacks import semconv
 from otel_callbacks.handlers.shared import SharedByHandlers
@@ -218,20 +216,16 @@ class OTelCallbackHandler(SharedByHandlers, BaseCallbackHandler):
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **kwargs: Any) -> None:
         """Notes a chunk of a streamed answer."""
         run = self._recorder.runs.get(key := getattr(run_id, "int", run_id))
-        if run is None or run.recorder is not self._recorder:
+        if run is None or run.key != key or run.recorder is not self._recorder:
             return  # perhaps another handler of ours sees the same stream
-        times: Any = run.chunk_times  # there are some once plain chunks may be skipped
+        times: Any = run.chunk_times  # there are some once a chunk may be plain
         try:  # nearly every chunk is plain: only its time is noted, with no call in between
-            is_plain = (
-                (run.skips_plain_chunks and token and type(chunk) is ChatGenerationChunk)
-                and type(chunk.message) is AIMessageChunk
-                and not any(reports_of(chunk))
-            )
-        except Exception:  # a chunk that was put together without its fields, or the application's own values
+            is_plain = reports_of(chunk) == run.plain_reports
+        except Exception:  # a chunk of other fields, or with values of the application's own
             is_plain = False
         if is_plain and len(times) <= CHUNK_GAPS:
             times.append(time_ns())
-        elif run.key == key and not inference.is_end_mark(token, chunk):
+        elif not inference.is_end_mark(token, chunk):
             run.add_chunk(time_ns())
             inference.add_chunk(run.operation, chunk)
             keep_chunk(run, chunk, inference.complete_run)

@@ -189,7 +189,7 @@ def answer_text(choices: Iterable[Generation]) -> str:
 
 def is_end_mark(token: Any, chunk: Any) -> bool:
     """Tells whether LangChain added this chunk to mark the end of the stream; the provider did not send it."""
-    if token != "" if type(token) is str else items(token):
+    if text(token) or items(token):
         return False
     message = attribute(chunk, "message") if is_a(chunk, ChatGenerationChunk) else None
     return (

@@ -18,13 +18,24 @@ def keep_chunk(run: Run, chunk: Any, complete: Callable[..., None]) -> None:
     if run.complete is None:
         with_content = run.recorder.wants_content(run)
         run.complete = StreamedAnswer(partial(complete, run, cut=True), with_content=with_content)
-        run.skips_plain_chunks = not with_content
     if isinstance(run.complete, StreamedAnswer):
         run.complete.add(chunk)
+        run.plain_reports = None if run.complete.with_content else _plain_reports(chunk)
 
 
-reports_of = attrgetter("generation_info", "message.usage_metadata", "message.response_metadata")
-"""Returns what a chunk reports beside its text, of a chunk that LangChain's own classes made."""
+reports_of = attrgetter(
+    "message.response_metadata", "generation_info", "message.usage_metadata", "message.chunk_position"
+)
+"""Returns what a chunk reports beside its text."""
+
+
+def _plain_reports(chunk: Any) -> tuple[Any, ...] | None:
+    """Returns what a chunk reports that later ones only repeat, as most name their provider; None if it has usage."""
+    try:
+        metadata, details, usage, position = reports_of(chunk)
+        return None if usage or position else ({**metadata}, details, usage, position)
+    except Exception:  # a chunk of other fields, or with values of the application's own
+        return None
 
 
 class StreamedAnswer:

@@ -49,7 +49,7 @@ class Run:
         recorder: the recorder that started the run and ends it.
         content_policy: what content of the run is recorded.
         content_scope: the `with content(...)` that the policy comes from; the runs below inherit it.
-        skips_plain_chunks: chunks of a stream that report nothing beside their text need not be kept.
+        plain_reports: what chunks report beside their text that need not be kept, because one before reported it.
         span: the span; once the run has ended, only its identity.
         started: nanoseconds since 1970.
         inside: tells whether the calling code is really in the body of the run; None if it always is while the run is
@@ -116,7 +116,7 @@ class Run:
     recorder: Any = None
     reservations: Any = None
     sent_messages: Any = None
-    skips_plain_chunks = False
+    plain_reports: tuple[Any, ...] | None = None
     span: Span = trace.INVALID_SPAN
     stand_in: Any = None
     started = 0

@@ -7,19 +7,19 @@ from uuid import uuid4
 
 import hostile
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk, ToolMessage
-from langchain_core.outputs import ChatGenerationChunk, LLMResult
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 from langchain_core.retrievers import BaseRetriever
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from otel_callbacks import operations
-from otel_callbacks.langchain import OTelCallbackHandler, messages, retrieval, tools
+from otel_callbacks.langchain import OTelCallbackHandler, messages, retrieval, streamed_answer, tools
 from otel_callbacks.operations import providers
 from otel_callbacks.operations.payload import attribute, is_a, mapping, name, word
-from otel_callbacks.testing import Captured
+from otel_callbacks.testing import Captured, capture
 
 ODD = (
     hostile.Failing(),
@@ -209,3 +209,53 @@ def test_a_chunk_without_fields_is_no_fault(captured: Captured) -> None:
         handler.on_llm_new_token("a", chunk=chunk, run_id=run_id)
     handler.on_llm_end(LLMResult(generations=[]), run_id=run_id)
     assert captured.spans[0].attributes["gen_ai.request.stream"] is True
+
+
+USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
+PROVIDER = {"model_provider": "openai"}
+ONE_MORE_TOKEN = {"input_tokens": 0, "output_tokens": 1, "total_tokens": 1}
+
+
+def chunk_of(text: str, metadata: Any, details: Any, usage: Any, position: Any) -> ChatGenerationChunk:
+    message = AIMessageChunk(
+        content=text, response_metadata=metadata, usage_metadata=usage, chunk_position=position
+    )
+    return ChatGenerationChunk(message=message, generation_info=details)
+
+
+chunks = st.builds(
+    chunk_of,
+    st.sampled_from(["", "a"]),
+    st.sampled_from([{}, PROVIDER, {**PROVIDER, "model_name": "m-1"}, {"id": "r1"}]),
+    st.sampled_from([None, None, {}, {"finish_reason": "stop"}, {"logprobs": {"content": []}}]),
+    st.sampled_from([None, None, USAGE, ONE_MORE_TOKEN]),
+    st.sampled_from([None, None, "last"]),
+)
+texts = st.builds(GenerationChunk, text=st.just("a"), generation_info=st.sampled_from([None, PROVIDER]))
+
+
+def after_chunks(sent: list[Any], captured: Captured) -> tuple[Any, ...]:
+    """Returns what is known of a stream that is given up after these chunks."""
+    handler, run_id = OTelCallbackHandler(**captured.providers), uuid4()
+    handler.on_chat_model_start({}, [[]], run_id=run_id)
+    for chunk in sent:
+        handler.on_llm_new_token(chunk.text, chunk=chunk, run_id=run_id)
+    run = handler._recorder.runs[run_id.int]
+    times = len(run.chunk_times or ())
+    if run.complete is not None:
+        run.complete()
+    operation: Any = run.operation
+    known = operation.usage, operation.response_model, operation.response_id, operation.finish_reasons
+    handler.on_llm_error(GeneratorExit(), run_id=run_id)
+    return times, *known
+
+
+@given(st.lists(chunks | texts, max_size=6))
+@example([chunk_of("a", PROVIDER, None, ONE_MORE_TOKEN, None)] * 3)
+@example([chunk_of("a", {}, None, None, "last"), chunk_of("", {}, None, None, "last")])
+def test_a_chunk_that_reports_what_others_did_only_tells_the_time(sent: list[Any]) -> None:
+    with capture() as captured:
+        quick = after_chunks(sent, captured)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(streamed_answer, "_plain_reports", lambda chunk: None)
+            assert after_chunks(sent, captured) == quick
