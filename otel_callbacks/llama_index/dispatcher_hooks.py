@@ -28,9 +28,9 @@ from workflows.runtime.types.step_function import SpanCancelledEvent
 from otel_callbacks.carriers.carrying import attach, captured, is_here
 from otel_callbacks.limits import CACHED_TYPES, CHUNK_GAPS
 from otel_callbacks.llama_index.dispatcher_reports import RecorderFor, reports
-from otel_callbacks.llama_index.inference import NOTHING_BESIDE_TEXT, beside_text_of
 from otel_callbacks.llama_index.reported_run import ReportedRun
 from otel_callbacks.operations.payload import attribute, is_a, text
+from otel_callbacks.operations.providers import goes_on
 from otel_callbacks.runtime import fork
 from otel_callbacks.runtime.faults import guarded
 
@@ -42,6 +42,7 @@ def _is_about(reported: ReportedRun | None, event_id: str | None) -> TypeGuard[R
     return reported is not None and (reported.id == event_id or event_id in reported.repeats)
 
 
+@guarded
 def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     if reported is None:
         return
@@ -55,26 +56,31 @@ def _chunk(event: Any, reported: ReportedRun | None, span_id: str | None) -> Non
         reported.text_source = None if received.with_content else span_id
 
 
+@guarded
 def _end_of_answer(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     if _is_about(reported, span_id) and reported.run.inside is not None:
         reports.end(reported, None)  # of a stream; any other call ends with its report
 
 
+@guarded
 def _end_of_broken_stream(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     if _is_about(reported, span_id) and reported.run.inside is not None:
         error = attribute(event, "exception")
         reports.end(reported, error if is_a(error, BaseException) else None)
 
 
+@guarded
 def _cancelled(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     if _is_about(reported, span_id):
         reports.cancelled(reported)
 
 
+@guarded
 def _rerank_starts(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     reports.rerank_starts(event, span_id)
 
 
+@guarded
 def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) -> None:
     reports.rerank_ends(event)
 
@@ -82,8 +88,12 @@ def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) 
 _Act = Callable[[Any, ReportedRun | None, str | None], None]
 """What an event does. Takes the event, the run that is found by the id of its report, and that id."""
 
-_CHUNK_EVENTS = frozenset((LLMChatInProgressEvent, LLMCompletionInProgressEvent))
-_chunk_fields = attrgetter("span_id", "response")
+_OF_COMPLETION = ("span_id", "response", "response.raw", "response.additional_kwargs")
+_CHUNK_READERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    LLMChatInProgressEvent: attrgetter(*_OF_COMPLETION, "response.message.additional_kwargs"),
+    LLMCompletionInProgressEvent: attrgetter(*_OF_COMPLETION, "response.additional_kwargs"),
+}
+"""What reads all of a chunk's event that may say more than text, by the event's class."""
 
 _ACTS: tuple[tuple[type, _Act], ...] = (
     (LLMChatInProgressEvent, _chunk),
@@ -100,7 +110,7 @@ _ACTS: tuple[tuple[type, _Act], ...] = (
 @functools.lru_cache(maxsize=CACHED_TYPES)
 def _act_of(kind: type) -> _Act | None:
     """Returns what events of a class do; None if they are ignored, as most are."""
-    return next((guarded(act) for base, act in _ACTS if issubclass(kind, base)), None)
+    return next((act for base, act in _ACTS if issubclass(kind, base)), None)
 
 
 class _SpanHandler(BaseSpanHandler[BaseSpan]):
@@ -139,23 +149,25 @@ class _EventHandler(BaseEventHandler):
     """Receives every event."""
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        kind = type(event)
-        if kind in _CHUNK_EVENTS:
+        act = _act_of(type(event))  # type: ignore[arg-type]  # a class has a hash
+        if act is None:
+            return
+        if act is _chunk:
             try:  # nearly every chunk has nothing but text: only its time is noted, with no call of ours in between
-                span_id, response = _chunk_fields(event)
+                span_id, response, raw, extra, of_message = _CHUNK_READERS[type(event)](event)
                 reported = reports.open.get(span_id)
                 if reported is not None and reported.text_source == span_id:
-                    beside_text: Any = beside_text_of(type(response))  # type: ignore[arg-type]
                     times: Any = reported.run.chunk_times
-                    if beside_text(response) == NOTHING_BESIDE_TEXT and len(times) <= CHUNK_GAPS:
+                    if (
+                        not (extra or of_message)
+                        and (raw is None or goes_on(raw))
+                        and len(times) <= CHUNK_GAPS
+                    ):
                         times.append(time_ns())
                         reported.received.last = response  # type: ignore[union-attr]
                         return
             except Exception:
-                pass  # it was put together without its fields, or is of the application's own: `_chunk` copes
-        act = _act_of(kind)  # type: ignore[arg-type]  # a class has a hash
-        if act is None:
-            return
+                pass  # it was put together without its fields, or its class is the application's: `_chunk` copes
         span_id = event.__dict__.get("span_id")  # all that we know have fields
         if type(span_id) is not str:
             span_id = text(span_id)

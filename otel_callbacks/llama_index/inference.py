@@ -42,16 +42,12 @@ _ASK_FOR_USAGE = dict.fromkeys(
 
 
 @lru_cache(maxsize=COMPONENT_CLASSES_CACHED)
-def beside_text_of(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
+def _beside_text(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
     """Returns what reads payload, extras and extras of the message of a class of answers; None if it is no answer."""
     if kind is CompletionResponse:  # it has no message
         return attrgetter("raw", "additional_kwargs", "additional_kwargs")
     is_answer = issubclass(kind, ChatResponse) or issubclass(kind, CompletionResponse)
     return attrgetter("raw", "additional_kwargs", "message.additional_kwargs") if is_answer else None
-
-
-NOTHING_BESIDE_TEXT: tuple[Any, Any, Any] = (None, {}, {})
-"""What `beside_text_of` reads from most chunks of a stream."""
 
 
 class ReceivedAnswer:
@@ -81,7 +77,7 @@ class ReceivedAnswer:
     def add(self, response: Any, *, is_whole: bool = False) -> None:
         """Adds a chunk or a whole answer."""
         try:
-            beside_text = beside_text_of(type(response))  # type: ignore[arg-type]
+            beside_text = _beside_text(type(response))  # type: ignore[arg-type]
         except Exception:  # a class of the application's that has no hash
             return
         if beside_text is None:
@@ -90,16 +86,16 @@ class ReceivedAnswer:
         if self.with_content and response is not before and (delta := text(attribute(response, "delta"))):
             self.pieces.append(delta)
         try:
-            beside = beside_text(response)
-            if beside == NOTHING_BESIDE_TEXT:
-                return
-            raw, extra, of_message = beside
+            raw, extra, of_message = beside_text(response)
             has_extras = extra or of_message if type(extra) is type(of_message) is dict else True
+            if not has_extras:
+                if raw is None or (not is_whole and providers.goes_on(raw)):
+                    return  # most chunks have nothing but text
+                if is_whole and before is None:
+                    self.finish_reasons = None
+                    return
         except Exception:  # it lacks one of them, or its class is the application's
             raw, has_extras = attribute(response, "raw"), True
-        if not has_extras and is_whole and before is None:
-            self.finish_reasons = None
-            return
         payloads = [raw, *(_extras(response) if has_extras else ())]
         found = [providers.layers(payload, self._provider) for payload in payloads]
         reasons = next((said for each in found if any(said := providers.finish_reasons_in(each))), None)

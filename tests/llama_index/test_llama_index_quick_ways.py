@@ -27,6 +27,9 @@ from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from otel_callbacks.limits import CHUNK_GAPS
 from otel_callbacks.llama_index import OTelCallbackHandler, dispatcher_hooks, inference
@@ -81,6 +84,19 @@ usage = st.sampled_from(
     [{"prompt_tokens": 3, "completion_tokens": 4}, {"input_tokens": 1, "output_tokens": 0}, {}]
 )
 reason = st.sampled_from(["stop", "length", "", None, 7]) | hostile
+openai_choices = st.builds(
+    lambda extra, reason: Choice.construct(index=0, delta=ChoiceDelta(content="a"), **extra, **reason),
+    st.sampled_from([{}, {}, {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}]),  # Moonshot's
+    st.sampled_from([{"finish_reason": None}, {"finish_reason": "stop"}, {}]),
+)
+openai_chunks = st.builds(
+    lambda choices, usage, extra: ChatCompletionChunk.construct(
+        id="c1", model="m-1", object="chat.completion.chunk", created=1, choices=choices, usage=usage, **extra
+    ),
+    st.lists(openai_choices, max_size=2) | st.none() | st.just([{"index": 0, "finish_reason": None}]),
+    st.sampled_from([None, None, CompletionUsage(prompt_tokens=3, completion_tokens=4, total_tokens=7)]),
+    st.sampled_from([{}, {}, {"x_groq": {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}}]),
+)
 raw = (
     st.none()
     | st.fixed_dictionaries(
@@ -98,6 +114,7 @@ raw = (
     )
     | hostile
     | st.just([1])
+    | openai_chunks
 )
 extras = st.just({}) | usage | st.none() | hostile | st.builds(Fields, usage) | st.builds(Fields)
 message = (
@@ -202,7 +219,7 @@ def test_the_event_of_a_chunk_of_text_alone_only_tells_the_time(
 ) -> None:
     quick = after_events(chunks, with_content=with_content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatcher_hooks, "_CHUNK_EVENTS", frozenset())
+        patch.setattr(dispatcher_hooks, "_CHUNK_READERS", {})
         assert after_events(chunks, with_content=with_content) == quick
     assert quick[0] == len(chunks)
 
@@ -277,8 +294,8 @@ def test_blocks_of_tools_are_where_they_were(payload: Any) -> None:
 @pytest.mark.parametrize("kind", EVENT_CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_of_events_is_known(kind: type) -> None:
     found = [act for base, act in dispatcher_hooks._ACTS if issubclass(kind, base)]
-    act = inspect.unwrap(dispatcher_hooks._act_of(kind) or (lambda: None))
-    assert [act] == found or (found == [] and dispatcher_hooks._act_of(kind) is None)
+    act = dispatcher_hooks._act_of(kind)
+    assert [act] == found or (found == [] and act is None)
     is_chunk = issubclass(kind, LLMChatInProgressEvent | LLMCompletionInProgressEvent)
     assert is_chunk is (act is dispatcher_hooks._chunk)
 

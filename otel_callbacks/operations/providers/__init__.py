@@ -30,7 +30,12 @@ from otel_callbacks.operations.providers.endpoints import endpoint
 from otel_callbacks.operations.providers.finish_reasons import message_finish_reason, read_finish_reasons
 from otel_callbacks.operations.providers.media_blocks import modality_of
 from otel_callbacks.operations.providers.names import provider_name
-from otel_callbacks.operations.providers.payload_places import finish_reasons_in, layers, usage_reports_in
+from otel_callbacks.operations.providers.payload_places import (
+    finish_reasons_in,
+    goes_on,
+    layers,
+    usage_reports_in,
+)
 from otel_callbacks.operations.providers.prompt_caches import PromptCache, prompt_cache
 from otel_callbacks.operations.providers.request_parameters import (
     PARAMETERS,
@@ -57,6 +62,7 @@ __all__ = [
     "definitions_without_parameters",
     "endpoint",
     "finish_reasons_in",
+    "goes_on",
     "has_compaction",
     "layers",
     "message_finish_reason",

@@ -1,11 +1,13 @@
 """Where in a payload the provider's words are: at its top, or in one of the envelopes that providers and SDKs use."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
-from otel_callbacks.limits import ANSWERS_READ, first
+from otel_callbacks.limits import ANSWERS_READ, CACHED_TYPES, first
 from otel_callbacks.operations.payload import attribute, items, mapping_or_fields, word
 from otel_callbacks.operations.providers.usage_counts import COUNT_KEYS
 
@@ -118,6 +120,42 @@ def _reason(fields: Mapping[str, Any]) -> str | None:
         if (reason := word(said) or enum_word(said)) is not None:  # most are words
             return reason
     return None
+
+
+@lru_cache(maxsize=CACHED_TYPES)
+def _chunk_reader(kind: type) -> Callable[[Any], tuple[Any, Any, Any]] | None:
+    """Returns what reads choices, usage and undeclared fields of a class whose chunks say why they end only there."""
+    declared = getattr(kind, "model_fields", None)
+    says = _TELLING.intersection(declared) if type(declared) is dict else frozenset()
+    return attrgetter("choices", "usage", "__pydantic_extra__") if says == {"choices", "usage"} else None
+
+
+@lru_cache(maxsize=CACHED_TYPES)
+def _choice_reader(kind: type) -> Callable[[Any], tuple[Any, Any]] | None:
+    """Returns what reads finish reason and undeclared fields of choices of a class that says nothing else."""
+    declared = getattr(kind, "model_fields", None)
+    says = _TELLING_OF_CHOICES.intersection(declared) if type(declared) is dict else frozenset()
+    return attrgetter("finish_reason", "__pydantic_extra__") if says == {"finish_reason"} else None
+
+
+_TELLING_OF_CHOICES = frozenset((*FINISH_KEYS, "usage"))
+_TELLING = _TELLING_OF_CHOICES.union(_ENVELOPES, (_METADATA,), REPORTING)
+
+
+def goes_on(payload: Any) -> bool:
+    """Tells at a look whether a payload is a chunk as OpenAI's client makes them, with neither end nor usage.
+
+    False: perhaps it is all the same, or not. Raises any exception for a class of the application's.
+    """
+    reader = _chunk_reader(type(payload))  # type: ignore[arg-type]
+    if reader is None:
+        return False
+    choices, usage, undeclared = reader(payload)
+    if usage is not None or undeclared or len(choices) != 1:
+        return False
+    (choice,) = choices
+    of_choice = _choice_reader(type(choice))  # type: ignore[arg-type]
+    return of_choice is not None and not any(of_choice(choice))
 
 
 _STATUSES = {"completed": "stop", "failed": "error", "cancelled": "error"}
