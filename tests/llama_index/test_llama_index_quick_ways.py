@@ -230,6 +230,18 @@ def test_the_times_of_the_first_chunks_are_kept_only() -> None:
     assert times == CHUNK_GAPS + 1
 
 
+@given(openai_chunks)
+def test_a_chunk_that_goes_on_reports_nothing(chunk: Any) -> None:
+    goes_on = False
+    with suppress(TypeError, AttributeError):  # it is not as OpenAI's client makes it
+        goes_on = providers.goes_on(chunk)
+    found = providers.layers(chunk, None)
+    reports = any(providers.finish_reasons_in(found)) or bool(providers.usage_reports_in(found))
+    assert not (goes_on and reports)
+    is_plain = chunk.choices and len(chunk.choices) == 1 and hasattr(chunk.choices[0], "finish_reason")
+    assert goes_on or reports or not is_plain
+
+
 @given(answers())
 def test_an_answer_that_came_whole_need_not_be_read_twice(answer: Any) -> None:
     operations = [Inference(provider="openai") for _ in range(2)]
