@@ -88,12 +88,12 @@ def _rerank_ends(event: Any, reported: ReportedRun | None, span_id: str | None) 
 _Act = Callable[[Any, ReportedRun | None, str | None], None]
 """What an event does. Takes the event, the run that is found by the id of its report, and that id."""
 
-_OF_COMPLETION = ("span_id", "response", "response.raw", "response.additional_kwargs")
+_OF_ANY_CHUNK = ("span_id", "response", "response.raw", "response.additional_kwargs")
 _CHUNK_READERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    LLMChatInProgressEvent: attrgetter(*_OF_COMPLETION, "response.message.additional_kwargs"),
-    LLMCompletionInProgressEvent: attrgetter(*_OF_COMPLETION, "response.additional_kwargs"),
+    LLMChatInProgressEvent: attrgetter(*_OF_ANY_CHUNK, "response.message.additional_kwargs"),
+    LLMCompletionInProgressEvent: attrgetter(*_OF_ANY_CHUNK, "response.additional_kwargs"),
 }
-"""What reads all of a chunk's event that may say more than text, by the event's class."""
+"""Functions that return a chunk's report id and answer, and what may say more than text, by the class of the event."""
 
 _ACTS: tuple[tuple[type, _Act], ...] = (
     (LLMChatInProgressEvent, _chunk),

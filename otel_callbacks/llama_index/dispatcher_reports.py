@@ -341,10 +341,7 @@ class DispatcherReports:
         cause = failure if error is None else error
         if reported.agent is not None:
             _finish(reported.agent, reported.outcome, cause)
-        if cause is None:
-            run.recorder.finish(run, reported.outcome)
-        else:
-            _finish(run, reported.outcome, cause)
+        _finish(run, reported.outcome, cause)
 
     def _cancel_within(self, reported: ReportedRun, error: BaseException | None) -> bool:
         """Ends the open steps of a cancelled workflow, and tells whether it or another run was cancelled from outside.

@@ -145,7 +145,7 @@ _TELLING = _TELLING_OF_CHOICES.union(_ENVELOPES, (_METADATA,), REPORTING)
 def goes_on(payload: Any) -> bool:
     """Tells at a look whether a payload is a chunk as OpenAI's client makes them, with neither end nor usage.
 
-    False: perhaps it is all the same, or not. Raises any exception for a class of the application's.
+    Where it returns False, the payload must be read to know. A class of the application's may make it raise anything.
     """
     reader = _chunk_reader(type(payload))  # type: ignore[arg-type]
     if reader is None:
